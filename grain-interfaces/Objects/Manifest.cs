@@ -1,0 +1,35 @@
+using System.Collections.Immutable;
+using Orleans;
+
+namespace DarkStorage.GrainInterfaces.Objects;
+
+/// <summary>Where the bytes of one version are: all that a reader needs besides the drives.</summary>
+/// <param name="Length">Bytes of the object.</param>
+/// <param name="ETag">Without quotes: the MD5 in hexadecimal, or for a multipart object the MD5 of the parts' MD5s, a dash, and their number.</param>
+/// <param name="Checksum">What <c>x-amz-checksum-*</c> answers, or null where none was kept.</param>
+/// <param name="Parts">The content in order: one for a plain PUT, one for each part of an upload, none where the content is inline.</param>
+/// <param name="Inline">The content itself where it is small enough to live in the index; otherwise empty.</param>
+[GenerateSerializer, Immutable, Alias("manifest")]
+public sealed record Manifest(
+    VersionId Version,
+    long Length,
+    string ETag,
+    Checksum? Checksum,
+    ImmutableArray<ManifestPart> Parts,
+    ImmutableArray<byte> Inline)
+{
+    /// <summary>Made by a multipart upload: its parts can be read by number.</summary>
+    public bool IsMultipart => ETag.Contains('-', StringComparison.Ordinal);
+}
+
+/// <summary>One blob of a version.</summary>
+/// <param name="Number">The part number of a multipart upload, 1 to 10,000; 1 for a plain PUT.</param>
+/// <param name="Length">Bytes.</param>
+/// <param name="ETag">MD5 of the part in hexadecimal.</param>
+/// <param name="Chunks">The chunks in order, equal neighbours folded into one run. Chunk indices count from 0 through all runs.</param>
+[GenerateSerializer, Immutable, Alias("manifest-part")]
+public sealed record ManifestPart(int Number, BlobId Blob, long Length, string ETag, Checksum? Checksum, ImmutableArray<ChunkRun> Chunks);
+
+/// <summary><see cref="Count"/> chunks of <see cref="Length"/> bytes each.</summary>
+[GenerateSerializer, Immutable, Alias("chunk-run")]
+public readonly record struct ChunkRun(int Count, int Length);

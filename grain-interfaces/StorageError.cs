@@ -1,0 +1,42 @@
+namespace DarkStorage.GrainInterfaces;
+
+/// <summary>Everything that can go wrong in the domain, named once. The front end maps each member to S3's code and status.</summary>
+public enum StorageError
+{
+    /// <summary>A defect of ours: the request may be right.</summary>
+    Internal,
+    NoSuchBucket,
+    NoSuchKey,
+    NoSuchVersion,
+    NoSuchUpload,
+    NoSuchAccessKey,
+    BucketAlreadyExists,
+    BucketAlreadyOwnedByYou,
+    BucketNotEmpty,
+    TooManyBuckets,
+    InvalidBucketName,
+    InvalidArgument,
+    InvalidRange,
+    InvalidPart,
+    InvalidPartOrder,
+    EntityTooSmall,
+    EntityTooLarge,
+    /// <summary>If-Match, If-None-Match and their kin, evaluated against what the index holds.</summary>
+    PreconditionFailed,
+    /// <summary>Another writer changed the key while this one was deciding.</summary>
+    Conflict,
+    /// <summary>The content does not have the MD5 that the client stated.</summary>
+    BadDigest,
+    /// <summary>The content does not have the SHA-256 that the signature covers.</summary>
+    ContentSha256Mismatch,
+    /// <summary>The content does not have the checksum that the client stated.</summary>
+    ChecksumMismatch,
+    /// <summary>Fewer bytes came than were announced.</summary>
+    IncompleteBody,
+    /// <summary>A stored block does not match its checksum and there is no other copy.</summary>
+    DataDamaged,
+    /// <summary>No drive has room for the write. Reads go on.</summary>
+    InsufficientStorage,
+    /// <summary>The outcome is not known or the node is busy: the same request may be sent again.</summary>
+    Unavailable,
+}

@@ -1,0 +1,85 @@
+using System.IO.Pipelines;
+using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Objects;
+
+namespace DarkStorage.Storage;
+
+/// <summary>Bytes at rest: written once, read by range, deleted. What they mean is the index's business.</summary>
+/// <remarks>Invariants: a write that was acknowledged is on the disk; no byte is handed out whose block did not match its checksum;
+/// a blob that was not finished is never seen. Memory is bounded by <see cref="BlobStoreOptions"/>, however many and however large the blobs are.</remarks>
+public interface IBlobStore
+{
+    /// <summary>Begins one blob. Dispose the write whether or not it was finished: disposing an unfinished one frees what it stored.</summary>
+    IBlobWrite BeginWrite(BlobWriteOptions options);
+
+    /// <summary>Opens a range of a version: when it returns, the first stretch of the range (up to <see cref="BlobStoreOptions.ReadAheadBytes"/>) was read and verified.</summary>
+    /// <param name="range">Within the object; may be empty only where the object is.</param>
+    /// <exception cref="StorageException"><see cref="StorageError.DataDamaged"/>: a block is missing or does not match its checksum.</exception>
+    ValueTask<IBlobRead> OpenAsync(Manifest manifest, ByteRange range, CancellationToken ct);
+
+    /// <summary>Frees the bytes of a blob. Freeing one that is not there succeeds. Not durable by itself: ask again after a crash.</summary>
+    ValueTask DeleteAsync(BlobId blob, CancellationToken ct);
+
+    /// <summary>Blobs that have chunks here and were minted before a time, in the order of their ids: what the collector compares with the index.</summary>
+    /// <param name="after">Only ids greater than this one; default for the first page.</param>
+    /// <param name="mintedBefore">Younger blobs may belong to a write under way and are left out.</param>
+    IReadOnlyList<BlobId> ListBlobs(BlobId after, DateTimeOffset mintedBefore, int max);
+}
+
+/// <summary>One blob being written.</summary>
+public interface IBlobWrite : IAsyncDisposable
+{
+    /// <summary>Takes the whole content, hashing it on the way, and returns when all of it is durable on this drive.
+    /// Content of up to <see cref="BlobWriteOptions.InlineMax"/> bytes is not stored but returned in the result.</summary>
+    /// <exception cref="StorageException"><see cref="StorageError.EntityTooLarge"/>, <see cref="StorageError.InsufficientStorage"/>, <see cref="StorageError.Unavailable"/>.
+    /// Whatever reading <paramref name="content"/> throws passes through.</exception>
+    Task<BlobContent> CopyFromAsync(PipeReader content, CancellationToken ct);
+
+    /// <summary>The index knows the blob now: disposing no longer frees it.</summary>
+    void Keep();
+}
+
+/// <summary>How a blob is to be written.</summary>
+public sealed record BlobWriteOptions
+{
+    /// <summary>Content of at most this many bytes is returned inline instead of being stored. 0 stores everything but the empty content.</summary>
+    public int InlineMax { get; init; }
+
+    /// <summary>Bytes past which the write fails with <see cref="StorageError.EntityTooLarge"/>. Default 5 TiB, S3's largest object.</summary>
+    public long LengthMax { get; init; } = 5L << 40;
+
+    /// <summary>The length where it is known beforehand: a hint that spares memory and copies.</summary>
+    public long? ExpectedLength { get; init; }
+
+    /// <summary>Digests to take besides MD5, which is always taken because it is the ETag.</summary>
+    public DigestSet Digests { get; init; }
+}
+
+/// <summary>What a finished write yields.</summary>
+/// <param name="Blob">The blob's id, minted even where the content is inline.</param>
+/// <param name="Chunks">Empty where the content is inline or empty.</param>
+/// <param name="Inline">The content itself where it is inline; otherwise empty.</param>
+public sealed record BlobContent(
+    BlobId Blob,
+    long Length,
+    ContentDigests Digests,
+    System.Collections.Immutable.ImmutableArray<ChunkRun> Chunks,
+    System.Collections.Immutable.ImmutableArray<byte> Inline);
+
+/// <summary>A range being read.</summary>
+public interface IBlobRead : IAsyncDisposable
+{
+    /// <summary>Bytes of the range.</summary>
+    long Length { get; }
+
+    /// <summary>Writes the whole range, reading ahead while the destination takes what came before.</summary>
+    /// <exception cref="StorageException"><see cref="StorageError.DataDamaged"/>: what was written until then was verified, the rest is missing.</exception>
+    ValueTask CopyToAsync(PipeWriter destination, CancellationToken ct);
+}
+
+/// <summary>Bytes of an object, zero-based, both ends inclusive (RFC 9110, section 14.1.2).</summary>
+public readonly record struct ByteRange(long First, long Last)
+{
+    public static ByteRange All(long length) => new(0, length - 1);
+    public long Length => Last - First + 1;
+}
