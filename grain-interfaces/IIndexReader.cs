@@ -1,0 +1,69 @@
+using DarkStorage.GrainInterfaces.Buckets;
+using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.GrainInterfaces.Uploads;
+
+namespace DarkStorage.GrainInterfaces;
+
+/// <summary>What readers ask of the object index: always true, also while a grain is moving. Every answer includes every change acknowledged before the question.</summary>
+public interface IIndexReader
+{
+    /// <returns>Null where there is no bucket of that name.</returns>
+    ValueTask<BucketRecord?> FindBucketAsync(string name, CancellationToken ct);
+
+    /// <summary>Buckets in the order of their names.</summary>
+    /// <param name="owner">Only this account's, or null for all.</param>
+    /// <param name="after">Only names greater than this one.</param>
+    ValueTask<IReadOnlyList<BucketRecord>> ListBucketsAsync(string? owner, string prefix, string after, int max, CancellationToken ct);
+
+    /// <returns>The current version, or null where there is none.</returns>
+    ValueTask<ObjectVersion?> FindObjectAsync(BucketId bucket, string key, CancellationToken ct);
+
+    /// <summary>Walks one page of a bucket in the order of the keys' UTF-8 bytes. Its cost follows the page, never the bucket.</summary>
+    ValueTask<ListingEnd> ListObjectsAsync(ObjectListing listing, IObjectListingSink sink, CancellationToken ct);
+
+    /// <summary>Uploads under way, by key and then by the time they began.</summary>
+    /// <param name="afterUpload">With <paramref name="afterKey"/>: uploads of that very key that began after this one are included too.</param>
+    ValueTask<UploadPage> ListUploadsAsync(BucketId bucket, string prefix, string? delimiter, string afterKey, UploadId? afterUpload, int max, CancellationToken ct);
+
+    /// <returns>Null where there is none.</returns>
+    ValueTask<UploadRecord?> FindUploadAsync(UploadId upload, CancellationToken ct);
+
+    /// <summary>The parts of an upload with numbers greater than <paramref name="afterNumber"/>, in their order.</summary>
+    ValueTask<IReadOnlyList<UploadPart>> ListPartsAsync(UploadId upload, int afterNumber, int max, CancellationToken ct);
+}
+
+/// <summary>What a page of a bucket is to hold.</summary>
+/// <param name="Prefix">Only keys that begin so.</param>
+/// <param name="Delimiter">Keys that hold it behind the prefix are folded into one entry that ends with it; null folds nothing.</param>
+/// <param name="After">Only entries greater than this one; empty for the first page.</param>
+/// <param name="Max">Entries in the page at the most, keys and folded prefixes together.</param>
+public sealed record ObjectListing(BucketId Bucket, string Prefix, string? Delimiter, string After, int Max);
+
+/// <summary>Takes a page as it is read, in order, without a copy. What is handed over is valid only during the call.</summary>
+public interface IObjectListingSink
+{
+    void Object(in ListedObject entry);
+
+    /// <param name="prefix">UTF-8.</param>
+    void CommonPrefix(ReadOnlySpan<byte> prefix);
+}
+
+/// <summary>What a listing tells of an object. Text is UTF-8.</summary>
+public readonly ref struct ListedObject
+{
+    public ReadOnlySpan<byte> Key { get; init; }
+    public ReadOnlySpan<byte> ETag { get; init; }
+    public ReadOnlySpan<byte> StorageClass { get; init; }
+    public long Length { get; init; }
+    public DateTimeOffset Modified { get; init; }
+    public ChecksumAlgorithm ChecksumAlgorithm { get; init; }
+    public ChecksumType ChecksumType { get; init; }
+}
+
+/// <param name="Next">Where more follows: what to give as <see cref="ObjectListing.After"/> for the next page. Otherwise null.</param>
+public readonly record struct ListingEnd(string? Next);
+
+/// <summary>One page of the uploads under way.</summary>
+/// <param name="NextKey">Null where nothing follows.</param>
+/// <param name="NextUpload">Null also where the page ends with a folded prefix.</param>
+public sealed record UploadPage(IReadOnlyList<UploadRecord> Uploads, IReadOnlyList<string> CommonPrefixes, string? NextKey, UploadId? NextUpload);

@@ -1,0 +1,282 @@
+using System.Buffers;
+using System.Collections.Immutable;
+using System.Text;
+using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.GrainInterfaces.Uploads;
+
+namespace DarkStorage.Metadata;
+
+/// <summary>The compact bytes of the index's "detail" columns: what no query asks for. The layout is docs/FORMATS.md, "Index details".</summary>
+/// <remarks>Each begins with a format byte. A reader refuses a format it does not know; it never guesses.</remarks>
+internal static class DetailCodec
+{
+    private const byte Format = 1;
+
+    /// <summary>All of a version but what has a column of its own.</summary>
+    public static byte[] Encode(ObjectVersion version)
+    {
+        using var writer = new DetailWriter(Format);
+        writer.Write(version.Manifest.Checksum);
+        writer.Write(version.Metadata);
+        writer.Write(version.Upload);
+        writer.WriteCount(version.Manifest.Parts.Length);
+        foreach (var part in version.Manifest.Parts) writer.Write(part);
+        return writer.ToArray();
+    }
+
+    /// <summary>Completes a version whose columns were read.</summary>
+    public static ObjectVersion Decode(ReadOnlySpan<byte> detail, VersionColumns columns)
+    {
+        var reader = new DetailReader(detail, Format);
+        var checksum = reader.ReadChecksum();
+        var metadata = reader.ReadMetadata();
+        var upload = reader.ReadUploadId();
+        var parts = ImmutableArray.CreateBuilder<ManifestPart>(reader.ReadCount());
+        for (var i = 0; i < parts.Capacity; i++) parts.Add(reader.ReadPart());
+        reader.End();
+        var manifest = new Manifest(columns.Version, columns.Length, columns.ETag, checksum, parts.MoveToImmutable(), columns.Content);
+        return new(manifest, metadata, columns.Modified, columns.Revision, columns.IsNull, columns.StorageClass, upload);
+    }
+
+    /// <summary>Only the blobs of a version: what is freed with it.</summary>
+    public static ImmutableArray<ManifestPart> DecodeParts(ReadOnlySpan<byte> detail) =>
+        Decode(detail, default).Manifest.Parts;
+
+    public static byte[] Encode(UploadRecord upload)
+    {
+        using var writer = new DetailWriter(Format);
+        writer.Write(upload.BucketName);
+        writer.Write(upload.Initiator);
+        writer.WriteVarint((ulong)upload.Initiated.ToUnixTimeMilliseconds());
+        writer.Write(upload.Metadata);
+        writer.Write(upload.StorageClass);
+        writer.WriteByte((byte)upload.ChecksumAlgorithm);
+        writer.WriteByte((byte)upload.ChecksumType);
+        return writer.ToArray();
+    }
+
+    public static UploadRecord DecodeUpload(ReadOnlySpan<byte> detail, UploadId id, BucketId bucket, string key)
+    {
+        var reader = new DetailReader(detail, Format);
+        var bucketName = reader.ReadString();
+        var initiator = reader.ReadString();
+        var initiated = DateTimeOffset.FromUnixTimeMilliseconds((long)reader.ReadVarint());
+        var metadata = reader.ReadMetadata();
+        var storageClass = reader.ReadString();
+        var algorithm = (ChecksumAlgorithm)reader.ReadByte();
+        var type = (ChecksumType)reader.ReadByte();
+        reader.End();
+        return new(id, bucket, bucketName, key, initiator, initiated, metadata, storageClass, algorithm, type);
+    }
+
+    public static byte[] Encode(ManifestPart part)
+    {
+        using var writer = new DetailWriter(Format);
+        writer.Write(part);
+        return writer.ToArray();
+    }
+
+    public static ManifestPart DecodePart(ReadOnlySpan<byte> detail)
+    {
+        var reader = new DetailReader(detail, Format);
+        var part = reader.ReadPart();
+        reader.End();
+        return part;
+    }
+}
+
+/// <summary>The columns of a version that queries ask for.</summary>
+internal readonly record struct VersionColumns(
+    VersionId Version, long Length, string ETag, DateTimeOffset Modified, long Revision, bool IsNull, string StorageClass, ImmutableArray<byte> Content);
+
+internal sealed class DetailWriter : IDisposable
+{
+    private byte[] _buffer = ArrayPool<byte>.Shared.Rent(512);
+    private int _length;
+
+    public DetailWriter(byte format) => WriteByte(format);
+
+    public void WriteByte(byte value) => Take(1)[0] = value;
+
+    /// <summary>Seven bits a byte, lowest first, the high bit set on all but the last.</summary>
+    public void WriteVarint(ulong value)
+    {
+        while (value >= 0x80)
+        {
+            WriteByte((byte)(value | 0x80));
+            value >>= 7;
+        }
+        WriteByte((byte)value);
+    }
+
+    public void WriteCount(int value) => WriteVarint((ulong)value);
+
+    public void Write(string value)
+    {
+        var length = Encoding.UTF8.GetByteCount(value);
+        WriteCount(length);
+        Encoding.UTF8.GetBytes(value, Take(length));
+    }
+
+    public void WriteOptional(string? value)
+    {
+        WriteByte(value is null ? (byte)0 : (byte)1);
+        if (value is not null) Write(value);
+    }
+
+    public void Write(ReadOnlySpan<byte> value)
+    {
+        WriteCount(value.Length);
+        value.CopyTo(Take(value.Length));
+    }
+
+    public void Write(UploadId? value)
+    {
+        WriteByte(value is null ? (byte)0 : (byte)1);
+        value?.Write(Take(BlobId.ByteLength));
+    }
+
+    public void Write(Checksum? value)
+    {
+        WriteByte(value is null ? (byte)0 : (byte)value.Algorithm);
+        if (value is null) return;
+        WriteByte((byte)value.Type);
+        WriteCount(value.Parts);
+        Write(value.Value.AsSpan());
+    }
+
+    public void Write(ObjectMetadata value)
+    {
+        Write(value.ContentType);
+        WriteOptional(value.CacheControl);
+        WriteOptional(value.ContentDisposition);
+        WriteOptional(value.ContentEncoding);
+        WriteOptional(value.ContentLanguage);
+        WriteOptional(value.Expires);
+        WriteOptional(value.WebsiteRedirectLocation);
+        WriteCount(value.UserMetadata.Length);
+        foreach (var (name, text) in value.UserMetadata)
+        {
+            Write(name);
+            Write(text);
+        }
+    }
+
+    public void Write(ManifestPart value)
+    {
+        WriteCount(value.Number);
+        value.Blob.Write(Take(BlobId.ByteLength));
+        WriteVarint((ulong)value.Length);
+        Write(value.ETag);
+        Write(value.Checksum);
+        WriteCount(value.Chunks.Length);
+        foreach (var run in value.Chunks)
+        {
+            WriteCount(run.Count);
+            WriteCount(run.Length);
+        }
+    }
+
+    public byte[] ToArray() => _buffer.AsSpan(0, _length).ToArray();
+
+    public void Dispose()
+    {
+        ArrayPool<byte>.Shared.Return(_buffer);
+        _buffer = [];
+    }
+
+    private Span<byte> Take(int count)
+    {
+        if (_length + count > _buffer.Length)
+        {
+            var larger = ArrayPool<byte>.Shared.Rent(Math.Max(2 * _buffer.Length, _length + count));
+            _buffer.AsSpan(0, _length).CopyTo(larger);
+            ArrayPool<byte>.Shared.Return(_buffer);
+            _buffer = larger;
+        }
+        _length += count;
+        return _buffer.AsSpan(_length - count, count);
+    }
+}
+
+internal ref struct DetailReader
+{
+    private ReadOnlySpan<byte> _rest;
+
+    public DetailReader(ReadOnlySpan<byte> source, byte format)
+    {
+        _rest = source;
+        var found = ReadByte();
+        if (found != format) throw new InvalidDataException($"An index detail has format {found}; this program knows {format}.");
+    }
+
+    public byte ReadByte() => Take(1)[0];
+
+    public ulong ReadVarint()
+    {
+        ulong value = 0;
+        for (var shift = 0; shift < 64; shift += 7)
+        {
+            var b = ReadByte();
+            value |= (ulong)(b & 0x7F) << shift;
+            if (b < 0x80) return value;
+        }
+        throw new InvalidDataException("An index detail has a number of more than 64 bits.");
+    }
+
+    public int ReadCount() => checked((int)ReadVarint());
+
+    public string ReadString() => Encoding.UTF8.GetString(Take(ReadCount()));
+
+    public string? ReadOptional() => ReadByte() == 0 ? null : ReadString();
+
+    public UploadId? ReadUploadId() => ReadByte() == 0 ? null : UploadId.Read(Take(BlobId.ByteLength));
+
+    public Checksum? ReadChecksum()
+    {
+        var algorithm = (ChecksumAlgorithm)ReadByte();
+        if (algorithm == ChecksumAlgorithm.None) return null;
+        var type = (ChecksumType)ReadByte();
+        var parts = ReadCount();
+        return new(algorithm, type, [.. Take(ReadCount())], parts);
+    }
+
+    public ObjectMetadata ReadMetadata()
+    {
+        var contentType = ReadString();
+        var (cacheControl, disposition, encoding, language, expires, redirect) =
+            (ReadOptional(), ReadOptional(), ReadOptional(), ReadOptional(), ReadOptional(), ReadOptional());
+        var count = ReadCount();
+        if (count == 0) return new(contentType, cacheControl, disposition, encoding, language, expires, redirect, []);
+        var user = ImmutableArray.CreateBuilder<KeyValuePair<string, string>>(count);
+        for (var i = 0; i < count; i++) user.Add(new(ReadString(), ReadString()));
+        return new(contentType, cacheControl, disposition, encoding, language, expires, redirect, user.MoveToImmutable());
+    }
+
+    public ManifestPart ReadPart()
+    {
+        var number = ReadCount();
+        var blob = BlobId.Read(Take(BlobId.ByteLength));
+        var length = (long)ReadVarint();
+        var etag = ReadString();
+        var checksum = ReadChecksum();
+        var runs = ImmutableArray.CreateBuilder<ChunkRun>(ReadCount());
+        for (var i = 0; i < runs.Capacity; i++) runs.Add(new(ReadCount(), ReadCount()));
+        return new(number, blob, length, etag, checksum, runs.MoveToImmutable());
+    }
+
+    /// <summary>Nothing may follow: what does was written by something else.</summary>
+    public readonly void End()
+    {
+        if (!_rest.IsEmpty) throw new InvalidDataException($"An index detail has {_rest.Length} bytes too many.");
+    }
+
+    private ReadOnlySpan<byte> Take(int count)
+    {
+        if (count > _rest.Length) throw new InvalidDataException("An index detail ends too early.");
+        var taken = _rest[..count];
+        _rest = _rest[count..];
+        return taken;
+    }
+}

@@ -1,0 +1,94 @@
+using System.Collections.Immutable;
+using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Buckets;
+using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.GrainInterfaces.Uploads;
+
+namespace DarkStorage.Metadata;
+
+/// <summary>The object index: every fact of the cluster in one relational model. A write is durable when its task completes, and all of it or none is.</summary>
+/// <remarks>Every change of an object names the revision it was decided on; where the index holds another, nothing is changed and
+/// <see cref="StorageError.Conflict"/> is thrown. That, not the grain, is what makes two writers safe.
+/// Any method may throw <see cref="StorageError.Unavailable"/> (the outcome is not known) or <see cref="StorageError.InsufficientStorage"/> (nothing changed).</remarks>
+public interface IMetadataIndex : IIndexReader, IAsyncDisposable
+{
+    /// <exception cref="StorageException"><see cref="StorageError.BucketAlreadyExists"/>: whoever owns it. <see cref="StorageError.TooManyBuckets"/>.</exception>
+    Task<BucketRecord> CreateBucketAsync(string name, string owner, string region, DateTimeOffset created, CancellationToken ct);
+
+    /// <exception cref="StorageException"><see cref="StorageError.NoSuchBucket"/>, <see cref="StorageError.BucketNotEmpty"/>.</exception>
+    Task DeleteBucketAsync(BucketId bucket, CancellationToken ct);
+
+    /// <returns>What the bucket holds, counted in the same transactions as its changes.</returns>
+    ValueTask<BucketUsage> GetUsageAsync(BucketId bucket, CancellationToken ct);
+
+    /// <summary>Puts a version in the place of the current one, and frees what the current one held unless it is kept as a noncurrent version.</summary>
+    /// <exception cref="StorageException"><see cref="StorageError.Conflict"/>, <see cref="StorageError.NoSuchBucket"/>, <see cref="StorageError.NoSuchUpload"/>.</exception>
+    Task SaveObjectAsync(ObjectChange change, CancellationToken ct);
+
+    /// <summary>Removes the current version and frees what it held.</summary>
+    /// <exception cref="StorageException"><see cref="StorageError.Conflict"/>, <see cref="StorageError.NoSuchBucket"/>.</exception>
+    Task DeleteObjectAsync(BucketId bucket, string key, long expectedRevision, DateTimeOffset now, CancellationToken ct);
+
+    /// <returns>A version that is no longer the current one, or null.</returns>
+    ValueTask<ObjectVersion?> FindNoncurrentAsync(BucketId bucket, string key, VersionId version, CancellationToken ct);
+
+    /// <exception cref="StorageException"><see cref="StorageError.NoSuchBucket"/>.</exception>
+    Task BeginUploadAsync(UploadRecord upload, CancellationToken ct);
+
+    /// <summary>Keeps a part, in the place of an earlier one with its number.</summary>
+    /// <exception cref="StorageException"><see cref="StorageError.NoSuchUpload"/>.</exception>
+    Task SavePartAsync(UploadId upload, UploadPart part, CancellationToken ct);
+
+    /// <summary>Removes the upload and frees its parts.</summary>
+    /// <returns>Whether there was such an upload.</returns>
+    Task<bool> DeleteUploadAsync(UploadId upload, DateTimeOffset now, CancellationToken ct);
+
+    /// <summary>Blobs that were freed before a time and whose bytes may go now.</summary>
+    ValueTask<IReadOnlyList<BlobId>> ListGarbageAsync(DateTimeOffset freedBefore, int max, CancellationToken ct);
+
+    /// <summary>Forgets freed blobs, once their bytes are gone.</summary>
+    Task ForgetGarbageAsync(IReadOnlyList<BlobId> blobs, CancellationToken ct);
+
+    /// <returns>Those of the given blobs that the index has never heard of: what a crash left between bytes and facts.</returns>
+    ValueTask<IReadOnlyList<BlobId>> FindUnknownBlobsAsync(IReadOnlyList<BlobId> blobs, CancellationToken ct);
+
+    ValueTask<GrainStateRecord?> ReadGrainStateAsync(string stateName, string grain, CancellationToken ct);
+
+    /// <summary>Writes a grain's state.</summary>
+    /// <param name="expectedETag">The etag that was read, or null where there was no record.</param>
+    /// <returns>The new etag, or null where another etag was found and nothing was written.</returns>
+    Task<string?> WriteGrainStateAsync(string stateName, string grain, ReadOnlyMemory<byte> state, string? expectedETag, CancellationToken ct);
+
+    /// <returns>False where another etag was found and nothing was removed.</returns>
+    Task<bool> ClearGrainStateAsync(string stateName, string grain, string? expectedETag, CancellationToken ct);
+
+    ValueTask<IReadOnlyList<ReminderRecord>> ReadRemindersAsync(string grain, CancellationToken ct);
+
+    /// <summary>Reminders whose grain's hash is in the ring range (begin, end]; where begin is not less than end the range wraps around.</summary>
+    ValueTask<IReadOnlyList<ReminderRecord>> ReadRemindersAsync(uint begin, uint end, CancellationToken ct);
+
+    /// <returns>The new etag.</returns>
+    Task<string> SaveReminderAsync(ReminderRecord reminder, CancellationToken ct);
+
+    /// <returns>False where there is none with that etag.</returns>
+    Task<bool> DeleteReminderAsync(string grain, string name, string etag, CancellationToken ct);
+
+    Task ClearRemindersAsync(CancellationToken ct);
+
+    /// <summary>What runs underneath, for the start-up line and <c>/health</c>: "SQLite 3.40.1".</summary>
+    string Description { get; }
+}
+
+/// <summary>A decided change of one key.</summary>
+/// <param name="ExpectedRevision">The revision of the current version that was decided on; 0 where there was none.</param>
+/// <param name="Next">The version that becomes current. Its revision is greater than the expected one.</param>
+/// <param name="KeepCurrent">The version that was current stays as a noncurrent one (versioning is enabled).</param>
+public sealed record ObjectChange(BucketId Bucket, string Key, long ExpectedRevision, ObjectVersion Next, bool KeepCurrent);
+
+/// <summary>What a bucket holds: all versions of all objects, parts of unfinished uploads not counted.</summary>
+public readonly record struct BucketUsage(long Objects, long Bytes);
+
+public sealed record GrainStateRecord(ImmutableArray<byte> State, string ETag);
+
+/// <param name="Start">UTC.</param>
+public sealed record ReminderRecord(string Grain, uint GrainHash, string Name, DateTime Start, TimeSpan Period, string ETag);

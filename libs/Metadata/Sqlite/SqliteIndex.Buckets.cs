@@ -1,0 +1,77 @@
+using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Buckets;
+
+namespace DarkStorage.Metadata.Sqlite;
+
+public sealed partial class SqliteIndex
+{
+    private const string BucketColumns = "id, name, owner, region, created, versioning";
+
+    public ValueTask<BucketRecord?> FindBucketAsync(string name, CancellationToken ct) =>
+        ReadAsync(name, static (connection, name) =>
+        {
+            var query = connection.Prepare($"SELECT {BucketColumns} FROM buckets WHERE name = ?1").BindText(1, name);
+            if (!query.Step()) return null;
+            var bucket = ReadBucket(query);
+            query.Reset();
+            return bucket;
+        }, ct);
+
+    public ValueTask<IReadOnlyList<BucketRecord>> ListBucketsAsync(string? owner, string prefix, string after, int max, CancellationToken ct) =>
+        ReadAsync((owner, prefix, after, max), static (connection, q) =>
+        {
+            // Names are ASCII, so the first text that no longer has the prefix is the prefix and the highest ASCII character.
+            var query = connection.Prepare($"""
+                SELECT {BucketColumns} FROM buckets
+                WHERE name > ?1 AND name >= ?2 AND name < ?2 || char(127) AND (?3 IS NULL OR owner = ?3) ORDER BY name LIMIT ?4
+                """).BindText(1, q.after).BindText(2, q.prefix).BindText(3, q.owner).Bind(4, q.max);
+            var buckets = new List<BucketRecord>();
+            while (query.Step()) buckets.Add(ReadBucket(query));
+            return (IReadOnlyList<BucketRecord>)buckets;
+        }, ct);
+
+    public Task<BucketRecord> CreateBucketAsync(string name, string owner, string region, DateTimeOffset created, CancellationToken ct) =>
+        _writer.WriteAsync(session =>
+        {
+            var existing = session.Connection.Prepare("SELECT 1 FROM buckets WHERE name = ?1").BindText(1, name);
+            if (existing.Step())
+            {
+                existing.Reset();
+                throw new StorageException(StorageError.BucketAlreadyExists, $"Bucket {name} exists.");
+            }
+            session.Connection.Prepare("INSERT INTO buckets (name, owner, region, created, versioning) VALUES (?1, ?2, ?3, ?4, 0)")
+                .BindText(1, name).BindText(2, owner).BindText(3, region).Bind(4, created.ToUnixTimeMilliseconds()).Run();
+            var id = new BucketId(session.Connection.LastInsertRowId);
+            session.AddBucket(id);
+            return new BucketRecord(id, name, owner, region, DateTimeOffset.FromUnixTimeMilliseconds(created.ToUnixTimeMilliseconds()), BucketVersioning.Off);
+        }, ct);
+
+    public Task DeleteBucketAsync(BucketId bucket, CancellationToken ct) =>
+        _writer.WriteAsync(session =>
+        {
+            session.RequireBucket(bucket);
+            foreach (var table in (string[])["objects", "versions", "uploads"])
+            {
+                var any = session.Connection.Prepare($"SELECT 1 FROM {table} WHERE bucket = ?1 LIMIT 1").Bind(1, bucket.Value);
+                if (!any.Step()) continue;
+                any.Reset();
+                throw new StorageException(StorageError.BucketNotEmpty, $"Bucket {bucket} still has rows in {table}.");
+            }
+            session.Connection.Prepare("DELETE FROM buckets WHERE id = ?1").Bind(1, bucket.Value).Run();
+            session.RemoveBucket(bucket);
+            return true;
+        }, ct);
+
+    public ValueTask<BucketUsage> GetUsageAsync(BucketId bucket, CancellationToken ct) =>
+        ReadAsync(bucket, static (connection, bucket) =>
+        {
+            var query = connection.Prepare("SELECT objects, bytes FROM buckets WHERE id = ?1").Bind(1, bucket.Value);
+            if (!query.Step()) return default;
+            var usage = new BucketUsage(query.Long(0), query.Long(1));
+            query.Reset();
+            return usage;
+        }, ct);
+
+    private static BucketRecord ReadBucket(SqliteStatement row) => new(
+        new(row.Long(0)), row.Text(1), row.Text(2), row.Text(3), DateTimeOffset.FromUnixTimeMilliseconds(row.Long(4)), (BucketVersioning)row.Long(5));
+}

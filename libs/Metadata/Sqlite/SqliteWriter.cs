@@ -1,0 +1,154 @@
+using System.Diagnostics;
+using System.Diagnostics.Metrics;
+using System.Threading.Channels;
+using DarkStorage.GrainInterfaces;
+using Microsoft.Extensions.Logging;
+
+namespace DarkStorage.Metadata.Sqlite;
+
+/// <summary>The one writer of the database: a thread that puts all changes that wait into one transaction, so that they share one fsync.</summary>
+/// <remarks>Invariants: a change's task completes only after the COMMIT that holds it returned; the next batch fills while one commits;
+/// a change that fails takes nothing with it. A change checks first and writes afterwards: a <see cref="StorageException"/> out of it means
+/// that it wrote nothing. Anything else rolls the batch back, and its changes are then tried one by one.</remarks>
+internal sealed partial class SqliteWriter : IAsyncDisposable
+{
+    /// <summary>Changes in one transaction at the most: past that a commit gains little and the first waits long.</summary>
+    private const int BatchMax = 512;
+
+    /// <summary>Changes that may wait. A writer beyond that waits for a place.</summary>
+    private const int QueueMax = 8_192;
+
+    private static readonly Histogram<int> BatchSizes = MetadataMeter.Instance.CreateHistogram<int>(
+        "darkstorage.index.commit.batch_size", "{change}", "Changes that shared one durable commit.",
+        advice: new() { HistogramBucketBoundaries = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512] });
+
+    private static readonly Histogram<double> CommitSeconds = MetadataMeter.Instance.CreateHistogram<double>(
+        "darkstorage.index.commit.duration", "s", "Time of one durable commit of the index, with its changes.",
+        advice: new() { HistogramBucketBoundaries = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1] });
+
+    private readonly Channel<Change> _queue = Channel.CreateBounded<Change>(new BoundedChannelOptions(QueueMax) { SingleReader = true });
+    private readonly List<Change> _batch = new(BatchMax);
+    private readonly WriteSession _session;
+    private readonly ILogger _log;
+    private readonly Thread _thread;
+
+    public SqliteWriter(WriteSession session, ILogger log)
+    {
+        _session = session;
+        _log = log;
+        _thread = new Thread(Run) { Name = "index writer", IsBackground = true };
+        _thread.Start();
+    }
+
+    /// <summary>Runs a change in the next transaction.</summary>
+    /// <returns>Its result, once it is durable.</returns>
+    public async Task<T> WriteAsync<T>(Func<WriteSession, T> change, CancellationToken ct)
+    {
+        var waiting = new Change<T>(change);
+        try
+        {
+            await _queue.Writer.WriteAsync(waiting, ct);
+        }
+        catch (ChannelClosedException)
+        {
+            throw new StorageException(StorageError.Unavailable, "The node is shutting down.");
+        }
+        // From here on the change happens, whether or not anyone still waits for it.
+        return await waiting.Completion;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        _queue.Writer.TryComplete();
+        await Task.Run(_thread.Join);
+        _session.Dispose();
+    }
+
+    private void Run()
+    {
+        var reader = _queue.Reader;
+        while (reader.WaitToReadAsync().AsTask().GetAwaiter().GetResult())
+        {
+            _batch.Clear();
+            while (_batch.Count < BatchMax && reader.TryRead(out var change)) _batch.Add(change);
+            Commit();
+        }
+    }
+
+    private void Commit()
+    {
+        var start = Stopwatch.GetTimestamp();
+        if (!TryCommit(_batch) && _batch.Count > 1)
+        {
+            foreach (var change in _batch) TryCommit([change]);
+        }
+        CommitSeconds.Record(Stopwatch.GetElapsedTime(start).TotalSeconds);
+        BatchSizes.Record(_batch.Count);
+    }
+
+    /// <returns>False if the transaction as a whole failed. A batch of one has then been told; a larger one has not.</returns>
+    private bool TryCommit(List<Change> batch)
+    {
+        try
+        {
+            _session.Begin();
+            foreach (var change in batch) change.Run(_session);
+            _session.Commit();
+        }
+        catch (Exception e)
+        {
+            LogBatchFailed(_log, batch.Count, e);
+            _session.Rollback();
+            if (batch.Count == 1) batch[0].Fail(e is SqliteException s ? s.ToStorage() : e);
+            return false;
+        }
+        foreach (var change in batch) change.Complete();
+        return true;
+    }
+
+    [LoggerMessage(LogLevel.Error, "The index could not commit a batch of {Count} changes")]
+    private static partial void LogBatchFailed(ILogger log, int count, Exception exception);
+
+    private abstract class Change
+    {
+        public abstract void Run(WriteSession session);
+        public abstract void Complete();
+        public abstract void Fail(Exception exception);
+    }
+
+    private sealed class Change<T>(Func<WriteSession, T> run) : Change
+    {
+        private readonly TaskCompletionSource<T> _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        private T _result = default!;
+        private StorageException? _refused;
+
+        public Task<T> Completion => _completion.Task;
+
+        public override void Run(WriteSession session)
+        {
+            _refused = null;
+            try
+            {
+                _result = run(session);
+            }
+            catch (StorageException e)
+            {
+                _refused = e;
+            }
+        }
+
+        public override void Complete()
+        {
+            if (_refused is null) _completion.SetResult(_result);
+            else _completion.SetException(_refused);
+        }
+
+        public override void Fail(Exception exception) => _completion.SetException(exception);
+    }
+}
+
+/// <summary>The meter of this library; what it counts is listed in docs/METRICS.md.</summary>
+internal static class MetadataMeter
+{
+    public static readonly Meter Instance = new("DarkStorage.Metadata");
+}

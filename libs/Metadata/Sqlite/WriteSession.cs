@@ -1,0 +1,79 @@
+using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Objects;
+
+namespace DarkStorage.Metadata.Sqlite;
+
+/// <summary>The writer's connection and what it knows by heart. Lives on the writer's thread alone.</summary>
+internal sealed class WriteSession : IDisposable
+{
+    private readonly Dictionary<BucketId, BucketUsage> _usage = [];
+    private readonly HashSet<BucketId> _buckets = [];
+
+    public WriteSession(SqliteConnection connection)
+    {
+        Connection = connection;
+        LoadBuckets();
+    }
+
+    public SqliteConnection Connection { get; }
+
+    public void Begin() => Connection.Execute("BEGIN IMMEDIATE");
+
+    public void Commit()
+    {
+        foreach (var (bucket, delta) in _usage)
+        {
+            Connection.Prepare("UPDATE buckets SET objects = objects + ?2, bytes = bytes + ?3 WHERE id = ?1")
+                .Bind(1, bucket.Value).Bind(2, delta.Objects).Bind(3, delta.Bytes).Run();
+        }
+        _usage.Clear();
+        Connection.Execute("COMMIT");
+    }
+
+    public void Rollback()
+    {
+        _usage.Clear();
+        if (Connection.InTransaction) Connection.Execute("ROLLBACK");
+        LoadBuckets();
+    }
+
+    /// <summary>Throws unless the bucket is there. This process is the only writer, so what it remembers is so.</summary>
+    public void RequireBucket(BucketId bucket)
+    {
+        if (!_buckets.Contains(bucket)) throw new StorageException(StorageError.NoSuchBucket, $"Bucket {bucket} is gone.");
+    }
+
+    public void AddBucket(BucketId bucket) => _buckets.Add(bucket);
+
+    public void RemoveBucket(BucketId bucket) => _buckets.Remove(bucket);
+
+    /// <summary>Counts a change; all of a transaction's are written at once.</summary>
+    public void CountUsage(BucketId bucket, int objects, long bytes)
+    {
+        _usage.TryGetValue(bucket, out var sum);
+        _usage[bucket] = new(sum.Objects + objects, sum.Bytes + bytes);
+    }
+
+    public void AddBlob(BlobId blob)
+    {
+        Span<byte> id = stackalloc byte[BlobId.ByteLength];
+        blob.Write(id);
+        Connection.Prepare("INSERT INTO blobs (blob) VALUES (?1)").Bind(1, id).Run();
+    }
+
+    public void FreeBlob(BlobId blob, DateTimeOffset now)
+    {
+        Span<byte> id = stackalloc byte[BlobId.ByteLength];
+        blob.Write(id);
+        Connection.Prepare("UPDATE blobs SET freed = ?2 WHERE blob = ?1").Bind(1, id).Bind(2, now.ToUnixTimeMilliseconds()).Run();
+    }
+
+    public void Dispose() => Connection.Dispose();
+
+    private void LoadBuckets()
+    {
+        _buckets.Clear();
+        var all = Connection.Prepare("SELECT id FROM buckets");
+        while (all.Step()) _buckets.Add(new(all.Long(0)));
+    }
+}
