@@ -9,3 +9,4 @@ namespace Orleans
     [AttributeUsage(AttributeTargets.All)] public sealed class AliasAttribute(string alias) : Attribute { public string Alias { get; } = alias; }
     [AttributeUsage(AttributeTargets.All)] public sealed class ImmutableAttribute : Attribute { }
 }
+namespace Orleans.Concurrency { [AttributeUsage(AttributeTargets.All)] public sealed class AlwaysInterleaveAttribute : Attribute { } }

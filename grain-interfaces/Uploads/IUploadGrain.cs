@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using DarkStorage.GrainInterfaces.Objects;
 using Orleans;
+using Orleans.Concurrency;
 
 namespace DarkStorage.GrainInterfaces.Uploads;
 
@@ -13,12 +14,12 @@ public interface IUploadGrain : IGrainWithStringKey
 
     /// <returns>The upload that a part is to be written to.</returns>
     /// <exception cref="StorageException"><see cref="StorageError.NoSuchUpload"/>: never begun, completed, aborted, or of another key.</exception>
-    [Alias("get")]
+    [Alias("get"), AlwaysInterleave]
     Task<UploadRecord> GetAsync(BucketId bucket, string key, CancellationToken ct);
 
     /// <summary>Makes the part count: sent again with the same number it takes the place of the earlier one.</summary>
     /// <exception cref="StorageException"><see cref="StorageError.NoSuchUpload"/>.</exception>
-    [Alias("commit-part")]
+    [Alias("commit-part"), AlwaysInterleave]
     Task CommitPartAsync(BucketId bucket, string key, ManifestPart part, CancellationToken ct);
 
     /// <summary>Puts the named parts together and makes them the current version of the key. Sent again after it succeeded it answers the same.</summary>

@@ -1,0 +1,95 @@
+using System.Security.Cryptography;
+using System.Text;
+using DarkStorage.Storage.Secrets;
+
+namespace DarkStorage.Silo.Configuration;
+
+/// <summary>The node's data folder: where its parts lie, and the secrets it keeps itself. docs/FORMATS.md lists what is in it.</summary>
+internal sealed class DataDirectory
+{
+    private const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+    private const int AccessKeyLength = 20;
+    private const int SecretKeyBytes = 30;
+
+    private readonly string _root;
+
+    private DataDirectory(string root) => _root = root;
+
+    public string IndexFile => Path.Combine(_root, "index.db");
+    public string Blobs => Path.Combine(_root, "blobs");
+    private string MasterKeyFile => Path.Combine(_root, "keys", "master.key");
+    private string RootCredentialsFile => Path.Combine(_root, "keys", "root.credentials");
+
+    /// <summary>Opens the folder, making it where there is none.</summary>
+    public static DataDirectory Open(string path)
+    {
+        var directory = new DataDirectory(path);
+        Directory.CreateDirectory(path);
+        CreatePrivateFolder(Path.Combine(path, "keys"));
+        Directory.CreateDirectory(directory.Blobs);
+        return directory;
+    }
+
+    /// <summary>The key that seals secrets at rest. Made at first start.</summary>
+    public byte[] ReadMasterKey()
+    {
+        if (!File.Exists(MasterKeyFile)) WritePrivateFile(MasterKeyFile, RandomNumberGenerator.GetBytes(MasterKeyBox.KeyLength));
+        var key = File.ReadAllBytes(MasterKeyFile);
+        if (key.Length != MasterKeyBox.KeyLength) throw new InvalidDataException($"{MasterKeyFile} has {key.Length} bytes; a master key has {MasterKeyBox.KeyLength}.");
+        return key;
+    }
+
+    /// <summary>The root credentials: from the environment, or those made at first start.</summary>
+    /// <param name="made">They were made just now: the operator has not seen them.</param>
+    public RootCredentials ReadRootCredentials(out bool made)
+    {
+        made = false;
+        var (accessKey, secretKey) = (Environment.GetEnvironmentVariable("DARKSTORAGE_ROOT_ACCESS_KEY"), Environment.GetEnvironmentVariable("DARKSTORAGE_ROOT_SECRET_KEY"));
+        if (string.IsNullOrEmpty(accessKey) != string.IsNullOrEmpty(secretKey))
+            throw new InvalidDataException("DARKSTORAGE_ROOT_ACCESS_KEY and DARKSTORAGE_ROOT_SECRET_KEY go together: set both or neither.");
+        if (!string.IsNullOrEmpty(accessKey))
+        {
+            if (accessKey.Length < 3 || accessKey.Any(c => !char.IsAsciiLetterOrDigit(c) && c is not ('-' or '_' or '.')))
+                throw new InvalidDataException("DARKSTORAGE_ROOT_ACCESS_KEY has at least 3 characters, each a letter, a digit, '-', '_' or '.'.");
+            if (secretKey!.Length < 8) throw new InvalidDataException("DARKSTORAGE_ROOT_SECRET_KEY has at least 8 characters.");
+            return new(accessKey, secretKey);
+        }
+        if (!File.Exists(RootCredentialsFile))
+        {
+            made = true;
+            WritePrivateFile(RootCredentialsFile, Encoding.UTF8.GetBytes($"{MakeAccessKey()}\n{Convert.ToBase64String(RandomNumberGenerator.GetBytes(SecretKeyBytes))}\n"));
+        }
+        var lines = File.ReadAllLines(RootCredentialsFile);
+        if (lines.Length < 2) throw new InvalidDataException($"{RootCredentialsFile} is damaged: it has an access key and a secret key, a line each.");
+        return new(lines[0], lines[1]);
+    }
+
+    private static string MakeAccessKey() => RandomNumberGenerator.GetString("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", AccessKeyLength);
+
+    private static void CreatePrivateFolder(string path)
+    {
+        if (OperatingSystem.IsWindows()) Directory.CreateDirectory(path);
+        else Directory.CreateDirectory(path, OwnerOnly | UnixFileMode.UserExecute);
+    }
+
+    /// <summary>Whole or not at all, on the disk before it is used, and never readable by others.</summary>
+    private static void WritePrivateFile(string path, byte[] content)
+    {
+        var partial = path + ".new";
+        File.Delete(partial);
+        var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write };
+        if (!OperatingSystem.IsWindows()) options.UnixCreateMode = OwnerOnly;
+        using (var file = new FileStream(partial, options))
+        {
+            file.Write(content);
+            file.Flush(flushToDisk: true);
+        }
+        File.Move(partial, path);
+    }
+}
+
+/// <summary>The key pair that may do everything.</summary>
+internal sealed record RootCredentials(string AccessKey, string SecretKey)
+{
+    public override string ToString() => $"RootCredentials {AccessKey}";
+}

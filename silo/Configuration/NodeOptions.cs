@@ -1,0 +1,38 @@
+namespace DarkStorage.Silo.Configuration;
+
+/// <summary>What an operator says about this node. Each is a flag, a setting in appsettings.json and an environment variable.</summary>
+internal sealed record NodeOptions
+{
+    /// <summary>Folder of everything the node keeps.</summary>
+    public string Data { get; init; } = "./data";
+
+    /// <summary>Where S3 clients come in.</summary>
+    public Uri S3Url { get; init; } = new("http://127.0.0.1:9000");
+
+    /// <summary>Where operators come in: health, metrics, the admin API.</summary>
+    public Uri ManagementUrl { get; init; } = new("http://127.0.0.1:9001");
+
+    /// <summary>The object index: empty for SQLite in the data folder.</summary>
+    public string Index { get; init; } = "";
+
+    /// <summary>The node's name in logs and metrics. The machine's by default.</summary>
+    public string Node { get; init; } = Environment.MachineName;
+
+    /// <summary>The region that signatures name and GetBucketLocation answers.</summary>
+    public string Region { get; init; } = "us-east-1";
+
+    /// <summary>Base domain of virtual-host style requests: with <c>s3.example.com</c>, the host <c>photos.s3.example.com</c> names the bucket photos. Empty: path style alone.</summary>
+    public string Domain { get; init; } = "";
+
+    public LogFormat LogFormat { get; init; } = LogFormat.Text;
+
+    public Microsoft.Extensions.Logging.LogLevel LogLevel { get; init; } = Microsoft.Extensions.Logging.LogLevel.Information;
+}
+
+internal enum LogFormat
+{
+    /// <summary>For a terminal.</summary>
+    Text,
+    /// <summary>One compact JSON object a line.</summary>
+    Json,
+}
