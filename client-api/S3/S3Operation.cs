@@ -1,0 +1,189 @@
+using DarkStorage.ClientApi.S3.Operations;
+using Microsoft.AspNetCore.Http;
+
+namespace DarkStorage.ClientApi.S3;
+
+/// <summary>One operation of S3, by its name. Where nothing handles it, it answers <c>NotImplemented</c>.</summary>
+internal sealed record S3Operation(string Name, Func<S3Request, CancellationToken, Task>? Handle = null);
+
+/// <summary>The table of S3's operations: what a request's method, level and parameters mean.</summary>
+/// <remarks>An operation is told from its siblings by a query parameter or, for copies, a header. A parameter that names none is not looked at,
+/// as in S3 (<c>x-id</c>, <c>response-content-type</c>).</remarks>
+internal static class S3Operations
+{
+    private const string CopySource = "x-amz-copy-source";
+
+    private enum Level
+    {
+        Service,
+        Bucket,
+        Object,
+    }
+
+    /// <param name="Query">The parameters that must all be there.</param>
+    private sealed record Route(string Method, Level Level, string[] Query, string? Header, S3Operation Operation);
+
+    private static readonly Route[] Routes =
+    [
+        Service("GET", new("ListBuckets", ListBuckets.HandleAsync)),
+
+        Bucket("GET", "list-type", new("ListObjectsV2", ListObjectsV2.HandleAsync)),
+        Bucket("GET", "location", new("GetBucketLocation", GetBucketLocation.HandleAsync)),
+        Bucket("GET", "uploads", new("ListMultipartUploads", ListMultipartUploads.HandleAsync)),
+        Bucket("GET", "versions", new("ListObjectVersions")),
+        Bucket("GET", "accelerate", new("GetBucketAccelerateConfiguration")),
+        Bucket("GET", "acl", new("GetBucketAcl")),
+        Bucket("GET", "analytics", "id", new("GetBucketAnalyticsConfiguration")),
+        Bucket("GET", "analytics", new("ListBucketAnalyticsConfigurations")),
+        Bucket("GET", "cors", new("GetBucketCors")),
+        Bucket("GET", "encryption", new("GetBucketEncryption")),
+        Bucket("GET", "intelligent-tiering", "id", new("GetBucketIntelligentTieringConfiguration")),
+        Bucket("GET", "intelligent-tiering", new("ListBucketIntelligentTieringConfigurations")),
+        Bucket("GET", "inventory", "id", new("GetBucketInventoryConfiguration")),
+        Bucket("GET", "inventory", new("ListBucketInventoryConfigurations")),
+        Bucket("GET", "lifecycle", new("GetBucketLifecycleConfiguration")),
+        Bucket("GET", "logging", new("GetBucketLogging")),
+        Bucket("GET", "metadataConfiguration", new("GetBucketMetadataConfiguration")),
+        Bucket("GET", "metadataTable", new("GetBucketMetadataTableConfiguration")),
+        Bucket("GET", "metrics", "id", new("GetBucketMetricsConfiguration")),
+        Bucket("GET", "metrics", new("ListBucketMetricsConfigurations")),
+        Bucket("GET", "notification", new("GetBucketNotificationConfiguration")),
+        Bucket("GET", "object-lock", new("GetObjectLockConfiguration")),
+        Bucket("GET", "ownershipControls", new("GetBucketOwnershipControls")),
+        Bucket("GET", "policy", new("GetBucketPolicy")),
+        Bucket("GET", "policyStatus", new("GetBucketPolicyStatus")),
+        Bucket("GET", "publicAccessBlock", new("GetPublicAccessBlock")),
+        Bucket("GET", "replication", new("GetBucketReplication")),
+        Bucket("GET", "requestPayment", new("GetBucketRequestPayment")),
+        Bucket("GET", "session", new("CreateSession")),
+        Bucket("GET", "tagging", new("GetBucketTagging")),
+        Bucket("GET", "versioning", new("GetBucketVersioning")),
+        Bucket("GET", "website", new("GetBucketWebsite")),
+        Bucket("GET", new("ListObjects", ListObjects.HandleAsync)),
+
+        Bucket("HEAD", new("HeadBucket", HeadBucket.HandleAsync)),
+
+        Bucket("PUT", "accelerate", new("PutBucketAccelerateConfiguration")),
+        Bucket("PUT", "acl", new("PutBucketAcl")),
+        Bucket("PUT", "analytics", new("PutBucketAnalyticsConfiguration")),
+        Bucket("PUT", "cors", new("PutBucketCors")),
+        Bucket("PUT", "encryption", new("PutBucketEncryption")),
+        Bucket("PUT", "intelligent-tiering", new("PutBucketIntelligentTieringConfiguration")),
+        Bucket("PUT", "inventory", new("PutBucketInventoryConfiguration")),
+        Bucket("PUT", "lifecycle", new("PutBucketLifecycleConfiguration")),
+        Bucket("PUT", "logging", new("PutBucketLogging")),
+        Bucket("PUT", "metadataInventoryTable", new("UpdateBucketMetadataInventoryTableConfiguration")),
+        Bucket("PUT", "metadataJournalTable", new("UpdateBucketMetadataJournalTableConfiguration")),
+        Bucket("PUT", "metrics", new("PutBucketMetricsConfiguration")),
+        Bucket("PUT", "notification", new("PutBucketNotificationConfiguration")),
+        Bucket("PUT", "object-lock", new("PutObjectLockConfiguration")),
+        Bucket("PUT", "ownershipControls", new("PutBucketOwnershipControls")),
+        Bucket("PUT", "policy", new("PutBucketPolicy")),
+        Bucket("PUT", "publicAccessBlock", new("PutPublicAccessBlock")),
+        Bucket("PUT", "replication", new("PutBucketReplication")),
+        Bucket("PUT", "requestPayment", new("PutBucketRequestPayment")),
+        Bucket("PUT", "tagging", new("PutBucketTagging")),
+        Bucket("PUT", "versioning", new("PutBucketVersioning")),
+        Bucket("PUT", "website", new("PutBucketWebsite")),
+        Bucket("PUT", new("CreateBucket", CreateBucket.HandleAsync)),
+
+        Bucket("POST", "delete", new("DeleteObjects", DeleteObjects.HandleAsync)),
+        Bucket("POST", "metadataConfiguration", new("CreateBucketMetadataConfiguration")),
+        Bucket("POST", "metadataTable", new("CreateBucketMetadataTableConfiguration")),
+        Bucket("POST", new("PostObject")),
+
+        Bucket("DELETE", "analytics", new("DeleteBucketAnalyticsConfiguration")),
+        Bucket("DELETE", "cors", new("DeleteBucketCors")),
+        Bucket("DELETE", "encryption", new("DeleteBucketEncryption")),
+        Bucket("DELETE", "intelligent-tiering", new("DeleteBucketIntelligentTieringConfiguration")),
+        Bucket("DELETE", "inventory", new("DeleteBucketInventoryConfiguration")),
+        Bucket("DELETE", "lifecycle", new("DeleteBucketLifecycle")),
+        Bucket("DELETE", "metadataConfiguration", new("DeleteBucketMetadataConfiguration")),
+        Bucket("DELETE", "metadataTable", new("DeleteBucketMetadataTableConfiguration")),
+        Bucket("DELETE", "metrics", new("DeleteBucketMetricsConfiguration")),
+        Bucket("DELETE", "ownershipControls", new("DeleteBucketOwnershipControls")),
+        Bucket("DELETE", "policy", new("DeleteBucketPolicy")),
+        Bucket("DELETE", "publicAccessBlock", new("DeletePublicAccessBlock")),
+        Bucket("DELETE", "replication", new("DeleteBucketReplication")),
+        Bucket("DELETE", "tagging", new("DeleteBucketTagging")),
+        Bucket("DELETE", "website", new("DeleteBucketWebsite")),
+        Bucket("DELETE", new("DeleteBucket", DeleteBucket.HandleAsync)),
+
+        Object("GET", "uploadId", new("ListParts", ListParts.HandleAsync)),
+        Object("GET", "acl", new("GetObjectAcl")),
+        Object("GET", "attributes", new("GetObjectAttributes")),
+        Object("GET", "legal-hold", new("GetObjectLegalHold")),
+        Object("GET", "retention", new("GetObjectRetention")),
+        Object("GET", "tagging", new("GetObjectTagging")),
+        Object("GET", "torrent", new("GetObjectTorrent")),
+        Object("GET", new("GetObject", GetObject.HandleAsync)),
+
+        Object("HEAD", new("HeadObject", HeadObject.HandleAsync)),
+
+        new("PUT", Level.Object, ["uploadId", "partNumber"], CopySource, new("UploadPartCopy", UploadPartCopy.HandleAsync)),
+        Object("PUT", "uploadId", "partNumber", new("UploadPart", UploadPart.HandleAsync)),
+        Object("PUT", "acl", new("PutObjectAcl")),
+        Object("PUT", "encryption", new("UpdateObjectEncryption")),
+        Object("PUT", "legal-hold", new("PutObjectLegalHold")),
+        Object("PUT", "renameObject", new("RenameObject")),
+        Object("PUT", "retention", new("PutObjectRetention")),
+        Object("PUT", "tagging", new("PutObjectTagging")),
+        new("PUT", Level.Object, [], CopySource, new("CopyObject", CopyObject.HandleAsync)),
+        Object("PUT", new("PutObject", PutObject.HandleAsync)),
+
+        Object("POST", "uploads", new("CreateMultipartUpload", CreateMultipartUpload.HandleAsync)),
+        Object("POST", "uploadId", new("CompleteMultipartUpload", CompleteMultipartUpload.HandleAsync)),
+        Object("POST", "restore", new("RestoreObject")),
+        Object("POST", "select", new("SelectObjectContent")),
+
+        Object("DELETE", "uploadId", new("AbortMultipartUpload", AbortMultipartUpload.HandleAsync)),
+        Object("DELETE", "tagging", new("DeleteObjectTagging")),
+        Object("DELETE", new("DeleteObject", DeleteObject.HandleAsync)),
+
+        Bucket("OPTIONS", new("OptionsObject")),
+        Object("OPTIONS", new("OptionsObject")),
+    ];
+
+    /// <summary>The routes of one method and level, the more particular first, as they stand in the table.</summary>
+    private static readonly Dictionary<(string, Level), Route[]> ByMethod =
+        Routes.GroupBy(r => (r.Method, r.Level)).ToDictionary(g => g.Key, g => g.ToArray());
+
+    /// <summary>Every operation there is, for tests and documentation.</summary>
+    public static IEnumerable<S3Operation> All => Routes.Select(r => r.Operation);
+
+    /// <exception cref="S3Exception"><c>MethodNotAllowed</c>: S3 has no such operation.</exception>
+    public static S3Operation Find(string method, S3Target target, IHeaderDictionary headers)
+    {
+        var level = target.Key is not null ? Level.Object : target.Bucket is not null ? Level.Bucket : Level.Service;
+        if (ByMethod.TryGetValue((method, level), out var routes))
+        {
+            foreach (var route in routes)
+            {
+                if (Matches(route, target.Query, headers)) return route.Operation;
+            }
+        }
+        throw new S3Exception(S3Error.MethodNotAllowed).With("Method", method).With("ResourceType", level switch
+        {
+            Level.Service => "SERVICE",
+            Level.Bucket => "BUCKET",
+            _ => "OBJECT",
+        });
+    }
+
+    private static bool Matches(Route route, in S3Query query, IHeaderDictionary headers)
+    {
+        foreach (var name in route.Query)
+        {
+            if (!query.Has(name)) return false;
+        }
+        return route.Header is null || headers.ContainsKey(route.Header);
+    }
+
+    private static Route Service(string method, S3Operation operation) => new(method, Level.Service, [], null, operation);
+    private static Route Bucket(string method, S3Operation operation) => new(method, Level.Bucket, [], null, operation);
+    private static Route Bucket(string method, string query, S3Operation operation) => new(method, Level.Bucket, [query], null, operation);
+    private static Route Bucket(string method, string query, string second, S3Operation operation) => new(method, Level.Bucket, [query, second], null, operation);
+    private static Route Object(string method, S3Operation operation) => new(method, Level.Object, [], null, operation);
+    private static Route Object(string method, string query, S3Operation operation) => new(method, Level.Object, [query], null, operation);
+    private static Route Object(string method, string query, string second, S3Operation operation) => new(method, Level.Object, [query, second], null, operation);
+}

@@ -1,0 +1,22 @@
+using System.ComponentModel.DataAnnotations;
+
+namespace DarkStorage.ClientApi.S3;
+
+/// <summary>How the S3 front end behaves.</summary>
+public sealed record S3Options
+{
+    /// <summary>The region that signatures name and GetBucketLocation answers.</summary>
+    [Required]
+    public string Region { get; init; } = "us-east-1";
+
+    /// <summary>Base domains of virtual-host style requests. None by default: path style alone.</summary>
+    public IReadOnlyList<string> Domains { get; init; } = [];
+
+    /// <summary>Objects of at most this many bytes live in the index, so that they cost one durable write. Default 4 KiB: one page.</summary>
+    [Range(0, 64 << 10)]
+    public int InlineBytesMax { get; init; } = 4 << 10;
+
+    /// <summary>Buckets of one account. Default 10,000, as AWS has it.</summary>
+    [Range(1, 1_000_000)]
+    public int BucketsMax { get; init; } = 10_000;
+}

@@ -1,0 +1,93 @@
+using System.IO.Pipelines;
+using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Buckets;
+using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.Storage;
+using Microsoft.AspNetCore.Http;
+using Orleans;
+
+namespace DarkStorage.ClientApi.S3;
+
+/// <summary>What every S3 request needs of the node.</summary>
+internal sealed record S3Services(
+    IIndexReader Index, IBlobStore Blobs, IGrainFactory Grains, SignatureVerifier Verifier, Credentials Credentials, S3Options Options, TimeProvider Clock);
+
+/// <summary>An authenticated request of one operation: what handlers work with.</summary>
+internal sealed class S3Request(HttpContext http, S3Target target, S3Services services, Caller caller, SigningContext signing)
+{
+    public HttpContext Http => http;
+    public HttpResponse Response => http.Response;
+    public IHeaderDictionary Headers => http.Request.Headers;
+    public S3Query Query => target.Query;
+    public Caller Caller => caller;
+    public IIndexReader Index => services.Index;
+    public IBlobStore Blobs => services.Blobs;
+    public IGrainFactory Grains => services.Grains;
+    public S3Options Options => services.Options;
+    public TimeProvider Clock => services.Clock;
+
+    public string BucketName => target.Bucket!;
+    public string Key => target.Key!;
+
+    /// <summary>The path as it was asked for: what an answer names as its resource.</summary>
+    public string RawPath => target.RawPath;
+
+    public SigningContext Signing => signing;
+
+    public ObjectId ObjectId => new(BucketName, Key);
+
+    public IObjectGrain ObjectGrain => services.Grains.GetGrain<IObjectGrain>(ObjectId.ToString());
+
+    /// <summary>The request's bucket, if the caller may work in it.</summary>
+    /// <exception cref="S3Exception"><c>NoSuchBucket</c>, <c>AccessDenied</c>.</exception>
+    public ValueTask<BucketRecord> RequireBucketAsync(CancellationToken ct) => RequireBucketAsync(BucketName, ct);
+
+    /// <exception cref="S3Exception"><c>NoSuchBucket</c>, <c>AccessDenied</c>.</exception>
+    public async ValueTask<BucketRecord> RequireBucketAsync(string name, CancellationToken ct)
+    {
+        var bucket = await services.Index.FindBucketAsync(name, ct) ?? throw new S3Exception(S3Error.NoSuchBucket).With("BucketName", name);
+        if (!caller.Owns(bucket)) throw new S3Exception(S3Error.AccessDenied);
+        if (Headers.TryGetValue("x-amz-expected-bucket-owner", out var expected) && expected != bucket.Owner) throw new S3Exception(S3Error.AccessDenied);
+        return bucket;
+    }
+
+    /// <summary>A current version of the request's key.</summary>
+    /// <exception cref="S3Exception"><c>NoSuchKey</c>; <c>NoSuchVersion</c>: a version other than "null" is asked for.</exception>
+    public async ValueTask<ObjectVersion> RequireObjectAsync(BucketRecord bucket, CancellationToken ct)
+    {
+        RequireNullVersion(Query, Key);
+        return await services.Index.FindObjectAsync(bucket.Id, Key, ct) ?? throw new S3Exception(S3Error.NoSuchKey).With("Key", Key);
+    }
+
+    /// <summary>Objects have one version, called "null", as in every bucket of S3 without versioning.</summary>
+    public static void RequireNullVersion(in S3Query query, string key)
+    {
+        if (query.TryGet("versionId", out var version) && version != VersionId.Null)
+            throw new S3Exception(S3Error.NoSuchVersion).With("Key", key).With("VersionId", version);
+    }
+
+    /// <summary>An integer parameter within bounds, or its default where it is not there.</summary>
+    /// <exception cref="S3Exception"><c>InvalidArgument</c>.</exception>
+    public int QueryInt32(string name, int otherwise, int min, int max)
+    {
+        if (!Query.TryGet(name, out var text) || text.Length == 0) return otherwise;
+        if (int.TryParse(text, System.Globalization.NumberStyles.AllowLeadingSign, System.Globalization.CultureInfo.InvariantCulture, out var value) && value >= min && value <= max) return value;
+        throw S3Exception.InvalidArgument($"Argument {name} must be an integer between {min} and {max}", name, text);
+    }
+
+    /// <summary>Answers with XML, built in a buffer so that its length is known and an error on the way is still an error.</summary>
+    public async Task WriteXmlAsync(int status, Action<S3XmlWriter> write, CancellationToken ct)
+    {
+        var buffer = new System.Buffers.ArrayBufferWriter<byte>(4096);
+        var xml = new S3XmlWriter(buffer);
+        write(xml);
+        xml.Complete();
+        Response.StatusCode = status;
+        Response.ContentType = "application/xml";
+        Response.ContentLength = buffer.WrittenCount;
+        await Response.BodyWriter.WriteAsync(buffer.WrittenMemory, ct);
+    }
+
+    /// <summary>The body as the client meant it, free of what its transfer added; decoded lengths are checked where they are stated.</summary>
+    public PipeReader RawBody => http.Request.BodyReader;
+}
