@@ -1,0 +1,74 @@
+using System.Globalization;
+
+namespace DarkStorage.Load;
+
+/// <summary>One row of the comparison.</summary>
+/// <param name="Wanted">The least share of the yardstick.</param>
+internal sealed record Row(string Name, string Unit, double Yardstick, double Node, double Ratio, double Wanted)
+{
+    public bool Reached => Ratio >= Wanted;
+}
+
+/// <summary>Measures the node against the yardstick as the project promises it: eight rows, each a ratio taken in one run.</summary>
+internal static class Comparison
+{
+    private const string Bucket = "comparison";
+    private const int Listed = 100_000;
+    private const long MiB = 1 << 20;
+
+    /// <param name="Prepare">Objects of that size that must be there first.</param>
+    private sealed record Plan(string Name, int Connections, long Size, string Mix, int Objects, bool Prepare, double Wanted, bool Bytes, string? Delimiter = null);
+
+    private static readonly Plan[] Plans =
+    [
+        new("PUT 4 KiB", 64, 4 << 10, "put", 1_000_000, false, .40, false),
+        new("GET 4 KiB", 64, 4 << 10, "get", 10_000, true, .35, false),
+        new("PUT 1 MiB", 16, MiB, "put", 2_000, false, .85, true),
+        new("GET 1 MiB", 16, MiB, "get", 500, true, .70, true),
+        new("PUT 1 GiB", 1, 1 << 30, "put", 2, false, .90, true),
+        new("GET 1 GiB", 1, 1 << 30, "get", 1, true, .45, true),
+        new("LIST 1,000", 16, 16, "list", Listed, true, .50, false),
+        new("LIST folded", 16, 16, "list", Listed, true, .50, false, "/"),
+    ];
+
+    public static async Task<IReadOnlyList<Row>> RunAsync(Endpoint yardstick, Endpoint node, int rounds, TimeSpan time, string? only, TextWriter output)
+    {
+        var rows = new List<Row>();
+        foreach (var endpoint in (Endpoint[])[yardstick, node]) await Runner.EnsureBucketAsync(endpoint, Bucket);
+        foreach (var plan in Plans)
+        {
+            if (only is not null && !plan.Name.Contains(only, StringComparison.OrdinalIgnoreCase)) continue;
+            var prefix = plan.Name.ToLowerInvariant().Replace(" ", "", StringComparison.Ordinal).Replace(",", "", StringComparison.Ordinal) + "/";
+            var work = new Workload(Bucket, prefix, plan.Connections, plan.Size, Mix.Parse(plan.Mix), plan.Objects, time, plan.Delimiter);
+            // Folded: 100 common prefixes of 1,000 keys each.
+            string Name(int n) => plan.Delimiter is null ? Runner.Key(prefix, n) : $"{prefix}{n % 100:d3}/{n:d8}";
+            if (plan.Prepare)
+            {
+                foreach (var endpoint in (Endpoint[])[yardstick, node]) await Runner.PrepareAsync(endpoint, Bucket, plan.Objects, plan.Size, plan.Connections, Name);
+            }
+            var (a, b) = (new List<double>(), new List<double>());
+            for (var round = 0; round < rounds; round++)
+            {
+                a.Add(Figure(plan, await Runner.RunAsync(yardstick, work)));
+                b.Add(Figure(plan, await Runner.RunAsync(node, work)));
+            }
+            var row = new Row(plan.Name, plan.Bytes ? "MB/s" : "requests/s", Median(a), Median(b), Median([.. b.Zip(a, (x, y) => x / y)]), plan.Wanted);
+            rows.Add(row);
+            await output.WriteLineAsync(string.Create(CultureInfo.InvariantCulture,
+                $"{row.Name,-12} yardstick {row.Yardstick,10:n0} node {row.Node,10:n0} {row.Unit,-10} ratio {row.Ratio,6:p0} wanted {row.Wanted:p0} {(row.Reached ? "reached" : "MISSED")}"));
+        }
+        return rows;
+    }
+
+    private static double Figure(Plan plan, Result result)
+    {
+        if (result.Errors > 0) throw new InvalidOperationException($"{result.Endpoint}: {plan.Name} had {result.Errors} errors.");
+        return plan.Bytes ? result.MegabytesPerSecond : result.RequestsPerSecond;
+    }
+
+    private static double Median(List<double> values)
+    {
+        values.Sort();
+        return values[values.Count / 2];
+    }
+}

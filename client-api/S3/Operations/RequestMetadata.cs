@@ -1,0 +1,88 @@
+using System.Collections.Immutable;
+using System.Text;
+using DarkStorage.GrainInterfaces.Objects;
+using Microsoft.AspNetCore.Http;
+
+namespace DarkStorage.ClientApi.S3.Operations;
+
+/// <summary>What the headers of a write say of the object, checked against S3's limits.</summary>
+internal static class RequestMetadata
+{
+    private const string UserPrefix = "x-amz-meta-";
+    private const string StandardClass = "STANDARD";
+
+    /// <summary>Bytes of all user metadata, names without their prefix and values together, as S3 limits them.</summary>
+    private const int UserBytesMax = 2 << 10;
+
+    private static readonly string[] StorageClasses =
+        [StandardClass, "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER", "DEEP_ARCHIVE", "GLACIER_IR", "EXPRESS_ONEZONE"];
+
+    /// <summary>Headers that ask for what is not there yet. Taking the object and forgetting the wish would be a lie.</summary>
+    private static readonly string[] NotImplemented =
+    [
+        "x-amz-tagging", "x-amz-server-side-encryption", "x-amz-server-side-encryption-customer-algorithm", "x-amz-object-lock-mode",
+        "x-amz-object-lock-retain-until-date", "x-amz-object-lock-legal-hold", "x-amz-grant-read", "x-amz-grant-write", "x-amz-grant-read-acp",
+        "x-amz-grant-write-acp", "x-amz-grant-full-control",
+    ];
+
+    /// <summary>Canned ACLs that say what is so anyway: the object is its bucket's owner's.</summary>
+    private static readonly string[] OwnerAcls = ["private", "bucket-owner-full-control", "bucket-owner-read"];
+
+    /// <exception cref="S3Exception"><c>MetadataTooLarge</c>.</exception>
+    public static ObjectMetadata Read(IHeaderDictionary headers) => new(
+        ContentType: Text(headers, "Content-Type") ?? ObjectMetadata.Default.ContentType,
+        CacheControl: Text(headers, "Cache-Control"),
+        ContentDisposition: Text(headers, "Content-Disposition"),
+        ContentEncoding: WithoutTransferCoding(Text(headers, "Content-Encoding")),
+        ContentLanguage: Text(headers, "Content-Language"),
+        Expires: Text(headers, "Expires"),
+        WebsiteRedirectLocation: Text(headers, "x-amz-website-redirect-location"),
+        UserMetadata: ReadUser(headers));
+
+    /// <exception cref="S3Exception"><c>InvalidStorageClass</c>.</exception>
+    public static string ReadStorageClass(IHeaderDictionary headers)
+    {
+        var wanted = Text(headers, "x-amz-storage-class");
+        if (wanted is null) return StandardClass;
+        return Array.Find(StorageClasses, c => c == wanted) ?? throw new S3Exception(S3Error.InvalidStorageClass).With("StorageClassRequested", wanted);
+    }
+
+    /// <exception cref="S3Exception"><c>NotImplemented</c>, naming the header.</exception>
+    public static void RefuseWhatIsNotThere(IHeaderDictionary headers)
+    {
+        foreach (var header in NotImplemented)
+        {
+            if (headers.ContainsKey(header)) throw new S3Exception(S3Error.NotImplemented).With("Header", header);
+        }
+        if (Text(headers, "x-amz-acl") is { } acl && !OwnerAcls.Contains(acl)) throw new S3Exception(S3Error.NotImplemented).With("Header", "x-amz-acl");
+    }
+
+    private static string? Text(IHeaderDictionary headers, string name) =>
+        headers.TryGetValue(name, out var values) && values.ToString() is { Length: > 0 } text ? text : null;
+
+    /// <summary>aws-chunked is how the body came, not what it is.</summary>
+    private static string? WithoutTransferCoding(string? encoding)
+    {
+        if (encoding is null || !encoding.Contains("aws-chunked", StringComparison.OrdinalIgnoreCase)) return encoding;
+        var kept = encoding.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)
+            .Where(e => !e.Equals("aws-chunked", StringComparison.OrdinalIgnoreCase));
+        return string.Join(',', kept) is { Length: > 0 } rest ? rest : null;
+    }
+
+    private static ImmutableArray<KeyValuePair<string, string>> ReadUser(IHeaderDictionary headers)
+    {
+        ImmutableArray<KeyValuePair<string, string>>.Builder? user = null;
+        var bytes = 0;
+        foreach (var (name, values) in headers)
+        {
+            if (!name.StartsWith(UserPrefix, StringComparison.OrdinalIgnoreCase)) continue;
+            var (shortName, value) = (name[UserPrefix.Length..].ToLowerInvariant(), values.ToString());
+            bytes += Encoding.UTF8.GetByteCount(shortName) + Encoding.UTF8.GetByteCount(value);
+            if (bytes > UserBytesMax) throw new S3Exception(S3Error.MetadataTooLarge).With("MaxSizeAllowed", "2048");
+            (user ??= ImmutableArray.CreateBuilder<KeyValuePair<string, string>>()).Add(new(shortName, value));
+        }
+        if (user is null) return [];
+        user.Sort(static (a, b) => string.CompareOrdinal(a.Key, b.Key));
+        return user.ToImmutable();
+    }
+}
