@@ -68,6 +68,20 @@ internal static class S3UrlEncoding
         return written;
     }
 
+    /// <summary>Escapes what is not ASCII and leaves the rest, escapes included, as it is.</summary>
+    public static string EscapeUnicode(ReadOnlySpan<char> text)
+    {
+        var utf8 = new byte[Encoding.UTF8.GetMaxByteCount(text.Length)];
+        var length = Encoding.UTF8.GetBytes(text, utf8);
+        var escaped = new StringBuilder(3 * length);
+        foreach (var b in utf8.AsSpan(0, length))
+        {
+            if (b <= 0x7F) escaped.Append((char)b);
+            else escaped.Append('%').Append("0123456789ABCDEF"[b >> 4]).Append("0123456789ABCDEF"[b & 15]);
+        }
+        return escaped.ToString();
+    }
+
     private static int Hex(char c) => c switch
     {
         >= '0' and <= '9' => c - '0',

@@ -150,7 +150,8 @@ internal sealed class S3XmlWriter(IBufferWriter<byte> output)
         {
             var slice = WholeCharacters(text);
             var length = Encoding.UTF8.GetBytes(slice, utf8);
-            _used += S3UrlEncoding.Encode(utf8[..length], Reserve(3 * length), keepSlash: true);
+            var written = S3UrlEncoding.Encode(utf8[..length], Reserve(3 * length), keepSlash: true);
+            _used += written;       // not in one statement: reserving may begin a new block
             text = text[slice.Length..];
         }
     }
@@ -160,7 +161,8 @@ internal sealed class S3XmlWriter(IBufferWriter<byte> output)
         while (text.Length > 0)
         {
             var slice = WholeCharacters(text);
-            _used += Encoding.UTF8.GetBytes(slice, Reserve(3 * slice.Length));
+            var written = Encoding.UTF8.GetBytes(slice, Reserve(3 * slice.Length));
+            _used += written;
             text = text[slice.Length..];
         }
     }

@@ -1,0 +1,89 @@
+using System.Security.Cryptography;
+using System.Text;
+
+namespace DarkStorage.ClientApi.S3;
+
+/// <summary>Signature Version 4, the receiving side. Parse, look the secret up, verify.</summary>
+/// <param name="regions">The regions that a signature may be for; the first is the one we name ourselves.</param>
+internal sealed partial class SignatureVerifier(IReadOnlyList<string> regions, TimeProvider clock)
+{
+    public const string DefaultRegion = "us-east-1";
+
+    private readonly SigningKeyCache _keys = new();
+
+    /// <summary>Whether the signature is the one that the secret makes of this request.</summary>
+    /// <remarks>
+    /// The path is taken as sent. Where that does not match, it is tried decoded and encoded anew, because some clients send a character
+    /// such as <c>(</c> plain and sign it escaped: AWS takes both, and both name the same key, so nothing is given away.
+    /// </remarks>
+    /// <param name="secret">Of <see cref="ParsedSignature.AccessKeyId"/>.</param>
+    /// <exception cref="S3Exception"><c>SignatureDoesNotMatch</c>, with the string to sign and the canonical request as AWS sends them: made of
+    /// what the client sent, they hold no secret of ours, but they may hold one of the client's (a customer's encryption key) and so are not to be logged.</exception>
+    public SigningContext Verify(in SignedRequest request, ParsedSignature signature, string secret)
+    {
+        var key = _keys.Get(signature.AccessKeyId, secret, signature.Date, signature.Region);
+        if (!Matches(request, signature, key, reencodePath: false) && !Matches(request, signature, key, reencodePath: true))
+            throw Mismatch(request, signature);
+        return new(signature.AccessKeyId, key, signature.Timestamp, signature.Scope, signature.Signature, signature.Payload);
+    }
+
+    private static bool Matches(in SignedRequest request, ParsedSignature signature, byte[] key, bool reencodePath)
+    {
+        var text = new PooledBytes(2048);
+        try
+        {
+            CanonicalRequest.Write(ref text, request, signature, reencodePath);
+            Span<byte> stringToSign = stackalloc byte[StringToSignLengthMax];
+            var length = WriteStringToSign(stringToSign, signature, text.Span);
+            Span<byte> hash = stackalloc byte[32];
+            HMACSHA256.HashData(key, stringToSign[..length], hash);
+
+            Span<byte> expected = stackalloc byte[64];
+            Span<byte> given = stackalloc byte[64];
+            Convert.TryToHexStringLower(hash, expected, out _);
+            var wellFormed = signature.Signature.Length == 64
+                && Encoding.UTF8.TryGetBytes(signature.Signature, given, out var written) && written == 64;
+            return wellFormed && CryptographicOperations.FixedTimeEquals(expected, given);
+        }
+        finally
+        {
+            text.Dispose();
+        }
+    }
+
+    private const int StringToSignLengthMax = 17 + 17 + ScopeLengthMax + 1 + 64;
+    private const int ScopeLengthMax = 8 + 1 + RegionLengthMax + 1 + 2 + 1 + 12;
+
+    private static int WriteStringToSign(Span<byte> to, ParsedSignature signature, ReadOnlySpan<byte> canonicalRequest)
+    {
+        var length = Encoding.ASCII.GetBytes("AWS4-HMAC-SHA256\n", to);
+        length += Encoding.ASCII.GetBytes(signature.Timestamp, to[length..]);
+        to[length++] = (byte)'\n';
+        length += Encoding.ASCII.GetBytes(signature.Scope, to[length..]);
+        to[length++] = (byte)'\n';
+        Span<byte> hash = stackalloc byte[32];
+        SHA256.HashData(canonicalRequest, hash);
+        Convert.TryToHexStringLower(hash, to[length..], out var written);
+        return length + written;
+    }
+
+    private static S3Exception Mismatch(in SignedRequest request, ParsedSignature signature)
+    {
+        var text = new PooledBytes(2048);
+        try
+        {
+            CanonicalRequest.Write(ref text, request, signature, reencodePath: false);
+            Span<byte> stringToSign = stackalloc byte[StringToSignLengthMax];
+            var length = WriteStringToSign(stringToSign, signature, text.Span);
+            return new S3Exception(S3Error.SignatureDoesNotMatch)
+                .With("AWSAccessKeyId", signature.AccessKeyId)
+                .With("StringToSign", Encoding.ASCII.GetString(stringToSign[..length]))
+                .With("SignatureProvided", signature.Signature)
+                .With("CanonicalRequest", Encoding.UTF8.GetString(text.Span));
+        }
+        finally
+        {
+            text.Dispose();
+        }
+    }
+}
