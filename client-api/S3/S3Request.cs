@@ -88,6 +88,31 @@ internal sealed class S3Request(HttpContext http, S3Target target, S3Services se
         await Response.BodyWriter.WriteAsync(buffer.WrittenMemory, ct);
     }
 
-    /// <summary>The body as the client meant it, free of what its transfer added; decoded lengths are checked where they are stated.</summary>
-    public PipeReader RawBody => http.Request.BodyReader;
+    /// <summary>The content that the request brings, free of what its transfer added.</summary>
+    /// <param name="lengthMax">Bytes past which the request is refused, before any is read where the length is stated.</param>
+    /// <exception cref="S3Exception"><c>MissingContentLength</c>, <c>EntityTooLarge</c>, and what a malformed chunked body answers.</exception>
+    public RequestContent OpenContent(long lengthMax)
+    {
+        var content = RequestContent.Open(http, signing);
+        if (content.Length > lengthMax)
+        {
+            throw new S3Exception(S3Error.EntityTooLarge)
+                .With("ProposedSize", content.Length.ToString(System.Globalization.CultureInfo.InvariantCulture))
+                .With("MaxSizeAllowed", lengthMax.ToString(System.Globalization.CultureInfo.InvariantCulture));
+        }
+        return content;
+    }
+
+    /// <summary>A document that the request brings, whole, and checked against the digests it states.</summary>
+    /// <exception cref="S3Exception"><c>MaxMessageLengthExceeded</c>, <c>BadDigest</c> and its kin.</exception>
+    public async Task<byte[]> ReadDocumentAsync(int bytesMax, CancellationToken ct)
+    {
+        var expected = ExpectedChecksums.Parse(Headers, signing.Payload, ChecksumAlgorithm.None);
+        var content = RequestContent.Open(http, signing, lengthRequired: false);
+        var document = await S3XmlReader.ReadBodyAsync(content.Reader, bytesMax, ct);
+        using var hasher = new ContentHasher(expected.Digests);
+        hasher.Append(document);
+        expected.Verify(hasher.Finish(), content.Trailers);
+        return document;
+    }
 }

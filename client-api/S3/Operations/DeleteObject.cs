@@ -9,7 +9,8 @@ internal static class DeleteObject
     {
         var bucket = await s3.RequireBucketAsync(ct);
         S3Request.RequireNullVersion(s3.Query, s3.Key);
-        await s3.ObjectGrain.DeleteAsync(bucket.Id, new WriteCondition(WriteConditionHeaders.Read(s3.Headers).IfMatch, null), ct);
+        var condition = new WriteCondition(RequestConditions.OfWrite(s3.Headers).IfMatch, null);
+        await s3.ObjectGrain.DeleteAsync(bucket.Id, condition, ct);
         s3.Response.StatusCode = StatusCodes.Status204NoContent;
     }
 }

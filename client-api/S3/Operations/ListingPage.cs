@@ -35,8 +35,8 @@ internal sealed class ListingPage : IObjectListingSink, IDisposable
         _objects.ETag(entry.ETag);
         if (entry.ChecksumAlgorithm != ChecksumAlgorithm.None)
         {
-            _objects.Element("ChecksumAlgorithm"u8, ChecksumNames.Of(entry.ChecksumAlgorithm));
-            _objects.Element("ChecksumType"u8, ChecksumNames.Of(entry.ChecksumType));
+            _objects.Element("ChecksumAlgorithm"u8, ChecksumHeaders.NameOf(entry.ChecksumAlgorithm));
+            _objects.Element("ChecksumType"u8, ChecksumHeaders.NameOf(entry.ChecksumType));
         }
         _objects.Element("Size"u8, entry.Length);
         _objects.Utf8Element("StorageClass"u8, entry.StorageClass);

@@ -1,0 +1,72 @@
+using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.Storage;
+
+namespace DarkStorage.ClientApi.S3.Operations;
+
+internal static class CopyObject
+{
+    public static async Task HandleAsync(S3Request s3, CancellationToken ct)
+    {
+        var bucket = await s3.RequireBucketAsync(ct);
+        RequestMetadata.RefuseWhatIsNotThere(s3.Headers);
+        var replace = Replaces(s3, "x-amz-metadata-directive");
+        if (Replaces(s3, "x-amz-tagging-directive")) throw new S3Exception(S3Error.NotImplemented).With("Header", "x-amz-tagging-directive");
+        var source = await CopySource.FindAsync(s3, ct);
+        var storageClass = RequestMetadata.ReadStorageClass(s3.Headers);
+        var toItself = source.Bucket.Id == bucket.Id && source.Key == s3.Key;
+        if (toItself && !replace && storageClass == source.Version.StorageClass && s3.Headers["x-amz-website-redirect-location"].Count == 0)
+        {
+            throw new S3Exception(S3Error.InvalidRequest,
+                "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.");
+        }
+        if (source.Version.Manifest.Length > PutObject.LengthMax)
+            throw new S3Exception(S3Error.InvalidRequest, $"The specified copy source is larger than the maximum allowable size for a copy source: {PutObject.LengthMax}");
+        var condition = RequestConditions.OfWrite(s3.Headers);
+        var algorithm = ChecksumOf(s3, source.Version);
+
+        await using var write = s3.Blobs.BeginWrite(new()
+        {
+            InlineMax = s3.Options.InlineBytesMax,
+            ExpectedLength = source.Version.Manifest.Length,
+            Digests = algorithm.ToDigest(),
+        });
+        var content = await source.CopyToAsync(s3.Blobs, write, ByteRange.All(source.Version.Manifest.Length), ct);
+        var checksum = content.ChecksumOf(algorithm);
+        var metadata = replace
+            ? RequestMetadata.Read(s3.Headers)
+            // A redirect is not copied: it belongs to the place, not to the content.
+            : source.Version.Metadata with { WebsiteRedirectLocation = RequestMetadata.Read(s3.Headers).WebsiteRedirectLocation };
+        var version = await write.CommitAsync(commit =>
+            s3.ObjectGrain.CommitAsync(new(bucket.Id, content.ToManifest(checksum), metadata, storageClass, condition, null), commit));
+        await WriteResultAsync(s3, "CopyObjectResult"u8.ToArray(), version.Manifest.ETag, version.Modified, checksum, ct);
+    }
+
+    /// <summary>The answer of both copies: the new entity tag and the time.</summary>
+    public static Task WriteResultAsync(S3Request s3, byte[] element, string etag, DateTimeOffset modified, Checksum? checksum, CancellationToken ct) => s3.WriteXmlAsync(200, xml =>
+    {
+        xml.StartDocument(element);
+        xml.ETag(etag);
+        xml.Element("LastModified"u8, modified);
+        if (checksum is not null)
+        {
+            xml.Element(ChecksumHeaders.ElementOf(checksum.Algorithm), checksum.ToString());
+            xml.Element("ChecksumType"u8, ChecksumHeaders.NameOf(checksum.Type));
+        }
+        xml.End(element);
+    }, ct);
+
+    /// <summary>What the request asks for; else what the source has.</summary>
+    private static ChecksumAlgorithm ChecksumOf(S3Request s3, ObjectVersion source)
+    {
+        if (s3.Headers["x-amz-checksum-algorithm"] is not { Count: > 0 } header) return source.Manifest.Checksum?.Algorithm ?? ChecksumAlgorithm.Crc64Nvme;
+        var named = ChecksumHeaders.AlgorithmNamed(header.ToString());
+        return named != ChecksumAlgorithm.None ? named : throw new S3Exception(S3Error.InvalidRequest, "Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]");
+    }
+
+    private static bool Replaces(S3Request s3, string header) => s3.Headers[header].ToString() switch
+    {
+        "" or "COPY" => false,
+        "REPLACE" => true,
+        var other => throw S3Exception.InvalidArgument($"Unknown {(header.Contains("metadata", StringComparison.Ordinal) ? "metadata" : "tagging")} directive.", header, other),
+    };
+}

@@ -1,0 +1,65 @@
+using System.IO.Pipelines;
+using System.Buffers;
+using System.Runtime.InteropServices;
+using DarkStorage.GrainInterfaces.Buckets;
+using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.Storage;
+
+namespace DarkStorage.ClientApi.S3.Operations;
+
+/// <summary>The object that CopyObject and UploadPartCopy read from.</summary>
+internal sealed record CopySource(BucketRecord Bucket, string Key, ObjectVersion Version)
+{
+    /// <summary>Bytes on their way from the read to the write at the most.</summary>
+    private const int InFlightBytes = 4 << 20;
+
+    /// <exception cref="S3Exception"><c>InvalidArgument</c>, <c>NoSuchBucket</c>, <c>NoSuchKey</c>, <c>AccessDenied</c>, <c>PreconditionFailed</c>.</exception>
+    public static async Task<CopySource> FindAsync(S3Request s3, CancellationToken ct)
+    {
+        var named = S3Target.ParseCopySource(s3.Headers["x-amz-copy-source"].ToString());
+        var key = named.Key ?? throw S3Exception.InvalidArgument("Copy Source must mention the source bucket and key: sourcebucket/sourcekey", "x-amz-copy-source", named.RawPath);
+        S3Request.RequireNullVersion(named.Query, key);
+        var bucket = await s3.RequireBucketAsync(named.Bucket!, ct);
+        var version = await s3.Index.FindObjectAsync(bucket.Id, key, ct) ?? throw new S3Exception(S3Error.NoSuchKey).With("Key", key);
+        if (RequestConditions.OfCopySource(s3.Headers).EvaluateForCopy(version.Manifest.ETag, version.Modified) != ConditionOutcome.Ok)
+            throw new S3Exception(S3Error.PreconditionFailed);
+        return new(bucket, key, version);
+    }
+
+    /// <summary>Streams a range of the source into a write.</summary>
+    public async Task<BlobContent> CopyToAsync(IBlobStore blobs, IBlobWrite write, ByteRange range, CancellationToken ct)
+    {
+        var manifest = Version.Manifest;
+        if (range.Length == 0 || !manifest.Inline.IsDefaultOrEmpty)
+        {
+            var content = range.Length == 0 ? default : ImmutableCollectionsMarshal.AsArray(manifest.Inline).AsMemory((int)range.First, (int)range.Length);
+            return await write.CopyFromAsync(PipeReader.Create(new ReadOnlySequence<byte>(content)), ct);
+        }
+        await using var read = await blobs.OpenAsync(manifest, range, ct);
+        var pipe = new Pipe(new PipeOptions(pauseWriterThreshold: InFlightBytes, resumeWriterThreshold: InFlightBytes / 2, useSynchronizationContext: false));
+        var reading = FeedAsync(read, pipe.Writer, ct);
+        try
+        {
+            return await write.CopyFromAsync(pipe.Reader, ct);
+        }
+        finally
+        {
+            await pipe.Reader.CompleteAsync();
+            await reading;
+        }
+    }
+
+    /// <summary>Never throws: what goes wrong reaches the writer as the end of its pipe.</summary>
+    private static async Task FeedAsync(IBlobRead read, PipeWriter writer, CancellationToken ct)
+    {
+        try
+        {
+            await read.CopyToAsync(writer, ct);
+            await writer.CompleteAsync();
+        }
+        catch (Exception e)
+        {
+            await writer.CompleteAsync(e);
+        }
+    }
+}

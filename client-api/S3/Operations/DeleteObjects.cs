@@ -1,0 +1,68 @@
+using System.Text;
+using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Objects;
+
+namespace DarkStorage.ClientApi.S3.Operations;
+
+internal static class DeleteObjects
+{
+    /// <summary>Deletes under way at one time: enough to fill a group commit, not enough to crowd out others.</summary>
+    private const int ParallelMax = 64;
+
+    /// <param name="Failure">Null where the object is gone.</param>
+    private readonly record struct Outcome(DeleteObjectsRequest.Entry Entry, S3Exception? Failure);
+
+    public static async Task HandleAsync(S3Request s3, CancellationToken ct)
+    {
+        var bucket = await s3.RequireBucketAsync(ct);
+        var request = DeleteObjectsRequest.Parse(await s3.ReadDocumentAsync(DeleteObjectsRequest.BytesMax, ct));
+        var outcomes = new Outcome[request.Objects.Length];
+        await Parallel.ForAsync(0, outcomes.Length, new ParallelOptions { MaxDegreeOfParallelism = ParallelMax, CancellationToken = ct },
+            async (i, token) => outcomes[i] = await DeleteAsync(s3, bucket.Id, request.Objects[i], token));
+
+        await s3.WriteXmlAsync(200, xml =>
+        {
+            xml.StartDocument("DeleteResult"u8);
+            foreach (var (entry, failure) in outcomes)
+            {
+                if (failure is null && request.Quiet) continue;
+                ReadOnlySpan<byte> element = failure is null ? "Deleted"u8 : "Error"u8;
+                xml.Start(element);
+                xml.Element("Key"u8, entry.Key);
+                if (entry.VersionId is not null) xml.Element("VersionId"u8, entry.VersionId);
+                if (failure is not null)
+                {
+                    xml.Element("Code"u8, failure.Error.Code);
+                    xml.Element("Message"u8, failure.Message);
+                }
+                xml.End(element);
+            }
+            xml.End("DeleteResult"u8);
+        }, ct);
+    }
+
+    private static async Task<Outcome> DeleteAsync(S3Request s3, BucketId bucket, DeleteObjectsRequest.Entry entry, CancellationToken ct)
+    {
+        try
+        {
+            if (Encoding.UTF8.GetByteCount(entry.Key) > S3Target.KeyBytesMax) throw new S3Exception(S3Error.KeyTooLong);
+            if (entry.VersionId is not null && entry.VersionId != VersionId.Null) throw new S3Exception(S3Error.NoSuchVersion);
+            var grain = s3.Grains.GetGrain<IObjectGrain>(new ObjectId(s3.BucketName, entry.Key).ToString());
+            await grain.DeleteAsync(bucket, new(entry.ETag, null), ct);
+            return new(entry, null);
+        }
+        catch (S3Exception e)
+        {
+            return new(entry, e);
+        }
+        catch (StorageException e) when (e.Error is StorageError.NoSuchKey)
+        {
+            // A condition on what is not there: to delete it is done already.
+            return new(entry, null);
+        }
+        catch (StorageException e)
+        {
+            return new(entry, e.ToS3());
+        }
+    }
+}

@@ -1,0 +1,36 @@
+using System.Runtime.InteropServices;
+using DarkStorage.Storage;
+using Microsoft.AspNetCore.Http;
+
+namespace DarkStorage.ClientApi.S3.Operations;
+
+internal static class GetObject
+{
+    public static async Task HandleAsync(S3Request s3, CancellationToken ct)
+    {
+        var bucket = await s3.RequireBucketAsync(ct);
+        var version = await s3.RequireObjectAsync(bucket, ct);
+        if (ObjectSelection.Answer(s3, version) is not { } range) return; // 304 has no body
+
+        var manifest = version.Manifest;
+        if (range.Length == 0) return;
+        if (!manifest.Inline.IsDefaultOrEmpty)
+        {
+            var content = ImmutableCollectionsMarshal.AsArray(manifest.Inline).AsMemory((int)range.First, (int)range.Length);
+            await s3.Response.BodyWriter.WriteAsync(content, ct);
+            return;
+        }
+        // The first stretch is read and verified before the status goes out, so that damage there is an error and not a broken answer.
+        await using var read = await s3.Blobs.OpenAsync(manifest, range, ct);
+        await read.CopyToAsync(s3.Response.BodyWriter, ct);
+    }
+}
+
+internal static class HeadObject
+{
+    public static async Task HandleAsync(S3Request s3, CancellationToken ct)
+    {
+        var bucket = await s3.RequireBucketAsync(ct);
+        ObjectSelection.Answer(s3, await s3.RequireObjectAsync(bucket, ct));
+    }
+}

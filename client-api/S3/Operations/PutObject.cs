@@ -1,0 +1,52 @@
+using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.Storage;
+
+namespace DarkStorage.ClientApi.S3.Operations;
+
+internal static class PutObject
+{
+    /// <summary>S3's largest object written in one piece.</summary>
+    public const long LengthMax = 5L << 30;
+
+    public static async Task HandleAsync(S3Request s3, CancellationToken ct)
+    {
+        var bucket = await s3.RequireBucketAsync(ct);
+        RequestMetadata.RefuseWhatIsNotThere(s3.Headers);
+        var metadata = RequestMetadata.Read(s3.Headers);
+        var storageClass = RequestMetadata.ReadStorageClass(s3.Headers);
+        var condition = RequestConditions.OfWrite(s3.Headers);
+        var expected = ExpectedChecksums.Parse(s3.Headers, s3.Signing.Payload);
+        var body = s3.OpenContent(LengthMax);
+
+        await using var write = s3.Blobs.BeginWrite(new()
+        {
+            InlineMax = s3.Options.InlineBytesMax,
+            LengthMax = LengthMax,
+            ExpectedLength = body.Length,
+            Digests = expected.Digests,
+        });
+        var content = await write.CopyFromAsync(body.Reader, ct);
+        var manifest = content.ToManifest(expected.Verify(content.Digests, body.Trailers));
+        var version = await write.CommitAsync(commit => s3.ObjectGrain.CommitAsync(new(bucket.Id, manifest, metadata, storageClass, condition, null), commit));
+
+        s3.Response.Headers.ETag = ObjectHeaders.Quoted(version.Manifest.ETag);
+        ChecksumHeaders.Write(s3.Response.Headers, version.Manifest.Checksum);
+    }
+
+    /// <summary>The manifest of a content that was written in one piece.</summary>
+    public static Manifest ToManifest(this BlobContent content, Checksum? checksum) => new(
+        VersionId.Of(content.Blob),
+        content.Length,
+        content.Digests.ETag,
+        checksum,
+        content.Chunks.IsEmpty ? [] : [content.ToPart(1, checksum: null)],
+        content.Inline);
+
+    /// <param name="number">1 to 10,000.</param>
+    public static ManifestPart ToPart(this BlobContent content, int number, Checksum? checksum) =>
+        new(number, content.Blob, content.Length, content.Digests.ETag, checksum, content.Chunks);
+
+    /// <returns>Null where that digest was not taken.</returns>
+    public static Checksum? ChecksumOf(this BlobContent content, ChecksumAlgorithm algorithm) =>
+        content.Digests.Of(algorithm) is { } digest ? new(algorithm, ChecksumType.FullObject, [.. digest]) : null;
+}

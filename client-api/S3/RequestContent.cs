@@ -1,0 +1,41 @@
+using System.IO.Pipelines;
+using Microsoft.AspNetCore.Http;
+
+namespace DarkStorage.ClientApi.S3;
+
+/// <summary>The content of a request, whichever way it was transferred.</summary>
+internal sealed class RequestContent
+{
+    /// <summary>Bytes decoded at a stroke.</summary>
+    private const int DecodeBytes = 64 << 10;
+
+    private readonly AwsChunkedStream? _chunked;
+
+    private RequestContent(PipeReader reader, long length, AwsChunkedStream? chunked)
+    {
+        Reader = reader;
+        Length = length;
+        _chunked = chunked;
+    }
+
+    public PipeReader Reader { get; }
+
+    /// <summary>Bytes of content as announced; -1 where nothing was announced.</summary>
+    public long Length { get; }
+
+    /// <summary>What came behind the content. Complete once all of it was read.</summary>
+    public IReadOnlyList<KeyValuePair<string, string>> Trailers => _chunked?.Trailers ?? [];
+
+    /// <exception cref="S3Exception"><c>MissingContentLength</c> and what <see cref="AwsChunkedStream.Open"/> throws.</exception>
+    public static RequestContent Open(HttpContext http, SigningContext signing, bool lengthRequired = true)
+    {
+        var request = http.Request;
+        if (signing.Payload.IsChunked)
+        {
+            var chunked = AwsChunkedStream.Open(request.BodyReader, signing.Payload, signing, request.Headers);
+            return new(PipeReader.Create(chunked, new StreamPipeReaderOptions(bufferSize: DecodeBytes)), chunked.DecodedLength, chunked);
+        }
+        if (request.ContentLength is null && lengthRequired) throw new S3Exception(S3Error.MissingContentLength);
+        return new(request.BodyReader, request.ContentLength ?? -1, null);
+    }
+}
