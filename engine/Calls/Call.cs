@@ -1,0 +1,319 @@
+using System.Reflection;
+using Orleans.Runtime;
+using Orleans.Serialization.Invocation;
+
+namespace DarkStorage.Engine;
+
+/// <summary>
+/// One call, from the proxy that makes it to the answer. A class per grain method is emitted by <see cref="Proxies"/>: it holds the
+/// arguments in fields and calls the method without reflection. What runs where: <see cref="Prepare"/> and <see cref="Dispatch"/> on
+/// the caller; <see cref="Run"/> as a turn of the activation; the answer completes the caller's task from there, or from the timer
+/// of <see cref="CallTimeouts"/>, or from the caller's cancellation, whichever is first.
+/// </summary>
+#pragma warning disable CA1001 // The token source of a call has no timer and no link: there is nothing to dispose of.
+internal abstract class Call : IInvokable
+{
+    private static readonly Action<Task, object?> FinishLater = static (task, call) => ((Call)call!).Finish(task);
+    private static readonly Action<object?> CancelByCaller = static call => ((Call)call!).CancelledByCaller();
+
+    private CancellationTokenSource? _cancellation;
+    private CancellationToken _callerToken;
+    private CancellationTokenRegistration _registration;
+    private Activation? _activation;   // guarded by _cancellation, where there is one
+
+    public GrainMethod Method { get; set; } = null!;
+
+    public GrainReference Target { get; set; } = null!;
+
+    /// <summary>The activation that calls, or null for code outside grains.</summary>
+    public Activation? Source { get; private set; }
+
+    public Dictionary<string, object>? Context { get; set; }
+
+    public Guid ReentrancyId { get; private set; }
+
+    /// <summary>The grain class' own predicate says that this call may interleave.</summary>
+    public bool IsLetThrough { get; set; }
+
+    /// <summary>How often the call went on from an activation that ended without running any call.</summary>
+    public int FruitlessForwards { get; set; }
+
+    /// <summary>Next in the activation's queue of waiting calls.</summary>
+    public Call? NextWaiting { get; set; }
+
+    public CallTimeouts.Entry Timeout;
+
+    protected Activation? RunsOn => _activation;
+
+    /// <summary>The caller has its answer, so nobody waits for the call any more.</summary>
+    public abstract bool IsAnswered { get; }
+
+    /// <summary>Does it count as use of the activation, keeping idle collection away?</summary>
+    public virtual bool CountsAsUse => true;
+
+    /// <summary>Belongs to one activation, and ends with it rather than going on to the next.</summary>
+    public virtual bool EndsWithActivation => false;
+
+    public virtual bool IsReadOnly => Method.IsReadOnly;
+
+    /// <summary>May it start whatever runs, and run beside whatever starts?</summary>
+    public virtual bool Interleaves => Method.AlwaysInterleaves || IsLetThrough;
+
+    /// <summary>What the emitted code passes for a parameter of type <see cref="CancellationToken"/>.</summary>
+    public virtual CancellationToken CalleeToken => _cancellation?.Token ?? default;
+
+    protected CancellationToken CallerToken => _callerToken;
+
+    /// <summary>Set by the emitted proxy.</summary>
+    public void SetCallerToken(CancellationToken token)
+    {
+        _callerToken = token;
+        _cancellation = new();
+    }
+
+    public abstract void CopyArguments(CopyContext context);
+
+    /// <summary>Calls the grain's method.</summary>
+    protected abstract Task Invoke(object grain);
+
+    public abstract Task<object?> InvokeBoxed(object grain);
+
+    public abstract Task<object?> SendBoxed();
+
+    public abstract void Answer(Exception error);
+
+    protected abstract Task InvokeFiltered(Activation activation);
+
+    /// <summary>Usually still in the grain's last turn of this call, so the result is copied before another turn can change it.</summary>
+    protected abstract void Finish(Task task);
+
+    /// <summary>The caller's side: who calls, with which context; arguments copied unless an outgoing filter may still change them.</summary>
+    protected void Prepare(GrainReference target, GrainMethod method)
+    {
+        Target = target;
+        Method = method;
+        Source = Activation.Current;
+    }
+
+    protected void Dispatch()
+    {
+        _callerToken.ThrowIfCancellationRequested();
+        if (RequestContext.Current is not null)
+        {
+            Context = RequestContext.Export();
+            ReentrancyId = RequestContext.ReentrancyIdOf(Context);
+        }
+
+        if (Method.CopiesArguments)
+        {
+            var context = CopyContext.Rent();
+            try
+            {
+                CopyArguments(context);
+            }
+            finally
+            {
+                context.Return();
+            }
+        }
+
+        var silo = Target.Silo;
+        if (!Method.IsOneWay) silo.Timeouts.Add(this, Method.Timeout ?? silo.Messaging.ResponseTimeout);
+        if (_callerToken.CanBeCanceled) _registration = _callerToken.UnsafeRegister(CancelByCaller, this);
+        silo.Send(this);
+    }
+
+    /// <summary>The caller no longer waits: its timeout and its cancellation need no watching.</summary>
+    protected void Release()
+    {
+        CallTimeouts.Remove(this);
+        _registration.Unregister();
+    }
+
+    /// <summary>A turn of the activation, on its scheduler.</summary>
+    public void Run(Activation activation)
+    {
+        if (_cancellation is { } cancellation)
+        {
+            lock (cancellation) _activation = activation;
+            if (cancellation.IsCancellationRequested)
+            {
+                Finish(Task.FromCanceled(cancellation.Token));
+                return;
+            }
+        }
+        else
+        {
+            _activation = activation;
+        }
+
+        if (Context is not null) RequestContext.Current = Context;
+        Task task;
+        try
+        {
+            task = activation.IsFiltered && Method.Method is not null ? InvokeFiltered(activation) : Invoke(activation.GrainInstance!);
+            if (task is null) throw new InvalidOperationException($"{Method} returned null where a task was expected");
+        }
+        catch (Exception error)
+        {
+            // Whatever the method throws goes to its caller.
+            task = Task.FromException(error);
+        }
+
+        if (task.IsCompleted) Finish(task);
+        else task.ContinueWith(FinishLater, this, default, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+    }
+
+    public void TimedOut()
+    {
+        Answer(new TimeoutException(
+            $"No answer in {Method.Timeout ?? Target.Silo.Messaging.ResponseTimeout} to {Method} of {Target.GrainId}"));
+        if (Target.Silo.Messaging.CancelRequestOnTimeout) Cancel();
+    }
+
+    private void CancelledByCaller()
+    {
+        Cancel();
+        if (!Target.Silo.Messaging.WaitForCancellationAcknowledgement) Answer(new OperationCanceledException(_callerToken));
+    }
+
+    /// <summary>Once the method runs, what it registered on its token runs as a turn of its grain.</summary>
+    private void Cancel()
+    {
+        if (_cancellation is not { } cancellation) return;
+        Activation? activation;
+        lock (cancellation)
+        {
+            activation = _activation;
+            if (activation is null) cancellation.Cancel();
+        }
+
+        activation?.Post(cancellation.Cancel);
+    }
+
+    int IInvokable.GetArgumentCount() => Method.Arguments.Length;
+
+    object? IInvokable.GetArgument(int index) => Method.Arguments[index] is { } field ? field.GetValue(this) : CalleeToken;
+
+    void IInvokable.SetArgument(int index, object? value)
+    {
+        if (Method.Arguments[index] is not { } field)
+            throw new InvalidOperationException($"{Method}: its cancellation token cannot be replaced");
+        field.SetValue(this, value);
+    }
+
+    string IInvokable.GetMethodName() => Method.Name;
+
+    public string GetInterfaceName() => Method.Interface.FullName ?? Method.Interface.Name;
+
+    Type IInvokable.GetInterfaceType() => Method.Interface;
+
+    public MethodInfo GetMethod() => Method.Method ?? throw new InvalidOperationException($"{Method} is a turn of the engine");
+
+    object? IInvokable.GetTarget() => _activation?.GrainInstance;
+
+    CancellationToken IInvokable.GetCancellationToken() => CalleeToken;
+
+    public override string ToString() => $"{Method} of {Target.GrainId}";
+}
+
+#pragma warning restore CA1001
+
+/// <summary>A call and the task that its caller awaits.</summary>
+internal abstract class Call<T> : Call
+{
+    // Continuations of the caller must not run inside a turn of the grain that answers.
+    private readonly TaskCompletionSource<T> _answer = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    public override bool IsAnswered => _answer.Task.IsCompleted;
+
+    protected Task<T> Answered => _answer.Task;
+
+    public override void Answer(Exception error)
+    {
+        if (_answer.TrySetException(error)) Release();
+    }
+
+    /// <summary>The result of the task that <see cref="Call.Invoke"/> returned.</summary>
+    protected virtual T ResultOf(Task task) => task is Task<T> typed ? typed.Result : default!;
+
+    protected Task<T> Send(GrainReference target, GrainMethod method)
+    {
+        Prepare(target, method);
+        try
+        {
+            if (target.Silo.OutgoingFilters.Length > 0) return SendFiltered();
+            Dispatch();
+            return method.IsOneWay ? Task.FromResult<T>(default!) : _answer.Task;
+        }
+        catch (Exception error)
+        {
+            // An argument that cannot be copied, for one: the caller finds it where it finds every failure.
+            Release();
+            return Task.FromException<T>(error);
+        }
+    }
+
+    public override async Task<object?> SendBoxed()
+    {
+        Dispatch();
+        return Method.IsOneWay ? default(T) : await _answer.Task;
+    }
+
+    public override async Task<object?> InvokeBoxed(object grain)
+    {
+        var task = Invoke(grain);
+        await task;
+        return ResultOf(task);
+    }
+
+    private async Task<T> SendFiltered()
+    {
+        var chain = new OutgoingChain(this);
+        await chain.Invoke();
+        return Unbox(chain.Result);
+    }
+
+    protected override Task InvokeFiltered(Activation activation) => InvokeFilteredTyped(activation);
+
+    private async Task<T> InvokeFilteredTyped(Activation activation)
+    {
+        var chain = new IncomingChain(this, activation);
+        await chain.Invoke();
+        return Unbox(chain.Result);
+    }
+
+    private T Unbox(object? result) => result switch
+    {
+        T typed => typed,
+        null => default!,
+        _ when typeof(T) == typeof(VoidResult) => default!,
+        _ => throw new InvalidCastException($"A filter of {Method} left a {result.GetType()} where a {typeof(T)} was expected"),
+    };
+
+    protected override void Finish(Task task)
+    {
+        T result = default!;
+        Exception? error = null;
+        if (task.IsCompletedSuccessfully)
+        {
+            try
+            {
+                result = DeepCopy<T>.Copy(ResultOf(task));
+            }
+            catch (Exception failure)
+            {
+                // A result that cannot cross is the caller's failure to see.
+                error = failure;
+            }
+        }
+        else
+        {
+            error = task.Exception?.InnerException ?? new TaskCanceledException(task);
+        }
+
+        RunsOn!.OnCallFinished(this, error);   // first: a caller that sees the answer sees the activation's next state too
+        if (error is not null) Answer(error);
+        else if (_answer.TrySetResult(result)) Release();
+    }
+}

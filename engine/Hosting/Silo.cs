@@ -1,0 +1,169 @@
+using System.Net;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+using Orleans;
+using Orleans.Configuration;
+using Orleans.Runtime;
+
+namespace DarkStorage.Engine;
+
+/// <summary>One silo: what runs the grains of one host, from its start to its drained end.</summary>
+internal sealed class Silo : IHostedService, ILocalSiloDetails, IAsyncDisposable
+{
+    private readonly SiloLifecycle _lifecycle = new();
+    private ITimer? _collector;
+    private volatile Phase _phase;
+
+    public Silo(
+        IServiceProvider services, TimeProvider clock, ILogger<Silo> log, GrainTypes types,
+        IOptions<SiloMessagingOptions> messaging, IOptions<GrainCollectionOptions> collection,
+        IOptions<ClusterOptions> cluster, IOptions<SiloOptions> silo, IOptions<EndpointOptions> endpoint)
+    {
+        Services = services;
+        Clock = clock;
+        Log = new(log);
+        Types = types;
+        Messaging = messaging.Value;
+        Collection = collection.Value;
+        ClusterId = cluster.Value.ClusterId;
+        Name = silo.Value.SiloName ?? $"Silo_{Guid.NewGuid().ToString("N")[..5]}";
+        var ip = endpoint.Value.AdvertisedIPAddress ?? IPAddress.Loopback;
+        var generation = SiloAddress.AllocateNewGeneration();
+        Address = SiloAddress.New(ip, endpoint.Value.SiloPort, generation);
+        GatewayAddress = SiloAddress.New(ip, endpoint.Value.GatewayPort, generation);
+        Timeouts = new(clock);
+        Catalog = new(this);
+        References = new(this);
+        GrainFactory = new(this);
+        Reminders = new(this);
+    }
+
+    private enum Phase
+    {
+        Created,
+        Running,
+        Draining,
+        Stopped,
+    }
+
+    public IServiceProvider Services { get; }
+
+    public TimeProvider Clock { get; }
+
+    public SiloLog Log { get; }
+
+    public GrainTypes Types { get; }
+
+    public SiloMessagingOptions Messaging { get; }
+
+    public GrainCollectionOptions Collection { get; }
+
+    public CallTimeouts Timeouts { get; }
+
+    public Catalog Catalog { get; }
+
+    public References References { get; }
+
+    public GrainFactory GrainFactory { get; }
+
+    public ReminderService Reminders { get; }
+
+    public IIncomingGrainCallFilter[] IncomingFilters { get; private set; } = [];
+
+    public IOutgoingGrainCallFilter[] OutgoingFilters { get; private set; } = [];
+
+    public SiloAddress Address { get; }
+
+    public string Name { get; }
+
+    public string ClusterId { get; }
+
+    public string DnsHostName => Dns.GetHostName();
+
+    public SiloAddress SiloAddress => Address;
+
+    public SiloAddress GatewayAddress { get; }
+
+    /// <summary>Calls from outside end when draining begins; what already runs may still call others.</summary>
+    public bool Accepts(Call call) => _phase switch
+    {
+        Phase.Running => true,
+        Phase.Draining => call.Source is not null,
+        _ => false,
+    };
+
+    /// <summary>The way of every call. A silo that is one of several would look here where the grain lives.</summary>
+    public void Send(Call call)
+    {
+        if (Accepts(call)) Catalog.Post(call);
+        else call.Answer(new SiloUnavailableException($"Silo {Address} {(_phase == Phase.Created ? "has not started" : "is stopping")}: {call} was not sent"));
+    }
+
+    public long AddTo(long timestamp, TimeSpan time) => timestamp + (long)(time.TotalSeconds * Clock.TimestampFrequency);
+
+    public async Task StartAsync(CancellationToken cancellationToken)
+    {
+        IncomingFilters = [.. Services.GetServices<IIncomingGrainCallFilter>()];
+        OutgoingFilters = [.. Services.GetServices<IOutgoingGrainCallFilter>()];
+        _lifecycle.Subscribe("grains", ServiceLifecycleStage.BecomeActive, StartGrains, DrainAsync);
+        _lifecycle.Subscribe("reminders", ServiceLifecycleStage.Active, Reminders.StartAsync, Reminders.StopAsync);
+        foreach (var participant in Services.GetServices<ILifecycleParticipant<ISiloLifecycle>>()) participant.Participate(_lifecycle);
+        _phase = Phase.Running;   // a participant of an early stage may call grains, as in Orleans
+        await _lifecycle.StartAsync(cancellationToken);
+        Log.Started(Name, Address, ClusterId);
+    }
+
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        if (_phase is Phase.Created or Phase.Stopped) return;
+        try
+        {
+            await _lifecycle.StopAsync(cancellationToken);
+        }
+        finally
+        {
+            _phase = Phase.Stopped;
+            Timeouts.AnswerAll(call => new SiloUnavailableException($"Silo {Address} stopped before {call} was answered"));
+            Log.Stopped(Name, Address);
+        }
+    }
+
+    /// <summary>Begins the deactivation of every activation idle for its time; for all idle for <paramref name="age"/> if given.</summary>
+    public List<Activation> CollectIdle(TimeSpan? age = null) => [.. Catalog.Activations.Where(activation => activation.CollectIfIdle(age))];
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_collector is not null) await _collector.DisposeAsync();
+        Timeouts.Dispose();
+        Reminders.Dispose();
+    }
+
+    private Task StartGrains(CancellationToken ct)
+    {
+        var quantum = Collection.CollectionQuantum;
+        _collector = Clock.CreateTimer(static silo => ((Silo)silo!).CollectIdle(), this, quantum, quantum);
+        return Task.CompletedTask;
+    }
+
+    /// <summary>Ends every activation. What runs finishes first, and may wake others until it has: those are ended in the next round.</summary>
+    private async Task DrainAsync(CancellationToken ct)
+    {
+        _phase = Phase.Draining;
+        if (_collector is not null) await _collector.DisposeAsync();
+        try
+        {
+            while (Catalog.Activations.ToArray() is { Length: > 0 } activations)
+            {
+                foreach (var activation in activations)
+                    activation.Deactivate(new(DeactivationReasonCode.ShuttingDown, $"Silo {Address} is stopping."), ct);
+                await Task.WhenAll(activations.Select(a => a.Deactivated)).WaitAsync(ct);
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            Log.DrainCutShort(Catalog.Activations.Count(), Address);
+        }
+    }
+}

@@ -1,0 +1,38 @@
+using Microsoft.Extensions.Logging;
+using Orleans.Runtime;
+
+namespace DarkStorage.Engine;
+
+/// <summary>What the engine has to say.</summary>
+internal sealed partial class SiloLog(ILogger log)
+{
+    [LoggerMessage(LogLevel.Information, "Silo {Name} at {Address} runs the grains of cluster {Cluster} (embedded engine)")]
+    public partial void Started(string name, SiloAddress address, string cluster);
+
+    [LoggerMessage(LogLevel.Information, "Silo {Name} at {Address} has stopped")]
+    public partial void Stopped(string name, SiloAddress address);
+
+    [LoggerMessage(LogLevel.Warning, "Silo {Address} ran out of time to stop: {Count} activations were not deactivated")]
+    public partial void DrainCutShort(int count, SiloAddress address);
+
+    [LoggerMessage(LogLevel.Error, "{Grain} could not be activated")]
+    public partial void ActivationFailed(Exception error, GrainId grain);
+
+    [LoggerMessage(LogLevel.Warning, "{Grain} failed while it was deactivated")]
+    public partial void DeactivationFailed(Exception error, GrainId grain);
+
+    [LoggerMessage(LogLevel.Error, "A timer of {Grain} failed")]
+    public partial void TimerFailed(Exception error, GrainId grain);
+
+    [LoggerMessage(LogLevel.Warning, "One-way call {Method} of {Grain} failed")]
+    public partial void OneWayFailed(Exception error, string method, GrainId grain);
+
+    [LoggerMessage(LogLevel.Error, "A turn of {Grain} failed")]
+    public partial void TurnFailed(Exception error, GrainId grain);
+
+    [LoggerMessage(LogLevel.Warning, "Reminder {Name} of {Grain} failed; its next tick tries again")]
+    public partial void ReminderFailed(Exception error, string name, GrainId grain);
+
+    [LoggerMessage(LogLevel.Warning, "The reminder table could not be read; known reminders go on")]
+    public partial void ReminderRefreshFailed(Exception error);
+}

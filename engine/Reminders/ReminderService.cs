@@ -1,0 +1,193 @@
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Options;
+using Orleans;
+using Orleans.Hosting;
+using Orleans.Runtime;
+
+namespace DarkStorage.Engine;
+
+/// <summary>
+/// Wakes grains by the rows of the reminder table. Ticks that fell into a time when the silo was down are not made up for: the next
+/// is at the next multiple of the period. One timer serves all reminders; a reminder whose tick still runs is not due again.
+/// </summary>
+internal sealed class ReminderService(Silo silo) : IDisposable
+{
+    private readonly Lock _gate = new();
+    private readonly Dictionary<(GrainId Grain, string Name), Reminder> _reminders = [];
+    private readonly PriorityQueue<Reminder, long> _due = new();   // by UTC ticks; entries of reminders changed since are skipped
+    private IReminderTable? _table;
+    private ReminderOptions _options = new();
+    private ITimer? _wake, _refresh;
+    private bool _isStopped;
+
+    private DateTime Now => silo.Clock.GetUtcNow().UtcDateTime;
+
+    private IReminderTable Table => _table
+        ?? throw new OrleansConfigurationException("No reminder table: call AddReminders and register an IReminderTable, or UseInMemoryReminderService");
+
+    public async Task StartAsync(CancellationToken ct)
+    {
+        _table = silo.Services.GetService<IReminderTable>();
+        if (_table is null) return;
+        _options = silo.Services.GetRequiredService<IOptions<ReminderOptions>>().Value;
+        await _table.StartAsync(ct);
+        _wake = silo.Clock.CreateTimer(static self => ((ReminderService)self!).TickDue(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        await RefreshAsync();
+        var period = _options.RefreshReminderListPeriod;
+        _refresh = silo.Clock.CreateTimer(static self => _ = ((ReminderService)self!).RefreshQuietlyAsync(), this, period, period);
+    }
+
+    public async Task StopAsync(CancellationToken ct)
+    {
+        Dispose();
+        if (_table is not null) await _table.StopAsync(ct);
+    }
+
+    public void Dispose()
+    {
+        lock (_gate)
+        {
+            _isStopped = true;
+            _wake?.Dispose();
+            _refresh?.Dispose();
+        }
+    }
+
+    public async Task<IGrainReminder> RegisterOrUpdate(GrainId grain, string name, TimeSpan dueTime, TimeSpan period)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(dueTime, TimeSpan.Zero);
+        ArgumentOutOfRangeException.ThrowIfLessThan(period, TimeSpan.Zero);
+        if (period < _options.MinimumReminderPeriod)
+        {
+            throw new ArgumentException(
+                $"Cannot register reminder {name}: its period {period} is below the minimum of {_options.MinimumReminderPeriod}", nameof(period));
+        }
+
+        var entry = new ReminderEntry { GrainId = grain, ReminderName = name, StartAt = Now + dueTime, Period = period };
+        entry.ETag = await Table.UpsertRow(entry)
+            ?? throw new ReminderException($"The table did not take reminder {name} of {grain}: it was changed meanwhile");
+        lock (_gate) Schedule(entry);
+        return new Handle(grain, name, entry.ETag);
+    }
+
+    public async Task Unregister(IGrainReminder reminder)
+    {
+        if (reminder is not Handle handle) throw new ArgumentException("Not a reminder of this silo", nameof(reminder));
+        if (!await Table.RemoveRow(handle.Grain, handle.ReminderName, handle.ETag))
+            throw new ReminderException($"Reminder {handle.ReminderName} of {handle.Grain} was changed or removed meanwhile");
+        lock (_gate) _reminders.Remove((handle.Grain, handle.ReminderName));
+    }
+
+    public async Task<IGrainReminder?> Get(GrainId grain, string name) =>
+        await Table.ReadRow(grain, name) is { } entry ? new Handle(entry.GrainId, entry.ReminderName, entry.ETag!) : null;
+
+    public async Task<List<IGrainReminder>> GetAll(GrainId grain) =>
+        [.. (await Table.ReadRows(grain)).Reminders.Select(entry => new Handle(entry.GrainId, entry.ReminderName, entry.ETag!))];
+
+    private async Task RefreshQuietlyAsync()
+    {
+        try
+        {
+            await RefreshAsync();
+        }
+        catch (Exception error)
+        {
+            // The table may be away for a while; what is known keeps ticking.
+            silo.Log.ReminderRefreshFailed(error);
+        }
+    }
+
+    private async Task RefreshAsync()
+    {
+        HashSet<Reminder> before;
+        lock (_gate) before = [.. _reminders.Values];
+        var rows = (await Table.ReadRows(0, 0)).Reminders;
+        lock (_gate)
+        {
+            var found = new HashSet<(GrainId, string)>();
+            foreach (var entry in rows)
+            {
+                found.Add((entry.GrainId, entry.ReminderName));
+                var known = _reminders.GetValueOrDefault((entry.GrainId, entry.ReminderName));
+                if (known?.Entry.ETag == entry.ETag) continue;
+                if (known is not null && !before.Contains(known)) continue;   // registered since the rows were read
+                Schedule(entry);
+            }
+
+            foreach (var gone in before)
+                if (!found.Contains(gone.Key) && _reminders.GetValueOrDefault(gone.Key) == gone) _reminders.Remove(gone.Key);
+        }
+    }
+
+    private void Schedule(ReminderEntry entry)
+    {
+        var reminder = new Reminder(entry);
+        _reminders[reminder.Key] = reminder;
+        SetNext(reminder);
+    }
+
+    private void SetNext(Reminder reminder)
+    {
+        var (now, start, period) = (Now, reminder.Entry.StartAt, reminder.Entry.Period);
+        var next = start > now ? start
+            : period <= TimeSpan.Zero ? now
+            : start + (period * (Math.Floor((now - start) / period) + 1));
+        _due.Enqueue(reminder, next.Ticks);
+        SetTimer();
+    }
+
+    private void SetTimer()
+    {
+        if (_isStopped || !_due.TryPeek(out _, out var ticks)) return;
+        var wait = new TimeSpan(Math.Max(0, ticks - Now.Ticks));
+        var longest = TimeSpan.FromDays(1);   // a timer cannot wait for years
+        _wake!.Change(wait < longest ? wait : longest, Timeout.InfiniteTimeSpan);
+    }
+
+    private void TickDue()
+    {
+        lock (_gate)
+        {
+            var now = Now.Ticks;
+            while (!_isStopped && _due.TryPeek(out var reminder, out var ticks) && ticks <= now)
+            {
+                _due.Dequeue();
+                if (IsCurrent(reminder)) _ = TickAsync(reminder);
+            }
+
+            SetTimer();
+        }
+    }
+
+    private async Task TickAsync(Reminder reminder)
+    {
+        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);   // out of the lock
+        var entry = reminder.Entry;
+        try
+        {
+            var grain = (IRemindable)silo.References.Create(typeof(IRemindable), entry.GrainId);
+            await grain.ReceiveReminder(entry.ReminderName, new(entry.StartAt, entry.Period, Now));
+        }
+        catch (Exception error)
+        {
+            // The next tick tries again.
+            silo.Log.ReminderFailed(error, entry.ReminderName, entry.GrainId);
+        }
+
+        lock (_gate)
+        {
+            if (IsCurrent(reminder)) SetNext(reminder);
+        }
+    }
+
+    private bool IsCurrent(Reminder reminder) => !_isStopped && _reminders.GetValueOrDefault(reminder.Key) == reminder;
+
+    private sealed class Reminder(ReminderEntry entry)
+    {
+        public ReminderEntry Entry => entry;
+
+        public (GrainId Grain, string Name) Key { get; } = (entry.GrainId, entry.ReminderName);
+    }
+
+    private sealed record Handle(GrainId Grain, string ReminderName, string ETag) : IGrainReminder;
+}
