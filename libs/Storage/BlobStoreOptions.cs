@@ -24,4 +24,9 @@ public sealed record BlobStoreOptions
     /// <summary>Room on the drive below which writes are refused, so that the index can still commit deletes. Default 256 MiB.</summary>
     [Range(0L, long.MaxValue)]
     public long ReservedBytes { get; init; } = 256L << 20;
+
+    /// <summary>Packs that large content is appended to at once, beside the one for small content. Default 1: one sequence of large direct writes
+    /// fills the disks measured in docs/adr/0002-packs.md.</summary>
+    [Range(1, 16)]
+    public int LargeLanes { get; init; } = 1;
 }

@@ -1,0 +1,188 @@
+using System.Collections.Immutable;
+using System.IO.Pipelines;
+using System.Runtime.InteropServices;
+using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Objects;
+
+namespace DarkStorage.Storage.Packs;
+
+/// <remarks>Writing. Invariants: a write holds two chunks at most, one that fills while the other is hashed and written. A chunk's memory is
+/// given back only when the disk and the hasher are done with it, however the write ends. The last chunk waits for a sync; that every earlier
+/// one is durable too is checked, not assumed.</remarks>
+public sealed partial class BlobStore
+{
+    /// <summary>Content up to this size is hashed and written on the thread that received it, in the lane of the small.</summary>
+    private const int SmallBytes = 256 << 10;
+
+    /// <summary>Largest content that may be asked back inline: it must fit the least memory that a write is sure to get.</summary>
+    private const int InlineBytesMax = 16 << 10;
+
+    private sealed class BlobWrite : IBlobWrite
+    {
+        private readonly BlobStore _store;
+        private readonly BlobWriteOptions _options;
+        private readonly BlobId _blob;
+        private readonly ImmutableArray<ChunkRun>.Builder _runs = ImmutableArray.CreateBuilder<ChunkRun>();
+        private readonly List<(Pack Pack, long End)> _touched = [];
+        private ContentHasher? _hasher;
+        private Task _hashing = Task.CompletedTask;
+        private ChunkBuffer? _chunk;
+        private Append? _pending;
+        private AppendLane? _lane;
+        private long _length;
+        private int _chunks;
+        private bool _kept;
+        private bool _began;
+
+        public BlobWrite(BlobStore store, BlobWriteOptions options)
+        {
+            ArgumentOutOfRangeException.ThrowIfGreaterThan(options.InlineMax, InlineBytesMax);
+            ArgumentOutOfRangeException.ThrowIfNegative(options.InlineMax);
+            (_store, _options, _blob) = (store, options, BlobId.New(store._clock));
+        }
+
+        private long? Expected => _options.ExpectedLength - _length is > 0 and var rest ? rest : null;
+
+        private bool IsLarge => _length > SmallBytes || _options.ExpectedLength > SmallBytes;
+
+        public async Task<BlobContent> CopyFromAsync(PipeReader content, CancellationToken ct)
+        {
+            if (_began) throw new InvalidOperationException("The write has its content already.");
+            _began = true;
+            if (_options.ExpectedLength > _options.LengthMax) throw TooLarge();
+            _store._memory.BeginWrite();
+            _hasher = new(_options.Digests);
+            try
+            {
+                while (true)
+                {
+                    var read = await content.ReadAsync(ct);
+                    if (read.IsCanceled) throw new OperationCanceledException("Reading the content was cancelled.");
+                    try
+                    {
+                        foreach (var memory in read.Buffer) await TakeAsync(memory);
+                    }
+                    finally
+                    {
+                        content.AdvanceTo(read.Buffer.End);
+                    }
+                    if (read.IsCompleted) break;
+                }
+                return await FinishAsync();
+            }
+            finally
+            {
+                // However it ends: nobody may be writing or hashing this memory when it goes back.
+                if (_pending is not null) await _pending.Done.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                await _hashing.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                _pending?.Chunk.Dispose();
+                _chunk?.Dispose();
+                _hasher.Dispose();
+                _store._memory.EndWrite();
+            }
+        }
+
+        public void Keep() => _kept = true;
+
+        public async ValueTask DisposeAsync()
+        {
+            if (_kept || _chunks == 0) return;
+            _kept = true;
+            await _store.DeleteAsync(_blob, CancellationToken.None);
+        }
+
+        private async ValueTask TakeAsync(ReadOnlyMemory<byte> bytes)
+        {
+            if (_length + bytes.Length > _options.LengthMax) throw TooLarge();
+            while (!bytes.IsEmpty)
+            {
+                // A full chunk waits for the next byte: without one it is the last.
+                if (_chunk is { IsFull: true }) await SubmitAsync();
+                _chunk ??= NewChunk();
+                var taken = _chunk.Append(bytes.Span, Expected);
+                _length += taken;
+                bytes = bytes[taken..];
+                Hash(_chunk);
+            }
+        }
+
+        private ChunkBuffer NewChunk()
+        {
+            var expected = Expected;
+            // The hint may be wrong: what may have to be returned inline must stay in one chunk.
+            if (_length == 0 && expected < _options.InlineMax) expected = _options.InlineMax;
+            return new(_store._memory, expected, _store._memory.ChunkTarget);
+        }
+
+        /// <summary>Small content is hashed as it comes; large content beside the receiving of what follows.</summary>
+        private void Hash(ChunkBuffer chunk)
+        {
+            if (!IsLarge) chunk.HashThrough(_hasher!, chunk.Filled);
+            else if (chunk.Filled - chunk.Hashed >= SmallBytes && _hashing.IsCompleted) _hashing = HashAfterAsync(_hashing, chunk, _hasher!, chunk.Filled);
+        }
+
+        private static async Task HashAfterAsync(Task previous, ChunkBuffer chunk, ContentHasher hasher, int end)
+        {
+            await previous.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+            chunk.HashThrough(hasher, end);
+        }
+
+        /// <summary>Sends a chunk that is not the last on its way, when the one before is through.</summary>
+        private async ValueTask SubmitAsync()
+        {
+            var chunk = _chunk!;
+            await SettleAsync();
+            var append = Prepare(chunk, sync: false);
+            _hashing = HashAfterAsync(_hashing, chunk, _hasher!, chunk.Filled);
+            _lane!.Submit(append, inline: false);
+            (_pending, _chunk) = (append, null);
+        }
+
+        private async ValueTask SettleAsync()
+        {
+            await _hashing;
+            if (_pending is not { } append) return;
+            await append.Done;
+            _touched.Add((append.Pack!, append.Location.Offset + append.Location.FrameBytes));
+            if (_touched.Count > 1 && _touched[^2].Pack == _touched[^1].Pack) _touched.RemoveAt(_touched.Count - 2);
+            _pending = null;
+            append.Chunk.Dispose();
+        }
+
+        private Append Prepare(ChunkBuffer chunk, bool sync)
+        {
+            chunk.Finish();
+            if (_runs.Count > 0 && _runs[^1].Length == chunk.Filled) _runs[^1] = _runs[^1] with { Count = _runs[^1].Count + 1 };
+            else _runs.Add(new(1, chunk.Filled));
+            _lane ??= IsLarge ? _store.NextLargeLane() : _store._lanes[0];
+            return new(_blob, _chunks++, chunk, sync);
+        }
+
+        private async Task<BlobContent> FinishAsync()
+        {
+            if (_chunk is null || _length <= _options.InlineMax)
+            {
+                _chunk?.HashThrough(_hasher!, _chunk.Filled);
+                return new(_blob, _length, _hasher!.Finish(), [], _chunk is null ? [] : ImmutableCollectionsMarshal.AsImmutableArray(_chunk.ToArray()));
+            }
+            var last = _chunk;
+            await SettleAsync();
+            var append = Prepare(last, sync: true);
+            _lane!.Submit(append, inline: !IsLarge);
+            (_pending, _chunk) = (append, null);
+            last.HashThrough(_hasher!, last.Filled);
+            await SettleAsync();
+            foreach (var (pack, end) in _touched)
+            {
+                if (pack.DurableThrough < end)
+                    throw new StorageException(StorageError.Unavailable, $"Pack {pack.Number:x} failed before the write was durable.");
+            }
+            return new(_blob, _length, _hasher!.Finish(), _runs.ToImmutable(), []);
+        }
+
+        private StorageException TooLarge() =>
+            new(StorageError.EntityTooLarge, $"The content is longer than {_options.LengthMax} bytes.");
+    }
+
+    private AppendLane NextLargeLane() => _lanes[1 + (int)((uint)Interlocked.Increment(ref _nextLane) % (uint)(_lanes.Length - 1))];
+}

@@ -1,0 +1,269 @@
+using System.Runtime.InteropServices;
+
+namespace DarkStorage.Storage.Packs;
+
+/// <summary>The memory in which chunks are filled: page-aligned, pooled, and bounded over all writes together.</summary>
+/// <remarks>Invariants: a write never waits for memory that another holds. It always gets one small piece to go on with, and more while there is more;
+/// so what all hold stays within <c>WriteMemoryBytesMax</c> as long as that many small pieces fit into it (some 900 writes at once by default).</remarks>
+internal sealed unsafe class ChunkMemory(int bytesMax, int chunkBytesMax) : IDisposable
+{
+    /// <summary>Each piece has a little more than its name says, because a frame's header stands before the payload.</summary>
+    public const int Tiny = (16 << 10) + PackFormat.Page;
+    public const int Small = PackFormat.Block + 2 * PackFormat.Page;
+    public const int Large = (1 << 20) + 2 * PackFormat.Page;
+
+    /// <summary>Free memory kept once no write has been under way: enough for the next few.</summary>
+    private const int IdleBytes = 8 << 20;
+
+    private readonly Lock _lock = new();
+    private readonly Stack<nint>[] _free = [new(), new(), new()];
+    private long _used;
+    private long _pooled;
+    private int _writes;
+    private bool _disposed;
+
+    /// <summary>Bytes that writes hold now.</summary>
+    public long Used => Interlocked.Read(ref _used);
+
+    /// <summary>The most that was held at once.</summary>
+    public long Peak { get; private set; }
+
+    /// <summary>What a chunk may grow to while so many write: two chunks each fit, one being filled while the other is written.</summary>
+    public int ChunkTarget
+    {
+        get
+        {
+            var share = Math.Clamp(bytesMax / (2L * Math.Max(1, Volatile.Read(ref _writes))), PackFormat.Block, chunkBytesMax);
+            return (int)Math.Max(PackFormat.Block, share / PackFormat.Block * PackFormat.Block);
+        }
+    }
+
+    public void BeginWrite() => Interlocked.Increment(ref _writes);
+
+    public void EndWrite()
+    {
+        if (Interlocked.Decrement(ref _writes) == 0) Trim(IdleBytes);
+    }
+
+    /// <summary>A piece of <see cref="Tiny"/>, <see cref="Small"/> or <see cref="Large"/> bytes. Only a small one is given without fail.</summary>
+    public Piece? TryRent(int size, bool must)
+    {
+        lock (_lock)
+        {
+            if (!must)
+            {
+                // An eighth stays for the first pieces of those who come, and what all would need at the least.
+                var reserve = Math.Max(bytesMax / 8L, Math.Min(2L * Small * Volatile.Read(ref _writes), bytesMax / 2L));
+                if (_used + size > bytesMax - reserve) return null;
+            }
+            _used += size;
+            if (_used > Peak) Peak = _used;
+            var free = _free[Class(size)];
+            if (free.TryPop(out var address))
+            {
+                _pooled -= size;
+                return new((byte*)address, size);
+            }
+        }
+        return new((byte*)NativeMemory.AlignedAlloc((nuint)size, PackFormat.Page), size);
+    }
+
+    public void Return(Piece piece)
+    {
+        lock (_lock)
+        {
+            _used -= piece.Size;
+            if (!_disposed && _used + _pooled + piece.Size <= bytesMax)
+            {
+                _free[Class(piece.Size)].Push((nint)piece.Address);
+                _pooled += piece.Size;
+                return;
+            }
+        }
+        NativeMemory.AlignedFree(piece.Address);
+    }
+
+    public void Dispose()
+    {
+        lock (_lock) _disposed = true;
+        Trim(0);
+    }
+
+    private void Trim(long keep)
+    {
+        lock (_lock)
+        {
+            for (var c = _free.Length - 1; c >= 0; c--)
+            {
+                while (_pooled > keep && _free[c].TryPop(out var address))
+                {
+                    NativeMemory.AlignedFree((void*)address);
+                    _pooled -= Size(c);
+                }
+            }
+        }
+    }
+
+    private static int Class(int size) => size switch { Tiny => 0, Small => 1, _ => 2 };
+
+    private static int Size(int of) => of switch { 0 => Tiny, 1 => Small, _ => Large };
+
+    internal readonly record struct Piece(nint Start, int Size)
+    {
+        public Piece(byte* address, int size) : this((nint)address, size) { }
+        public byte* Address => (byte*)Start;
+        public Span<byte> Span => new(Address, Size);
+    }
+}
+
+/// <summary>One chunk being filled and then written: a frame in the making, in a few pieces of memory that are taken as bytes come.</summary>
+/// <remarks>Invariant: what was appended never changes, so a chunk can be hashed and written at the same time.</remarks>
+internal sealed unsafe class ChunkBuffer : IDisposable
+{
+    private readonly ChunkMemory _memory;
+    private readonly List<ChunkMemory.Piece> _pieces = new(4);
+    private int _room;          // bytes left in the last piece
+    private uint _blockChecksum;
+
+    /// <param name="expected">Bytes that are still to come, where that is known.</param>
+    /// <param name="chunkMax">The most that the chunk may hold.</param>
+    public ChunkBuffer(ChunkMemory memory, long? expected, int chunkMax)
+    {
+        _memory = memory;
+        Limit = expected is > 0 && expected < chunkMax ? (int)expected : chunkMax;
+        PayloadOffset = PackFormat.PayloadOffset(Limit);
+        Grow(expected, first: true);
+        _pieces[0].Span[..PayloadOffset].Clear();
+        _room -= PayloadOffset;
+    }
+
+    public int PayloadOffset { get; }
+
+    /// <summary>Bytes that the chunk may hold at most.</summary>
+    public int Limit { get; private set; }
+
+    /// <summary>Bytes of payload so far.</summary>
+    public int Filled { get; private set; }
+
+    /// <summary>Bytes of payload that the hasher has seen.</summary>
+    public int Hashed { get; set; }
+
+    public bool IsFull => Filled == Limit;
+
+    public long FrameBytes => PackFormat.FrameBytes(PayloadOffset, Filled);
+
+    /// <summary>Takes as many bytes as fit, checksumming its blocks on the way.</summary>
+    /// <param name="expected">Bytes that are still to come, where that is known.</param>
+    /// <returns>Bytes taken. Fewer than were offered when the chunk is full, which it also is when there is no more memory to be had.</returns>
+    public int Append(ReadOnlySpan<byte> bytes, long? expected)
+    {
+        var taken = 0;
+        while (taken < bytes.Length && !IsFull)
+        {
+            if (_room == 0 && !Grow(expected - taken, first: false))
+            {
+                Limit = Filled;
+                break;
+            }
+            var inBlock = Filled % PackFormat.Block;
+            var count = Math.Min(Math.Min(bytes.Length - taken, _room), Math.Min(Limit - Filled, PackFormat.Block - inBlock));
+            var piece = _pieces[^1];
+            var destination = piece.Span.Slice(piece.Size - _room, count);
+            bytes.Slice(taken, count).CopyTo(destination);
+            // Over the copy, so that a byte that changes on its way here is noticed by the digests, and one that changes here by the checksum.
+            _blockChecksum = Crc32C.Append(inBlock == 0 ? 0 : _blockChecksum, destination);
+            Filled += count;
+            _room -= count;
+            taken += count;
+            if (inBlock + count == PackFormat.Block || Filled == Limit) SetChecksum();
+        }
+        return taken;
+    }
+
+    /// <summary>Nothing more comes: the frame is complete but for its header.</summary>
+    public void Finish()
+    {
+        Limit = Filled;
+        if (Filled % PackFormat.Block != 0) SetChecksum();
+        var padding = (int)(FrameBytes - PayloadOffset - Filled);
+        if (padding == 0) return;
+        var piece = _pieces[^1];
+        piece.Span.Slice(piece.Size - _room, padding).Clear();      // pieces are whole pages, so the frame's end lies in the last one
+    }
+
+    /// <summary>Shows the hasher what it has not seen yet, up to a place.</summary>
+    public void HashThrough(ContentHasher hasher, int end)
+    {
+        var start = 0;
+        var header = PayloadOffset;
+        for (var i = 0; Hashed < end; i++)      // not foreach: the filling side may be adding pieces behind
+        {
+            var piece = _pieces[i];
+            var length = piece.Size - header;
+            if (Hashed < start + length)
+            {
+                var count = Math.Min(end, start + length) - Hashed;
+                hasher.Append(piece.Span.Slice(header + Hashed - start, count));
+                Hashed += count;
+            }
+            start += length;
+            header = 0;
+        }
+    }
+
+    /// <summary>Fills the frame's header for its place and lays out the frame for writing.</summary>
+    public void Prepare(in FrameHeader header, ulong salt, List<IoVector> vectors)
+    {
+        PackFormat.WriteFrameHeader(_pieces[0].Span, header, salt);
+        var left = FrameBytes;
+        foreach (var piece in _pieces)
+        {
+            var length = Math.Min(left, piece.Size);
+            if (length <= 0) break;
+            vectors.Add(new(piece.Address, (nuint)length));
+            left -= length;
+        }
+    }
+
+    /// <summary>The payload, copied: for content so short that it is not stored here.</summary>
+    public byte[] ToArray()
+    {
+        var bytes = new byte[Filled];
+        var copied = 0;
+        var header = PayloadOffset;
+        foreach (var piece in _pieces)
+        {
+            var count = Math.Min(Filled - copied, piece.Size - header);
+            piece.Span.Slice(header, count).CopyTo(bytes.AsSpan(copied));
+            copied += count;
+            header = 0;
+        }
+        return bytes;
+    }
+
+    public void Dispose()
+    {
+        foreach (var piece in _pieces) _memory.Return(piece);
+        _pieces.Clear();
+        _room = 0;
+    }
+
+    private void SetChecksum() => PackFormat.SetBlockChecksum(_pieces[0].Span, (Filled - 1) / PackFormat.Block, _blockChecksum);
+
+    private bool Grow(long? expected, bool first)
+    {
+        var rest = Limit - Filled;
+        var size = expected is { } known && known <= 16 << 10 && rest <= 16 << 10 ? ChunkMemory.Tiny
+            : rest > PackFormat.Block && (expected >= 512 << 10 || Filled >= 512 << 10) ? ChunkMemory.Large
+            : ChunkMemory.Small;
+        // Others may have begun to write since this chunk did: then it ends here, at its fair share.
+        if (!first && Filled >= _memory.ChunkTarget) return false;
+        var piece = _memory.TryRent(size, must: false)
+            ?? (size == ChunkMemory.Large ? _memory.TryRent(ChunkMemory.Small, must: false) : null)
+            ?? (first ? _memory.TryRent(Math.Min(size, ChunkMemory.Small), must: true) : null);
+        if (piece is null) return false;
+        _pieces.Add(piece.Value);
+        _room = piece.Value.Size;
+        return true;
+    }
+}

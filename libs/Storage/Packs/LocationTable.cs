@@ -1,0 +1,231 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Runtime.InteropServices;
+using DarkStorage.GrainInterfaces.Objects;
+
+namespace DarkStorage.Storage.Packs;
+
+/// <summary>Where each chunk is: a cache of what the frames say, in memory, about 60 bytes for a blob of one chunk and 12 for each further chunk.</summary>
+/// <remarks>Invariants: a blob that is being read stays until its last reader leaves, then goes if it was deleted meanwhile.
+/// A chunk has one place; a second one found or made (by a compaction that was cut short) loses, and its finder counts it as dead.</remarks>
+internal sealed class LocationTable
+{
+    private const int ShardCount = 64;
+
+    /// <summary>A chunk index past this comes from no write of ours: 2^27 chunks of the smallest size are 8 TiB.</summary>
+    public const int IndexMax = 1 << 27;
+
+    private const int ListAhead = 1 << 16;
+
+    private readonly Shard[] _shards = new Shard[ShardCount];
+    private readonly Lock _listing = new();
+    private BlobId[] _listed = [];
+    private BlobId _listedAfter;
+    private DateTimeOffset _listedBefore;
+    private bool _listedToEnd;
+
+    public LocationTable()
+    {
+        for (var i = 0; i < ShardCount; i++) _shards[i] = new();
+    }
+
+    public long Blobs => Sum(static shard => shard.Blobs.Count);
+
+    public long Chunks => Sum(static shard => shard.Chunks);
+
+    /// <summary>Enters a chunk.</summary>
+    /// <returns>The place that lost where the chunk had one already: of two equal copies the one in the younger pack stays.</returns>
+    public Location Add(BlobId blob, int index, Location location)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(index, IndexMax);
+        var shard = Of(blob);
+        lock (shard)
+        {
+            ref var entry = ref CollectionsMarshal.GetValueRefOrAddDefault(shard.Blobs, blob, out _);
+            var old = entry.Get(index);
+            if (old.Length > 0 && (old.Pack, old.Offset).CompareTo((location.Pack, location.Offset)) >= 0) return location;
+            entry.Set(index, location);
+            if (old.Length == 0) shard.Chunks++;
+            return old;
+        }
+    }
+
+    public bool TryGet(BlobId blob, int index, out Location location)
+    {
+        var shard = Of(blob);
+        lock (shard)
+        {
+            location = shard.Blobs.TryGetValue(blob, out var entry) ? entry.Get(index) : default;
+            return location.Length > 0;
+        }
+    }
+
+    /// <summary>Moves a chunk, unless it is no longer where it was.</summary>
+    public bool TryMove(BlobId blob, int index, Location from, Location to)
+    {
+        var shard = Of(blob);
+        lock (shard)
+        {
+            ref var entry = ref CollectionsMarshal.GetValueRefOrNullRef(shard.Blobs, blob);
+            if (System.Runtime.CompilerServices.Unsafe.IsNullRef(ref entry) || entry.Get(index) != from) return false;
+            entry.Set(index, to);
+            return true;
+        }
+    }
+
+    /// <summary>Takes a blob out.</summary>
+    /// <returns>Where its chunks were, in the order of their indices; empty while somebody reads it: then the last <see cref="Unpin"/> answers them.</returns>
+    public List<Location> Remove(BlobId blob)
+    {
+        var shard = Of(blob);
+        lock (shard)
+        {
+            ref var pins = ref CollectionsMarshal.GetValueRefOrNullRef(shard.Pins, blob);
+            if (!System.Runtime.CompilerServices.Unsafe.IsNullRef(ref pins))
+            {
+                pins.Doomed = true;
+                return [];
+            }
+            return shard.Remove(blob);
+        }
+    }
+
+    /// <summary>Somebody begins to read a blob.</summary>
+    public void Pin(BlobId blob)
+    {
+        var shard = Of(blob);
+        lock (shard) CollectionsMarshal.GetValueRefOrAddDefault(shard.Pins, blob, out _).Count++;
+    }
+
+    /// <returns>Where the chunks were if the blob was deleted while it was read and this was its last reader.</returns>
+    public List<Location> Unpin(BlobId blob)
+    {
+        var shard = Of(blob);
+        lock (shard)
+        {
+            ref var pins = ref CollectionsMarshal.GetValueRefOrNullRef(shard.Pins, blob);
+            if (--pins.Count > 0) return [];
+            var doomed = pins.Doomed;
+            shard.Pins.Remove(blob);
+            return doomed ? shard.Remove(blob) : [];
+        }
+    }
+
+    /// <summary>Blobs in the order of their ids. One pass over the table serves many pages: ids that were entered since may be left out, and come with the next round.</summary>
+    public IReadOnlyList<BlobId> List(BlobId after, DateTimeOffset mintedBefore, int max)
+    {
+        lock (_listing)
+        {
+            var page = new List<BlobId>(Math.Min(max, 1024));
+            while (page.Count < max)
+            {
+                var known = after >= _listedAfter && mintedBefore == _listedBefore && (_listedToEnd || _listed.Length > 0 && after < _listed[^1]);
+                if (!known || page.Count == 0 && _listedToEnd && (_listed.Length == 0 || after >= _listed[^1])) Collect(after, mintedBefore);
+                var at = Array.BinarySearch(_listed, after);
+                for (at = at < 0 ? ~at : at + 1; at < _listed.Length && page.Count < max; at++)
+                {
+                    after = _listed[at];
+                    if (Contains(after)) page.Add(after);
+                }
+                if (_listedToEnd && at >= _listed.Length)
+                {
+                    (_listed, _listedToEnd, _listedAfter) = ([], false, default);     // a round ended: hold nothing for the next one
+                    break;
+                }
+            }
+            return page;
+        }
+    }
+
+    private void Collect(BlobId after, DateTimeOffset mintedBefore)
+    {
+        var before = new BlobId((ulong)Math.Max(0, mintedBefore.ToUnixTimeMilliseconds()) << 16, 0);
+        var largest = new PriorityQueue<BlobId, BlobId>(Comparer<BlobId>.Create(static (a, b) => b.CompareTo(a)));
+        foreach (var shard in _shards)
+        {
+            lock (shard)
+            {
+                foreach (var blob in shard.Blobs.Keys)
+                {
+                    if (blob <= after || blob >= before) continue;
+                    if (largest.Count < ListAhead) largest.Enqueue(blob, blob);
+                    else if (blob < largest.Peek()) largest.EnqueueDequeue(blob, blob);
+                }
+            }
+        }
+        _listedToEnd = largest.Count < ListAhead;
+        _listed = [.. largest.UnorderedItems.Select(static item => item.Element)];
+        Array.Sort(_listed);
+        (_listedAfter, _listedBefore) = (after, mintedBefore);
+    }
+
+    private bool Contains(BlobId blob)
+    {
+        var shard = Of(blob);
+        lock (shard) return shard.Blobs.ContainsKey(blob);
+    }
+
+    private long Sum(Func<Shard, long> of)
+    {
+        var sum = 0L;
+        foreach (var shard in _shards)
+        {
+            lock (shard) sum += of(shard);
+        }
+        return sum;
+    }
+
+    private Shard Of(BlobId blob) => _shards[blob.Low % ShardCount];     // random bits
+
+    private sealed class Shard
+    {
+        public readonly Dictionary<BlobId, Entry> Blobs = [];
+        public readonly Dictionary<BlobId, Pins> Pins = [];
+        public long Chunks;
+
+        public List<Location> Remove(BlobId blob)
+        {
+            if (!Blobs.Remove(blob, out var entry)) return [];
+            var removed = entry.All();
+            Chunks -= removed.Count;
+            return removed;
+        }
+    }
+
+    [SuppressMessage("Performance", "CA1815", Justification = "Never compared.")]
+    private struct Pins
+    {
+        public int Count;
+        public bool Doomed;
+    }
+
+    private struct Entry
+    {
+        private Location _first;        // of chunk 0, the only one most blobs have
+        private Location[]? _more;      // of chunks 1, 2, …; a length of 0 is a chunk that is not here
+
+        public readonly Location Get(int index) =>
+            index == 0 ? _first : _more is not null && (uint)(index - 1) < (uint)_more.Length ? _more[index - 1] : default;
+
+        public void Set(int index, Location location)
+        {
+            if (index == 0)
+            {
+                _first = location;
+                return;
+            }
+            if (_more is null || _more.Length < index) Array.Resize(ref _more, Math.Max(index, _more is null ? 1 : _more.Length + _more.Length / 2));
+            _more[index - 1] = location;
+        }
+
+        public readonly List<Location> All()
+        {
+            var all = new List<Location>(1 + (_more?.Length ?? 0));
+            if (_first.Length > 0) all.Add(_first);
+            foreach (var location in _more ?? [])
+            {
+                if (location.Length > 0) all.Add(location);
+            }
+            return all;
+        }
+    }
+}
