@@ -1,4 +1,3 @@
-using System.IO.Pipelines;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Buckets;
 using DarkStorage.GrainInterfaces.Objects;

@@ -1,6 +1,4 @@
 using System.Runtime.InteropServices;
-using DarkStorage.Storage;
-using Microsoft.AspNetCore.Http;
 
 namespace DarkStorage.ClientApi.S3.Operations;
 

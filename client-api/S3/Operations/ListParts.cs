@@ -1,4 +1,3 @@
-using DarkStorage.Storage;
 
 namespace DarkStorage.ClientApi.S3.Operations;
 

@@ -5,7 +5,7 @@ using DarkStorage.GrainInterfaces.Objects;
 namespace DarkStorage.ClientApi.S3.Operations;
 
 /// <summary>Writes a page's entries as they are read: from the index's rows to XML without a string between. Objects first, folded prefixes after them, as S3 orders them.</summary>
-internal sealed class ListingPage : IObjectListingSink, IDisposable
+internal sealed class ListingPage : IObjectListingSink
 {
     private readonly ArrayBufferWriter<byte> _objectsBuffer = new(32 << 10);
     private readonly ArrayBufferWriter<byte> _prefixesBuffer = new(256);
@@ -39,7 +39,7 @@ internal sealed class ListingPage : IObjectListingSink, IDisposable
             _objects.Element("ChecksumType"u8, ChecksumHeaders.NameOf(entry.ChecksumType));
         }
         _objects.Element("Size"u8, entry.Length);
-        _objects.Utf8Element("StorageClass"u8, entry.StorageClass);
+        _objects.Element("StorageClass"u8, entry.StorageClass);
         if (_owner is not null)
         {
             _objects.Start("Owner"u8);

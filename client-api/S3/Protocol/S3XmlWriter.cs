@@ -22,6 +22,10 @@ internal sealed class S3XmlWriter(IBufferWriter<byte> output)
     private static readonly SearchValues<char> Escaped = SearchValues.Create(
         "&<>\"\0\u0001\u0002\u0003\u0004\u0005\u0006\u0007\b\t\n\v\f\r\u000e\u000f\u0010\u0011\u0012\u0013\u0014\u0015\u0016\u0017\u0018\u0019\u001a\u001b\u001c\u001d\u001e\u001f\ufffe\uffff");
 
+    /// <summary>ASCII that needs no escape: what nearly all keys are made of.</summary>
+    private static readonly SearchValues<byte> PlainBytes = SearchValues.Create(
+        " !#$%'()*+,-./0123456789:;=?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~"u8);
+
     private Memory<byte> _block;
     private int _used;
 
@@ -117,6 +121,42 @@ internal sealed class S3XmlWriter(IBufferWriter<byte> output)
         if (urlEncoded) UrlText(text);
         else Text(text);
         End(name);
+    }
+
+    /// <param name="text">UTF-8.</param>
+    public void Key(ReadOnlySpan<byte> name, ReadOnlySpan<byte> text, bool urlEncoded)
+    {
+        Start(name);
+        if (urlEncoded) _used += S3UrlEncoding.Encode(text, Reserve(3 * text.Length), keepSlash: true);
+        else Text(text);
+        End(name);
+    }
+
+    /// <param name="text">UTF-8.</param>
+    public void Element(ReadOnlySpan<byte> name, ReadOnlySpan<byte> text)
+    {
+        Start(name);
+        Text(text);
+        End(name);
+    }
+
+    /// <param name="etag">UTF-8, without quotes.</param>
+    public void ETag(ReadOnlySpan<byte> etag)
+    {
+        Raw("<ETag>&quot;"u8);
+        Text(etag);
+        Raw("&quot;</ETag>"u8);
+    }
+
+    /// <summary>XML that another writer made.</summary>
+    public void Fragment(ReadOnlySpan<byte> xml) => Raw(xml);
+
+    /// <summary>Text, escaped.</summary>
+    /// <param name="text">UTF-8.</param>
+    public void Text(ReadOnlySpan<byte> text)
+    {
+        if (text.IndexOfAnyExcept(PlainBytes) < 0) Raw(text);
+        else Text(Encoding.UTF8.GetString(text));
     }
 
     /// <summary>Text, escaped.</summary>

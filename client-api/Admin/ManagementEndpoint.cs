@@ -1,0 +1,64 @@
+using System.Text.Json;
+using Microsoft.AspNetCore.Http;
+
+namespace DarkStorage.ClientApi.Admin;
+
+/// <summary>What the node says of itself: filled by the composition root.</summary>
+public sealed class NodeStatus
+{
+    private volatile bool _ready;
+
+    public required string Name { get; init; }
+
+    /// <summary>The engine that runs the grains: Orleans or Embedded.</summary>
+    public required string Engine { get; init; }
+
+    /// <summary>"SQLite 3.40.1".</summary>
+    public required string Index { get; init; }
+
+    public required string Version { get; init; }
+
+    /// <summary>Takes requests: true from the end of the start to the beginning of the stop.</summary>
+    public bool Ready
+    {
+        get => _ready;
+        set => _ready = value;
+    }
+}
+
+/// <summary>The management API: health for orchestrators, metrics for Prometheus.</summary>
+internal sealed class ManagementEndpoint(NodeStatus node, PrometheusMetrics metrics)
+{
+    public Task HandleAsync(HttpContext http)
+    {
+        if (!HttpMethods.IsGet(http.Request.Method) && !HttpMethods.IsHead(http.Request.Method))
+        {
+            http.Response.Headers.Allow = "GET, HEAD";
+            return AnswerAsync(http, StatusCodes.Status405MethodNotAllowed, new { error = "The management API answers GET and HEAD." });
+        }
+        return http.Request.Path.Value switch
+        {
+            "/health/live" => AnswerAsync(http, StatusCodes.Status200OK, new { status = "live" }),
+            "/health/ready" => AnswerAsync(http, node.Ready ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable,
+                new { status = node.Ready ? "ready" : "not ready" }),
+            "/health" => AnswerAsync(http, StatusCodes.Status200OK, new { node = node.Name, version = node.Version, engine = node.Engine, index = node.Index, ready = node.Ready }),
+            "/metrics" => AnswerMetricsAsync(http),
+            _ => AnswerAsync(http, StatusCodes.Status404NotFound, new { error = "There are /health, /health/live, /health/ready and /metrics." }),
+        };
+    }
+
+    private async Task AnswerMetricsAsync(HttpContext http)
+    {
+        http.Response.ContentType = "text/plain; version=0.0.4; charset=utf-8";
+        await http.Response.BodyWriter.WriteAsync(metrics.Write(), http.RequestAborted);
+    }
+
+    private static async Task AnswerAsync<T>(HttpContext http, int status, T body)
+    {
+        var json = JsonSerializer.SerializeToUtf8Bytes(body, JsonSerializerOptions.Web);
+        http.Response.StatusCode = status;
+        http.Response.ContentType = "application/json";
+        http.Response.ContentLength = json.Length;
+        if (!HttpMethods.IsHead(http.Request.Method)) await http.Response.BodyWriter.WriteAsync(json, http.RequestAborted);
+    }
+}

@@ -1,0 +1,54 @@
+using DarkStorage.ClientApi.Admin;
+using DarkStorage.ClientApi.S3;
+using DarkStorage.GrainInterfaces;
+using DarkStorage.Storage;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Options;
+using Orleans;
+
+namespace DarkStorage.ClientApi;
+
+/// <summary>Which API a connection came in for.</summary>
+public enum ApiEndpoint
+{
+    S3,
+    Management,
+}
+
+/// <summary>Puts the front end into a host: the S3 API and the management API, each on listeners of its own.</summary>
+public static class ClientApiHosting
+{
+    /// <summary>Adds what the front end needs besides <see cref="IIndexReader"/>, <see cref="IBlobStore"/>, <see cref="IGrainFactory"/> and <see cref="RootKey"/>.</summary>
+    public static IServiceCollection AddClientApi(this IServiceCollection services) => services
+        .AddSingleton(p => new Credentials(p.GetRequiredService<RootKey>(), p.GetRequiredService<IGrainFactory>(), p.GetRequiredService<TimeProvider>()))
+        .AddSingleton(p =>
+        {
+            var options = p.GetRequiredService<IOptions<S3Options>>().Value;
+            var clock = p.GetRequiredService<TimeProvider>();
+            return new S3Services(p.GetRequiredService<IIndexReader>(), p.GetRequiredService<IBlobStore>(), p.GetRequiredService<IGrainFactory>(),
+                new SignatureVerifier([options.Region], clock), p.GetRequiredService<Credentials>(), options, clock);
+        })
+        .AddSingleton<S3Endpoint>()
+        .AddSingleton<PrometheusMetrics>()
+        .AddSingleton<ManagementEndpoint>();
+
+    /// <summary>Says which API a listener serves.</summary>
+    public static void Serves(this ListenOptions listener, ApiEndpoint endpoint) => listener.Use(next => connection =>
+    {
+        connection.Features.Set(new EndpointFeature(endpoint));
+        return next(connection);
+    });
+
+    /// <summary>Answers every request. There is no routing besides: S3's operations are named by method, level and query.</summary>
+    public static void UseClientApi(this IApplicationBuilder app)
+    {
+        var s3 = app.ApplicationServices.GetRequiredService<S3Endpoint>();
+        var management = app.ApplicationServices.GetRequiredService<ManagementEndpoint>();
+        app.Run(http => http.Features.Get<EndpointFeature>()?.Endpoint == ApiEndpoint.Management ? management.HandleAsync(http) : s3.HandleAsync(http));
+    }
+
+    private sealed record EndpointFeature(ApiEndpoint Endpoint);
+}

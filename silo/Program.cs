@@ -1,0 +1,87 @@
+using System.Net;
+using System.Reflection;
+using System.Text;
+using DarkStorage.ClientApi;
+using DarkStorage.ClientApi.Admin;
+using DarkStorage.ClientApi.S3;
+using DarkStorage.GrainInterfaces;
+using DarkStorage.Grains.Uploads;
+using DarkStorage.Metadata;
+using DarkStorage.Metadata.Sqlite;
+using DarkStorage.Silo;
+using DarkStorage.Silo.Configuration;
+using DarkStorage.Silo.Workers;
+using DarkStorage.Storage;
+using DarkStorage.Storage.Packs;
+using DarkStorage.Storage.Secrets;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Serilog;
+using Serilog.Extensions.Logging;
+
+var exitCode = CommandLine.Parse(args, Console.Out, Console.Error, out var node);
+if (node is null) return exitCode;
+
+try
+{
+    return await RunAsync(node);
+}
+catch (Exception e) when (e is InvalidDataException or StorageStartupException or IOException or UnauthorizedAccessException)
+{
+    // What an operator can mend is one sentence; a stack trace would hide it.
+    await Console.Error.WriteLineAsync($"darkstorage-silo: {e.Message}");
+    return 1;
+}
+
+static async Task<int> RunAsync(NodeOptions node)
+{
+    var data = DataDirectory.Open(node.Data);
+    var root = data.ReadRootCredentials(out var rootIsNew);
+    var builder = WebApplication.CreateEmptyBuilder(new());
+    builder.Configuration.SetBasePath(AppContext.BaseDirectory).AddJsonFile("appsettings.json", optional: true).AddEnvironmentVariables("DARKSTORAGE_");
+    builder.AddLogging(node);
+
+    // The drives first: they are locked before anything else of the data folder is touched.
+    using var logs = new SerilogLoggerFactory(Log.Logger);
+    await using var blobs = BlobStore.Open(data.Blobs, Read<BlobStoreOptions>(builder.Configuration, "Blobs"), TimeProvider.System, logs.CreateLogger<BlobStore>());
+    await using var index = SqliteIndex.Open(data.IndexFile, logs.CreateLogger<SqliteIndex>());
+    var status = new NodeStatus { Name = node.Node, Engine = GrainHosting.Engine, Index = index.Description, Version = Version() };
+
+    builder.Services
+        .AddSingleton(TimeProvider.System)
+        .AddSingleton<IBlobStore>(blobs)
+        .AddSingleton<IMetadataIndex>(index)
+        .AddSingleton<IIndexReader>(index)
+        .AddSingleton<ISecretBox>(new MasterKeyBox(data.ReadMasterKey()))
+        .AddSingleton(new RootKey(root.AccessKey, root.SecretKey))
+        .AddSingleton(status)
+        .AddClientApi()
+        .AddHostedService<GarbageCollector>();
+    builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = TimeSpan.FromSeconds(8));
+    builder.Services.AddOptions<UploadOptions>().BindConfiguration("Uploads").ValidateDataAnnotations().ValidateOnStart();
+    builder.Services.AddOptions<GarbageOptions>().BindConfiguration("Garbage").ValidateDataAnnotations().ValidateOnStart();
+    var s3 = Read<S3Options>(builder.Configuration, "S3") with { Region = node.Region, Domains = node.Domain.Length == 0 ? [] : [node.Domain] };
+    builder.Services.AddSingleton(Microsoft.Extensions.Options.Options.Create(s3));
+    builder.AddGrains(node);
+    builder.AddListeners(node);
+
+    var app = builder.Build();
+    app.UseClientApi();
+    await app.StartAsync();
+    status.Ready = true;
+    StartBanner.Write(Console.Out, node, status, app, root, rootIsNew);
+    app.Lifetime.ApplicationStopping.Register(() => status.Ready = false);
+    await app.WaitForShutdownAsync();
+    await app.DisposeAsync();
+    await Log.CloseAndFlushAsync();
+    return 0;
+}
+
+static T Read<T>(IConfiguration configuration, string section) where T : class, new()
+{
+    var options = configuration.GetSection(section).Get<T>() ?? new T();
+    var problems = new List<System.ComponentModel.DataAnnotations.ValidationResult>();
+    if (System.ComponentModel.DataAnnotations.Validator.TryValidateObject(options, new(options), problems, validateAllProperties: true)) return options;
+    throw new InvalidDataException($"The setting {section}: {string.Join(' ', problems.Select(p => p.ErrorMessage))}");
+}
+
+static string Version() => typeof(NodeOptions).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "unknown";

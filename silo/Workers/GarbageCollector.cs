@@ -1,0 +1,98 @@
+using System.ComponentModel.DataAnnotations;
+using System.Diagnostics.Metrics;
+using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.Metadata;
+using DarkStorage.Storage;
+using Microsoft.Extensions.Options;
+
+namespace DarkStorage.Silo.Workers;
+
+/// <summary>When bytes that no object needs go.</summary>
+internal sealed record GarbageOptions
+{
+    /// <summary>Time between the freeing of a blob and the freeing of its bytes: a reader that found it before may still be reading. Default 5 minutes.</summary>
+    [Range(typeof(TimeSpan), "00:00:00", "30.00:00:00")]
+    public TimeSpan GracePeriod { get; init; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>Age from which bytes that the index has never heard of count as left by a crash. Default 1 day: longer than any upload of one part.</summary>
+    [Range(typeof(TimeSpan), "00:00:00", "365.00:00:00")]
+    public TimeSpan OrphanAge { get; init; } = TimeSpan.FromDays(1);
+
+    /// <summary>Time between two looks. Default 10 seconds.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.100", "1.00:00:00")]
+    public TimeSpan Interval { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>Time between two searches for orphans. Default 1 hour.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.100", "30.00:00:00")]
+    public TimeSpan OrphanInterval { get; init; } = TimeSpan.FromHours(1);
+}
+
+/// <summary>Frees the bytes of what was overwritten, deleted or aborted, and of what a crash left between bytes and facts.</summary>
+/// <remarks>The index says what is garbage; bytes go first and the index forgets afterwards, so a crash in between only repeats work.
+/// An orphan is a blob that is old and unknown to the index: it is freed only if the index says so, never on a guess.</remarks>
+internal sealed partial class GarbageCollector(
+    IMetadataIndex index, IBlobStore blobs, IOptions<GarbageOptions> options, TimeProvider clock, ILogger<GarbageCollector> log) : BackgroundService
+{
+    private const int BatchMax = 1_000;
+
+    private static readonly Meter Meter = new("DarkStorage.Silo");
+    private static readonly Counter<long> Freed = Meter.CreateCounter<long>("darkstorage.garbage.blobs_freed", "{blob}", "Blobs whose bytes were freed, by what made them garbage.");
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        var nextOrphans = clock.GetUtcNow() + options.Value.OrphanInterval;
+        using var timer = new PeriodicTimer(options.Value.Interval, clock);
+        while (await timer.WaitForNextTickAsync(stoppingToken))
+        {
+            try
+            {
+                await CollectAsync(stoppingToken);
+                if (clock.GetUtcNow() < nextOrphans) continue;
+                await CollectOrphansAsync(stoppingToken);
+                nextOrphans = clock.GetUtcNow() + options.Value.OrphanInterval;
+            }
+            catch (Exception e) when (e is not OperationCanceledException)
+            {
+                LogFailed(log, e); // garbage keeps: the next look tries again
+            }
+        }
+    }
+
+    private async Task CollectAsync(CancellationToken ct)
+    {
+        while (true)
+        {
+            var garbage = await index.ListGarbageAsync(clock.GetUtcNow() - options.Value.GracePeriod, BatchMax, ct);
+            if (garbage.Count == 0) return;
+            foreach (var blob in garbage) await blobs.DeleteAsync(blob, ct);
+            await index.ForgetGarbageAsync(garbage, ct);
+            Freed.Add(garbage.Count, new KeyValuePair<string, object?>("reason", "freed"));
+            LogCollected(log, garbage.Count);
+        }
+    }
+
+    private async Task CollectOrphansAsync(CancellationToken ct)
+    {
+        var after = default(BlobId);
+        while (true)
+        {
+            var stored = blobs.ListBlobs(after, clock.GetUtcNow() - options.Value.OrphanAge, BatchMax);
+            if (stored.Count == 0) return;
+            after = stored[^1];
+            var orphans = await index.FindUnknownBlobsAsync(stored, ct);
+            foreach (var blob in orphans) await blobs.DeleteAsync(blob, ct);
+            if (orphans.Count == 0) continue;
+            Freed.Add(orphans.Count, new KeyValuePair<string, object?>("reason", "orphaned"));
+            LogOrphans(log, orphans.Count);
+        }
+    }
+
+    [LoggerMessage(LogLevel.Debug, "Freed the bytes of {Count} blobs")]
+    private static partial void LogCollected(ILogger log, int count);
+
+    [LoggerMessage(LogLevel.Information, "Freed the bytes of {Count} blobs that a crash had left behind")]
+    private static partial void LogOrphans(ILogger log, int count);
+
+    [LoggerMessage(LogLevel.Warning, "Collecting garbage failed; it will be tried again")]
+    private static partial void LogFailed(ILogger log, Exception exception);
+}
