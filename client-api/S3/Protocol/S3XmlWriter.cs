@@ -20,7 +20,7 @@ internal sealed class S3XmlWriter(IBufferWriter<byte> output)
     private const int SliceLength = 1024;
 
     private static readonly SearchValues<char> Escaped = SearchValues.Create(
-        "&<>\"\0\u0001\u0002\u0003\u0004\u0005\u0006\u0007\b\t\n\v\f\r\u000e\u000f\u0010\u0011\u0012\u0013\u0014\u0015\u0016\u0017\u0018\u0019\u001a\u001b\u001c\u001d\u001e\u001f\ufffe\uffff");
+        "&<>\"\0\u0001\u0002\u0003\u0004\u0005\u0006\u0007\b\t\n\v\f\r\u000e\u000f\u0010\u0011\u0012\u0013\u0014\u0015\u0016\u0017\u0018\u0019\u001a\u001b\u001c\u001d\u001e\u001f");
 
     /// <summary>ASCII that needs no escape: what nearly all keys are made of.</summary>
     private static readonly SearchValues<byte> PlainBytes = SearchValues.Create(
@@ -74,6 +74,21 @@ internal sealed class S3XmlWriter(IBufferWriter<byte> output)
 
     public void Element(ReadOnlySpan<byte> name, ReadOnlySpan<char> text)
     {
+        if (text.Length <= SliceLength && IndexOfEscaped(text) < 0)     // nearly always: then all in one go
+        {
+            var span = Reserve(2 * name.Length + 5 + 3 * text.Length);
+            span[0] = (byte)'<';
+            name.CopyTo(span[1..]);
+            span[name.Length + 1] = (byte)'>';
+            var end = name.Length + 2 + Encoding.UTF8.GetBytes(text, span[(name.Length + 2)..]);
+            span[end] = (byte)'<';
+            span[end + 1] = (byte)'/';
+            name.CopyTo(span[(end + 2)..]);
+            end += name.Length + 2;
+            span[end] = (byte)'>';
+            _used += end + 1;
+            return;
+        }
         Start(name);
         Text(text);
         End(name);
@@ -117,9 +132,13 @@ internal sealed class S3XmlWriter(IBufferWriter<byte> output)
     /// <summary>A key, prefix, delimiter or marker of a listing, percent-encoded where the request said <c>encoding-type=url</c>.</summary>
     public void Key(ReadOnlySpan<byte> name, string? text, bool urlEncoded)
     {
+        if (!urlEncoded)
+        {
+            Element(name, text);
+            return;
+        }
         Start(name);
-        if (urlEncoded) UrlText(text);
-        else Text(text);
+        UrlText(text);
         End(name);
     }
 
@@ -164,7 +183,7 @@ internal sealed class S3XmlWriter(IBufferWriter<byte> output)
     {
         while (text.Length > 0)
         {
-            var plain = text.IndexOfAny(Escaped);
+            var plain = IndexOfEscaped(text);
             if (plain != 0)
             {
                 Utf8(plain < 0 ? text : text[..plain]);
@@ -181,6 +200,14 @@ internal sealed class S3XmlWriter(IBufferWriter<byte> output)
         output.Advance(_used);
         _block = default;
         _used = 0;
+    }
+
+    /// <summary>The two characters that are none are looked for apart: a set of ASCII alone is found much faster.</summary>
+    private static int IndexOfEscaped(ReadOnlySpan<char> text)
+    {
+        var ascii = text.IndexOfAny(Escaped);
+        var none = (ascii < 0 ? text : text[..ascii]).IndexOfAnyInRange('\ufffe', '\uffff');
+        return none < 0 ? ascii : none;
     }
 
     private void UrlText(ReadOnlySpan<char> text)

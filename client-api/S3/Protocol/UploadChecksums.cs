@@ -27,7 +27,7 @@ internal static class UploadChecksums
     }
 
     /// <summary>The checksum of the whole object that CompleteMultipartUpload states, to be compared with the one computed from the parts.</summary>
-    /// <returns>Null where it states none.</returns>
+    /// <returns>Null where it states none. A composite one without <c>-N</c> has 0 parts: it is compared by its value.</returns>
     /// <exception cref="S3Exception"><c>InvalidRequest</c>: malformed, or not of the type that the headers name.</exception>
     public static Checksum? OfCompletion(IHeaderDictionary headers)
     {
