@@ -6,9 +6,6 @@ namespace DarkStorage.ClientApi.S3;
 /// <summary>The content of a request, whichever way it was transferred.</summary>
 internal sealed class RequestContent
 {
-    /// <summary>Bytes decoded at a stroke.</summary>
-    private const int DecodeBytes = 64 << 10;
-
     private readonly AwsChunkedStream? _chunked;
 
     private RequestContent(PipeReader reader, long length, AwsChunkedStream? chunked)
@@ -33,7 +30,7 @@ internal sealed class RequestContent
         if (signing.Payload.IsChunked)
         {
             var chunked = AwsChunkedStream.Open(request.BodyReader, signing.Payload, signing, request.Headers);
-            return new(PipeReader.Create(chunked, new StreamPipeReaderOptions(bufferSize: DecodeBytes)), chunked.DecodedLength, chunked);
+            return new(chunked.AsPipeReader(), chunked.DecodedLength, chunked);
         }
         if (request.ContentLength is null && lengthRequired) throw new S3Exception(S3Error.MissingContentLength);
         return new(request.BodyReader, request.ContentLength ?? -1, null);
