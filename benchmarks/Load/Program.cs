@@ -10,8 +10,8 @@ using System.Globalization;
 using System.Text.Json;
 using DarkStorage.Load;
 
-var url = new Option<Uri>("--url") { DefaultValueFactory = _ => new("http://127.0.0.1:9000"), Description = "The S3 endpoint under test; a host by its address" };
-var yardstick = new Option<Uri>("--yardstick") { DefaultValueFactory = _ => new("http://127.0.0.1:9100"), Description = "The yardstick to compare with" };
+var url = new Option<string>("--url") { DefaultValueFactory = _ => "http://127.0.0.1:9000", Description = "The S3 endpoint under test; a host by its address" };
+var yardstick = new Option<string>("--yardstick") { DefaultValueFactory = _ => "http://127.0.0.1:9100", Description = "The yardstick to compare with" };
 var accessKey = new Option<string>("--access-key") { DefaultValueFactory = _ => Environment.GetEnvironmentVariable("AWS_ACCESS_KEY_ID") ?? "" };
 var secretKey = new Option<string>("--secret-key") { DefaultValueFactory = _ => Environment.GetEnvironmentVariable("AWS_SECRET_ACCESS_KEY") ?? "" };
 var region = new Option<string>("--region") { DefaultValueFactory = _ => "us-east-1" };
@@ -30,7 +30,7 @@ var json = new Option<string?>("--json") { Description = "A file for the figures
 var run = new Command("run", "Measures one endpoint") { url, accessKey, secretKey, region, bucket, connections, size, objects, seconds, mix, delimiter, prepare, json };
 run.SetAction(async (parsed, _) =>
 {
-    var endpoint = new Endpoint("endpoint", parsed.GetValue(url)!, parsed.GetValue(accessKey)!, parsed.GetValue(secretKey)!, parsed.GetValue(region)!);
+    var endpoint = new Endpoint("endpoint", new(parsed.GetValue(url)!), parsed.GetValue(accessKey)!, parsed.GetValue(secretKey)!, parsed.GetValue(region)!);
     var work = new Workload(parsed.GetValue(bucket)!, "load/", parsed.GetValue(connections), parsed.GetValue(size), Mix.Parse(parsed.GetValue(mix)!),
         parsed.GetValue(objects), TimeSpan.FromSeconds(parsed.GetValue(seconds)), parsed.GetValue(delimiter));
     await Runner.EnsureBucketAsync(endpoint, work.Bucket);
@@ -45,7 +45,7 @@ run.SetAction(async (parsed, _) =>
 var table = new Command("table", "Measures the node against the yardstick, row by row, rounds interleaved, median of the rounds") { url, yardstick, accessKey, secretKey, region, seconds, rounds, only, json };
 table.SetAction(async (parsed, _) =>
 {
-    Endpoint At(string name, Uri where) => new(name, where, parsed.GetValue(accessKey)!, parsed.GetValue(secretKey)!, parsed.GetValue(region)!);
+    Endpoint At(string name, string where) => new(name, new(where), parsed.GetValue(accessKey)!, parsed.GetValue(secretKey)!, parsed.GetValue(region)!);
     var rows = await Comparison.RunAsync(At("yardstick", parsed.GetValue(yardstick)!), At("node", parsed.GetValue(url)!),
         parsed.GetValue(rounds), TimeSpan.FromSeconds(parsed.GetValue(seconds)), parsed.GetValue(only), Console.Out);
     await WriteJsonAsync(parsed.GetValue(json), rows);

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Buckets;
 
@@ -7,15 +8,26 @@ public sealed partial class SqliteIndex
 {
     private const string BucketColumns = "id, name, owner, region, created, versioning";
 
-    public ValueTask<BucketRecord?> FindBucketAsync(string name, CancellationToken ct) =>
-        ReadAsync(name, static (connection, name) =>
+    /// <summary>Buckets that were asked for lately, since every request asks. This process alone writes the database, so what stands here is so.</summary>
+    private readonly ConcurrentDictionary<string, BucketRecord> _bucketCache = new(StringComparer.Ordinal);
+    private long _bucketChanges;
+
+    /// <summary>Buckets kept in memory at the most.</summary>
+    private const int BucketCacheMax = 10_000;
+
+    public ValueTask<BucketRecord?> FindBucketAsync(string name, CancellationToken ct)
+    {
+        if (_bucketCache.TryGetValue(name, out var known)) return new(known);
+        var before = Interlocked.Read(ref _bucketChanges);
+        var found = _readers.Read(name, ReadBucket);
+        if (found is not null && _bucketCache.Count < BucketCacheMax)
         {
-            var query = connection.Prepare($"SELECT {BucketColumns} FROM buckets WHERE name = ?1").BindText(1, name);
-            if (!query.Step()) return null;
-            var bucket = ReadBucket(query);
-            query.Reset();
-            return bucket;
-        }, ct);
+            _bucketCache[name] = found;
+            // A bucket that went between the read and the line above must not stay.
+            if (Interlocked.Read(ref _bucketChanges) != before) _bucketCache.TryRemove(name, out _);
+        }
+        return new(found);
+    }
 
     public ValueTask<IReadOnlyList<BucketRecord>> ListBucketsAsync(string? owner, string prefix, string after, int max, CancellationToken ct) =>
         ReadAsync((owner, prefix, after, max), static (connection, q) =>
@@ -59,6 +71,8 @@ public sealed partial class SqliteIndex
             }
             session.Connection.Prepare("DELETE FROM buckets WHERE id = ?1").Bind(1, bucket.Value).Run();
             session.RemoveBucket(bucket);
+            // Whether or not the commit succeeds: a cache may forget too much, never too little.
+            session.OnEnd(ForgetBuckets);
             return true;
         }, ct);
 
@@ -71,6 +85,21 @@ public sealed partial class SqliteIndex
             query.Reset();
             return usage;
         }, ct);
+
+    private void ForgetBuckets()
+    {
+        Interlocked.Increment(ref _bucketChanges);
+        _bucketCache.Clear();
+    }
+
+    private static BucketRecord? ReadBucket(SqliteConnection connection, string name)
+    {
+        var query = connection.Prepare($"SELECT {BucketColumns} FROM buckets WHERE name = ?1").BindText(1, name);
+        if (!query.Step()) return null;
+        var bucket = ReadBucket(query);
+        query.Reset();
+        return bucket;
+    }
 
     private static BucketRecord ReadBucket(SqliteStatement row) => new(
         new(row.Long(0)), row.Text(1), row.Text(2), row.Text(3), DateTimeOffset.FromUnixTimeMilliseconds(row.Long(4)), (BucketVersioning)row.Long(5));

@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Globalization;
 using Microsoft.Extensions.Logging;
 
@@ -9,19 +8,14 @@ namespace DarkStorage.Metadata.Sqlite;
 /// thread: it is a few pages of a B-tree, mostly in memory.</remarks>
 public sealed partial class SqliteIndex : IMetadataIndex
 {
-    /// <summary>Readers at one time. Each holds a page cache; a read takes microseconds, so few are enough.</summary>
-    private const int ReadersMax = 8;
-
-    private readonly string _path;
     private readonly SqliteWriter _writer;
-    private readonly ConcurrentBag<SqliteConnection> _readers = [];
-    private readonly SemaphoreSlim _readerPlaces = new(ReadersMax, ReadersMax);
+    private readonly SqliteReaders _readers;
     private int _disposed;
 
     private SqliteIndex(string path, SqliteWriter writer, string description)
     {
-        _path = path;
         _writer = writer;
+        _readers = new(path);
         Description = description;
     }
 
@@ -42,7 +36,7 @@ public sealed partial class SqliteIndex : IMetadataIndex
                 PRAGMA page_size = 4096;
                 PRAGMA journal_mode = WAL;
                 PRAGMA synchronous = FULL;
-                PRAGMA cache_size = -65536;
+                PRAGMA cache_size = -32768;
                 PRAGMA wal_autocheckpoint = 4000;
                 PRAGMA foreign_keys = OFF;
                 """);
@@ -60,47 +54,15 @@ public sealed partial class SqliteIndex : IMetadataIndex
     {
         if (Interlocked.Exchange(ref _disposed, 1) != 0) return;
         // Readers first, so that the writer's close finds no one else and folds the whole WAL back.
-        for (var i = 0; i < ReadersMax; i++) await _readerPlaces.WaitAsync();
-        foreach (var reader in _readers) reader.Dispose();
+        _readers.Dispose();
         await _writer.DisposeAsync();
-        _readerPlaces.Dispose();
     }
 
     /// <summary>Runs a read on a connection of its own. What it reads is one consistent state if it is one statement.</summary>
-    private async ValueTask<T> ReadAsync<T, TArgument>(TArgument argument, Func<SqliteConnection, TArgument, T> read, CancellationToken ct)
+    private ValueTask<T> ReadAsync<T, TArgument>(TArgument argument, Func<SqliteConnection, TArgument, T> read, CancellationToken ct)
     {
-        await _readerPlaces.WaitAsync(ct);
-        try
-        {
-            if (!_readers.TryTake(out var connection)) connection = OpenReader();
-            try
-            {
-                var result = read(connection, argument);
-                _readers.Add(connection);
-                return result;
-            }
-            catch (SqliteException e)
-            {
-                connection.Dispose();
-                throw e.ToStorage();
-            }
-            catch
-            {
-                connection.Dispose();
-                throw;
-            }
-        }
-        finally
-        {
-            _readerPlaces.Release();
-        }
-    }
-
-    private SqliteConnection OpenReader()
-    {
-        var connection = new SqliteConnection(_path, readOnly: true);
-        connection.ExecuteScript("PRAGMA cache_size = -8192; PRAGMA query_only = ON;");
-        return connection;
+        ct.ThrowIfCancellationRequested();
+        return new(_readers.Read(argument, read));
     }
 
     private static string Number(long value) => value.ToString(CultureInfo.InvariantCulture);

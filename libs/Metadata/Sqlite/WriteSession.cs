@@ -8,6 +8,7 @@ internal sealed class WriteSession : IDisposable
 {
     private readonly Dictionary<BucketId, BucketUsage> _usage = [];
     private readonly HashSet<BucketId> _buckets = [];
+    private readonly List<Action> _onEnd = [];
 
     public WriteSession(SqliteConnection connection)
     {
@@ -16,6 +17,9 @@ internal sealed class WriteSession : IDisposable
     }
 
     public SqliteConnection Connection { get; }
+
+    /// <summary>Runs when the transaction has ended, well or not, and before anybody is told.</summary>
+    public void OnEnd(Action action) => _onEnd.Add(action);
 
     public void Begin() => Connection.Execute("BEGIN IMMEDIATE");
 
@@ -28,6 +32,7 @@ internal sealed class WriteSession : IDisposable
         }
         _usage.Clear();
         Connection.Execute("COMMIT");
+        End();
     }
 
     public void Rollback()
@@ -35,6 +40,7 @@ internal sealed class WriteSession : IDisposable
         _usage.Clear();
         if (Connection.InTransaction) Connection.Execute("ROLLBACK");
         LoadBuckets();
+        End();
     }
 
     /// <summary>Throws unless the bucket is there. This process is the only writer, so what it remembers is so.</summary>
@@ -69,6 +75,12 @@ internal sealed class WriteSession : IDisposable
     }
 
     public void Dispose() => Connection.Dispose();
+
+    private void End()
+    {
+        foreach (var action in _onEnd) action();
+        _onEnd.Clear();
+    }
 
     private void LoadBuckets()
     {
