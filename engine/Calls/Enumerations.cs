@@ -1,3 +1,4 @@
+using Orleans;
 using Orleans.Runtime;
 
 namespace DarkStorage.Engine;
@@ -76,7 +77,8 @@ internal abstract class EnumerableCall<T> : Call<VoidResult>, IAsyncEnumerable<T
     }
 }
 
-/// <summary>Some elements, and whether they are the last ones.</summary>
+/// <summary>Some elements, each copied when it was taken, and whether they are the last ones.</summary>
+[GenerateSerializer, Immutable]
 internal readonly record struct Batch<T>(List<T> Items, bool IsLast);
 
 /// <summary>Asks for the next elements of an enumeration; it interleaves, as a grain that enumerates may be called meanwhile.</summary>
