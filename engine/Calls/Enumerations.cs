@@ -1,3 +1,4 @@
+using Orleans;
 using Orleans.Runtime;
 
 namespace DarkStorage.Engine;
@@ -71,12 +72,21 @@ internal abstract class EnumerableCall<T> : Call<VoidResult>, IAsyncEnumerable<T
         {
             if (_isDisposed) return;
             _isDisposed = true;
-            if (_isStarted && !_batch.IsLast) await new EndCall(_id).SendTo(request.Target);
+            if (!_isStarted || _batch.IsLast) return;
+            try
+            {
+                await new EndCall(_id).SendTo(request.Target);
+            }
+            catch (Exception error) when (error is OrleansMessageRejectionException or EnumerationAbortedException)
+            {
+                // It ended with its activation or its silo.
+            }
         }
     }
 }
 
-/// <summary>Some elements, and whether they are the last ones.</summary>
+/// <summary>Some elements, each copied when it was taken, and whether they are the last ones.</summary>
+[GenerateSerializer, Immutable]
 internal readonly record struct Batch<T>(List<T> Items, bool IsLast);
 
 /// <summary>Asks for the next elements of an enumeration; it interleaves, as a grain that enumerates may be called meanwhile.</summary>
@@ -112,6 +122,7 @@ internal sealed class EndCall(Guid id) : EngineCall<VoidResult>
 internal sealed class Enumerations(Activation activation)
 {
     private readonly Dictionary<Guid, Running> _running = [];
+    private readonly TaskCompletionSource _aborted = new();
     private IGrainTimer? _cleanup;
 
     /// <summary>Waits for one element, then takes what is there without waiting. Empty after half the response timeout.</summary>
@@ -129,7 +140,9 @@ internal sealed class Enumerations(Activation activation)
                 if (!running.Move.IsCompleted)
                 {
                     if (items.Count > 0) break;
-                    await Task.WhenAny(running.Move).WaitAsync(activation.Silo.Messaging.ResponseTimeout / 2, activation.Silo.Clock, ct);
+                    await Task.WhenAny(running.Move, _aborted.Task)
+                        .WaitAsync(activation.Silo.Messaging.ResponseTimeout / 2, activation.Silo.Clock, ct);
+                    if (!running.Move.IsCompleted) throw Aborted(id);
                 }
 
                 var move = running.Move;
@@ -173,6 +186,9 @@ internal sealed class Enumerations(Activation activation)
         await running.DisposeAsync();
     }
 
+    /// <summary>The activation ends: whoever waits for an element is told so.</summary>
+    public void Abort() => _aborted.TrySetResult();
+
     public async Task DisposeAsync()
     {
         foreach (var id in _running.Keys.ToArray()) await EndAsync(id);
@@ -191,7 +207,10 @@ internal sealed class Enumerations(Activation activation)
 
     private Running<T> Find<T>(Guid id) => _running.TryGetValue(id, out var running)
         ? (Running<T>)running
-        : throw new EnumerationAbortedException($"{activation.GrainId} knows no enumeration {id}: its activation or its time has ended");
+        : throw Aborted(id);
+
+    private EnumerationAbortedException Aborted(Guid id) =>
+        new($"{activation.GrainId} knows no enumeration {id}: its activation or its time has ended");
 
     private async Task RemoveUnused()
     {

@@ -57,9 +57,6 @@ public class GrainCollectionOptions
     /// <summary>How long an activation may be idle, where its class does not say. Default 15 minutes.</summary>
     public TimeSpan CollectionAge { get; set; } = TimeSpan.FromMinutes(15);
 
-    /// <summary>By a grain class' full name: its own age.</summary>
-    public Dictionary<string, TimeSpan> ClassSpecificCollectionAge { get; set; } = [];
-
     /// <summary>Time for <c>OnActivateAsync</c>, its state's read included. Default 30 s.</summary>
     public TimeSpan ActivationTimeout { get; set; } = TimeSpan.FromSeconds(30);
 

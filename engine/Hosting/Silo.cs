@@ -135,6 +135,7 @@ internal sealed class Silo : IHostedService, ILocalSiloDetails, IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        _phase = Phase.Stopped;
         if (_collector is not null) await _collector.DisposeAsync();
         Timeouts.Dispose();
         Reminders.Dispose();

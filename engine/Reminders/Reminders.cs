@@ -42,6 +42,7 @@ namespace Orleans
         public override string ToString() => $"[{Reminders.Count} reminders: {string.Join(", ", Reminders)}]";
     }
 
+#nullable disable annotations // A table may then say of its results what it likes, and still fit Orleans' own interface.
     /// <summary>Where reminders are kept. A host registers its own in DI; what it keeps survives restarts.</summary>
     public interface IReminderTable
     {
@@ -52,10 +53,11 @@ namespace Orleans
         /// <summary>The rows whose grains' uniform hash is in (<paramref name="begin"/>, <paramref name="end"/>], around zero if begin is not below end.</summary>
         Task<ReminderTableData> ReadRows(uint begin, uint end);
 
-        Task<ReminderEntry?> ReadRow(GrainId grainId, string reminderName);
+        /// <returns>Null when there is no such row.</returns>
+        Task<ReminderEntry> ReadRow(GrainId grainId, string reminderName);
 
         /// <returns>The new etag.</returns>
-        Task<string?> UpsertRow(ReminderEntry entry);
+        Task<string> UpsertRow(ReminderEntry entry);
 
         /// <returns>False when no row has that etag any more.</returns>
         Task<bool> RemoveRow(GrainId grainId, string reminderName, string eTag);
@@ -64,6 +66,7 @@ namespace Orleans
 
         Task StopAsync(CancellationToken cancellationToken = default) => Task.CompletedTask;
     }
+#nullable restore annotations
 
     /// <summary>A grain's own reminders. Each is durable before the task completes.</summary>
     public static class GrainReminderExtensions

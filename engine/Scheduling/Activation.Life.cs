@@ -124,8 +124,8 @@ internal sealed partial class Activation
             else ScheduleLocked();
         }
 
-        if (timers is null) return;
-        foreach (var timer in timers) timer.Dispose();
+        if (_enumerations is { } enumerations) Post(enumerations.Abort);   // or their pulls, which run, would hold the end up
+        foreach (var timer in timers ?? []) timer.Dispose();
     }
 
     private async Task ActivateAsync()

@@ -11,8 +11,6 @@ internal sealed class Catalog(Silo silo)
     public IEnumerable<Activation> Activations =>
         _targets.SelectMany(entry => entry.Value is WorkerPool pool ? pool.Workers : [(Activation)entry.Value]);
 
-    public bool IsEmpty => !Activations.Any();
-
     public Activation? Find(GrainId id) => _targets.GetValueOrDefault(id) as Activation;
 
     /// <summary>Takes the call to the activation of its grain; the first call makes one.</summary>
@@ -91,18 +89,17 @@ internal sealed class WorkerPool(Silo silo, GrainClass grainClass, GrainId id)
     /// <summary>An idle worker if there is one, a fresh one if there may be more, else the one with the least to do.</summary>
     public bool TryPost(Call call)
     {
-        while (true)
+        // The call is posted under the lock, or two calls would take the same idle worker. A worker never takes this lock under its own.
+        lock (_workers)
         {
-            Activation? worker;
-            lock (_workers)
+            while (true)
             {
-                worker = _workers.Find(w => w.IsIdle);
+                var worker = _workers.Find(w => w.IsIdle);
                 if (worker is null && _workers.Count < grainClass.MaxWorkers) _workers.Add(worker = new(silo, grainClass, id, this));
                 worker ??= _workers.MinBy(w => w.Load)!;
+                if (worker.TryPost(call)) return true;
+                _workers.Remove(worker);
             }
-
-            if (worker.TryPost(call)) return true;
-            Remove(worker);
         }
     }
 
