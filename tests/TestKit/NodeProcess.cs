@@ -1,0 +1,231 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Net;
+using System.Net.Http.Json;
+using System.Runtime.InteropServices;
+using System.Text;
+
+namespace DarkStorage.TestKit;
+
+/// <summary>What a node is started with, besides free ports and a data folder.</summary>
+public sealed record NodeSettings
+{
+    /// <summary>The data folder; null for a new one that the node's end deletes.</summary>
+    public string? DataDirectory { get; init; }
+
+    public string AccessKey { get; init; } = "testkit-root";
+
+    public string SecretKey { get; init; } = "testkit-root-secret-0123456789";
+
+    public string Region { get; init; } = "us-east-1";
+
+    /// <summary>Base domain of virtual-host style requests; empty for none.</summary>
+    public string Domain { get; init; } = "";
+
+    /// <summary>More flags, as on a command line.</summary>
+    public IReadOnlyList<string> Flags { get; init; } = [];
+
+    /// <summary>More environment: <c>DARKSTORAGE_Garbage__GracePeriod</c> is the setting <c>Garbage:GracePeriod</c>.</summary>
+    public IReadOnlyDictionary<string, string> Environment { get; init; } = new Dictionary<string, string>();
+}
+
+/// <summary>How a run of the program ended.</summary>
+public sealed record ProgramRun(int ExitCode, string Output, string Error);
+
+/// <summary>A node: the real program in a process of its own, on free ports.</summary>
+/// <remarks>It is waited for by reading what it prints, never by sleeping. Its output is kept for whoever has to explain a failure.</remarks>
+public sealed partial class NodeProcess : IAsyncDisposable
+{
+    private const string Program = "darkstorage-silo.dll";
+    private const int SigKill = 9;
+    private const int SigTerm = 15;
+
+    /// <summary>Far beyond any start or stop that works: what takes longer hangs.</summary>
+    private static readonly TimeSpan HangsAfter = TimeSpan.FromSeconds(90);
+
+    private readonly NodeSettings _settings;
+    private readonly bool _ownsData;
+    private readonly StringBuilder _output = new();
+    private readonly Lock _outputLock = new();
+    private Process _process = null!;
+    private Task _reading = Task.CompletedTask;
+
+    private NodeProcess(NodeSettings settings)
+    {
+        _settings = settings;
+        _ownsData = settings.DataDirectory is null;
+        DataDirectory = settings.DataDirectory ?? Directory.CreateTempSubdirectory("darkstorage-node-").FullName;
+    }
+
+    public string DataDirectory { get; }
+
+    /// <summary>Where S3 clients come in. The same after a restart.</summary>
+    public Uri S3Url { get; private set; } = new("http://127.0.0.1:0");
+
+    /// <summary>Health and metrics. The same after a restart.</summary>
+    public Uri ManagementUrl { get; private set; } = new("http://127.0.0.1:0");
+
+    public NodeSettings Settings => _settings;
+
+    public int ProcessId => _process.Id;
+
+    /// <summary>All that the program wrote to its output and error, from all its starts.</summary>
+    public string Output
+    {
+        get
+        {
+            lock (_outputLock) return _output.ToString();
+        }
+    }
+
+    /// <summary>The built program, in the configuration that the tests were built in.</summary>
+    public static string ProgramPath
+    {
+        get
+        {
+            var configuration = new DirectoryInfo(AppContext.BaseDirectory.TrimEnd(Path.DirectorySeparatorChar));
+            var path = Path.Combine(configuration.Parent!.Parent!.FullName, "Silo", configuration.Name, Program);
+            return File.Exists(path) ? path : throw new FileNotFoundException($"The program is not built: there is no {path}.");
+        }
+    }
+
+    /// <summary>Starts a node and returns when it is ready.</summary>
+    /// <exception cref="InvalidOperationException">It ended instead; with what it said.</exception>
+    public static async Task<NodeProcess> StartAsync(NodeSettings? settings = null)
+    {
+        var node = new NodeProcess(settings ?? new());
+        try
+        {
+            await node.LaunchAsync();
+        }
+        catch
+        {
+            await node.DisposeAsync();
+            throw;
+        }
+        return node;
+    }
+
+    /// <summary>Runs the program until it ends by itself: for what it refuses.</summary>
+    public static async Task<ProgramRun> RunAsync(IEnumerable<string> arguments, IReadOnlyDictionary<string, string>? environment = null)
+    {
+        using var process = Process.Start(StartInfo(arguments, environment ?? new Dictionary<string, string>()))!;
+        var (output, error) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
+        try
+        {
+            await process.WaitForExitAsync().WaitAsync(HangsAfter);
+        }
+        finally
+        {
+            if (!process.HasExited) process.Kill();
+        }
+        return new(process.ExitCode, await output, await error);
+    }
+
+    /// <summary>Ends the program at once, as <c>kill -9</c> does.</summary>
+    public async Task KillAsync()
+    {
+        _ = SendSignal(_process.Id, SigKill);
+        await WaitForExitAsync();
+    }
+
+    /// <summary>Asks the program to end, as a service manager does.</summary>
+    /// <returns>Its exit code.</returns>
+    public async Task<int> TerminateAsync()
+    {
+        _ = SendSignal(_process.Id, SigTerm);
+        await WaitForExitAsync();
+        return _process.ExitCode;
+    }
+
+    /// <summary>Starts it again on the same data and the same ports. Ends it first, by <see cref="KillAsync"/>, where it still runs.</summary>
+    public async Task RestartAsync()
+    {
+        if (!_process.HasExited) await KillAsync();
+        _process.Dispose();
+        await LaunchAsync();
+    }
+
+    /// <summary>Bytes of memory that the program holds now.</summary>
+    public long ResidentBytes()
+    {
+        var line = File.ReadLines($"/proc/{_process.Id}/status").First(l => l.StartsWith("VmRSS:", StringComparison.Ordinal));
+        return 1024 * long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_process is not null)
+        {
+            if (!_process.HasExited) await KillAsync();
+            _process.Dispose();
+        }
+        if (_ownsData) Directory.Delete(DataDirectory, recursive: true);
+    }
+
+    private async Task LaunchAsync()
+    {
+        var environment = new Dictionary<string, string>(_settings.Environment)
+        {
+            ["DARKSTORAGE_ROOT_ACCESS_KEY"] = _settings.AccessKey,
+            ["DARKSTORAGE_ROOT_SECRET_KEY"] = _settings.SecretKey,
+        };
+        List<string> arguments = ["--data", DataDirectory, "--s3-url", Authority(S3Url), "--management-url", Authority(ManagementUrl), "--region", _settings.Region];
+        if (_settings.Domain.Length > 0) arguments.AddRange(["--domain", _settings.Domain]);
+        arguments.AddRange(_settings.Flags);
+        _process = Process.Start(StartInfo(arguments, environment))!;
+        var started = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _reading = Task.WhenAll(ReadAsync(_process.StandardOutput, started), ReadAsync(_process.StandardError, null));
+        _ = _reading.ContinueWith(_ => started.TrySetException(new InvalidOperationException($"The node ended at its start:\n{Output}")), TaskScheduler.Default);
+        try
+        {
+            await started.Task.WaitAsync(HangsAfter);
+        }
+        catch (TimeoutException)
+        {
+            throw new InvalidOperationException($"The node did not start within {HangsAfter}:\n{Output}");
+        }
+        using var http = new HttpClient();
+        using var ready = await http.GetAsync(new Uri(ManagementUrl, "/health/ready"));
+        if (ready.StatusCode != HttpStatusCode.OK) throw new InvalidOperationException($"The node says it started, and /health/ready answers {ready.StatusCode}:\n{Output}");
+    }
+
+    /// <summary>Keeps all lines. The banner's name the addresses; the region is among the last, so both are known then.</summary>
+    private async Task ReadAsync(StreamReader reader, TaskCompletionSource? started)
+    {
+        while (await reader.ReadLineAsync() is { } line)
+        {
+            lock (_outputLock) _output.Append(line).Append('\n');
+            var words = line.Split(' ', StringSplitOptions.RemoveEmptyEntries);
+            if (started is null || !line.StartsWith("  ", StringComparison.Ordinal) || words.Length != 2) continue;
+            if (words[0] == "S3") S3Url = new(words[1]);
+            if (words[0] == "management") ManagementUrl = new(words[1]);
+            if (words[0] == "region") started.TrySetResult();
+        }
+    }
+
+    private async Task WaitForExitAsync()
+    {
+        await _process.WaitForExitAsync().WaitAsync(HangsAfter);
+        await _reading;
+    }
+
+    private static ProcessStartInfo StartInfo(IEnumerable<string> arguments, IReadOnlyDictionary<string, string> environment)
+    {
+        var info = new ProcessStartInfo("dotnet", [ProgramPath, .. arguments])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            StandardOutputEncoding = Encoding.UTF8,
+            StandardErrorEncoding = Encoding.UTF8,
+        };
+        foreach (var name in info.Environment.Keys.Where(k => k.StartsWith("DARKSTORAGE_", StringComparison.Ordinal)).ToList()) info.Environment.Remove(name);
+        foreach (var (name, value) in environment) info.Environment[name] = value;
+        return info;
+    }
+
+    private static string Authority(Uri url) => url.GetLeftPart(UriPartial.Authority) is var text && url.Port == 0 ? $"http://{url.Host}:0" : text;
+
+    [LibraryImport("libc", EntryPoint = "kill")]
+    private static partial int SendSignal(int process, int signal);
+}
