@@ -292,6 +292,12 @@ internal sealed class FaultyChunkDisk(Random random, long capacity = long.MaxVal
 
         private static int Remove(Dictionary<long, byte[]> pages, long from, long to)
         {
+            if (to - from < pages.Count)
+            {
+                var count = 0;
+                for (var page = from; page < to; page++) count += pages.Remove(page) ? 1 : 0;
+                return count;
+            }
             var removed = pages.Keys.Where(page => page >= from && page < to).ToList();
             foreach (var page in removed) pages.Remove(page);
             return removed.Count;

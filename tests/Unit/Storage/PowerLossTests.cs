@@ -20,7 +20,7 @@ public sealed class PowerLossTests
         WriteMemoryBytesMax = 8 << 20,
     };
 
-    public static TheoryData<int> Batches() => [.. Enumerable.Range(0, 20)];
+    public static TheoryData<int> Batches() => [.. Enumerable.Range(0, 10)];
 
     [Theory, MemberData(nameof(Batches))]
     public async Task Whatever_was_acknowledged_survives_the_loss_of_power_at_any_moment(int batch)
@@ -82,7 +82,8 @@ public sealed class PowerLossTests
         foreach (var (blob, (manifest, content)) in acknowledged)
         {
             if (mayBeGone.Contains(blob)) continue;
-            Assert.Equal(content, await store.GetAsync(manifest));
+            var stored = await store.GetAsync(manifest);
+            Assert.True(content.AsSpan().SequenceEqual(stored), $"Blob {blob} reads back otherwise.");
         }
         // Nothing that the table has is less than whole, acknowledged or not.
         var scrub = await store.ScrubAsync(default, new() { ReadMiBPerSecondMax = 4096 }, null, CancellationToken.None);
@@ -112,7 +113,7 @@ public sealed class PowerLossTests
                     }
                     break;
                 default:
-                    var sizes = Enumerable.Range(0, random.Next(1, 6)).Select(_ => random.Next(4) == 0 ? random.Next(1, 300_000) : random.Next(1, 9000)).ToArray();
+                    var sizes = Enumerable.Range(0, random.Next(1, 6)).Select(_ => random.Next(6) == 0 ? random.Next(1, 200_000) : random.Next(1, 9000)).ToArray();
                     var seed = random.Next();
                     await Task.WhenAll(sizes.Select((size, i) => Task.Run(() => TryPutAsync(store, BlobStoreSteps.Bytes(seed + i, size), acknowledged))));
                     break;
