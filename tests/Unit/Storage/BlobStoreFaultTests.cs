@@ -357,11 +357,14 @@ public sealed class BlobStoreFaultTests
     public async Task Content_made_to_look_like_frames_is_not_taken_for_frames()
     {
         var disk = Disk();
-        // Whole frames of one store, sent as content to another, whose header is then lost.
-        var forged = new byte[64 << 10];
-        for (var at = 0; at < forged.Length; at += PackFormat.Page)
+        // A client knows the format and guesses where its content will lie; what it can't know is the pack's salt.
+        var forged = new byte[60 << 10];
+        var shift = PackFormat.Page - PackFormat.PayloadOffset(forged.Length);
+        for (var at = shift; at + PackFormat.Page <= forged.Length; at += PackFormat.Page)
         {
-            PackFormat.WriteFrameHeader(forged.AsSpan(at), new(at, new(7, 7), 0, 100, 128, 0), salt: 0);
+            var frame = forged.AsSpan(at, PackFormat.Page);
+            PackFormat.SetBlockChecksum(frame, 0, Crc32C.Append(0, frame.Slice(128, 100)));
+            PackFormat.WriteFrameHeader(frame, new(PackFormat.HeaderBytes + PackFormat.Page + at - shift, new(7, 7), at, 100, 128, 0), salt: 0);
         }
         Manifest kept;
         await using (var store = Open(disk))
