@@ -24,6 +24,9 @@ internal sealed class Append(BlobId blob, int index, ChunkBuffer chunk, bool syn
     public Pack? Pack { get; set; }
     public Location Location { get; set; }
 
+    /// <summary>Its bytes went to the pack, durable or not, and count as live there.</summary>
+    public bool Written { get; set; }
+
     public void Complete() => _done.TrySetResult();
     public void Fail(Exception exception) => _done.TrySetException(exception);
 }

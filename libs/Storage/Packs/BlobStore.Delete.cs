@@ -31,8 +31,7 @@ public sealed partial class BlobStore
         try
         {
             if (pack.AddLive(-place.FrameBytes) == 0 && RetireIfDead(pack)) return;
-            if (place.FrameBytes > PackFormat.Page) pack.File.Punch(place.Offset, PackFormat.Page);
-            pack.File.Punch(place.Offset, place.FrameBytes);
+            Punch(pack, place);
         }
         catch (IOException e)
         {
@@ -42,6 +41,12 @@ public sealed partial class BlobStore
         {
             pack.Release();
         }
+    }
+
+    private static void Punch(Pack pack, Location place)
+    {
+        if (place.FrameBytes > PackFormat.Page) pack.File.Punch(place.Offset, PackFormat.Page);
+        pack.File.Punch(place.Offset, place.FrameBytes);
     }
 
     /// <summary>Unlinks a sealed pack that holds nothing live. Who reads it still can go on.</summary>

@@ -35,6 +35,9 @@ public sealed partial class BlobStore
     [LoggerMessage(LogLevel.Error, "Chunk {Index} of blob {Blob} in pack {Pack:x} at {Offset} {Problem}")]
     private static partial void LogDamaged(ILogger log, int index, BlobId blob, uint pack, long offset, string problem);
 
+    [LoggerMessage(LogLevel.Information, "Compacted {Packs} packs, {Bytes} live bytes copied, {Left} packs had to stay")]
+    private static partial void LogCompacted(ILogger log, int packs, long bytes, int left);
+
     [LoggerMessage(LogLevel.Critical, "An append failed for a reason that is a defect")]
     private static partial void LogLaneFailed(ILogger log, Exception e);
 }

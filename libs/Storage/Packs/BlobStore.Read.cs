@@ -19,6 +19,7 @@ public sealed partial class BlobStore
         ObjectDisposedException.ThrowIf(_disposed != 0, this);
         if (range.First < 0 || range.Length < 0 || range.Last >= manifest.Length || (range.Length == 0 && manifest.Length != 0))
             throw new ArgumentOutOfRangeException(nameof(range), $"{range} of {manifest.Length} bytes.");
+        if (manifest.Length == 0) return new InlineRead(default);
         if (manifest.Parts.IsDefaultOrEmpty)
         {
             if (manifest.Inline.Length != manifest.Length)
@@ -102,10 +103,11 @@ public sealed partial class BlobStore
         {
             (_store, _parts, Length, _left) = (store, parts, range.Length, range.Length);
             var start = range.First;
-            while (start >= parts[_part].Length) start -= parts[_part++].Length;
+            while (_part < parts.Length && start >= parts[_part].Length) start -= parts[_part++].Length;
             _firstPart = _part;
             var end = start + range.Length;
             for (_endPart = _part; end > 0 && _endPart < parts.Length; _endPart++) end -= parts[_endPart].Length;
+            if (end > 0) throw new StorageException(StorageError.DataDamaged, "The manifest's parts are shorter than the object.");
             SeekInPart(start);
             for (var part = _firstPart; part < _endPart; part++) store._table.Pin(parts[part].Blob);
         }

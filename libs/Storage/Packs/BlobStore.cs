@@ -151,7 +151,9 @@ public sealed partial class BlobStore : IBlobStore, IAsyncDisposable
     {
         var pack = append.Pack!;
         pack.AddLive(append.Location.FrameBytes);
-        pack.Entries!.Add(new(append.Blob, append.Index, append.Location));
+        append.Written = true;
+        var entries = pack.Entries!;
+        lock (entries) entries.Add(new(append.Blob, append.Index, append.Location));
         if (append.Entered) _table.Add(append.Blob, append.Index, append.Location);
     }
 

@@ -122,14 +122,16 @@ internal sealed unsafe class ChunkBuffer : IDisposable
 {
     private readonly ChunkMemory _memory;
     private readonly List<ChunkMemory.Piece> _pieces = new(4);
+    private readonly bool _whole;
     private int _room;          // bytes left in the last piece
     private uint _blockChecksum;
 
     /// <param name="expected">Bytes that are still to come, where that is known.</param>
     /// <param name="chunkMax">The most that the chunk may hold.</param>
-    public ChunkBuffer(ChunkMemory memory, long? expected, int chunkMax)
+    /// <param name="whole">It must hold that much, however scarce memory is.</param>
+    public ChunkBuffer(ChunkMemory memory, long? expected, int chunkMax, bool whole = false)
     {
-        _memory = memory;
+        (_memory, _whole) = (memory, whole);
         Limit = expected is > 0 && expected < chunkMax ? (int)expected : chunkMax;
         PayloadOffset = PackFormat.PayloadOffset(Limit);
         Grow(expected, first: true);
@@ -257,10 +259,10 @@ internal sealed unsafe class ChunkBuffer : IDisposable
             : rest > PackFormat.Block && (expected >= 512 << 10 || Filled >= 512 << 10) ? ChunkMemory.Large
             : ChunkMemory.Small;
         // Others may have begun to write since this chunk did: then it ends here, at its fair share.
-        if (!first && Filled >= _memory.ChunkTarget) return false;
+        if (!first && !_whole && Filled >= _memory.ChunkTarget) return false;
         var piece = _memory.TryRent(size, must: false)
             ?? (size == ChunkMemory.Large ? _memory.TryRent(ChunkMemory.Small, must: false) : null)
-            ?? (first ? _memory.TryRent(Math.Min(size, ChunkMemory.Small), must: true) : null);
+            ?? (first || _whole ? _memory.TryRent(Math.Min(size, ChunkMemory.Small), must: true) : null);
         if (piece is null) return false;
         _pieces.Add(piece.Value);
         _room = piece.Value.Size;

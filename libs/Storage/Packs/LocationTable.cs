@@ -136,6 +136,20 @@ internal sealed class LocationTable
         }
     }
 
+    /// <summary>All chunks in one pack, by a walk over the whole table.</summary>
+    public List<PackEntry> ListIn(uint pack)
+    {
+        var found = new List<PackEntry>();
+        foreach (var shard in _shards)
+        {
+            lock (shard)
+            {
+                foreach (var (blob, entry) in shard.Blobs) entry.AddIn(pack, blob, found);
+            }
+        }
+        return found;
+    }
+
     private void Collect(BlobId after, DateTimeOffset mintedBefore)
     {
         var before = new BlobId((ulong)Math.Max(0, mintedBefore.ToUnixTimeMilliseconds()) << 16, 0);
@@ -215,6 +229,15 @@ internal sealed class LocationTable
             }
             if (_more is null || _more.Length < index) Array.Resize(ref _more, Math.Max(index, _more is null ? 1 : _more.Length + _more.Length / 2));
             _more[index - 1] = location;
+        }
+
+        public readonly void AddIn(uint pack, BlobId blob, List<PackEntry> found)
+        {
+            if (_first.Length > 0 && _first.Pack == pack) found.Add(new(blob, 0, _first));
+            for (var i = 0; i < (_more?.Length ?? 0); i++)
+            {
+                if (_more![i].Length > 0 && _more[i].Pack == pack) found.Add(new(blob, i + 1, _more[i]));
+            }
         }
 
         public readonly List<Location> All()

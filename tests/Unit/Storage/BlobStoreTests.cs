@@ -73,6 +73,17 @@ public sealed class BlobStoreTests : IDisposable
         }
     }
 
+    [Fact]
+    public async Task A_manifest_that_promises_more_than_its_parts_hold_is_damage_not_a_crash()
+    {
+        await using var store = Open();
+        var manifest = await store.PutAsync(BlobStoreSteps.Bytes(1, 1000)) with { Length = 2000 };
+        var refused = await Assert.ThrowsAsync<StorageException>(() => store.GetAsync(manifest));
+        Assert.Equal(StorageError.DataDamaged, refused.Error);
+        refused = await Assert.ThrowsAsync<StorageException>(() => store.GetAsync(manifest, new(1500, 1600)));
+        Assert.Equal(StorageError.DataDamaged, refused.Error);
+    }
+
     [Theory, InlineData(true), InlineData(false)]
     public async Task What_was_written_is_there_after_a_restart(bool indexes)
     {
