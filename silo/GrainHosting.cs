@@ -1,4 +1,5 @@
 using DarkStorage.Grains;
+using DarkStorage.Grains.Objects;
 using DarkStorage.Metadata;
 using DarkStorage.Metadata.Grains;
 using DarkStorage.Silo.Configuration;
@@ -27,6 +28,7 @@ internal static class GrainHosting
     /// On PostgreSQL: membership, grain state and reminders in that database.</summary>
     public static void AddGrains(this IHostApplicationBuilder builder, NodeOptions node) => builder.UseOrleans(silo =>
     {
+        silo.Services.AddSingleton<ObjectGrainPopulation>();
 #if !EMBEDDED_ENGINE
         if (node.Index.StartsWith("postgres", StringComparison.Ordinal))
         {

@@ -97,7 +97,7 @@ internal sealed partial class S3Endpoint(S3Services services, ILogger<S3Endpoint
         response.StatusCode = (int)error.Error.Status;
         if (error.Error == S3Error.ServiceUnavailable || error.Error == S3Error.SlowDown) response.Headers.RetryAfter = "1";
         if (HttpMethods.IsHead(http.Request.Method) || error.Error == S3Error.NotModified) return;
-        var body = new System.Buffers.ArrayBufferWriter<byte>(1024);
+        using var body = new PooledBuffer(1024);
         S3ErrorXml.Write(body, error, http.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget.Split('?')[0], requestId, HostId);
         response.ContentType = "application/xml";
         response.ContentLength = body.WrittenCount;

@@ -77,7 +77,7 @@ internal sealed class S3Request(HttpContext http, S3Target target, S3Services se
     /// <summary>Answers with XML, built in a buffer so that its length is known and an error on the way is still an error.</summary>
     public async Task WriteXmlAsync(int status, Action<S3XmlWriter> write, CancellationToken ct)
     {
-        var buffer = new System.Buffers.ArrayBufferWriter<byte>(4096);
+        using var buffer = new PooledBuffer(4096);
         var xml = new S3XmlWriter(buffer);
         write(xml);
         xml.Complete();

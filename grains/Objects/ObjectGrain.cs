@@ -10,7 +10,8 @@ namespace DarkStorage.Grains.Objects;
 /// <summary>The writer of one key. It decides on the version it remembers; the index refuses what was decided on an older one,
 /// so even two activations of the key cannot lose a write.</summary>
 [CollectionAgeLimit(Minutes = 1)]
-internal sealed partial class ObjectGrain(IMetadataIndex index, TimeProvider clock, ILogger<ObjectGrain> log) : Grain, IObjectGrain
+internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopulation population, TimeProvider clock, ILogger<ObjectGrain> log)
+    : Grain, IObjectGrain
 {
     /// <summary>How often a change is decided anew after another writer came first. That needs a second activation, so once is already rare.</summary>
     private const int DecisionsMax = 4;
@@ -22,6 +23,13 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, TimeProvider clo
     public override Task OnActivateAsync(CancellationToken cancellationToken)
     {
         _id = ObjectId.Parse(this.GetPrimaryKeyString());
+        population.Woke();
+        return Task.CompletedTask;
+    }
+
+    public override Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
+    {
+        population.Left();
         return Task.CompletedTask;
     }
 
@@ -57,7 +65,9 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, TimeProvider clo
             if (_bucket != bucket) await LoadAsync(bucket, ct);
             try
             {
-                return await decide();
+                var result = await decide();
+                if (population.IsCrowded) DeactivateOnIdle();
+                return result;
             }
             catch (StorageException e) when (e.Error is StorageError.Conflict && decision < DecisionsMax)
             {

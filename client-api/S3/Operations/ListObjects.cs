@@ -9,7 +9,7 @@ internal static class ListObjects
         var bucket = await s3.RequireBucketAsync(ct);
         var query = ListingQuery.Read(s3);
         var marker = s3.Query.Find("marker") ?? "";
-        var page = new ListingPage(query.UrlEncoded);
+        using var page = new ListingPage(query.UrlEncoded);
         var end = await s3.Index.ListObjectsAsync(query.ToListing(bucket.Id, marker), page, ct);
         await s3.WriteXmlAsync(200, xml =>
         {

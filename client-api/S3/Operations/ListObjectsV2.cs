@@ -11,7 +11,7 @@ internal static class ListObjectsV2
         if (token is { Length: 0 }) throw S3Exception.InvalidArgument("The continuation token provided is incorrect", "continuation-token", token);
         var startAfter = s3.Query.Find("start-after") ?? "";
         var owner = s3.Query.Find("fetch-owner") == "true" ? bucket.Owner : null;
-        var page = new ListingPage(query.UrlEncoded, owner);
+        using var page = new ListingPage(query.UrlEncoded, owner);
         var end = await s3.Index.ListObjectsAsync(query.ToListing(bucket.Id, token is null ? startAfter : ContinuationToken.Decode(token)), page, ct);
         await s3.WriteXmlAsync(200, xml =>
         {

@@ -1,14 +1,13 @@
-using System.Buffers;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Objects;
 
 namespace DarkStorage.ClientApi.S3.Operations;
 
 /// <summary>Writes a page's entries as they are read: from the index's rows to XML without a string between. Objects first, folded prefixes after them, as S3 orders them.</summary>
-internal sealed class ListingPage : IObjectListingSink
+internal sealed class ListingPage : IObjectListingSink, IDisposable
 {
-    private readonly ArrayBufferWriter<byte> _objectsBuffer = new(32 << 10);
-    private readonly ArrayBufferWriter<byte> _prefixesBuffer = new(256);
+    private readonly PooledBuffer _objectsBuffer = new(256 << 10);
+    private readonly PooledBuffer _prefixesBuffer = new(4 << 10);
     private readonly S3XmlWriter _objects;
     private readonly S3XmlWriter _prefixes;
     private readonly bool _urlEncoded;
@@ -64,5 +63,11 @@ internal sealed class ListingPage : IObjectListingSink
         _prefixes.Complete();
         xml.Fragment(_objectsBuffer.WrittenSpan);
         xml.Fragment(_prefixesBuffer.WrittenSpan);
+    }
+
+    public void Dispose()
+    {
+        _objectsBuffer.Dispose();
+        _prefixesBuffer.Dispose();
     }
 }

@@ -6,11 +6,11 @@ namespace DarkStorage.Metadata.Sqlite;
 /// <remarks>A read is synchronous and takes microseconds, so whoever finds all connections taken spins for one instead of queueing.</remarks>
 internal sealed class SqliteReaders(string path) : IDisposable
 {
-    /// <summary>Each holds a page cache; readers run on the thread pool's threads, of which about as many as there are processors run at once.</summary>
-    private static readonly int ReadersMax = Math.Clamp(2 * Environment.ProcessorCount, 4, 16);
+    /// <summary>Reads at one time. More than processors, since a reader may be preempted, or wait for the disk, with its connection in hand.</summary>
+    private static readonly int ReadersMax = Math.Clamp(4 * Environment.ProcessorCount, 16, 64);
 
-    /// <summary>KiB of pages that a connection keeps.</summary>
-    private const int CacheKiB = 4096;
+    /// <summary>KiB of pages that a connection keeps: the upper levels of the trees. The rest is in the system's cache.</summary>
+    private const int CacheKiB = 2048;
 
     private readonly SqliteConnection?[] _idle = new SqliteConnection?[ReadersMax];
     private int _opened;
