@@ -14,7 +14,7 @@ using DarkStorage.Silo.Workers;
 using DarkStorage.Storage;
 using DarkStorage.Storage.Packs;
 using DarkStorage.Storage.Secrets;
-using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.Options;
 using Serilog;
 using Serilog.Extensions.Logging;
 
@@ -25,7 +25,7 @@ try
 {
     return await RunAsync(node);
 }
-catch (Exception e) when (e is InvalidDataException or StorageStartupException or IOException or UnauthorizedAccessException)
+catch (Exception e) when (e is InvalidDataException or StorageStartupException or IOException or UnauthorizedAccessException or OptionsValidationException)
 {
     // What an operator can mend is one sentence; a stack trace would hide it.
     await Console.Error.WriteLineAsync($"darkstorage-silo: {e.Message}");
@@ -48,6 +48,8 @@ static async Task<int> RunAsync(NodeOptions node)
 
     builder.Services
         .AddSingleton(TimeProvider.System)
+        .AddSingleton(data)
+        .AddSingleton(blobs)
         .AddSingleton<IBlobStore>(blobs)
         .AddSingleton<IMetadataIndex>(index)
         .AddSingleton<IIndexReader>(index)
@@ -55,12 +57,16 @@ static async Task<int> RunAsync(NodeOptions node)
         .AddSingleton(new RootKey(root.AccessKey, root.SecretKey))
         .AddSingleton(status)
         .AddClientApi()
-        .AddHostedService<GarbageCollector>();
+        .AddHostedService<GarbageCollector>()
+        .AddHostedService<DriveCare>();
     builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = TimeSpan.FromSeconds(8));
-    builder.Services.AddOptions<UploadOptions>().BindConfiguration("Uploads").ValidateDataAnnotations().ValidateOnStart();
-    builder.Services.AddOptions<GarbageOptions>().BindConfiguration("Garbage").ValidateDataAnnotations().ValidateOnStart();
+    AddOptions<UploadOptions>(builder.Services, "Uploads");
+    AddOptions<GarbageOptions>(builder.Services, "Garbage");
+    AddOptions<DriveCareOptions>(builder.Services, "DriveCare");
+    AddOptions<ScrubOptions>(builder.Services, "Scrub");
+    AddOptions<CompactionOptions>(builder.Services, "Compaction");
     var s3 = Read<S3Options>(builder.Configuration, "S3") with { Region = node.Region, Domains = node.Domain.Length == 0 ? [] : [node.Domain] };
-    builder.Services.AddSingleton(Microsoft.Extensions.Options.Options.Create(s3));
+    builder.Services.AddSingleton(Options.Create(s3));
     builder.AddGrains(node);
     builder.AddListeners(node);
 
@@ -83,5 +89,8 @@ static T Read<T>(IConfiguration configuration, string section) where T : class, 
     if (System.ComponentModel.DataAnnotations.Validator.TryValidateObject(options, new(options), problems, validateAllProperties: true)) return options;
     throw new InvalidDataException($"The setting {section}: {string.Join(' ', problems.Select(p => p.ErrorMessage))}");
 }
+
+static void AddOptions<T>(IServiceCollection services, string section) where T : class =>
+    services.AddOptions<T>().BindConfiguration(section).ValidateDataAnnotations().ValidateOnStart();
 
 static string Version() => typeof(NodeOptions).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "unknown";
