@@ -18,7 +18,7 @@ public sealed class ObjectTests(NodeFixture node)
 
         using var got = await S3.GetObjectAsync(bucket, "key");
         Assert.Equal((size, put.ETag), (got.ContentLength, got.ETag));
-        Assert.True(content.AsSpan().SequenceEqual(await got.ReadBytesAsync()));
+        Assert.True(content.Same(await got.ReadBytesAsync()));
         var head = await S3.GetObjectMetadataAsync(bucket, "key");
         Assert.Equal((size, put.ETag), (head.ContentLength, head.ETag));
         var listed = Assert.Single((await S3.ListObjectsV2Async(new() { BucketName = bucket })).S3Objects);
@@ -53,7 +53,7 @@ public sealed class ObjectTests(NodeFixture node)
         await S3.PutBytesAsync(bucket, "key", S3Clients.Content(before, seed: 1));
         var content = S3Clients.Content(after, seed: 2);
         await S3.PutBytesAsync(bucket, "key", content);
-        Assert.True(content.AsSpan().SequenceEqual(await S3.GetBytesAsync(bucket, "key")));
+        Assert.True(content.Same(await S3.GetBytesAsync(bucket, "key")));
     }
 
     [Fact]
@@ -88,7 +88,7 @@ public sealed class ObjectTests(NodeFixture node)
         var contents = Enumerable.Range(0, 16).Select(i => S3Clients.Content(100_000, seed: i)).ToList();
         await Task.WhenAll(contents.Select(c => S3.PutBytesAsync(bucket, "key", c)));
         var got = await S3.GetBytesAsync(bucket, "key");
-        Assert.Single(contents, c => c.AsSpan().SequenceEqual(got));
+        Assert.Single(contents, c => c.Same(got));
         Assert.Single((await S3.ListObjectsV2Async(new() { BucketName = bucket })).S3Objects);
     }
 

@@ -5,6 +5,7 @@ global using Amazon.S3.Model;
 global using DarkStorage.TestKit;
 global using Xunit;
 
+[assembly: System.Runtime.Versioning.SupportedOSPlatform("linux")]
 [assembly: AssemblyFixture(typeof(NodeFixture))]
 [assembly: AssemblyFixture(typeof(DarkStorage.Conformance.ForeignNodeFixture))]
 
