@@ -142,6 +142,7 @@ public sealed partial class BlobStore
         _syncSeconds = meter.CreateHistogram<double>("darkstorage.storage.sync.duration", "s", "Time of one sync of a pack");
         _batchAppends = meter.CreateHistogram<int>("darkstorage.storage.sync.appends", "{append}", "Appends that waited for one sync");
         meter.CreateObservableGauge("darkstorage.storage.packs", () => _packs.Count, "{pack}", "Pack files");
+        meter.CreateObservableGauge("darkstorage.storage.blobs", () => _table.Blobs, "{blob}", "Blobs that have chunks here");
         meter.CreateObservableGauge("darkstorage.storage.chunks", () => _table.Chunks, "{chunk}", "Chunks that can be read");
         meter.CreateObservableGauge("darkstorage.storage.live", () => _packs.Values.Sum(static pack => pack.LiveBytes), "By", "Bytes of live frames");
         meter.CreateObservableGauge("darkstorage.storage.free", () => FreeBytes, "By", "Bytes that may be written before writes are refused");
