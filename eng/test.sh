@@ -27,9 +27,15 @@ install_tools() {
     $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-# The counts of one project from its report; nothing where the report is missing or cut off.
+# Passed, failed, skipped and errors of one project, from its report; nothing where the report is missing or cut off.
 count() {
-    sed -n 's/.*<assembly [^>]*total="\([0-9]*\)" passed="\([0-9]*\)" failed="\([0-9]*\)" skipped="\([0-9]*\)" not-run="[0-9]*" errors="\([0-9]*\)".*/\2 \3 \4 \5/p' "$1" 2>/dev/null | head -1
+    local assembly name value
+    assembly=$(grep -oE '<assembly [^>]*>' "$1" 2>/dev/null | head -n 1) || return 0
+    grep -q '</assemblies>' "$1" || return 0
+    for name in passed failed skipped errors; do
+        value=$(grep -oE " $name=\"[0-9]+\"" <<<"$assembly" | grep -oE '[0-9]+')
+        printf '%s ' "$value"
+    done
 }
 
 install_tools
@@ -49,8 +55,9 @@ for project in tests/*/*.csproj; do
     echo "== $name"
     exit=0
     dotnet "$program" -noLogo -noColor -xml "$report" > "$results/$name.log" 2>&1 || exit=$?
+    p='' f='' s='' e=''
     read -r p f s e <<<"$(count "$report")" || true
-    if [ -z "${e:-}" ]; then
+    if [ -z "$e" ]; then
         # No report: the runner itself went down, and whatever it ran counts for nothing.
         echo "   $name ended with exit code $exit and left no report."
         tail -n 40 "$results/$name.log"
