@@ -40,7 +40,11 @@ count() {
 
 install_tools
 echo "Building"
-dotnet build Orleans.DarkStorage.sln -c Release -v quiet "$@"
+if ! dotnet build Orleans.DarkStorage.sln -c Release -v quiet "$@"; then
+    echo "The build failed; no test ran."
+    echo "0 passed, 1 failed"
+    exit 1
+fi
 
 results=artifacts/test-results
 rm -rf "$results"
