@@ -97,10 +97,12 @@ public sealed class BucketTests(NodeFixture node, ForeignNodeFixture foreign)
     }
 
     [Fact]
-    public async Task An_upload_of_a_deleted_bucket_is_not_found_in_its_successor()
+    public async Task A_bucket_with_an_upload_under_way_is_not_deleted_before_that_is_aborted()
     {
         var bucket = await S3.NewBucketAsync();
         var upload = (await S3.InitiateMultipartUploadAsync(bucket, "key")).UploadId;
+        await Refused.WithAsync("BucketNotEmpty", HttpStatusCode.Conflict, () => S3.DeleteBucketAsync(bucket));
+        await S3.AbortMultipartUploadAsync(bucket, "key", upload);
         await S3.DeleteBucketAsync(bucket);
         await S3.PutBucketAsync(bucket);
         Assert.Empty((await S3.ListMultipartUploadsAsync(bucket)).MultipartUploads ?? []);

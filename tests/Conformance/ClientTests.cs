@@ -32,7 +32,8 @@ public sealed class ClientTests(NodeFixture node) : IDisposable
         Assert.EndsWith("-3\"", (await node.Client.GetObjectMetadataAsync(bucket, "large")).ETag, StringComparison.Ordinal);
 
         await S3("sync", from, $"s3://{bucket}/tree", "--no-progress");
-        await S3("cp", $"s3://{bucket}/tree/large", $"s3://{bucket}/large-copy", "--no-progress");
+        // Without the flag the tool asks for the source's tags, which are not implemented.
+        await S3("cp", $"s3://{bucket}/tree/large", $"s3://{bucket}/large-copy", "--no-progress", "--copy-props", "metadata-directive");
         Assert.Equal(File.ReadAllBytes(Path.Combine(from, "large")), await node.Client.GetBytesAsync(bucket, "large-copy"));
         var to = Path.Combine(_folder.FullName, "to");
         await S3("sync", $"s3://{bucket}/tree", to, "--no-progress");
@@ -222,6 +223,8 @@ public sealed class ClientTests(NodeFixture node) : IDisposable
             ("AWS_MAX_ATTEMPTS", "1"), ("LC_ALL", "C.UTF-8"), .. environment,
         ])
             info.Environment[name] = value;
+        // What belongs to this machine's own clouds and certificates is none of the node's.
+        foreach (var name in (string[])["AWS_CA_BUNDLE", "AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"]) info.Environment.Remove(name);
         using var process = Process.Start(info)!;
         process.StandardInput.Close();
         var (output, error) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());

@@ -187,8 +187,8 @@ public sealed class ListingTests(NodeFixture node)
             if (!key.StartsWith(prefix, StringComparison.Ordinal)) continue;
             var end = delimiter.Length == 0 ? -1 : key.IndexOf(delimiter, prefix.Length, StringComparison.Ordinal);
             var entry = end < 0 ? key : key[..(end + delimiter.Length)];
-            // A prefix that a marker lies within was told before the marker.
-            if (after.Length > 0 && (string.CompareOrdinal(Hex(key), Hex(after)) <= 0 || (end >= 0 && string.CompareOrdinal(Hex(entry), Hex(after)) <= 0 && after.StartsWith(entry, StringComparison.Ordinal)))) continue;
+            // A prefix that is itself the marker was told before it; one that the marker lies within is told for the keys that follow.
+            if (after.Length > 0 && (string.CompareOrdinal(Hex(key), Hex(after)) <= 0 || entry == after)) continue;
             if (end < 0) keys.Add(entry);
             else if (!prefixes.Contains(entry)) prefixes.Add(entry);
         }

@@ -12,7 +12,7 @@ internal static class ObjectHeaders
         var (headers, metadata) = (s3.Response.Headers, version.Metadata);
         WriteValidators(headers, version);
         headers.AcceptRanges = "bytes";
-        s3.Response.ContentType = Override(s3, "response-content-type", metadata.ContentType);
+        Set(headers, "Content-Type", Override(s3, "response-content-type", metadata.ContentType));
         Set(headers, "Cache-Control", Override(s3, "response-cache-control", metadata.CacheControl));
         Set(headers, "Content-Disposition", Override(s3, "response-content-disposition", metadata.ContentDisposition));
         Set(headers, "Content-Encoding", Override(s3, "response-content-encoding", metadata.ContentEncoding));
