@@ -20,9 +20,10 @@ public interface IBlobStore
     /// <summary>Frees the bytes of a blob. Freeing one that is not there succeeds. Not durable by itself: ask again after a crash.</summary>
     ValueTask DeleteAsync(BlobId blob, CancellationToken ct);
 
-    /// <summary>Blobs that have chunks here and were minted before a time, in the order of their ids: what the collector compares with the index.</summary>
+    /// <summary>Blobs that have chunks here and were minted before a time, in the order of their ids: what the collector compares with the index.
+    /// Writes under way, those that were not disposed, are left out however old they are.</summary>
     /// <param name="after">Only ids greater than this one; default for the first page.</param>
-    /// <param name="mintedBefore">Younger blobs may belong to a write under way and are left out.</param>
+    /// <param name="mintedBefore">Younger blobs are left out: the commit of one that was just written may still be on its way after its caller gave up.</param>
     IReadOnlyList<BlobId> ListBlobs(BlobId after, DateTimeOffset mintedBefore, int max);
 }
 

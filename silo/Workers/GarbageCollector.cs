@@ -14,7 +14,8 @@ internal sealed record GarbageOptions
     [Range(typeof(TimeSpan), "00:00:00", "30.00:00:00")]
     public TimeSpan GracePeriod { get; init; } = TimeSpan.FromMinutes(5);
 
-    /// <summary>Age from which bytes that the index has never heard of count as left by a crash. Default 1 day: longer than any upload of one part.</summary>
+    /// <summary>Age from which bytes that the index has never heard of count as left by a crash. Default 1 day: far longer than a commit can
+    /// be on its way after its caller gave up. A write under way is never taken, however long it takes.</summary>
     [Range(typeof(TimeSpan), "00:00:00", "365.00:00:00")]
     public TimeSpan OrphanAge { get; init; } = TimeSpan.FromDays(1);
 
@@ -74,9 +75,10 @@ internal sealed partial class GarbageCollector(
     private async Task CollectOrphansAsync(CancellationToken ct)
     {
         var after = default(BlobId);
+        var mintedBefore = clock.GetUtcNow() - options.Value.OrphanAge;
         while (true)
         {
-            var stored = blobs.ListBlobs(after, clock.GetUtcNow() - options.Value.OrphanAge, BatchMax);
+            var stored = blobs.ListBlobs(after, mintedBefore, BatchMax);
             if (stored.Count == 0) return;
             after = stored[^1];
             var orphans = await index.FindUnknownBlobsAsync(stored, ct);

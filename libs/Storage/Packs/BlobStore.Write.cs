@@ -39,6 +39,7 @@ public sealed partial class BlobStore
             ArgumentOutOfRangeException.ThrowIfGreaterThan(options.InlineMax, InlineBytesMax);
             ArgumentOutOfRangeException.ThrowIfNegative(options.InlineMax);
             (_store, _options, _blob) = (store, options, BlobId.New(store._clock));
+            store._writing[_blob] = true;
         }
 
         private long? Expected => _options.ExpectedLength - _length is > 0 and var rest ? rest : null;
@@ -86,9 +87,9 @@ public sealed partial class BlobStore
 
         public async ValueTask DisposeAsync()
         {
-            if (_kept || _chunks == 0) return;
+            if (!_kept && _chunks > 0) await _store.DeleteAsync(_blob, CancellationToken.None);
             _kept = true;
-            await _store.DeleteAsync(_blob, CancellationToken.None);
+            _store._writing.TryRemove(_blob, out _);
         }
 
         private async ValueTask TakeAsync(ReadOnlyMemory<byte> bytes)

@@ -24,6 +24,7 @@ public sealed partial class BlobStore : IBlobStore, IAsyncDisposable
     private readonly LocationTable _table = new();
     private readonly ConcurrentDictionary<uint, Pack> _packs = new();
     private readonly ConcurrentDictionary<Task, bool> _background = new();
+    private readonly ConcurrentDictionary<BlobId, bool> _writing = new();
     private readonly ChunkMemory _memory;
     private readonly int _chunkBytesMax;
     private readonly AppendLane[] _lanes;
@@ -94,7 +95,17 @@ public sealed partial class BlobStore : IBlobStore, IAsyncDisposable
     }
 
     /// <inheritdoc/>
-    public IReadOnlyList<BlobId> ListBlobs(BlobId after, DateTimeOffset mintedBefore, int max) => _table.List(after, mintedBefore, max);
+    public IReadOnlyList<BlobId> ListBlobs(BlobId after, DateTimeOffset mintedBefore, int max)
+    {
+        while (true)
+        {
+            var page = _table.List(after, mintedBefore, max);
+            // Asked after the table: a write that is not under way any more was committed or freed before, so the index knows which.
+            var settled = page.Where(b => !_writing.ContainsKey(b)).ToList();
+            if (settled.Count > 0 || page.Count == 0) return settled;
+            after = page[^1];
+        }
+    }
 
     /// <summary>Finishes the writes that were handed over, seals the open packs, and lets the directory go.</summary>
     public async ValueTask DisposeAsync()

@@ -58,12 +58,12 @@ public sealed class CrashTests(ITestOutputHelper output)
             await world.VerifyAsync();
             RequireNone(world, seed, kill, node);
         }
+        var before = await BlobsAsync(node);
         await node.KillAsync();
 
         // Now all that the crashes left goes, and nothing else.
         await using var collecting = await NodeProcess.StartAsync(new() { DataDirectory = data, Environment = EagerCollector });
         world.MoveTo(collecting);
-        var before = await BlobsAsync(collecting);
         await world.VerifyAsync();
         using var timeout = new CancellationTokenSource(CollectedWithin);
         using var poll = new PeriodicTimer(TimeSpan.FromMilliseconds(50));
@@ -75,7 +75,7 @@ public sealed class CrashTests(ITestOutputHelper output)
         await world.VerifyAsync();
         RequireNone(world, seed, kills, collecting);
         output.WriteLine(string.Create(CultureInfo.InvariantCulture,
-            $"{kills} kills, {world.Operations} answered operations, {world.Objects} objects at the end in {world.BlobsNeeded} blobs; the last collection found {before}"));
+            $"{kills} kills, {world.Operations} answered operations, {world.Objects} objects at the end in {world.BlobsNeeded} blobs; before the last collection {before}"));
     }
 
     private static void RequireNone(CrashWorld world, int seed, int kill, NodeProcess node)

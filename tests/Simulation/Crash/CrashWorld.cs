@@ -252,7 +252,7 @@ internal sealed partial class CrashWorld : IDisposable
     private async Task CompleteAsync(Upload upload)
     {
         List<Content> parts;
-        lock (_lock) parts = [.. upload.Parts.Values.Select(p => p.Visible(_time, _time).Single())];
+        lock (_lock) parts = [.. upload.Parts.Values.Select(p => p.Visible(++_time, ++_time).Single())];
         var bytes = parts.SelectMany(p => Content.Bytes(_seed, _numbers[p], (int)p.Length)).ToArray();
         var change = upload.Completing = Begin(upload.Key, $"completion of {upload.Id}", Content.Of(bytes));
         var named = string.Concat(parts.Select((p, i) => string.Create(CultureInfo.InvariantCulture, $"<Part><PartNumber>{i + 1}</PartNumber><ETag>\"{p.Md5}\"</ETag></Part>")));
