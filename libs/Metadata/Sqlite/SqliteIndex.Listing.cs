@@ -30,8 +30,8 @@ public sealed partial class SqliteIndex
             {
                 var key = rows.Bytes(0);
                 if (!key.StartsWith(prefix)) break;
+                if (key.SequenceEqual(scan.Excluded)) continue;
                 var folded = scan.Fold(key);
-                if (folded == 0 && key.SequenceEqual(scan.Excluded)) continue;
                 if (count == listing.Max)
                 {
                     return new(Encoding.UTF8.GetString(scan.Last));

@@ -96,8 +96,8 @@ public sealed partial class SqliteIndex
             {
                 var key = rows.Bytes(2);
                 if (!key.StartsWith(prefixBytes)) break;
+                if (key.SequenceEqual(scan.Excluded) && (afterUpload is null || rows.Bytes(0).SequenceCompareTo(after) <= 0)) continue;
                 var folded = scan.Fold(key);
-                if (folded == 0 && key.SequenceEqual(scan.Excluded) && (afterUpload is null || rows.Bytes(0).SequenceCompareTo(after) <= 0)) continue;
                 if (uploads.Count + folders.Count == max) return new(uploads, folders, Encoding.UTF8.GetString(scan.Last), last);
                 if (folded == 0)
                 {

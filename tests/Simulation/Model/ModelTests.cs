@@ -28,4 +28,12 @@ public sealed class ModelTests(NodeFixture node, ITestOutputHelper output) : ICl
         // The shortest story is the easiest to understand.
         Assert.True(problems.IsEmpty, string.Create(CultureInfo.InvariantCulture, $"{problems.Count} stories differ; the shortest:\n{problems.MinBy(p => p.Length)}"));
     }
+
+    [Fact]
+    public async Task What_is_changed_behind_the_models_back_is_noticed()
+    {
+        Assert.Null(await new ModelRun(node.Raw, 1).RunAsync(0));
+        Assert.Contains("Entries", await new ModelRun(node.Raw, 1).RunAsync(0, bucket => node.Raw.PutAsync($"/{bucket}/intruder", "x")), StringComparison.Ordinal);
+        Assert.Contains("NoSuchBucket", await new ModelRun(node.Raw, 1).RunAsync(0, bucket => node.Raw.DeleteAsync($"/{bucket}")), StringComparison.Ordinal);
+    }
 }
