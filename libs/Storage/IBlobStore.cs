@@ -22,7 +22,7 @@ public interface IBlobStore
 
     /// <summary>Blobs that have chunks here and were minted before a time, in the order of their ids: what the collector compares with the index.</summary>
     /// <param name="after">Only ids greater than this one; default for the first page.</param>
-    /// <param name="mintedBefore">Younger blobs may belong to a write under way and are left out.</param>
+    /// <param name="mintedBefore">Younger blobs are left out; so are those whose write has not been disposed of, however old.</param>
     IReadOnlyList<BlobId> ListBlobs(BlobId after, DateTimeOffset mintedBefore, int max);
 }
 

@@ -86,9 +86,10 @@ public sealed partial class BlobStore
 
         public async ValueTask DisposeAsync()
         {
-            if (_kept || _chunks == 0) return;
+            if (_chunks == 0) return;
+            if (!_kept) await _store.DeleteAsync(_blob, CancellationToken.None);
             _kept = true;
-            await _store.DeleteAsync(_blob, CancellationToken.None);
+            _store._table.EndWrite(_blob);
         }
 
         private async ValueTask TakeAsync(ReadOnlyMemory<byte> bytes)
@@ -155,6 +156,8 @@ public sealed partial class BlobStore
             if (_runs.Count > 0 && _runs[^1].Length == chunk.Filled) _runs[^1] = _runs[^1] with { Count = _runs[^1].Count + 1 };
             else _runs.Add(new(1, chunk.Filled));
             _lane ??= IsLarge ? _store.NextLargeLane() : _store._lanes[0];
+            // From its first chunk on the blob is there and the index does not know it: it is no orphan for that.
+            if (_chunks == 0) _store._table.BeginWrite(_blob);
             return new(_blob, _chunks++, chunk, sync);
         }
 

@@ -89,6 +89,19 @@ internal sealed class LocationTable
         }
     }
 
+    /// <summary>A write of a blob begins: until it ends, <see cref="List"/> leaves the blob out, however old it gets.</summary>
+    public void BeginWrite(BlobId blob)
+    {
+        var shard = Of(blob);
+        lock (shard) shard.Writing.Add(blob);
+    }
+
+    public void EndWrite(BlobId blob)
+    {
+        var shard = Of(blob);
+        lock (shard) shard.Writing.Remove(blob);
+    }
+
     /// <summary>Somebody begins to read a blob.</summary>
     public void Pin(BlobId blob)
     {
@@ -124,7 +137,7 @@ internal sealed class LocationTable
                 for (at = at < 0 ? ~at : at + 1; at < _listed.Length && page.Count < max; at++)
                 {
                     after = _listed[at];
-                    if (Contains(after)) page.Add(after);
+                    if (IsSettled(after)) page.Add(after);
                 }
                 if (_listedToEnd && at >= _listed.Length)
                 {
@@ -172,10 +185,11 @@ internal sealed class LocationTable
         (_listedAfter, _listedBefore) = (after, mintedBefore);
     }
 
-    private bool Contains(BlobId blob)
+    /// <summary>It is there and its write has ended: the index knows it by now or never will.</summary>
+    private bool IsSettled(BlobId blob)
     {
         var shard = Of(blob);
-        lock (shard) return shard.Blobs.ContainsKey(blob);
+        lock (shard) return shard.Blobs.ContainsKey(blob) && !shard.Writing.Contains(blob);
     }
 
     private long Sum(Func<Shard, long> of)
@@ -194,6 +208,7 @@ internal sealed class LocationTable
     {
         public readonly Dictionary<BlobId, Entry> Blobs = [];
         public readonly Dictionary<BlobId, Pins> Pins = [];
+        public readonly HashSet<BlobId> Writing = [];
         public long Chunks;
 
         public List<Location> Remove(BlobId blob)
