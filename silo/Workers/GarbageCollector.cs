@@ -39,6 +39,8 @@ internal sealed partial class GarbageCollector(
     private static readonly Meter Meter = new("DarkStorage.Silo");
     private static readonly Counter<long> Freed = Meter.CreateCounter<long>("darkstorage.garbage.blobs_freed", "{blob}", "Blobs whose bytes were freed, by what made them garbage.");
 
+    private static readonly Counter<long> OrphanSearches = Meter.CreateCounter<long>("darkstorage.garbage.orphan_searches", "{search}", "Searches for bytes that no object needs, finished.");
+
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         var nextOrphans = clock.GetUtcNow() + options.Value.OrphanInterval;
@@ -50,6 +52,7 @@ internal sealed partial class GarbageCollector(
                 await CollectAsync(stoppingToken);
                 if (clock.GetUtcNow() < nextOrphans) continue;
                 await CollectOrphansAsync(stoppingToken);
+                OrphanSearches.Add(1);
                 nextOrphans = clock.GetUtcNow() + options.Value.OrphanInterval;
             }
             catch (Exception e) when (e is not OperationCanceledException)

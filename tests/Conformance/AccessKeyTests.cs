@@ -1,108 +1,302 @@
 using System.Net.Http.Headers;
+using System.Net.Http.Json;
 using System.Text.Json;
 
 namespace DarkStorage.Conformance;
 
-/// <summary>More people than root: keys that root hands out, and what they may.</summary>
-public sealed class AccessKeyTests(NodeFixture node) : IDisposable
+/// <summary>Access keys besides root's, made over the management port.</summary>
+public sealed class AccessKeyTests(NodeFixture fixture)
 {
-    private readonly HttpClient _management = new()
-    {
-        BaseAddress = node.Node.ManagementUrl,
-        DefaultRequestHeaders = { Authorization = Basic(node.Node.Settings.AccessKey, node.Node.Settings.SecretKey) },
-    };
-
-    public void Dispose() => _management.Dispose();
+    private const string Api = "v1/access-keys";
+    private static readonly HttpClient Http = new();
 
     [Fact]
-    public async Task A_key_sees_the_buckets_of_its_account_and_no_others_and_root_sees_all()
+    public async Task A_key_with_made_credentials_signs_requests()
     {
-        using var alice = await NewUserAsync();
-        using var bob = await NewUserAsync();
-        var ofAlice = await alice.NewBucketAsync();
-        await alice.PutTextAsync(ofAlice, "key", "alice's");
-        var ofBob = await bob.NewBucketAsync();
+        var node = fixture.Node;
+        var key = await CreateAsync(node, new { account = NewName("account") });
+        Assert.InRange(key.AccessKey.Length, 16, 128);
+        Assert.InRange(key.SecretKey.Length, 30, 128);
+        using var s3 = node.S3(accessKey: key.AccessKey, secretKey: key.SecretKey);
+        var bucket = await s3.NewBucketAsync();
+        await s3.PutTextAsync(bucket, "key", "content");
+        Assert.Equal("content", await s3.GetTextAsync(bucket, "key"));
+        var other = await CreateAsync(node, new { account = key.Account });
+        Assert.NotEqual((key.AccessKey, key.SecretKey), (other.AccessKey, other.SecretKey));
+    }
 
-        Assert.Equal([ofAlice], (await alice.ListBucketsAsync()).Buckets.Select(b => b.BucketName));
-        Assert.Equal("alice's", await node.Client.GetTextAsync(ofAlice, "key"));
+    [Fact]
+    public async Task A_key_with_given_credentials_is_taken_as_it_is()
+    {
+        var node = fixture.Node;
+        var (id, secret, account) = (NewName("key"), "given-secret-0123456789+/=", NewName("account"));
+        var key = await CreateAsync(node, new { account, accessKey = id, secretKey = secret });
+        Assert.Equal((id, secret, account), (key.AccessKey, key.SecretKey, key.Account));
+        using var s3 = node.S3(accessKey: id, secretKey: secret);
+        await s3.NewBucketAsync();
+        using var wrong = node.S3(accessKey: id, secretKey: secret + "x");
+        await Refused.WithAsync("SignatureDoesNotMatch", HttpStatusCode.Forbidden, () => wrong.ListBucketsAsync());
+    }
+
+    [Fact]
+    public async Task Two_accounts_see_their_own_buckets_and_are_denied_the_others_and_root_sees_all()
+    {
+        var node = fixture.Node;
+        var (one, two) = (await CreateAsync(node, new { account = NewName("account") }), await CreateAsync(node, new { account = NewName("account") }));
+        using var s3One = node.S3(accessKey: one.AccessKey, secretKey: one.SecretKey);
+        using var s3Two = node.S3(accessKey: two.AccessKey, secretKey: two.SecretKey);
+        var (bucketOne, bucketTwo) = (await s3One.NewBucketAsync(), await s3Two.NewBucketAsync());
+        await s3One.PutTextAsync(bucketOne, "key", "of one");
+        await s3Two.PutTextAsync(bucketTwo, "key", "of two");
+        Assert.Equal([bucketOne], (await s3One.ListBucketsAsync()).Buckets.Select(b => b.BucketName));
+        Assert.Equal([bucketTwo], (await s3Two.ListBucketsAsync()).Buckets.Select(b => b.BucketName));
+
+        var upload = (await s3One.InitiateMultipartUploadAsync(bucketOne, "upload")).UploadId;
         foreach (var call in (Func<Task>[])
         [
-            () => bob.GetObjectAsync(ofAlice, "key"), () => bob.PutTextAsync(ofAlice, "key", "bob's"), () => bob.DeleteObjectAsync(ofAlice, "key"),
-            () => bob.ListObjectsV2Async(new() { BucketName = ofAlice }), () => bob.DeleteBucketAsync(ofAlice), () => bob.CopyObjectAsync(ofAlice, "key", ofBob, "stolen"),
-            () => bob.InitiateMultipartUploadAsync(ofAlice, "key"), () => bob.ListMultipartUploadsAsync(ofAlice), () => alice.CopyObjectAsync(ofAlice, "key", ofBob, "planted"),
-            () => bob.DeleteObjectsAsync(new() { BucketName = ofAlice, Objects = [new() { Key = "key" }] }),
-        ])
-            await Refused.WithAsync("AccessDenied", HttpStatusCode.Forbidden, call);
-        await Refused.WithAsync("BucketAlreadyExists", HttpStatusCode.Conflict, () => bob.PutBucketAsync(ofAlice));
-        Assert.Equal("alice's", await alice.GetTextAsync(ofAlice, "key"));
-        Assert.Empty((await bob.ListObjectsV2Async(new() { BucketName = ofBob })).S3Objects ?? []);
+            () => s3Two.GetObjectAsync(bucketOne, "key"),
+            () => s3Two.GetObjectAsync(bucketOne, "none"), // not a word on what is there and what is not
+            () => s3Two.PutTextAsync(bucketOne, "key", "stolen"),
+            () => s3Two.DeleteObjectAsync(bucketOne, "key"),
+            () => s3Two.DeleteObjectsAsync(new() { BucketName = bucketOne, Objects = [new() { Key = "key" }] }),
+            () => s3Two.ListObjectsV2Async(new() { BucketName = bucketOne }),
+            () => s3Two.ListMultipartUploadsAsync(bucketOne),
+            () => s3Two.InitiateMultipartUploadAsync(bucketOne, "key"),
+            () => s3Two.UploadPartAsync(new() { BucketName = bucketOne, Key = "upload", UploadId = upload, PartNumber = 1, InputStream = new MemoryStream([1]) }),
+            () => s3Two.ListPartsAsync(bucketOne, "upload", upload),
+            () => s3Two.AbortMultipartUploadAsync(bucketOne, "upload", upload),
+            () => s3Two.CompleteMultipartUploadAsync(new() { BucketName = bucketOne, Key = "upload", UploadId = upload, PartETags = [new(1, "\"00000000000000000000000000000000\"")] }),
+            () => s3Two.CopyObjectAsync(bucketOne, "key", bucketTwo, "copy"),
+            () => s3Two.CopyObjectAsync(bucketTwo, "key", bucketOne, "copy"),
+            () => s3Two.GetBucketLocationAsync(bucketOne),
+            () => s3Two.DeleteBucketAsync(bucketOne),
+        ]) await Refused.WithAsync("AccessDenied", HttpStatusCode.Forbidden, call);
+        Assert.Equal(403, (await node.Raw().As(two.AccessKey, two.SecretKey).HeadAsync($"/{bucketOne}")).Status);
+        Assert.Equal(403, (await node.Raw().As(two.AccessKey, two.SecretKey).HeadAsync($"/{bucketOne}/key")).Status);
+
+        await Refused.WithAsync("BucketAlreadyExists", HttpStatusCode.Conflict, () => s3Two.PutBucketAsync(bucketOne));
+        Assert.Equal("of one", await s3One.GetTextAsync(bucketOne, "key"));
+        Assert.Equal(["key"], (await s3One.ListObjectsV2Async(new() { BucketName = bucketOne })).S3Objects.Select(o => o.Key));
+
+        Assert.Equal("of one", await fixture.Client.GetTextAsync(bucketOne, "key"));
+        var all = (await fixture.Client.ListBucketsAsync()).Buckets.Select(b => b.BucketName).ToList();
+        Assert.Contains(bucketOne, all);
+        Assert.Contains(bucketTwo, all);
     }
 
     [Fact]
-    public async Task Two_keys_of_one_account_see_the_same()
+    public async Task Two_keys_of_an_account_share_its_buckets()
     {
-        var account = $"account-{Guid.NewGuid():N}";
-        using var first = await NewUserAsync(account);
-        using var second = await NewUserAsync(account);
-        var bucket = await first.NewBucketAsync();
-        await first.PutTextAsync(bucket, "key", "content");
-        Assert.Equal("content", await second.GetTextAsync(bucket, "key"));
+        var node = fixture.Node;
+        var account = NewName("account");
+        var (one, two) = (await CreateAsync(node, new { account }), await CreateAsync(node, new { account }));
+        using var s3One = node.S3(accessKey: one.AccessKey, secretKey: one.SecretKey);
+        using var s3Two = node.S3(accessKey: two.AccessKey, secretKey: two.SecretKey);
+        var bucket = await s3One.NewBucketAsync();
+        await s3Two.PutTextAsync(bucket, "key", "shared");
+        Assert.Equal("shared", await s3One.GetTextAsync(bucket, "key"));
     }
 
     [Fact]
-    public async Task A_key_that_never_was_used_is_refused_once_it_is_deleted()
+    public async Task A_key_that_is_disabled_stops_working_and_works_again_once_it_is_enabled()
     {
-        var (id, secret) = await NewKeyAsync($"account-{Guid.NewGuid():N}");
-        using var deleted = await _management.DeleteAsync($"/v1/access-keys/{id}");
-        Assert.Equal(HttpStatusCode.OK, deleted.StatusCode);
-        Assert.Equal((403, "InvalidAccessKeyId"), (await node.Raw.As(id, secret).GetAsync("/")).Error);
+        var node = fixture.Node;
+        var key = await CreateAsync(node, new { account = NewName("account") });
+        var raw = node.Raw().As(key.AccessKey, key.SecretKey);
+        Assert.Equal(200, (await raw.GetAsync("/")).Status);
+        await SendAsync(node, HttpMethod.Put, $"{Api}/{key.AccessKey}", new { enabled = false }, HttpStatusCode.OK);
+        await AnswersAsync(raw, (403, "InvalidAccessKeyId"));
+        await SendAsync(node, HttpMethod.Put, $"{Api}/{key.AccessKey}", new { enabled = true }, HttpStatusCode.OK);
+        await AnswersAsync(raw, (200, ""));
     }
 
     [Fact]
-    public async Task Nobody_but_root_makes_keys()
+    public async Task A_key_that_is_deleted_stops_working_and_its_name_can_be_given_anew()
     {
-        var (id, secret) = await NewKeyAsync($"account-{Guid.NewGuid():N}");
-        foreach (var authorization in (AuthenticationHeaderValue?[])[null, Basic(id, secret), Basic(node.Node.Settings.AccessKey, "wrong-secret"), new("Basic", "not base64"), new("Bearer", "x")])
+        var node = fixture.Node;
+        var key = await CreateAsync(node, new { account = NewName("account") });
+        var raw = node.Raw().As(key.AccessKey, key.SecretKey);
+        Assert.Equal(200, (await raw.GetAsync("/")).Status);
+        await SendAsync(node, HttpMethod.Delete, $"{Api}/{key.AccessKey}", null, HttpStatusCode.OK);
+        await AnswersAsync(raw, (403, "InvalidAccessKeyId"));
+        await SendAsync(node, HttpMethod.Put, $"{Api}/{key.AccessKey}", new { enabled = true }, HttpStatusCode.NotFound);
+
+        var again = await CreateAsync(node, new { account = NewName("account"), accessKey = key.AccessKey });
+        await AnswersAsync(node.Raw().As(again.AccessKey, again.SecretKey), (200, ""));
+        Assert.Equal((403, "SignatureDoesNotMatch"), (await raw.GetAsync("/")).Error);
+    }
+
+    [Fact]
+    public async Task Wrong_credentials_are_401_whatever_is_asked()
+    {
+        var node = fixture.Node;
+        var (id, secret) = (node.Settings.AccessKey, node.Settings.SecretKey);
+        foreach (var credentials in (string?[])[null, $"{id}:", $"{id}:{secret}x", $"{id}x:{secret}", $":{secret}", "", $"{id}:{secret[..^1]}"])
         {
-            using var http = new HttpClient { BaseAddress = node.Node.ManagementUrl };
-            http.DefaultRequestHeaders.Authorization = authorization;
-            using var answer = await http.PostAsync("/v1/access-keys", Json("""{"account": "mallory"}"""));
-            Assert.Equal(HttpStatusCode.Unauthorized, answer.StatusCode);
+            foreach (var method in (HttpMethod[])[HttpMethod.Post, HttpMethod.Put, HttpMethod.Delete, HttpMethod.Get])
+            {
+                using var answer = await SendAsync(node, method, $"{Api}/some", new { account = "somebody" }, credentials);
+                Assert.Equal(HttpStatusCode.Unauthorized, answer.StatusCode);
+            }
         }
+        using var garbled = new HttpRequestMessage(HttpMethod.Post, new Uri(node.ManagementUrl, Api)) { Content = JsonContent.Create(new { account = "somebody" }) };
+        garbled.Headers.TryAddWithoutValidation("Authorization", "Basic !!!not-base64!!!");
+        Assert.Equal(HttpStatusCode.Unauthorized, (await Http.SendAsync(garbled)).StatusCode);
     }
 
     [Theory]
-    [InlineData("""{}""", 400)]
-    [InlineData("""{"account": ""}""", 400)]
-    [InlineData("""{"account": "no spaces"}""", 400)]
-    [InlineData("""{"account": "alice", "secretKey": "short"}""", 400)]
-    [InlineData("""{"account": "alice", "accessKey": "../x"}""", 400)]
-    [InlineData("""{"account": 1}""", 400)]
-    [InlineData("""not json""", 400)]
-    [InlineData("""{"account": "alice", "accessKey": "testkit-root"}""", 409)]
-    public async Task A_key_that_cannot_be_is_refused(string body, int status)
+    [InlineData("")]
+    [InlineData("{")]
+    [InlineData("null")]
+    [InlineData("[]")]
+    [InlineData("\"account\"")]
+    [InlineData("{}")]
+    [InlineData("{\"account\":1}")]
+    [InlineData("{\"account\":\"\"}")]
+    [InlineData("{\"account\":\"a/b\"}")]
+    [InlineData("{\"account\":\"abc\",\"accessKey\":\"ab\"}")]
+    [InlineData("{\"account\":\"abc\",\"accessKey\":\"with space\"}")]
+    [InlineData("{\"account\":\"abc\",\"secretKey\":\"short\"}")]
+    public async Task What_is_not_the_wanted_JSON_is_400_with_a_reason(string body)
     {
-        using var answer = await _management.PostAsync("/v1/access-keys", Json(body));
-        Assert.Equal(status, (int)answer.StatusCode);
-        Assert.NotEmpty(JsonDocument.Parse(await answer.Content.ReadAsStringAsync()).RootElement.GetProperty("error").GetString()!);
+        using var content = new StringContent(body, Encoding.UTF8, "application/json");
+        using var answer = await SendContentAsync(fixture.Node, HttpMethod.Post, Api, content, Root(fixture.Node));
+        Assert.Equal(HttpStatusCode.BadRequest, answer.StatusCode);
+        Assert.False(string.IsNullOrEmpty((await answer.Content.ReadFromJsonAsync<JsonElement>()).GetProperty("error").GetString()));
     }
 
-    private async Task<AmazonS3Client> NewUserAsync(string? account = null)
+    [Fact]
+    public async Task A_body_without_end_is_not_read()
     {
-        var (id, secret) = await NewKeyAsync(account ?? $"account-{Guid.NewGuid():N}");
-        return node.Node.S3(accessKey: id, secretKey: secret);
+        using var content = new StringContent($"{{\"account\":\"{new string('a', 1 << 20)}\"}}", Encoding.UTF8, "application/json");
+        using var answer = await SendContentAsync(fixture.Node, HttpMethod.Post, Api, content, Root(fixture.Node));
+        Assert.Equal(HttpStatusCode.BadRequest, answer.StatusCode);
     }
 
-    private async Task<(string Id, string Secret)> NewKeyAsync(string account)
+    [Fact]
+    public async Task A_name_that_is_taken_is_409_and_the_key_stays_as_it_was()
     {
-        using var answer = await _management.PostAsync("/v1/access-keys", Json(JsonSerializer.Serialize(new { account })));
+        var node = fixture.Node;
+        var key = await CreateAsync(node, new { account = NewName("account") });
+        await SendAsync(node, HttpMethod.Post, Api, new { account = "thief", accessKey = key.AccessKey, secretKey = "another-secret" }, HttpStatusCode.Conflict);
+        await SendAsync(node, HttpMethod.Post, Api, new { account = "thief", accessKey = node.Settings.AccessKey, secretKey = "another-secret" }, HttpStatusCode.Conflict);
+        Assert.Equal(200, (await node.Raw().As(key.AccessKey, key.SecretKey).GetAsync("/")).Status);
+        Assert.Equal(200, (await node.Raw().GetAsync("/")).Status);
+    }
+
+    [Fact]
+    public async Task A_further_key_of_roots_account_owns_what_root_made_and_is_not_root()
+    {
+        var node = fixture.Node;
+        var (root, other) = (await CreateAsync(node, new { account = "root" }), await CreateAsync(node, new { account = NewName("account") }));
+        using var s3Other = node.S3(accessKey: other.AccessKey, secretKey: other.SecretKey);
+        var (ofRoot, ofOther) = (await fixture.Client.NewBucketAsync(), await s3Other.NewBucketAsync());
+        var raw = node.Raw().As(root.AccessKey, root.SecretKey);
+        Assert.Equal(200, (await raw.GetAsync($"/{ofRoot}")).Status);
+        Assert.Equal((403, "AccessDenied"), (await raw.GetAsync($"/{ofOther}")).Error);
+        using var answer = await SendAsync(node, HttpMethod.Post, Api, new { account = NewName("account") }, $"{root.AccessKey}:{root.SecretKey}");
+        Assert.Equal(HttpStatusCode.Unauthorized, answer.StatusCode);
+    }
+
+    [Fact]
+    public async Task Keys_survive_a_restart_and_a_kill_and_their_secrets_are_nowhere_in_clear()
+    {
+        await using var node = await NodeProcess.StartAsync(new() { Flags = ["--log-level", "Trace"] });
+        var (made, given) = (await CreateAsync(node, new { account = "made" }), await CreateAsync(node, new { account = "given", accessKey = "given-key", secretKey = "given-secret-to-look-for-0123" }));
+        var disabled = await CreateAsync(node, new { account = "disabled" });
+        await SendAsync(node, HttpMethod.Put, $"{Api}/{disabled.AccessKey}", new { enabled = false }, HttpStatusCode.OK);
+        using (var s3 = node.S3(accessKey: given.AccessKey, secretKey: given.SecretKey))
+        {
+            var bucket = await s3.NewBucketAsync();
+            await s3.PutTextAsync(bucket, "key", "content");
+            await Http.GetAsync(s3.GetPreSignedURL(new() { BucketName = bucket, Key = "key", Expires = DateTime.UtcNow.AddMinutes(1), Protocol = Protocol.HTTP }));
+        }
+        // Looked at while it runs, so that the index's log is among the files, and after a clean end.
+        AssertNowhere(node, made, given, disabled);
+        await node.KillAsync();
+        await node.RestartAsync();
+        await AssertWorkAsync();
+        Assert.Equal(0, await node.TerminateAsync());
+        AssertNowhere(node, made, given, disabled);
+        await node.RestartAsync();
+        await AssertWorkAsync();
+
+        async Task AssertWorkAsync()
+        {
+            foreach (var key in (Key[])[made, given]) Assert.Equal(200, (await node.Raw().As(key.AccessKey, key.SecretKey).GetAsync("/")).Status);
+            Assert.Equal((403, "InvalidAccessKeyId"), (await node.Raw().As(disabled.AccessKey, disabled.SecretKey).GetAsync("/")).Error);
+        }
+    }
+
+    /// <summary>In no form that a reader of the disk or of the logs would recognise.</summary>
+    private static void AssertNowhere(NodeProcess node, params Key[] keys)
+    {
+        var secrets = keys.Select(k => k.SecretKey).Append(node.Settings.SecretKey).ToArray();
+        var found = 0;
+        foreach (var path in Directory.EnumerateFiles(node.DataDirectory, "*", SearchOption.AllDirectories))
+        {
+            if (Path.GetFileName(path) == "lock") continue; // empty, and held by the node
+            using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
+            if (file.Length > 64 << 20) continue; // a preallocated pack: nothing that small goes there
+            var bytes = new byte[file.Length];
+            file.ReadExactly(bytes);
+            foreach (var secret in secrets)
+            {
+                foreach (var form in (byte[][])[Encoding.UTF8.GetBytes(secret), Encoding.Unicode.GetBytes(secret), Encoding.UTF8.GetBytes(Convert.ToBase64String(Encoding.UTF8.GetBytes(secret)))])
+                    Assert.True(bytes.AsSpan().IndexOf(form) < 0, $"A secret is in {path}.");
+            }
+            if (keys.Any(k => bytes.AsSpan().IndexOf(Encoding.UTF8.GetBytes(k.AccessKey)) >= 0)) found++;
+        }
+        Assert.True(found > 0, "The keys' ids are in no file: the search looks in the wrong place.");
+        Assert.NotEmpty(node.Output);
+        foreach (var secret in secrets)
+        {
+            Assert.DoesNotContain(secret, node.Output, StringComparison.Ordinal);
+            Assert.DoesNotContain(Convert.ToBase64String(Encoding.UTF8.GetBytes(secret)), node.Output, StringComparison.Ordinal);
+        }
+        Assert.DoesNotContain("X-Amz-Signature=", node.Output, StringComparison.OrdinalIgnoreCase);
+    }
+
+    /// <summary>Waits for an answer: what a node remembers of a key may be 5 seconds old.</summary>
+    private static async Task AnswersAsync(RawS3 raw, (int, string) wanted)
+    {
+        var end = DateTime.UtcNow + TimeSpan.FromSeconds(15);
+        while (true)
+        {
+            var answer = await raw.GetAsync("/");
+            if (answer.Error == wanted) return;
+            Assert.True(DateTime.UtcNow < end, $"It still answers {answer}.");
+            await Task.Delay(100);
+        }
+    }
+
+    private static string NewName(string prefix) => $"{prefix}-{Guid.NewGuid().ToString("N")[..10]}";
+
+    private static string Root(NodeProcess node) => $"{node.Settings.AccessKey}:{node.Settings.SecretKey}";
+
+    private static async Task<Key> CreateAsync(NodeProcess node, object wanted)
+    {
+        using var answer = await SendAsync(node, HttpMethod.Post, Api, wanted, Root(node));
         Assert.Equal(HttpStatusCode.Created, answer.StatusCode);
-        var key = JsonDocument.Parse(await answer.Content.ReadAsStringAsync()).RootElement;
-        Assert.Equal(account, key.GetProperty("account").GetString());
-        return (key.GetProperty("accessKey").GetString()!, key.GetProperty("secretKey").GetString()!);
+        return (await answer.Content.ReadFromJsonAsync<Key>())!;
     }
 
-    private static StringContent Json(string body) => new(body, Encoding.UTF8, "application/json");
+    private static async Task SendAsync(NodeProcess node, HttpMethod method, string path, object? body, HttpStatusCode wanted)
+    {
+        using var answer = await SendAsync(node, method, path, body, Root(node));
+        Assert.True(wanted == answer.StatusCode, $"{method} {path}: {answer.StatusCode} {await answer.Content.ReadAsStringAsync()}");
+    }
 
-    private static AuthenticationHeaderValue Basic(string user, string password) => new("Basic", Convert.ToBase64String(Encoding.UTF8.GetBytes($"{user}:{password}")));
+    private static Task<HttpResponseMessage> SendAsync(NodeProcess node, HttpMethod method, string path, object? body, string? credentials) =>
+        // Serialized beforehand: what goes out in HTTP's chunks has no length, which the API wants to see.
+        SendContentAsync(node, method, path, body is null ? null : new StringContent(JsonSerializer.Serialize(body), Encoding.UTF8, "application/json"), credentials);
+
+    private static async Task<HttpResponseMessage> SendContentAsync(NodeProcess node, HttpMethod method, string path, HttpContent? content, string? credentials)
+    {
+        using var request = new HttpRequestMessage(method, new Uri(node.ManagementUrl, path)) { Content = content };
+        if (credentials is not null) request.Headers.Authorization = new AuthenticationHeaderValue("Basic", Convert.ToBase64String(Encoding.UTF8.GetBytes(credentials)));
+        return await Http.SendAsync(request);
+    }
+
+    private sealed record Key(string AccessKey, string SecretKey, string Account);
 }

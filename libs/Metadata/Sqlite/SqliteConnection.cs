@@ -122,6 +122,11 @@ internal sealed class SqliteStatement(SqliteConnection connection, sqlite3_stmt 
 /// <summary>SQLite's own word on what failed.</summary>
 internal sealed class SqliteException(int code, string message) : Exception($"SQLite error {code}: {message}")
 {
+    /// <summary>SQLITE_IOERR_SHMSIZE.</summary>
+    private const int SharedMemorySize = 10 | 19 << 8;
+
+    private readonly int _extended = code;
+
     /// <summary>The primary result code: the low byte of the extended one.</summary>
     public int Code { get; } = code & 0xFF;
 
@@ -129,4 +134,15 @@ internal sealed class SqliteException(int code, string message) : Exception($"SQ
     public StorageException ToStorage() => Code == raw.SQLITE_FULL
         ? new(StorageError.InsufficientStorage, "The drive of the index is full.", this)
         : new(StorageError.Unavailable, "The index did not answer.", this);
+
+    /// <summary>As one sentence for who starts the program.</summary>
+    public Exception ToStartup(string path) => Code switch
+    {
+        raw.SQLITE_NOTADB => new InvalidDataException($"{path} is not an index of DarkStorage: it is no SQLite database.", this),
+        raw.SQLITE_CORRUPT => new InvalidDataException($"{path} is damaged: {Message}.", this),
+        raw.SQLITE_FULL => new IOException($"{path} can't be opened: its drive is full.", this),
+        // The one error of this kind that has a common cause: the file beside the database, 32 KiB, finds no room.
+        raw.SQLITE_IOERR when _extended == SharedMemorySize => new IOException($"{path} can't be opened: its drive is full.", this),
+        _ => new IOException($"{path} can't be opened: {Message}.", this),
+    };
 }

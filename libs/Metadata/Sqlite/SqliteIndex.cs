@@ -25,13 +25,15 @@ public sealed partial class SqliteIndex : IMetadataIndex
 
     /// <summary>Opens the index, making or migrating it where needed.</summary>
     /// <param name="path">The database file; its folder must exist.</param>
-    /// <exception cref="InvalidDataException">A newer program wrote it.</exception>
+    /// <exception cref="InvalidDataException">A newer program wrote it, or something else did.</exception>
+    /// <exception cref="IOException">The drive or its room does not allow it.</exception>
     public static SqliteIndex Open(string path, ILogger<SqliteIndex> log)
     {
         var version = SqliteLibrary.EnsureLoaded();
-        var connection = new SqliteConnection(path, readOnly: false);
+        SqliteConnection? connection = null;
         try
         {
+            connection = new SqliteConnection(path, readOnly: false);
             // A page of 4 KiB holds an inline object in one overflow page. The WAL is folded back every 16 MiB: seldom enough to cost
             // little, often enough that a start after a crash reads little.
             connection.ExecuteScript("""
@@ -46,9 +48,10 @@ public sealed partial class SqliteIndex : IMetadataIndex
             var cache = new ObjectCache();
             return new(path, new SqliteWriter(new WriteSession(connection, cache), log), cache, $"SQLite {version}");
         }
-        catch
+        catch (Exception e)
         {
-            connection.Dispose();
+            connection?.Dispose();
+            if (e is SqliteException sqlite) throw sqlite.ToStartup(path);
             throw;
         }
     }

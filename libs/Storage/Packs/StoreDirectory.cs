@@ -10,6 +10,7 @@ internal sealed class StoreDirectory : IDisposable
     private const string FormatName = "format";
     private const string LockName = "lock";
     private const string Word = "darkstorage-packs";
+    private const int AgainOnBsd = 35;
 
     private readonly FileStream _lock;
 
@@ -33,13 +34,13 @@ internal sealed class StoreDirectory : IDisposable
         {
             held = new(Path.Combine(directory, LockName), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
         }
-        catch (UnauthorizedAccessException e)
-        {
-            throw new StorageStartupException($"The data directory {directory} can't be opened: {e.Message}", e);
-        }
-        catch (IOException e)
+        catch (IOException e) when (IsHeldByAnother(e))
         {
             throw new StorageStartupException($"The data directory {directory} is in use by another process.", e);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new StorageStartupException($"The data directory {directory} can't be opened: {e.Message}", e);
         }
         try
         {
@@ -53,6 +54,11 @@ internal sealed class StoreDirectory : IDisposable
     }
 
     public void Dispose() => _lock.Dispose();
+
+    /// <summary>Tells a lock that another process holds from a drive that is read-only or full: .NET keeps the system's own number.</summary>
+    private static bool IsHeldByAnother(IOException e) => OperatingSystem.IsWindows()
+        ? e.HResult is unchecked((int)0x80070020)       // ERROR_SHARING_VIOLATION
+        : e.HResult is Posix.Again or AgainOnBsd;
 
     private static Guid ReadOrWriteFormat(string directory)
     {
