@@ -114,7 +114,7 @@ internal static class S3Operations
         Object("GET", "attributes", new("GetObjectAttributes")),
         Object("GET", "legal-hold", new("GetObjectLegalHold")),
         Object("GET", "retention", new("GetObjectRetention")),
-        Object("GET", "tagging", new("GetObjectTagging")),
+        Object("GET", "tagging", new("GetObjectTagging", GetObjectTagging.HandleAsync)),
         Object("GET", "torrent", new("GetObjectTorrent")),
         Object("GET", new("GetObject", GetObject.HandleAsync)),
 

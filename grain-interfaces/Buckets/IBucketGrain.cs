@@ -15,7 +15,8 @@ public interface IBucketGrain : IGrainWithStringKey
     [Alias("find")]
     Task<BucketRecord?> FindAsync(CancellationToken ct);
 
-    /// <exception cref="StorageException"><see cref="StorageError.NoSuchBucket"/>, <see cref="StorageError.BucketNotEmpty"/>: an object, a version or an upload is in it.</exception>
+    /// <summary>Ends the bucket, and with it the uploads under way in it.</summary>
+    /// <exception cref="StorageException"><see cref="StorageError.NoSuchBucket"/>, <see cref="StorageError.BucketNotEmpty"/>: an object or a version is in it.</exception>
     [Alias("delete")]
     Task DeleteAsync(CancellationToken ct);
 }

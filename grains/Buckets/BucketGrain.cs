@@ -33,7 +33,7 @@ internal sealed partial class BucketGrain(IMetadataIndex index, TimeProvider clo
     public async Task DeleteAsync(CancellationToken ct)
     {
         var bucket = await index.FindBucketAsync(Name, ct) ?? throw new StorageException(StorageError.NoSuchBucket, $"There is no bucket {Name}.");
-        await index.DeleteBucketAsync(bucket.Id, ct);
+        await index.DeleteBucketAsync(bucket.Id, clock.GetUtcNow(), ct);
         LogDeleted(log, Name);
     }
 

@@ -15,8 +15,9 @@ public interface IMetadataIndex : IIndexReader, IAsyncDisposable
     /// <exception cref="StorageException"><see cref="StorageError.BucketAlreadyExists"/>: whoever owns it. <see cref="StorageError.TooManyBuckets"/>.</exception>
     Task<BucketRecord> CreateBucketAsync(string name, string owner, string region, DateTimeOffset created, CancellationToken ct);
 
+    /// <summary>Removes a bucket without objects and versions. Uploads under way in it end, and their parts are freed.</summary>
     /// <exception cref="StorageException"><see cref="StorageError.NoSuchBucket"/>, <see cref="StorageError.BucketNotEmpty"/>.</exception>
-    Task DeleteBucketAsync(BucketId bucket, CancellationToken ct);
+    Task DeleteBucketAsync(BucketId bucket, DateTimeOffset now, CancellationToken ct);
 
     /// <returns>What the bucket holds, counted in the same transactions as its changes.</returns>
     ValueTask<BucketUsage> GetUsageAsync(BucketId bucket, CancellationToken ct);

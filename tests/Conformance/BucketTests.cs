@@ -97,12 +97,11 @@ public sealed class BucketTests(NodeFixture node, ForeignNodeFixture foreign)
     }
 
     [Fact]
-    public async Task A_bucket_with_an_upload_under_way_is_not_deleted_before_that_is_aborted()
+    public async Task A_bucket_with_nothing_but_an_upload_under_way_is_deleted_and_the_upload_with_it()
     {
         var bucket = await S3.NewBucketAsync();
         var upload = (await S3.InitiateMultipartUploadAsync(bucket, "key")).UploadId;
-        await Refused.WithAsync("BucketNotEmpty", HttpStatusCode.Conflict, () => S3.DeleteBucketAsync(bucket));
-        await S3.AbortMultipartUploadAsync(bucket, "key", upload);
+        Assert.Equal(200, (await node.Raw.PutAsync($"/{bucket}/key?partNumber=1&uploadId={upload}", "x")).Status);
         await S3.DeleteBucketAsync(bucket);
         await S3.PutBucketAsync(bucket);
         Assert.Empty((await S3.ListMultipartUploadsAsync(bucket)).MultipartUploads ?? []);

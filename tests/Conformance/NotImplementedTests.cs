@@ -92,7 +92,6 @@ public sealed class NotImplementedTests(NodeFixture node)
         GetObjectAttributes GET /key?attributes
         GetObjectLegalHold GET /key?legal-hold
         GetObjectRetention GET /key?retention
-        GetObjectTagging GET /key?tagging
         GetObjectTorrent GET /key?torrent
         PutObjectAcl PUT /key?acl
         UpdateObjectEncryption PUT /key?encryption

@@ -204,4 +204,13 @@ public sealed class ObjectTests(NodeFixture node)
         var answer = await node.Raw.SendAsync(new RawRequest("PUT", $"/{bucket}/key") { StatedLength = (5L << 30) + 1, PayloadHash = "UNSIGNED-PAYLOAD" });
         Assert.Equal((400, "EntityTooLarge"), answer.Error);
     }
+
+    [Fact]
+    public async Task An_object_has_no_tags_and_says_so_and_what_is_not_there_says_that()
+    {
+        var bucket = await S3.NewBucketAsync();
+        await S3.PutTextAsync(bucket, "key", "value");
+        Assert.Empty((await S3.GetObjectTaggingAsync(new() { BucketName = bucket, Key = "key" })).Tagging ?? []);
+        Assert.Equal((404, "NoSuchKey"), (await node.Raw.GetAsync($"/{bucket}/other?tagging")).Error);
+    }
 }

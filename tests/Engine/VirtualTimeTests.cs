@@ -58,7 +58,8 @@ public sealed class VirtualTimeTests
         }
 
         Assert.DoesNotContain("deactivated", Journal.Of(idle).Now);
-        for (var minute = 0; minute < 2; minute++)
+        // A tick that is still at work when the collector looks puts the collection off to its next look: only the machine's own pace decides that.
+        for (var minute = 0; minute < 1_000 && !Journal.Of(idle).Now.Contains("deactivated"); minute++)
         {
             await cluster.Grain<ITimerGrain>(busy).Touch();
             _time.Advance(TimeSpan.FromMinutes(1));

@@ -58,17 +58,18 @@ public sealed partial class SqliteIndex
             return new BucketRecord(id, name, owner, region, DateTimeOffset.FromUnixTimeMilliseconds(created.ToUnixTimeMilliseconds()), BucketVersioning.Off);
         }, ct);
 
-    public Task DeleteBucketAsync(BucketId bucket, CancellationToken ct) =>
+    public Task DeleteBucketAsync(BucketId bucket, DateTimeOffset now, CancellationToken ct) =>
         _writer.WriteAsync(session =>
         {
             session.RequireBucket(bucket);
-            foreach (var table in (string[])["objects", "versions", "uploads"])
+            foreach (var table in (string[])["objects", "versions"])
             {
                 var any = session.Connection.Prepare($"SELECT 1 FROM {table} WHERE bucket = ?1 LIMIT 1").Bind(1, bucket.Value);
                 if (!any.Step()) continue;
                 any.Reset();
                 throw new StorageException(StorageError.BucketNotEmpty, $"Bucket {bucket} still has rows in {table}.");
             }
+            foreach (var upload in ListUploads(session.Connection, bucket)) RemoveUpload(session, upload, keep: [], now);
             session.Connection.Prepare("DELETE FROM buckets WHERE id = ?1").Bind(1, bucket.Value).Run();
             session.RemoveBucket(bucket);
             // Whether or not the commit succeeds: a cache may forget too much, never too little.
@@ -85,6 +86,14 @@ public sealed partial class SqliteIndex
             query.Reset();
             return usage;
         }, ct);
+
+    private static List<UploadId> ListUploads(SqliteConnection connection, BucketId bucket)
+    {
+        var query = connection.Prepare("SELECT upload FROM uploads WHERE bucket = ?1").Bind(1, bucket.Value);
+        var uploads = new List<UploadId>();
+        while (query.Step()) uploads.Add(UploadId.Read(query.Bytes(0)));
+        return uploads;
+    }
 
     private void ForgetBuckets()
     {
