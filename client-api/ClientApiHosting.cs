@@ -33,6 +33,7 @@ public static class ClientApiHosting
         })
         .AddSingleton<S3Endpoint>()
         .AddSingleton<PrometheusMetrics>()
+        .AddSingleton<AccessKeysApi>()
         .AddSingleton<ManagementEndpoint>();
 
     /// <summary>Says which API a listener serves.</summary>

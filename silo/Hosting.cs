@@ -42,7 +42,7 @@ internal static class Hosting
             .Enrich.WithProperty("Node", node.Node);
         Log.Logger = (node.LogFormat == LogFormat.Json
             ? configuration.WriteTo.Console(new JsonFormatter(renderMessage: true))
-            : configuration.WriteTo.Console(outputTemplate: "{Timestamp:HH:mm:ss.fff} {Level:u3} {Message:lj}{NewLine}{Exception}", formatProvider: System.Globalization.CultureInfo.InvariantCulture)).CreateLogger();
+            : configuration.WriteTo.Console(outputTemplate: "{Timestamp:HH:mm:ss.fff} {Level:u3} {RequestId,-16} {Message:lj}{NewLine}{Exception}", formatProvider: System.Globalization.CultureInfo.InvariantCulture)).CreateLogger();
         builder.Logging.AddSerilog(Log.Logger, dispose: false);
     }
 

@@ -14,7 +14,7 @@ using DarkStorage.Silo.Workers;
 using DarkStorage.Storage;
 using DarkStorage.Storage.Packs;
 using DarkStorage.Storage.Secrets;
-using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.Options;
 using Serilog;
 using Serilog.Extensions.Logging;
 
@@ -25,6 +25,11 @@ try
 {
     return await RunAsync(node);
 }
+catch (FormatException e)
+{
+    await Console.Error.WriteLineAsync($"darkstorage-silo: {e.Message}");
+    return CommandLine.UsageExitCode;
+}
 catch (Exception e) when (e is InvalidDataException or StorageStartupException or IOException or UnauthorizedAccessException)
 {
     // What an operator can mend is one sentence; a stack trace would hide it.
@@ -34,20 +39,32 @@ catch (Exception e) when (e is InvalidDataException or StorageStartupException o
 
 static async Task<int> RunAsync(NodeOptions node)
 {
-    var data = DataDirectory.Open(node.Data);
-    var root = data.ReadRootCredentials(out var rootIsNew);
     var builder = WebApplication.CreateEmptyBuilder(new());
     builder.Configuration.SetBasePath(AppContext.BaseDirectory).AddJsonFile("appsettings.json", optional: true).AddEnvironmentVariables("DARKSTORAGE_");
     builder.AddLogging(node);
 
-    // The drives first: they are locked before anything else of the data folder is touched.
+    // Settings first: a wrong one is said before anything is made or locked.
+    var s3Options = Read<S3Options>(builder.Configuration, "S3") with { Region = node.Region, Domains = node.Domain.Length == 0 ? [] : [node.Domain] };
+    var blobOptions = Read<BlobStoreOptions>(builder.Configuration, "Blobs");
+    builder.Services.AddSingleton(Options.Create(s3Options));
+    AddOptions<UploadOptions>(builder, "Uploads");
+    AddOptions<GarbageOptions>(builder, "Garbage");
+    AddOptions<DriveCareOptions>(builder, "DriveCare");
+    AddOptions<ScrubOptions>(builder, "Scrub");
+    AddOptions<CompactionOptions>(builder, "Compaction");
+
+    // Then the drives: they are locked before anything else of the data folder is touched.
+    var data = DataDirectory.Open(node.Data);
     using var logs = new SerilogLoggerFactory(Log.Logger);
-    await using var blobs = BlobStore.Open(data.Blobs, Read<BlobStoreOptions>(builder.Configuration, "Blobs"), TimeProvider.System, logs.CreateLogger<BlobStore>());
+    await using var blobs = BlobStore.Open(data.Blobs, blobOptions, TimeProvider.System, logs.CreateLogger<BlobStore>());
     await using var index = SqliteIndex.Open(data.IndexFile, logs.CreateLogger<SqliteIndex>());
+    var root = data.ReadRootCredentials(out var rootIsNew);
     var status = new NodeStatus { Name = node.Node, Engine = GrainHosting.Engine, Index = index.Description, Version = Version() };
 
     builder.Services
         .AddSingleton(TimeProvider.System)
+        .AddSingleton(data)
+        .AddSingleton(blobs)
         .AddSingleton<IBlobStore>(blobs)
         .AddSingleton<IMetadataIndex>(index)
         .AddSingleton<IIndexReader>(index)
@@ -55,12 +72,9 @@ static async Task<int> RunAsync(NodeOptions node)
         .AddSingleton(new RootKey(root.AccessKey, root.SecretKey))
         .AddSingleton(status)
         .AddClientApi()
-        .AddHostedService<GarbageCollector>();
+        .AddHostedService<GarbageCollector>()
+        .AddHostedService<DriveCare>();
     builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = TimeSpan.FromSeconds(8));
-    builder.Services.AddOptions<UploadOptions>().BindConfiguration("Uploads").ValidateDataAnnotations().ValidateOnStart();
-    builder.Services.AddOptions<GarbageOptions>().BindConfiguration("Garbage").ValidateDataAnnotations().ValidateOnStart();
-    var s3 = Read<S3Options>(builder.Configuration, "S3") with { Region = node.Region, Domains = node.Domain.Length == 0 ? [] : [node.Domain] };
-    builder.Services.AddSingleton(Microsoft.Extensions.Options.Options.Create(s3));
     builder.AddGrains(node);
     builder.AddListeners(node);
 
@@ -76,12 +90,23 @@ static async Task<int> RunAsync(NodeOptions node)
     return 0;
 }
 
+static void AddOptions<T>(WebApplicationBuilder builder, string section) where T : class, new() =>
+    builder.Services.AddSingleton(Options.Create(Read<T>(builder.Configuration, section)));
+
 static T Read<T>(IConfiguration configuration, string section) where T : class, new()
 {
-    var options = configuration.GetSection(section).Get<T>() ?? new T();
+    T options;
+    try
+    {
+        options = configuration.GetSection(section).Get<T>() ?? new T();
+    }
+    catch (InvalidOperationException e)
+    {
+        throw new FormatException($"The settings of {section}: {e.Message}", e);
+    }
     var problems = new List<System.ComponentModel.DataAnnotations.ValidationResult>();
     if (System.ComponentModel.DataAnnotations.Validator.TryValidateObject(options, new(options), problems, validateAllProperties: true)) return options;
-    throw new InvalidDataException($"The setting {section}: {string.Join(' ', problems.Select(p => p.ErrorMessage))}");
+    throw new FormatException($"The settings of {section}: {string.Join(' ', problems.Select(p => p.ErrorMessage))}");
 }
 
 static string Version() => typeof(NodeOptions).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "unknown";

@@ -26,25 +26,32 @@ public sealed class NodeStatus
     }
 }
 
-/// <summary>The management API: health for orchestrators, metrics for Prometheus.</summary>
-internal sealed class ManagementEndpoint(NodeStatus node, PrometheusMetrics metrics)
+/// <summary>The management API: health for orchestrators, metrics for Prometheus, access keys.</summary>
+internal sealed class ManagementEndpoint(NodeStatus node, PrometheusMetrics metrics, AccessKeysApi accessKeys)
 {
-    public Task HandleAsync(HttpContext http)
+    public async Task HandleAsync(HttpContext http)
     {
+        if (http.Request.Path.StartsWithSegments(AccessKeysApi.Path, StringComparison.Ordinal))
+        {
+            var (status, body) = await accessKeys.HandleAsync(http, http.RequestAborted);
+            await AnswerAsync(http, status, body);
+            return;
+        }
         if (!HttpMethods.IsGet(http.Request.Method) && !HttpMethods.IsHead(http.Request.Method))
         {
             http.Response.Headers.Allow = "GET, HEAD";
-            return AnswerAsync(http, StatusCodes.Status405MethodNotAllowed, new { error = "The management API answers GET and HEAD." });
+            await AnswerAsync(http, StatusCodes.Status405MethodNotAllowed, new { error = "Only GET and HEAD are answered here." });
+            return;
         }
-        return http.Request.Path.Value switch
+        await (http.Request.Path.Value switch
         {
             "/health/live" => AnswerAsync(http, StatusCodes.Status200OK, new { status = "live" }),
             "/health/ready" => AnswerAsync(http, node.Ready ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable,
                 new { status = node.Ready ? "ready" : "not ready" }),
             "/health" => AnswerAsync(http, StatusCodes.Status200OK, new { node = node.Name, version = node.Version, engine = node.Engine, index = node.Index, ready = node.Ready }),
             "/metrics" => AnswerMetricsAsync(http),
-            _ => AnswerAsync(http, StatusCodes.Status404NotFound, new { error = "There are /health, /health/live, /health/ready and /metrics." }),
-        };
+            _ => AnswerAsync(http, StatusCodes.Status404NotFound, new { error = "There are /health, /health/live, /health/ready, /metrics and /v1/access-keys." }),
+        });
     }
 
     private async Task AnswerMetricsAsync(HttpContext http)

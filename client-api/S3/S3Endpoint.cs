@@ -35,7 +35,7 @@ internal sealed partial class S3Endpoint(S3Services services, ILogger<S3Endpoint
         headers.Server = "DarkStorage";
         Active.Add(1);
         S3Operation? operation = null;
-        using var scope = log.IsEnabled(LogLevel.Debug) ? log.BeginScope(new RequestScope(requestId)) : null;
+        using var scope = log.BeginScope(new RequestScope(requestId));
         try
         {
             var raw = http.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget;
@@ -59,7 +59,7 @@ internal sealed partial class S3Endpoint(S3Services services, ILogger<S3Endpoint
             Durations.Record(elapsed.TotalSeconds, new KeyValuePair<string, object?>("operation", name));
             if (http.Request.ContentLength is > 0 and var received) BytesIn.Add(received, new KeyValuePair<string, object?>("operation", name));
             if (http.Response.ContentLength is > 0 and var sent && http.Request.Method != HttpMethods.Head) BytesOut.Add(sent, new KeyValuePair<string, object?>("operation", name));
-            LogRequest(log, requestId, name, http.Request.Method, http.Request.Path, http.Response.StatusCode, elapsed.TotalMilliseconds);
+            LogRequest(log, name, http.Request.Method, http.Request.Path, http.Response.StatusCode, elapsed.TotalMilliseconds);
         }
     }
 
@@ -83,7 +83,7 @@ internal sealed partial class S3Endpoint(S3Services services, ILogger<S3Endpoint
         }
         var error = ToS3(exception);
         if ((int)error.Error.Status >= StatusCodes.Status500InternalServerError && error.Error != S3Error.NotImplemented)
-            LogFailed(log, requestId, operation?.Name ?? UnknownOperation, http.Request.Path, exception);
+            LogFailed(log, operation?.Name ?? UnknownOperation, http.Request.Path, exception);
         if (http.Response.HasStarted)
         {
             // Part of the answer is out: the only way left to say that the rest is not coming is to break the connection.
@@ -138,9 +138,9 @@ internal sealed partial class S3Endpoint(S3Services services, ILogger<S3Endpoint
     }
 
     // The path without its query: a presigned query is a credential.
-    [LoggerMessage(LogLevel.Debug, "{RequestId} {Operation}: {Method} {Path} answered {Status} in {Milliseconds} ms")]
-    private static partial void LogRequest(ILogger log, string requestId, string operation, string method, PathString path, int status, double milliseconds);
+    [LoggerMessage(LogLevel.Debug, "{Operation}: {Method} {Path} answered {Status} in {Milliseconds} ms")]
+    private static partial void LogRequest(ILogger log, string operation, string method, PathString path, int status, double milliseconds);
 
-    [LoggerMessage(LogLevel.Error, "{RequestId} {Operation} of {Path} failed")]
-    private static partial void LogFailed(ILogger log, string requestId, string operation, PathString path, Exception exception);
+    [LoggerMessage(LogLevel.Error, "{Operation} of {Path} failed")]
+    private static partial void LogFailed(ILogger log, string operation, PathString path, Exception exception);
 }

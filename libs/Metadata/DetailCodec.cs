@@ -1,5 +1,7 @@
 using System.Buffers;
+using System.Buffers.Binary;
 using System.Collections.Immutable;
+using System.Numerics;
 using System.Text;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Objects;
@@ -8,7 +10,8 @@ using DarkStorage.GrainInterfaces.Uploads;
 namespace DarkStorage.Metadata;
 
 /// <summary>The compact bytes of the index's "detail" columns: what no query asks for. The layout is docs/FORMATS.md, "Index details".</summary>
-/// <remarks>Each begins with a format byte. A reader refuses a format it does not know; it never guesses.</remarks>
+/// <remarks>Each begins with a format byte and ends with a checksum. A reader refuses a format it does not know, and a row that rotted: it never guesses.
+/// A version's detail also holds a checksum of the row's other columns and of its inline content, since SQLite keeps none of its own.</remarks>
 internal static class DetailCodec
 {
     private const byte Format = 1;
@@ -22,26 +25,62 @@ internal static class DetailCodec
         writer.Write(version.Upload);
         writer.WriteCount(version.Manifest.Parts.Length);
         foreach (var part in version.Manifest.Parts) writer.Write(part);
-        return writer.ToArray();
+        writer.WriteChecksum(ColumnsChecksum(
+            new(version.Manifest.Version, version.Manifest.Length, version.Manifest.ETag, version.Modified, version.Revision, version.IsNull, version.StorageClass, version.Manifest.Inline)));
+        return writer.Seal();
     }
 
     /// <summary>Completes a version whose columns were read.</summary>
+    /// <exception cref="StorageException"><see cref="StorageError.DataDamaged"/>: the row is not what was written.</exception>
     public static ObjectVersion Decode(ReadOnlySpan<byte> detail, VersionColumns columns)
     {
         var reader = new DetailReader(detail, Format);
         var checksum = reader.ReadChecksum();
         var metadata = reader.ReadMetadata();
         var upload = reader.ReadUploadId();
-        var parts = ImmutableArray.CreateBuilder<ManifestPart>(reader.ReadCount());
-        for (var i = 0; i < parts.Capacity; i++) parts.Add(reader.ReadPart());
+        var parts = reader.ReadParts();
+        if (reader.ReadUInt32() != ColumnsChecksum(columns)) throw DetailReader.Damaged("its columns do not match their checksum");
         reader.End();
-        var manifest = new Manifest(columns.Version, columns.Length, columns.ETag, checksum, parts.MoveToImmutable(), columns.Content);
+        var manifest = new Manifest(columns.Version, columns.Length, columns.ETag, checksum, parts, columns.Content);
         return new(manifest, metadata, columns.Modified, columns.Revision, columns.IsNull, columns.StorageClass, upload);
     }
 
     /// <summary>Only the blobs of a version: what is freed with it.</summary>
-    public static ImmutableArray<ManifestPart> DecodeParts(ReadOnlySpan<byte> detail) =>
-        Decode(detail, default).Manifest.Parts;
+    /// <exception cref="StorageException"><see cref="StorageError.DataDamaged"/>: the detail is not what was written.</exception>
+    public static ImmutableArray<ManifestPart> DecodeParts(ReadOnlySpan<byte> detail)
+    {
+        var reader = new DetailReader(detail, Format);
+        reader.ReadChecksum();
+        reader.ReadMetadata();
+        reader.ReadUploadId();
+        var parts = reader.ReadParts();
+        reader.ReadUInt32();
+        reader.End();
+        return parts;
+    }
+
+    /// <summary>CRC-32C of the version, length, time and revision (8 bytes each, the version 16, big-endian), the ETag, the storage class and the content.</summary>
+    private static uint ColumnsChecksum(in VersionColumns columns)
+    {
+        Span<byte> numbers = stackalloc byte[VersionId.ByteLength + (3 * sizeof(long)) + 1];
+        columns.Version.Write(numbers);
+        BinaryPrimitives.WriteInt64BigEndian(numbers[16..], columns.Length);
+        BinaryPrimitives.WriteInt64BigEndian(numbers[24..], columns.Modified.ToUnixTimeMilliseconds());
+        BinaryPrimitives.WriteInt64BigEndian(numbers[32..], columns.Revision);
+        numbers[40] = columns.IsNull ? (byte)1 : (byte)0;
+        var crc = Crc(uint.MaxValue, numbers);
+        crc = Crc(crc, Encoding.UTF8.GetBytes(columns.ETag));
+        crc = Crc(crc, Encoding.UTF8.GetBytes(columns.StorageClass));
+        return ~Crc(crc, columns.Content.IsDefault ? default : columns.Content.AsSpan());
+    }
+
+    /// <summary>Continues a CRC-32C (Castagnoli).</summary>
+    internal static uint Crc(uint crc, ReadOnlySpan<byte> bytes)
+    {
+        for (; bytes.Length >= sizeof(ulong); bytes = bytes[sizeof(ulong)..]) crc = BitOperations.Crc32C(crc, BitConverter.ToUInt64(bytes));
+        foreach (var b in bytes) crc = BitOperations.Crc32C(crc, b);
+        return crc;
+    }
 
     public static byte[] Encode(UploadRecord upload)
     {
@@ -53,7 +92,7 @@ internal static class DetailCodec
         writer.Write(upload.StorageClass);
         writer.WriteByte((byte)upload.ChecksumAlgorithm);
         writer.WriteByte((byte)upload.ChecksumType);
-        return writer.ToArray();
+        return writer.Seal();
     }
 
     public static UploadRecord DecodeUpload(ReadOnlySpan<byte> detail, UploadId id, BucketId bucket, string key)
@@ -74,7 +113,7 @@ internal static class DetailCodec
     {
         using var writer = new DetailWriter(Format);
         writer.Write(part);
-        return writer.ToArray();
+        return writer.Seal();
     }
 
     public static ManifestPart DecodePart(ReadOnlySpan<byte> detail)
@@ -178,7 +217,14 @@ internal sealed class DetailWriter : IDisposable
         }
     }
 
-    public byte[] ToArray() => _buffer.AsSpan(0, _length).ToArray();
+    public void WriteChecksum(uint value) => BinaryPrimitives.WriteUInt32BigEndian(Take(sizeof(uint)), value);
+
+    /// <summary>Ends with the checksum of all that was written.</summary>
+    public byte[] Seal()
+    {
+        WriteChecksum(~DetailCodec.Crc(uint.MaxValue, _buffer.AsSpan(0, _length)));
+        return _buffer.AsSpan(0, _length).ToArray();
+    }
 
     public void Dispose()
     {
@@ -206,9 +252,11 @@ internal ref struct DetailReader
 
     public DetailReader(ReadOnlySpan<byte> source, byte format)
     {
-        _rest = source;
+        if (source.Length <= sizeof(uint)) throw Damaged("its detail ends too early");
+        _rest = source[..^sizeof(uint)];
+        if (BinaryPrimitives.ReadUInt32BigEndian(source[^sizeof(uint)..]) != ~DetailCodec.Crc(uint.MaxValue, _rest)) throw Damaged("its detail does not match its checksum");
         var found = ReadByte();
-        if (found != format) throw new InvalidDataException($"An index detail has format {found}; this program knows {format}.");
+        if (found != format) throw Damaged($"its detail has format {found}, and this program knows {format}");
     }
 
     public byte ReadByte() => Take(1)[0];
@@ -222,7 +270,7 @@ internal ref struct DetailReader
             value |= (ulong)(b & 0x7F) << shift;
             if (b < 0x80) return value;
         }
-        throw new InvalidDataException("An index detail has a number of more than 64 bits.");
+        throw Damaged("a number in it has more than 64 bits");
     }
 
     public int ReadCount() => checked((int)ReadVarint());
@@ -254,6 +302,15 @@ internal ref struct DetailReader
         return new(contentType, cacheControl, disposition, encoding, language, expires, redirect, user.MoveToImmutable());
     }
 
+    public uint ReadUInt32() => BinaryPrimitives.ReadUInt32BigEndian(Take(sizeof(uint)));
+
+    public ImmutableArray<ManifestPart> ReadParts()
+    {
+        var parts = ImmutableArray.CreateBuilder<ManifestPart>(ReadCount());
+        for (var i = 0; i < parts.Capacity; i++) parts.Add(ReadPart());
+        return parts.MoveToImmutable();
+    }
+
     public ManifestPart ReadPart()
     {
         var number = ReadCount();
@@ -269,12 +326,14 @@ internal ref struct DetailReader
     /// <summary>Nothing may follow: what does was written by something else.</summary>
     public readonly void End()
     {
-        if (!_rest.IsEmpty) throw new InvalidDataException($"An index detail has {_rest.Length} bytes too many.");
+        if (!_rest.IsEmpty) throw Damaged($"its detail has {_rest.Length} bytes too many");
     }
+
+    public static StorageException Damaged(string how) => new(StorageError.DataDamaged, $"A row of the index is damaged: {how}.");
 
     private ReadOnlySpan<byte> Take(int count)
     {
-        if (count > _rest.Length) throw new InvalidDataException("An index detail ends too early.");
+        if ((uint)count > (uint)_rest.Length) throw Damaged("its detail ends too early");
         var taken = _rest[..count];
         _rest = _rest[count..];
         return taken;

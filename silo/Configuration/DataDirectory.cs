@@ -17,6 +17,7 @@ internal sealed class DataDirectory
 
     public string IndexFile => Path.Combine(_root, "index.db");
     public string Blobs => Path.Combine(_root, "blobs");
+    public string ScrubFile => Path.Combine(_root, "scrub.json");
     private string MasterKeyFile => Path.Combine(_root, "keys", "master.key");
     private string RootCredentialsFile => Path.Combine(_root, "keys", "root.credentials");
 

@@ -73,6 +73,9 @@ public static class S3Clients
         return content;
     }
 
+    /// <summary>Byte for byte. Unlike an assertion's, its failure does not print megabytes.</summary>
+    public static bool Same(this byte[] content, byte[] other) => content.AsSpan().SequenceEqual(other);
+
     /// <summary>Connects to the node whatever host the URL names.</summary>
     private sealed class ToNode(Uri node) : HttpClientFactory
     {

@@ -21,7 +21,11 @@ internal sealed class SqliteConnection : IDisposable
     /// <summary>The statement of this text, ready to bind. It belongs to the connection.</summary>
     public SqliteStatement Prepare(string sql)
     {
-        if (_statements.TryGetValue(sql, out var known)) return known;
+        if (_statements.TryGetValue(sql, out var known))
+        {
+            known.Reset(); // whoever used it last may have been thrown out of its rows
+            return known;
+        }
         Check(raw.sqlite3_prepare_v2(_handle, sql, out var handle));
         return _statements[sql] = new SqliteStatement(this, handle);
     }

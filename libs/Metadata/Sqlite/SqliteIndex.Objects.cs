@@ -14,12 +14,16 @@ public sealed partial class SqliteIndex
     private const int ChecksumAlgorithmShift = 8;
     private const int ChecksumTypeShift = 16;
 
-    public ValueTask<ObjectVersion?> FindObjectAsync(BucketId bucket, string key, CancellationToken ct) =>
-        ReadAsync((bucket, key), static (connection, q) =>
-        {
-            var query = connection.Prepare($"SELECT {VersionColumnNames} FROM objects WHERE bucket = ?1 AND key = ?2").Bind(1, q.bucket.Value).BindKey(2, q.key);
-            return ReadVersion(query);
-        }, ct);
+    public ValueTask<ObjectVersion?> FindObjectAsync(BucketId bucket, string key, CancellationToken ct)
+    {
+        ct.ThrowIfCancellationRequested();
+        if (_cache.TryGet(bucket, key, out var known)) return new(known);
+        var epoch = _cache.EpochOf(bucket, key);
+        var found = _readers.Read((bucket, key), static (connection, q) =>
+            ReadVersion(connection.Prepare($"SELECT {VersionColumnNames} FROM objects WHERE bucket = ?1 AND key = ?2").Bind(1, q.bucket.Value).BindKey(2, q.key)));
+        if (found is not null) _cache.Keep(bucket, key, found, epoch);
+        return new(found);
+    }
 
     public ValueTask<ObjectVersion?> FindNoncurrentAsync(BucketId bucket, string key, VersionId version, CancellationToken ct) =>
         ReadAsync((bucket, key, version), static (connection, q) =>
@@ -45,6 +49,7 @@ public sealed partial class SqliteIndex
             var current = ReadCurrent(session.Connection, bucket, key);
             RequireRevision(current, expectedRevision);
             if (current is not { } old) return false;
+            session.ChangeObject(bucket, key);
             session.Connection.Prepare("DELETE FROM objects WHERE bucket = ?1 AND key = ?2").Bind(1, bucket.Value).BindKey(2, key).Run();
             foreach (var part in old.Parts) session.FreeBlob(part.Blob, now);
             session.CountUsage(bucket, -1, -old.Length);
@@ -57,6 +62,7 @@ public sealed partial class SqliteIndex
         session.RequireBucket(change.Bucket);
         var current = ReadCurrent(connection, change.Bucket, change.Key);
         RequireRevision(current, change.ExpectedRevision);
+        session.ChangeObject(change.Bucket, change.Key);
         if (next.Upload is { } upload) EndUpload(session, upload, next); // throws before it writes
         else foreach (var part in next.Manifest.Parts) session.AddBlob(part.Blob);
 

@@ -10,10 +10,12 @@ public sealed partial class SqliteIndex : IMetadataIndex
 {
     private readonly SqliteWriter _writer;
     private readonly SqliteReaders _readers;
+    private readonly ObjectCache _cache;
     private int _disposed;
 
-    private SqliteIndex(string path, SqliteWriter writer, string description)
+    private SqliteIndex(string path, SqliteWriter writer, ObjectCache cache, string description)
     {
+        _cache = cache;
         _writer = writer;
         _readers = new(path);
         Description = description;
@@ -41,7 +43,8 @@ public sealed partial class SqliteIndex : IMetadataIndex
                 PRAGMA foreign_keys = OFF;
                 """);
             Migrations.Apply(connection, Path.GetFileName(path));
-            return new(path, new SqliteWriter(new WriteSession(connection), log), $"SQLite {version}");
+            var cache = new ObjectCache();
+            return new(path, new SqliteWriter(new WriteSession(connection, cache), log), cache, $"SQLite {version}");
         }
         catch
         {

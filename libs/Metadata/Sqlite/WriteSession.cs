@@ -9,10 +9,13 @@ internal sealed class WriteSession : IDisposable
     private readonly Dictionary<BucketId, BucketUsage> _usage = [];
     private readonly HashSet<BucketId> _buckets = [];
     private readonly List<Action> _onEnd = [];
+    private readonly List<int> _changing = [];
+    private readonly ObjectCache _cache;
 
-    public WriteSession(SqliteConnection connection)
+    public WriteSession(SqliteConnection connection, ObjectCache cache)
     {
         Connection = connection;
+        _cache = cache;
         LoadBuckets();
     }
 
@@ -53,6 +56,9 @@ internal sealed class WriteSession : IDisposable
 
     public void RemoveBucket(BucketId bucket) => _buckets.Remove(bucket);
 
+    /// <summary>To be called before an object's row is written: readers are to look at the database until the transaction has ended.</summary>
+    public void ChangeObject(BucketId bucket, string key) => _changing.Add(_cache.BeginChange(bucket, key));
+
     /// <summary>Counts a change; all of a transaction's are written at once.</summary>
     public void CountUsage(BucketId bucket, int objects, long bytes)
     {
@@ -78,6 +84,8 @@ internal sealed class WriteSession : IDisposable
 
     private void End()
     {
+        foreach (var stripe in _changing) _cache.EndChange(stripe);
+        _changing.Clear();
         foreach (var action in _onEnd) action();
         _onEnd.Clear();
     }

@@ -41,7 +41,15 @@ public sealed partial class BlobStore : IBlobStore, IAsyncDisposable
         if (options.PackBytes >= 4L * options.ChunkBytesMax) _chunkBytesMax = options.ChunkBytesMax / PackFormat.Block * PackFormat.Block;
         _memory = new(options.WriteMemoryBytesMax, _chunkBytesMax);
         _meter = CreateMeter();
-        Recover();
+        try
+        {
+            Recover();
+        }
+        catch
+        {
+            _meter.Dispose();
+            throw;
+        }
         _lanes = new AppendLane[1 + options.LargeLanes];
         for (var i = 0; i < _lanes.Length; i++) _lanes[i] = new(this, $"packs-{(i == 0 ? "small" : $"large-{i}")}");
     }

@@ -187,6 +187,30 @@ public abstract class MetadataIndexContract : IAsyncLifetime
         Assert.Equal(["a", "c", "c", "c"], folded.Uploads.Select(u => u.Key));
     }
 
+    [Fact]
+    public async Task A_reader_never_goes_back_in_time_while_a_key_is_overwritten()
+    {
+        const int last = 2_000;
+        var bucket = await NewBucketAsync();
+        await _index.SaveObjectAsync(new(bucket, "k", 0, Version(1, "1"), false), Ct);
+        var acknowledged = 1;
+        var readers = Enumerable.Range(0, 3).Select(_ => Task.Run(async () =>
+        {
+            for (var seen = 0; seen < last;)
+            {
+                var least = Math.Max(seen, Volatile.Read(ref acknowledged));
+                seen = int.Parse(Text(await _index.FindObjectAsync(bucket, "k", Ct)), System.Globalization.CultureInfo.InvariantCulture);
+                Assert.True(seen >= least, $"read {seen} after {least} was acknowledged or seen");
+            }
+        })).ToArray();
+        for (var i = 2; i <= last; i++)
+        {
+            await _index.SaveObjectAsync(new(bucket, "k", i - 1, Version(i, i.ToString(System.Globalization.CultureInfo.InvariantCulture)), false), Ct);
+            Volatile.Write(ref acknowledged, i);
+        }
+        await Task.WhenAll(readers);
+    }
+
     public static TheoryData<int> Seeds => [.. Enumerable.Range(1, 20)];
 
     [Theory, MemberData(nameof(Seeds))]

@@ -1,3 +1,4 @@
+using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Metadata;
 using DarkStorage.Metadata.Sqlite;
@@ -60,6 +61,30 @@ public sealed class SqliteIndexTests : MetadataIndexContract
         Assert.Null(await index.FindObjectAsync(bucket, "k25", default));
         Assert.NotNull(await index.FindObjectAsync(bucket, "k49", default));
         Assert.Equal(50, (await index.GetUsageAsync(bucket, default)).Objects);
+    }
+
+    [Theory, InlineData("content"), InlineData("detail"), InlineData("etag"), InlineData("length"), InlineData("revision")]
+    public async Task A_row_that_rotted_is_answered_as_damaged(string column)
+    {
+        var file = Path.Combine(_folder, "rot.db");
+        await using (var index = SqliteIndex.Open(file, NullLogger<SqliteIndex>.Instance))
+        {
+            var bucket = (await index.CreateBucketAsync("bucket", "o", "r", DateTimeOffset.UnixEpoch, default)).Id;
+            var version = WithBlob(BlobId.New(TimeProvider.System));
+            await index.SaveObjectAsync(new(bucket, "k", 0, version with { Manifest = version.Manifest with { Parts = [], Inline = [1, 2, 3] } }, false), default);
+        }
+        using (var connection = new SqliteConnection(file, readOnly: false))
+        {
+            connection.ExecuteScript(column is "length" or "revision"
+                ? $"UPDATE objects SET {column} = {column} + 1"
+                : $"UPDATE objects SET {column} = substr({column}, 1, length({column}) - 1) || {(column == "etag" ? "'x'" : "x'77'")}");
+        }
+        await using var damaged = SqliteIndex.Open(file, NullLogger<SqliteIndex>.Instance);
+        var bucketId = (await damaged.FindBucketAsync("bucket", default))!.Id;
+
+        var answer = await Assert.ThrowsAsync<StorageException>(async () => await damaged.FindObjectAsync(bucketId, "k", default));
+
+        Assert.Equal(StorageError.DataDamaged, answer.Error);
     }
 
     private static ObjectVersion WithBlob(BlobId blob) => new(

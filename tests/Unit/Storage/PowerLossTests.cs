@@ -9,7 +9,8 @@ using Xunit;
 namespace DarkStorage.Unit.Storage;
 
 /// <summary>The power goes, or the process is killed, at any moment: what was acknowledged is there, whole; what was not is never half there.
-/// Each seed plays one world of several lives; a failure names its seed, and <see cref="One_world"/> plays it again.</summary>
+/// Each seed plays one world of several lives; a failure names its seed, and <see cref="One_world"/> plays it again: the same contents, faults and
+/// steps, though which of several writers that begin at once comes first is the scheduler's, so run a seed a few times.</summary>
 public sealed class PowerLossTests
 {
     private static readonly BlobStoreOptions Options = new()

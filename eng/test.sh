@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# Passes all tests: installs what they need where it is missing, builds once, runs every test project, and ends with one line of counts.
+# Options of `dotnet build` may follow: bash eng/test.sh -p:GrainEngine=Embedded
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
+export NO_COLOR=1
+# A tool that is missing fails its test instead of skipping it.
+export DARKSTORAGE_TEST_CLIENTS=required
+
+install_tools() {
+    local missing=()
+    # Asked by path: a version manager may have put a command of the same name before the distribution's.
+    [ -x /usr/bin/aws ] || missing+=(awscli)
+    command -v rclone >/dev/null || missing+=(rclone)
+    command -v s3cmd >/dev/null || missing+=(s3cmd)
+    command -v restic >/dev/null || missing+=(restic)
+    command -v node >/dev/null || missing+=(nodejs)
+    command -v npm >/dev/null || missing+=(npm)
+    [ ${#missing[@]} -gt 0 ] || return 0
+    command -v apt-get >/dev/null || { echo "Missing: ${missing[*]}; install them, this machine has no apt-get." >&2; return 1; }
+    local sudo=
+    [ "$(id -u)" -eq 0 ] || sudo=sudo
+    echo "Installing ${missing[*]}"
+    $sudo apt-get update -qq
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# Passed, failed, skipped and errors of one project, from its report; nothing where the report is missing or cut off.
+count() {
+    local assembly name value
+    assembly=$(grep -oE '<assembly [^>]*>' "$1" 2>/dev/null | head -n 1) || return 0
+    grep -q '</assemblies>' "$1" || return 0
+    for name in passed failed skipped errors; do
+        value=$(grep -oE " $name=\"[0-9]+\"" <<<"$assembly" | grep -oE '[0-9]+')
+        printf '%s ' "$value"
+    done
+}
+
+install_tools
+echo "Building"
+if ! dotnet build Orleans.DarkStorage.sln -c Release -v quiet "$@"; then
+    echo "The build failed; no test ran."
+    echo "0 passed, 1 failed"
+    exit 1
+fi
+
+results=artifacts/test-results
+rm -rf "$results"
+mkdir -p "$results"
+passed=0 failed=0 skipped=0
+for project in tests/*/*.csproj; do
+    # A test project is one that makes a program; the others are libraries of the tests.
+    grep -q '<OutputType>Exe</OutputType>' "$project" || continue
+    name=$(basename "$project" .csproj)
+    program=artifacts/bin/$name/release/DarkStorage.$name.dll
+    report=$results/$name.xml
+    echo "== $name"
+    exit=0
+    dotnet "$program" -noLogo -noColor -xml "$report" > "$results/$name.log" 2>&1 || exit=$?
+    p='' f='' s='' e=''
+    read -r p f s e <<<"$(count "$report")" || true
+    if [ -z "$e" ]; then
+        # No report: the runner itself went down, and whatever it ran counts for nothing.
+        echo "   $name ended with exit code $exit and left no report."
+        tail -n 40 "$results/$name.log"
+        failed=$((failed + 1))
+        continue
+    fi
+    if [ "$exit" -ne 0 ]; then
+        grep -vE '^ *(at |--- End of stack trace)' "$results/$name.log" | sed -n '/\[FAIL\]/,$p'
+        [ $((f + e)) -gt 0 ] || { echo "   $name ended with exit code $exit though no test failed."; f=1; }
+    fi
+    echo "   $p passed, $((f + e)) failed, $s skipped"
+    passed=$((passed + p)) failed=$((failed + f + e)) skipped=$((skipped + s))
+done
+
+# A run that found nothing to run proved nothing.
+[ $((passed + failed)) -gt 0 ] || failed=1
+summary="$passed passed, $failed failed"
+[ "$skipped" -eq 0 ] || summary="$summary, $skipped skipped"
+echo "$summary"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,99 @@
+using System.ComponentModel.DataAnnotations;
+using System.Text.Json;
+using DarkStorage.Silo.Configuration;
+using DarkStorage.Storage;
+using DarkStorage.Storage.Packs;
+using Microsoft.Extensions.Options;
+
+namespace DarkStorage.Silo.Workers;
+
+/// <summary>How often the drives are looked after.</summary>
+internal sealed record DriveCareOptions
+{
+    /// <summary>Time from the begin of one scrub of everything to the begin of the next. Default 14 days: over 60 % of latent sector errors were found
+    /// by a scrubber with a two-week cycle (Bairavasundaram et al., SIGMETRICS 2007).</summary>
+    [Range(typeof(TimeSpan), "00:00:01", "365.00:00:00")]
+    public TimeSpan ScrubPeriod { get; init; } = TimeSpan.FromDays(14);
+
+    /// <summary>Time between two compactions. Default 1 hour.</summary>
+    [Range(typeof(TimeSpan), "00:00:01", "30.00:00:00")]
+    public TimeSpan CompactionInterval { get; init; } = TimeSpan.FromHours(1);
+}
+
+/// <summary>Scrubs the packs in a slow circle and compacts them. A scrub goes on after a restart where it was.</summary>
+internal sealed partial class DriveCare(
+    BlobStore blobs, DataDirectory data, IOptions<DriveCareOptions> options, IOptions<ScrubOptions> scrub, IOptions<CompactionOptions> compaction,
+    TimeProvider clock, ILogger<DriveCare> log) : BackgroundService
+{
+    /// <summary>Where the circle is.</summary>
+    private sealed record Progress(DateTimeOffset Begun, ScrubCursor Next, bool Finished);
+
+    protected override Task ExecuteAsync(CancellationToken stoppingToken) => Task.WhenAll(CompactAsync(stoppingToken), ScrubAsync(stoppingToken));
+
+    private async Task CompactAsync(CancellationToken ct)
+    {
+        using var timer = new PeriodicTimer(options.Value.CompactionInterval, clock);
+        while (await timer.WaitForNextTickAsync(ct)) await TryAsync(() => blobs.CompactAsync(compaction.Value, ct));
+    }
+
+    private async Task ScrubAsync(CancellationToken ct)
+    {
+        var state = await LoadAsync(ct) ?? new(clock.GetUtcNow(), default, Finished: false);
+        while (true)
+        {
+            if (state.Finished)
+            {
+                var wait = state.Begun + options.Value.ScrubPeriod - clock.GetUtcNow();
+                if (wait > TimeSpan.Zero) await Task.Delay(wait, clock, ct);
+                state = new(clock.GetUtcNow(), default, Finished: false);
+            }
+            var begun = state.Begun;
+            var failed = !await TryAsync(async () =>
+            {
+                var done = await blobs.ScrubAsync(state.Next, scrub.Value, new Reporter(p => Save(new(begun, p.Next, p.Finished))), ct);
+                state = new(begun, done.Next, done.Finished);
+                LogScrubbed(log, done.Chunks, done.Bytes, done.Damaged);
+            });
+            if (failed) await Task.Delay(options.Value.CompactionInterval, clock, ct);
+        }
+    }
+
+    private async Task<bool> TryAsync(Func<Task> work)
+    {
+        try
+        {
+            await work();
+            return true;
+        }
+        catch (Exception e) when (e is not OperationCanceledException)
+        {
+            LogFailed(log, e);
+            return false;
+        }
+    }
+
+    private async Task<Progress?> LoadAsync(CancellationToken ct)
+    {
+        try
+        {
+            return JsonSerializer.Deserialize<Progress>(await File.ReadAllBytesAsync(data.ScrubFile, ct));
+        }
+        catch (Exception e) when (e is FileNotFoundException or JsonException)
+        {
+            return null; // a pass that begins anew costs time, nothing else
+        }
+    }
+
+    private void Save(Progress state) => File.WriteAllBytes(data.ScrubFile, JsonSerializer.SerializeToUtf8Bytes(state));
+
+    private sealed class Reporter(Action<ScrubProgress> report) : IProgress<ScrubProgress>
+    {
+        public void Report(ScrubProgress value) => report(value);
+    }
+
+    [LoggerMessage(LogLevel.Information, "Scrubbed {Chunks} chunks, {Bytes} bytes: {Damaged} damaged")]
+    private static partial void LogScrubbed(ILogger log, long chunks, long bytes, int damaged);
+
+    [LoggerMessage(LogLevel.Warning, "Looking after the drives failed; it will be tried again")]
+    private static partial void LogFailed(ILogger log, Exception exception);
+}
