@@ -22,9 +22,11 @@ public static class RawBytes
         return [.. bytes, .. size, .. request.Body, .. size.Length > 0 ? "\r\n"u8 : [], .. "0\r\n\r\n"u8];
     }
 
-    /// <summary>Sends bytes, ends the sending half, and reads whatever comes until the node ends the other.</summary>
+    /// <summary>Sends bytes and reads whatever comes until the node ends the connection.</summary>
+    /// <param name="patience">Where it says nothing for so long, the sending half is ended: it may be waiting for the rest of what has none. Not done at once,
+    /// because to Kestrel a client that has ended its half is gone.</param>
     /// <exception cref="OperationCanceledException">The connection did not end in time.</exception>
-    public static async Task<byte[]> ExchangeAsync(Uri endpoint, byte[] bytes, CancellationToken ct)
+    public static async Task<byte[]> ExchangeAsync(Uri endpoint, byte[] bytes, TimeSpan patience, CancellationToken ct)
     {
         using var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         await socket.ConnectAsync(endpoint.Host, endpoint.Port, ct);
@@ -34,6 +36,7 @@ public static class RawBytes
         try
         {
             await stream.WriteAsync(bytes, ct);
+            await Task.WhenAny(receiving, Task.Delay(patience, ct));
             socket.Shutdown(SocketShutdown.Send);
         }
         catch (Exception e) when (e is IOException or SocketException)

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Globalization;
 using DarkStorage.GrainInterfaces.Objects;
 using Microsoft.AspNetCore.Http;
@@ -7,6 +8,10 @@ namespace DarkStorage.ClientApi.S3.Operations;
 /// <summary>The headers that GetObject and HeadObject answer with.</summary>
 internal static class ObjectHeaders
 {
+    /// <summary>Control characters, of which a header may have the tab alone. A line break would be a second header, of the client's making, in an answer of ours.</summary>
+    private static readonly SearchValues<char> Unsendable =
+        SearchValues.Create([.. Enumerable.Range(0, ' ').Where(c => c != '\t').Append('\u007f').Select(c => (char)c)]);
+
     public static void Write(S3Request s3, ObjectVersion version)
     {
         var (headers, metadata) = (s3.Response.Headers, version.Metadata);
@@ -20,7 +25,7 @@ internal static class ObjectHeaders
         Set(headers, "Expires", Override(s3, "response-expires", metadata.Expires));
         Set(headers, "x-amz-website-redirect-location", metadata.WebsiteRedirectLocation);
         if (version.StorageClass != "STANDARD") headers["x-amz-storage-class"] = version.StorageClass;
-        foreach (var (name, value) in metadata.UserMetadata) headers["x-amz-meta-" + name] = value;
+        foreach (var (name, value) in metadata.UserMetadata) Set(headers, "x-amz-meta-" + name, value);
     }
 
     /// <summary>What a conditional request compares with: sent with 304 too.</summary>
@@ -34,11 +39,14 @@ internal static class ObjectHeaders
 
     private static string? Override(S3Request s3, string parameter, string? otherwise) => s3.Query.TryGet(parameter, out var value) ? value : otherwise;
 
+    /// <summary>Makes sure that a value can stand in a header of ours: asked when it is stored too, or an object could be put and never be got.</summary>
+    /// <exception cref="S3Exception"><c>InvalidArgument</c>.</exception>
+    public static string Sendable(string name, string value) =>
+        value.AsSpan().ContainsAny(Unsendable) ? throw S3Exception.InvalidArgument("Header value cannot be represented.", name, "") : value;
+
     private static void Set(IHeaderDictionary headers, string name, string? value)
     {
         if (value is null) return;
-        // A line break in a header would be a second header: of the client's making, in an answer of ours.
-        if (value.AsSpan().ContainsAnyInRange('\0', '\u001f') || value.Contains('\u007f', StringComparison.Ordinal)) throw S3Exception.InvalidArgument("Header value cannot be represented.", name, "");
-        headers[name] = value;
+        headers[name] = Sendable(name, value);
     }
 }

@@ -28,7 +28,7 @@ internal static class RequestMetadata
     /// <summary>Canned ACLs that say what is so anyway: the object is its bucket's owner's.</summary>
     private static readonly string[] OwnerAcls = ["private", "bucket-owner-full-control", "bucket-owner-read"];
 
-    /// <exception cref="S3Exception"><c>MetadataTooLarge</c>.</exception>
+    /// <exception cref="S3Exception"><c>MetadataTooLarge</c>; <c>InvalidArgument</c>: a value that no answer could repeat.</exception>
     public static ObjectMetadata Read(IHeaderDictionary headers) => new(
         ContentType: Text(headers, "Content-Type") ?? ObjectMetadata.Default.ContentType,
         CacheControl: Text(headers, "Cache-Control"),
@@ -58,7 +58,7 @@ internal static class RequestMetadata
     }
 
     private static string? Text(IHeaderDictionary headers, string name) =>
-        headers.TryGetValue(name, out var values) && values.ToString() is { Length: > 0 } text ? text : null;
+        headers.TryGetValue(name, out var values) && values.ToString() is { Length: > 0 } text ? ObjectHeaders.Sendable(name, text) : null;
 
     /// <summary>aws-chunked is how the body came, not what it is.</summary>
     private static string? WithoutTransferCoding(string? encoding)
@@ -76,7 +76,7 @@ internal static class RequestMetadata
         foreach (var (name, values) in headers)
         {
             if (!name.StartsWith(UserPrefix, StringComparison.OrdinalIgnoreCase)) continue;
-            var (shortName, value) = (name[UserPrefix.Length..].ToLowerInvariant(), values.ToString());
+            var (shortName, value) = (name[UserPrefix.Length..].ToLowerInvariant(), ObjectHeaders.Sendable(name, values.ToString()));
             bytes += Encoding.UTF8.GetByteCount(shortName) + Encoding.UTF8.GetByteCount(value);
             if (bytes > UserBytesMax) throw new S3Exception(S3Error.MetadataTooLarge).With("MaxSizeAllowed", "2048");
             (user ??= ImmutableArray.CreateBuilder<KeyValuePair<string, string>>()).Add(new(shortName, value));

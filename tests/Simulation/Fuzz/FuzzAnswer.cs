@@ -8,7 +8,8 @@ namespace DarkStorage.Simulation.Fuzz;
 /// <summary>Says what is wrong with what came back.</summary>
 internal static class FuzzAnswer
 {
-    private const int NotImplemented = 501;
+    /// <summary>An operation that is not there yet, and a version of HTTP that is none: of the 5xx these two are the client's doing.</summary>
+    private static readonly int[] ClientsDoing = [501, 505];
 
     /// <param name="sent">The bytes that were answered; only whether they begin as a HEAD matters.</param>
     /// <param name="mustAnswer">It was a whole request: silence is no answer to it.</param>
@@ -25,7 +26,7 @@ internal static class FuzzAnswer
             var head = Encoding.UTF8.GetString(received[..end]).Split("\r\n");
             received = received[(end + 4)..];
             var status = int.Parse(head[0].Split(' ')[1], CultureInfo.InvariantCulture);
-            if (status is < 100 or >= 500 and not NotImplemented) return $"it answers {head[0]}: {Printable(received)}";
+            if (status is < 100 or >= 600 || status >= 500 && !ClientsDoing.Contains(status)) return $"it answers {head[0]}: {Printable(received)}";
             if (status < 200 || status is 204 or 304) continue;
             var length = Header(head, "Content-Length") is { } text ? int.Parse(text, CultureInfo.InvariantCulture) : received.Length;
             if (isHead) length = 0;

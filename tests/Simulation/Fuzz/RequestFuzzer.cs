@@ -35,6 +35,9 @@ internal sealed class RequestFuzzer(RawS3 s3, string bucket, int seed)
         "20200101T000000Z", "99999999T999999Z", "00010101T000000Z", "Thu, 01 Jan 1970 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT", "AWS a:b", "AWS4-HMAC-SHA256", "Bearer x", "größe", "\u0001", "\u007f", "😀", "a\tb", "ENABLED", "true", "root",
     ];
 
+    /// <summary>Bytes that end something, somewhere.</summary>
+    private static readonly byte[] Troublesome = [.. "\r\n\0 %:;,/<>&=\"'+\u007f"u8];
+
     private readonly Random _random = Seeds.Fork(seed);
 
     /// <summary>Whether the request being made tells its own end, so that it must be answered.</summary>
@@ -174,7 +177,7 @@ internal sealed class RequestFuzzer(RawS3 s3, string bucket, int seed)
             switch (_random.Next(6))
             {
                 case 0 or 1: changed[at] = (byte)_random.Next(256); break;
-                case 2: changed.Insert(at, (byte)"\r\n\0 %:;,/<>&=\"'\u007f"[_random.Next(17)]); break;
+                case 2: changed.Insert(at, Troublesome[_random.Next(Troublesome.Length)]); break;
                 case 3: changed.InsertRange(at, changed.GetRange(at, count)); break;
                 case 4: changed.RemoveRange(at, count); break;
                 default:
