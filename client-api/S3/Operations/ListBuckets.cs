@@ -15,10 +15,7 @@ internal static class ListBuckets
         await s3.WriteXmlAsync(200, xml =>
         {
             xml.StartDocument("ListAllMyBucketsResult"u8);
-            xml.Start("Owner"u8);
-            xml.Element("ID"u8, s3.Caller.Account);
-            xml.Element("DisplayName"u8, s3.Caller.Account);
-            xml.End("Owner"u8);
+            xml.Account("Owner"u8, s3.Caller.Account);
             xml.Start("Buckets"u8);
             foreach (var bucket in page)
             {

@@ -32,13 +32,8 @@ internal static class ListMultipartUploads
                 xml.Start("Upload"u8);
                 xml.Key("Key"u8, upload.Key, query.UrlEncoded);
                 xml.Element("UploadId"u8, upload.Id.ToString());
-                foreach (var person in (byte[][])[[.. "Initiator"u8], [.. "Owner"u8]])
-                {
-                    xml.Start(person);
-                    xml.Element("ID"u8, upload.Initiator);
-                    xml.Element("DisplayName"u8, upload.Initiator);
-                    xml.End(person);
-                }
+                xml.Account("Initiator"u8, upload.Initiator);
+                xml.Account("Owner"u8, upload.Initiator);
                 xml.Element("StorageClass"u8, upload.StorageClass);
                 xml.Element("Initiated"u8, upload.Initiated);
                 xml.Element("ChecksumAlgorithm"u8, ChecksumHeaders.NameOf(upload.ChecksumAlgorithm));

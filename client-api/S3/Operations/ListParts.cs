@@ -19,13 +19,8 @@ internal static class ListParts
             xml.Element("Bucket"u8, bucket.Name);
             xml.Element("Key"u8, s3.Key);
             xml.Element("UploadId"u8, upload.Id.ToString());
-            foreach (var person in (byte[][])[[.. "Initiator"u8], [.. "Owner"u8]])
-            {
-                xml.Start(person);
-                xml.Element("ID"u8, upload.Initiator);
-                xml.Element("DisplayName"u8, upload.Initiator);
-                xml.End(person);
-            }
+            xml.Account("Initiator"u8, upload.Initiator);
+            xml.Account("Owner"u8, upload.Initiator);
             xml.Element("StorageClass"u8, upload.StorageClass);
             xml.Element("PartNumberMarker"u8, after);
             if (page.Count > 0) xml.Element("NextPartNumberMarker"u8, page[^1].Part.Number);

@@ -39,13 +39,7 @@ internal sealed class ListingPage : IObjectListingSink, IDisposable
         }
         _objects.Element("Size"u8, entry.Length);
         _objects.Element("StorageClass"u8, entry.StorageClass);
-        if (_owner is not null)
-        {
-            _objects.Start("Owner"u8);
-            _objects.Element("ID"u8, _owner);
-            _objects.Element("DisplayName"u8, _owner);
-            _objects.End("Owner"u8);
-        }
+        if (_owner is not null) _objects.Account("Owner"u8, _owner);
         _objects.End("Contents"u8);
     }
 

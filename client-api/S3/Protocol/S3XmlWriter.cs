@@ -167,6 +167,15 @@ internal sealed class S3XmlWriter(IBufferWriter<byte> output)
         Raw("&quot;</ETag>"u8);
     }
 
+    /// <summary>An account, as S3 writes an owner or an initiator.</summary>
+    public void Account(ReadOnlySpan<byte> name, string account)
+    {
+        Start(name);
+        Element("ID"u8, account);
+        Element("DisplayName"u8, account);
+        End(name);
+    }
+
     /// <summary>XML that another writer made.</summary>
     public void Fragment(ReadOnlySpan<byte> xml) => Raw(xml);
 
