@@ -17,6 +17,12 @@ public sealed partial class BlobStore
     /// <summary>Largest content that may be asked back inline: it must fit the least memory that a write is sure to get.</summary>
     private const int InlineBytesMax = 16 << 10;
 
+    /// <summary>For how long an answer about the drive's room holds.</summary>
+    private static readonly TimeSpan RoomLifetime = TimeSpan.FromMilliseconds(50);
+
+    private long _roomAskedAt;
+    private volatile bool _hasRoom = true;
+
     private sealed class BlobWrite : IBlobWrite
     {
         private readonly BlobStore _store;
@@ -163,6 +169,7 @@ public sealed partial class BlobStore
         {
             if (_chunk is null || _length <= _options.InlineMax)
             {
+                if (_chunk is not null) _store.RequireRoom();
                 _chunk?.HashThrough(_hasher!, _chunk.Filled);
                 return new(_blob, _length, _hasher!.Finish(), [], _chunk is null ? [] : ImmutableCollectionsMarshal.AsImmutableArray(_chunk.ToArray()));
             }
@@ -183,6 +190,18 @@ public sealed partial class BlobStore
 
         private StorageException TooLarge() =>
             new(StorageError.EntityTooLarge, $"The content is longer than {_options.LengthMax} bytes.");
+    }
+
+    /// <summary>Content that goes into the index takes the drive's room too: without this, small objects alone would eat the reserve that deletes need.</summary>
+    /// <exception cref="StorageException"><see cref="StorageError.InsufficientStorage"/>.</exception>
+    private void RequireRoom()
+    {
+        if (_clock.GetElapsedTime(Interlocked.Read(ref _roomAskedAt)) > RoomLifetime)
+        {
+            Interlocked.Exchange(ref _roomAskedAt, _clock.GetTimestamp());
+            _hasRoom = FreeBytes > 0;
+        }
+        if (!_hasRoom) throw new StorageException(StorageError.InsufficientStorage, "The drive has no room but what is kept for deletes.");
     }
 
     private AppendLane NextLargeLane() => _lanes[1 + (int)((uint)Interlocked.Increment(ref _nextLane) % (uint)(_lanes.Length - 1))];
