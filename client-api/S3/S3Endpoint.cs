@@ -33,6 +33,9 @@ internal sealed partial class S3Endpoint(S3Services services, ILogger<S3Endpoint
         headers["x-amz-request-id"] = requestId;
         headers["x-amz-id-2"] = HostId;
         headers.Server = "DarkStorage";
+        // A client that waits to be told to go on, and gets its answer instead, is not to use the connection again: botocore then takes this
+        // answer's status line for that of the next one. There is nothing to go on with where the body is empty.
+        if (ExpectsContinue(http.Request) && http.Request.ContentLength is 0) headers.Connection = "close";
         Active.Add(1);
         S3Operation? operation = null;
         using var scope = log.BeginScope(new RequestScope(requestId));
@@ -92,6 +95,7 @@ internal sealed partial class S3Endpoint(S3Services services, ILogger<S3Endpoint
         }
         var response = http.Response;
         response.Headers.ContentLength = null;
+        if (ExpectsContinue(http.Request)) response.Headers.Connection = "close"; // most likely refused before its body was asked for
         foreach (var header in (string[])["ETag", "Content-Range", "Accept-Ranges", "Content-Encoding", "Content-Disposition", "Cache-Control", "Expires", "Content-Language"])
             if (error.Error != S3Error.NotModified) response.Headers.Remove(header);
         response.StatusCode = (int)error.Error.Status;
@@ -114,6 +118,8 @@ internal sealed partial class S3Endpoint(S3Services services, ILogger<S3Endpoint
         TimeoutException e => new(S3Error.ServiceUnavailable, null, e),
         _ => new(S3Error.InternalError, null, exception),
     };
+
+    private static bool ExpectsContinue(HttpRequest request) => request.Headers.Expect.Count > 0;
 
     /// <summary>16 hexadecimal digits, as AWS has them.</summary>
     private static string NewRequestId()
