@@ -39,12 +39,11 @@ internal static class Comparison
         {
             if (only is not null && !plan.Name.Contains(only, StringComparison.OrdinalIgnoreCase)) continue;
             var prefix = plan.Name.ToLowerInvariant().Replace(" ", "", StringComparison.Ordinal).Replace(",", "", StringComparison.Ordinal) + "/";
-            var work = new Workload(Bucket, prefix, plan.Connections, plan.Size, Mix.Parse(plan.Mix), plan.Objects, time, plan.Delimiter);
             // Folded: 100 common prefixes of 1,000 keys each.
-            string Name(int n) => plan.Delimiter is null ? Runner.Key(prefix, n) : $"{prefix}{n % 100:d3}/{n:d8}";
+            var work = new Workload(Bucket, prefix, plan.Connections, plan.Size, Mix.Parse(plan.Mix), plan.Objects, time, plan.Delimiter, plan.Delimiter is null ? 0 : 100);
             if (plan.Prepare)
             {
-                foreach (var endpoint in (Endpoint[])[yardstick, node]) await Runner.PrepareAsync(endpoint, Bucket, plan.Objects, plan.Size, plan.Connections, Name);
+                foreach (var endpoint in (Endpoint[])[yardstick, node]) await Runner.PrepareAsync(endpoint, work);
             }
             var (a, b) = (new List<double>(), new List<double>());
             for (var round = 0; round < rounds; round++)

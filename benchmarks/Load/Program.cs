@@ -23,18 +23,19 @@ var seconds = new Option<double>("--seconds") { DefaultValueFactory = _ => 10 };
 var rounds = new Option<int>("--rounds") { DefaultValueFactory = _ => 3 };
 var mix = new Option<string>("--mix") { DefaultValueFactory = _ => "get", Description = "Shares: put=70,get=20,head=5,list=4,delete=1" };
 var delimiter = new Option<string?>("--delimiter") { Description = "For lists" };
+var folders = new Option<int>("--folders") { Description = "Deal the keys out into so many folders" };
 var prepare = new Option<bool>("--prepare") { Description = "Put all objects first" };
 var only = new Option<string?>("--only") { Description = "Rows of the table whose name contains this" };
 var json = new Option<string?>("--json") { Description = "A file for the figures" };
 
-var run = new Command("run", "Measures one endpoint") { url, accessKey, secretKey, region, bucket, connections, size, objects, seconds, mix, delimiter, prepare, json };
+var run = new Command("run", "Measures one endpoint") { url, accessKey, secretKey, region, bucket, connections, size, objects, seconds, mix, delimiter, folders, prepare, json };
 run.SetAction(async (parsed, _) =>
 {
     var endpoint = new Endpoint("endpoint", new(parsed.GetValue(url)!), parsed.GetValue(accessKey)!, parsed.GetValue(secretKey)!, parsed.GetValue(region)!);
     var work = new Workload(parsed.GetValue(bucket)!, "load/", parsed.GetValue(connections), parsed.GetValue(size), Mix.Parse(parsed.GetValue(mix)!),
-        parsed.GetValue(objects), TimeSpan.FromSeconds(parsed.GetValue(seconds)), parsed.GetValue(delimiter));
+        parsed.GetValue(objects), TimeSpan.FromSeconds(parsed.GetValue(seconds)), parsed.GetValue(delimiter), parsed.GetValue(folders));
     await Runner.EnsureBucketAsync(endpoint, work.Bucket);
-    if (parsed.GetValue(prepare)) await Runner.PrepareAsync(endpoint, work.Bucket, work.Objects, work.Size, work.Connections, n => Runner.Key(work.Prefix, n));
+    if (parsed.GetValue(prepare)) await Runner.PrepareAsync(endpoint, work);
     var result = await Runner.RunAsync(endpoint, work);
     Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
         $"{result.RequestsPerSecond:n0} requests/s, {result.MegabytesPerSecond:n1} MB/s, errors {result.Errors}, ms p50 {result.P50:n2} p90 {result.P90:n2} p99 {result.P99:n2} p99.9 {result.P999:n2} max {result.Max:n2}"));

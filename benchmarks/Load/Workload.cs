@@ -12,7 +12,11 @@ internal sealed record Endpoint(string Name, Uri Url, string AccessKey, string S
 /// <summary>What is done, how often, by how many.</summary>
 /// <param name="Mix">Shares of the operations, put get head list delete.</param>
 /// <param name="Objects">Numbers of the objects that are read, and over which writes go round.</param>
-internal sealed record Workload(string Bucket, string Prefix, int Connections, long Size, Mix Mix, int Objects, TimeSpan Time, string? Delimiter);
+/// <param name="Folders">Into how many folders the keys are dealt out; 0 for none.</param>
+internal sealed record Workload(string Bucket, string Prefix, int Connections, long Size, Mix Mix, int Objects, TimeSpan Time, string? Delimiter, int Folders = 0)
+{
+    public string Key(int number) => Folders == 0 ? $"{Prefix}{number:d8}" : $"{Prefix}{number % Folders:d3}/{number:d8}";
+}
 
 /// <summary>Weights; only their ratios matter.</summary>
 internal sealed record Mix(int Put, int Get, int Head, int List, int Delete)
@@ -62,8 +66,6 @@ internal static class Runner
 {
     private const int ErrorsShownMax = 5;
 
-    public static string Key(string prefix, int number) => $"{prefix}{number:d8}";
-
     public static async Task EnsureBucketAsync(Endpoint endpoint, string bucket)
     {
         using var connection = endpoint.Connect();
@@ -72,18 +74,17 @@ internal static class Runner
     }
 
     /// <summary>Puts the objects that reads will ask for.</summary>
-    /// <param name="name">The key of a number.</param>
-    public static async Task PrepareAsync(Endpoint endpoint, string bucket, int count, long size, int connections, Func<int, string> name)
+    public static async Task PrepareAsync(Endpoint endpoint, Workload work)
     {
         var next = -1;
-        await Task.WhenAll(Enumerable.Range(0, connections).Select(_ => Task.Run(async () =>
+        await Task.WhenAll(Enumerable.Range(0, work.Connections).Select(_ => Task.Run(async () =>
         {
             using var connection = endpoint.Connect();
             int number;
-            while ((number = Interlocked.Increment(ref next)) < count)
+            while ((number = Interlocked.Increment(ref next)) < work.Objects)
             {
                 var payload = new Payload(number);
-                var (status, _) = await connection.SendAsync("PUT", $"/{bucket}/{name(number)}", "", payload.Slice(0, size), size, payload, null);
+                var (status, _) = await connection.SendAsync("PUT", $"/{work.Bucket}/{work.Key(number)}", "", payload.Slice(0, work.Size), work.Size, payload, null);
                 if (status != 200) throw new InvalidOperationException($"{endpoint.Name}: PUT of object {number} answered {status}.");
             }
         })));
@@ -125,7 +126,7 @@ internal static class Runner
     {
         var number = operation == Operation.Put ? nextWrite() % work.Objects : random.Next(work.Objects);
         var payload = new Payload(number);
-        var path = $"/{work.Bucket}/{Key(work.Prefix, number)}";
+        var path = $"/{work.Bucket}/{work.Key(number)}";
         switch (operation)
         {
             case Operation.Put:
@@ -154,7 +155,7 @@ internal static class Runner
         var prefix = Uri.EscapeDataString(work.Prefix);
         var query = work.Delimiter is { } delimiter
             ? $"delimiter={Uri.EscapeDataString(delimiter)}&list-type=2&prefix={prefix}"
-            : $"list-type=2&prefix={prefix}&start-after={Uri.EscapeDataString(Key(work.Prefix, random.Next(Math.Max(1, work.Objects - 1_001))))}";
+            : $"list-type=2&prefix={prefix}&start-after={Uri.EscapeDataString(work.Key(random.Next(Math.Max(1, work.Objects - 1_001))))}";
         var entries = 0;
         var closing = work.Delimiter is null ? "</Contents>" : "</CommonPrefixes>";
         var marker = Encoding.ASCII.GetBytes(closing);
@@ -167,7 +168,7 @@ internal static class Runner
             carry = piece[^Math.Min(piece.Length, marker.Length - 1)..].ToArray();
         });
         Expect((status, length), 200);
-        if (work.Delimiter is null && work.Objects > 2_002 && entries != 1_000) throw new InvalidDataException($"A page has {entries} entries, not 1,000.");
+        if (work.Delimiter is null && work.Folders == 0 && work.Objects > 2_002 && entries != 1_000) throw new InvalidDataException($"A page has {entries} entries, not 1,000.");
         if (work.Delimiter is not null && entries == 0) throw new InvalidDataException("A folded page is empty.");
         return length;
     }
