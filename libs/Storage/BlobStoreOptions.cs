@@ -25,8 +25,8 @@ public sealed record BlobStoreOptions
     [Range(0L, long.MaxValue)]
     public long ReservedBytes { get; init; } = 256L << 20;
 
-    /// <summary>Packs that large content is appended to at once, beside the one for small content. Default 1: one sequence of large direct writes
-    /// fills the disks measured in docs/adr/0002-packs.md.</summary>
+    /// <summary>Packs that large content is appended to at once, beside the one for small content. Default 1: on the one disk that was
+    /// measured two were no quicker (docs/adr/0002-packs.md).</summary>
     [Range(1, 16)]
     public int LargeLanes { get; init; } = 1;
 }
