@@ -27,7 +27,7 @@ internal sealed class CrashClient(NodeProcess node) : IDisposable
     public void Dispose() => _http.Dispose();
 
     /// <param name="headers">Those of Amazon's are signed.</param>
-    /// <exception cref="HttpRequestException">The node is gone. <see cref="IOException"/> says the same.</exception>
+    /// <exception cref="HttpRequestException">The node is gone. <see cref="IOException"/> and, from a socket that dies while it is set up, SocketException say the same.</exception>
     public async Task<Answer> SendAsync(HttpMethod method, string target, byte[]? body = null, params KeyValuePair<string, string>[] headers)
     {
         var signed = headers.Where(h => h.Key.StartsWith("x-amz-", StringComparison.Ordinal)).ToArray();

@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using System.Collections.Concurrent;
 using System.Globalization;
 using DarkStorage.TestKit;
@@ -95,7 +96,7 @@ internal sealed partial class CrashWorld : IDisposable
                 answered();
             }
         }
-        catch (Exception e) when (e is HttpRequestException or IOException or TaskCanceledException)
+        catch (Exception e) when (e is HttpRequestException or IOException or SocketException or TaskCanceledException)
         {
             if (!_killing) Complain($"The node failed a request while nobody had killed it: {e.Message}");
         }
