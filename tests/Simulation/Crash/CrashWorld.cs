@@ -1,6 +1,6 @@
-using System.Net.Sockets;
 using System.Collections.Concurrent;
 using System.Globalization;
+using System.Net.Sockets;
 using DarkStorage.TestKit;
 
 namespace DarkStorage.Simulation.Crash;
