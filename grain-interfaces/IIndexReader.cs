@@ -18,6 +18,18 @@ public interface IIndexReader
     /// <returns>The current version, or null where there is none.</returns>
     ValueTask<ObjectVersion?> FindObjectAsync(BucketId bucket, string key, CancellationToken ct);
 
+    /// <returns>The version on top, which may be a delete marker, or null where the key has none.</returns>
+    ValueTask<ObjectVersion?> FindLatestAsync(BucketId bucket, string key, CancellationToken ct);
+
+    /// <returns>That version, current or not, which may be a delete marker; or null.</returns>
+    ValueTask<ObjectVersion?> FindVersionAsync(BucketId bucket, string key, VersionName version, CancellationToken ct);
+
+    /// <summary>Walks one page of all versions of a bucket: keys in the order of their UTF-8 bytes, the versions of each from the newest to the oldest.</summary>
+    ValueTask<VersionListingEnd> ListVersionsAsync(VersionListing listing, IVersionListingSink sink, CancellationToken ct);
+
+    /// <summary>Settings of a kind that has ids, in the order of these.</summary>
+    ValueTask<IReadOnlyList<BucketSetting>> ListSettingsAsync(BucketId bucket, string kind, string afterId, int max, CancellationToken ct);
+
     /// <summary>Walks one page of a bucket in the order of the keys' UTF-8 bytes. Its cost follows the page, never the bucket.</summary>
     ValueTask<ListingEnd> ListObjectsAsync(ObjectListing listing, IObjectListingSink sink, CancellationToken ct);
 
@@ -48,6 +60,29 @@ public interface IObjectListingSink
     void CommonPrefix(ReadOnlySpan<byte> prefix);
 }
 
+/// <summary>What a page of versions is to hold.</summary>
+/// <param name="After">Only entries behind this place; default for the first page.</param>
+/// <param name="Max">Versions, delete markers and folded prefixes together, at the most.</param>
+public sealed record VersionListing(BucketId Bucket, string Prefix, string? Delimiter, VersionPlace After, int Max);
+
+/// <summary>A place in a listing of versions.</summary>
+/// <param name="Key">A key, or a folded prefix; empty for the beginning.</param>
+/// <param name="Version">Of that key the last one that was listed; null is behind all of its versions.</param>
+/// <param name="Revision">That version's: holds the place should the version be gone by now. 0 where it is not known.</param>
+public readonly record struct VersionPlace(string Key, VersionName? Version, long Revision);
+
+/// <param name="Next">Where more follows: what to give as <see cref="VersionListing.After"/> for the next page. Otherwise null.</param>
+public readonly record struct VersionListingEnd(VersionPlace? Next);
+
+/// <summary>Takes a page of versions as it is read. What is handed over is valid only during the call.</summary>
+public interface IVersionListingSink
+{
+    void Version(in ListedObject entry);
+
+    /// <param name="prefix">UTF-8.</param>
+    void CommonPrefix(ReadOnlySpan<byte> prefix);
+}
+
 /// <summary>What a listing tells of an object. Text is UTF-8.</summary>
 public readonly ref struct ListedObject
 {
@@ -58,6 +93,14 @@ public readonly ref struct ListedObject
     public DateTimeOffset Modified { get; init; }
     public ChecksumAlgorithm ChecksumAlgorithm { get; init; }
     public ChecksumType ChecksumType { get; init; }
+
+    /// <summary>In a listing of versions alone, as are the next two.</summary>
+    public VersionName Version { get; init; }
+    public bool IsLatest { get; init; }
+    public bool IsDeleteMarker { get; init; }
+
+    /// <summary>The account that wrote it.</summary>
+    public ReadOnlySpan<byte> Owner { get; init; }
 }
 
 /// <param name="Next">Where more follows: what to give as <see cref="ObjectListing.After"/> for the next page. Otherwise null.</param>

@@ -10,12 +10,20 @@ public enum StorageError
     NoSuchVersion,
     NoSuchUpload,
     NoSuchAccessKey,
+    NoSuchUser,
     BucketAlreadyExists,
     BucketAlreadyOwnedByYou,
     BucketNotEmpty,
     TooManyBuckets,
+    TooManySettings,
     InvalidBucketName,
     InvalidArgument,
+    /// <summary>The bucket is not in the state that the change needs.</summary>
+    InvalidBucketState,
+    /// <summary>The version that is named is a delete marker: it has no content and no attributes.</summary>
+    IsDeleteMarker,
+    /// <summary>Retention or a legal hold keeps the version.</summary>
+    ObjectLocked,
     InvalidRange,
     InvalidPart,
     InvalidPartOrder,

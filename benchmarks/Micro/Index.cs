@@ -1,5 +1,6 @@
 using BenchmarkDotNet.Attributes;
 using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Buckets;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Metadata.Sqlite;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -31,9 +32,9 @@ public class Index
     private async Task PrepareAsync()
     {
         _index = SqliteIndex.Open(Path.Combine(_folder, "index.db"), NullLogger<SqliteIndex>.Instance);
-        _bucket = (await _index.CreateBucketAsync("bucket", "owner", "us-east-1", Samples.Now, default)).Id;
+        _bucket = (await _index.CreateBucketAsync("bucket", new("owner", "us-east-1", BucketVersioning.Off, []), Samples.Now, default)).Id;
         foreach (var batch in Enumerable.Range(0, Objects).Chunk(1000))
-            await Task.WhenAll(batch.Select(i => _index.SaveObjectAsync(new(_bucket, Key(i), 0, Samples.Inline(1, _content), KeepCurrent: false), default)));
+            await Task.WhenAll(batch.Select(i => _index.SaveObjectAsync(new(_bucket, Key(i), 0, Samples.Inline(1, _content)), default)));
     }
 
     private async Task CleanAsync()
@@ -69,7 +70,7 @@ public class Index
     }
 
     private Task SaveNewAsync(long number) =>
-        _index.SaveObjectAsync(new(_bucket, $"saved/{number:D12}", 0, Samples.Inline(number, _content), KeepCurrent: false), default);
+        _index.SaveObjectAsync(new(_bucket, $"saved/{number:D12}", 0, Samples.Inline(number, _content)), default);
 
     private static string Key(int i) => $"photos/{i / 1000:D4}/{i:D8}.jpg";
 

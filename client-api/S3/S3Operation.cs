@@ -1,4 +1,5 @@
 using DarkStorage.ClientApi.S3.Operations;
+using DarkStorage.ClientApi.S3.Settings;
 using Microsoft.AspNetCore.Http;
 
 namespace DarkStorage.ClientApi.S3;
@@ -30,7 +31,7 @@ internal static class S3Operations
         Bucket("GET", "list-type", new("ListObjectsV2", ListObjectsV2.HandleAsync)),
         Bucket("GET", "location", new("GetBucketLocation", GetBucketLocation.HandleAsync)),
         Bucket("GET", "uploads", new("ListMultipartUploads", ListMultipartUploads.HandleAsync)),
-        Bucket("GET", "versions", new("ListObjectVersions")),
+        Bucket("GET", "versions", new("ListObjectVersions", ListObjectVersions.HandleAsync)),
         Bucket("GET", "accelerate", new("GetBucketAccelerateConfiguration")),
         Bucket("GET", "acl", new("GetBucketAcl")),
         Bucket("GET", "analytics", "id", new("GetBucketAnalyticsConfiguration")),
@@ -48,7 +49,7 @@ internal static class S3Operations
         Bucket("GET", "metrics", "id", new("GetBucketMetricsConfiguration")),
         Bucket("GET", "metrics", new("ListBucketMetricsConfigurations")),
         Bucket("GET", "notification", new("GetBucketNotificationConfiguration")),
-        Bucket("GET", "object-lock", new("GetObjectLockConfiguration")),
+        Bucket("GET", "object-lock", new("GetObjectLockConfiguration", ObjectLockSetting.Setting.GetAsync)),
         Bucket("GET", "ownershipControls", new("GetBucketOwnershipControls")),
         Bucket("GET", "policy", new("GetBucketPolicy")),
         Bucket("GET", "policyStatus", new("GetBucketPolicyStatus")),
@@ -56,8 +57,8 @@ internal static class S3Operations
         Bucket("GET", "replication", new("GetBucketReplication")),
         Bucket("GET", "requestPayment", new("GetBucketRequestPayment")),
         Bucket("GET", "session", new("CreateSession")),
-        Bucket("GET", "tagging", new("GetBucketTagging")),
-        Bucket("GET", "versioning", new("GetBucketVersioning")),
+        Bucket("GET", "tagging", new("GetBucketTagging", BucketTagging.Setting.GetAsync)),
+        Bucket("GET", "versioning", new("GetBucketVersioning", GetBucketVersioning.HandleAsync)),
         Bucket("GET", "website", new("GetBucketWebsite")),
         Bucket("GET", new("ListObjects", ListObjects.HandleAsync)),
 
@@ -76,14 +77,14 @@ internal static class S3Operations
         Bucket("PUT", "metadataJournalTable", new("UpdateBucketMetadataJournalTableConfiguration")),
         Bucket("PUT", "metrics", new("PutBucketMetricsConfiguration")),
         Bucket("PUT", "notification", new("PutBucketNotificationConfiguration")),
-        Bucket("PUT", "object-lock", new("PutObjectLockConfiguration")),
+        Bucket("PUT", "object-lock", new("PutObjectLockConfiguration", ObjectLockSetting.Setting.PutAsync)),
         Bucket("PUT", "ownershipControls", new("PutBucketOwnershipControls")),
         Bucket("PUT", "policy", new("PutBucketPolicy")),
         Bucket("PUT", "publicAccessBlock", new("PutPublicAccessBlock")),
         Bucket("PUT", "replication", new("PutBucketReplication")),
         Bucket("PUT", "requestPayment", new("PutBucketRequestPayment")),
-        Bucket("PUT", "tagging", new("PutBucketTagging")),
-        Bucket("PUT", "versioning", new("PutBucketVersioning")),
+        Bucket("PUT", "tagging", new("PutBucketTagging", BucketTagging.Setting.PutAsync)),
+        Bucket("PUT", "versioning", new("PutBucketVersioning", PutBucketVersioning.HandleAsync)),
         Bucket("PUT", "website", new("PutBucketWebsite")),
         Bucket("PUT", new("CreateBucket", CreateBucket.HandleAsync)),
 
@@ -105,15 +106,15 @@ internal static class S3Operations
         Bucket("DELETE", "policy", new("DeleteBucketPolicy")),
         Bucket("DELETE", "publicAccessBlock", new("DeletePublicAccessBlock")),
         Bucket("DELETE", "replication", new("DeleteBucketReplication")),
-        Bucket("DELETE", "tagging", new("DeleteBucketTagging")),
+        Bucket("DELETE", "tagging", new("DeleteBucketTagging", BucketTagging.Setting.DeleteAsync)),
         Bucket("DELETE", "website", new("DeleteBucketWebsite")),
         Bucket("DELETE", new("DeleteBucket", DeleteBucket.HandleAsync)),
 
         Object("GET", "uploadId", new("ListParts", ListParts.HandleAsync)),
         Object("GET", "acl", new("GetObjectAcl")),
         Object("GET", "attributes", new("GetObjectAttributes")),
-        Object("GET", "legal-hold", new("GetObjectLegalHold")),
-        Object("GET", "retention", new("GetObjectRetention")),
+        Object("GET", "legal-hold", new("GetObjectLegalHold", GetObjectLegalHold.HandleAsync)),
+        Object("GET", "retention", new("GetObjectRetention", GetObjectRetention.HandleAsync)),
         Object("GET", "tagging", new("GetObjectTagging", GetObjectTagging.HandleAsync)),
         Object("GET", "torrent", new("GetObjectTorrent")),
         Object("GET", new("GetObject", GetObject.HandleAsync)),
@@ -124,10 +125,10 @@ internal static class S3Operations
         Object("PUT", "uploadId", "partNumber", new("UploadPart", UploadPart.HandleAsync)),
         Object("PUT", "acl", new("PutObjectAcl")),
         Object("PUT", "encryption", new("UpdateObjectEncryption")),
-        Object("PUT", "legal-hold", new("PutObjectLegalHold")),
+        Object("PUT", "legal-hold", new("PutObjectLegalHold", PutObjectLegalHold.HandleAsync)),
         Object("PUT", "renameObject", new("RenameObject")),
-        Object("PUT", "retention", new("PutObjectRetention")),
-        Object("PUT", "tagging", new("PutObjectTagging")),
+        Object("PUT", "retention", new("PutObjectRetention", PutObjectRetention.HandleAsync)),
+        Object("PUT", "tagging", new("PutObjectTagging", PutObjectTagging.HandleAsync)),
         new("PUT", Level.Object, [], CopySource, new("CopyObject", CopyObject.HandleAsync)),
         Object("PUT", new("PutObject", PutObject.HandleAsync)),
 
@@ -137,7 +138,7 @@ internal static class S3Operations
         Object("POST", "select", new("SelectObjectContent")),
 
         Object("DELETE", "uploadId", new("AbortMultipartUpload", AbortMultipartUpload.HandleAsync)),
-        Object("DELETE", "tagging", new("DeleteObjectTagging")),
+        Object("DELETE", "tagging", new("DeleteObjectTagging", DeleteObjectTagging.HandleAsync)),
         Object("DELETE", new("DeleteObject", DeleteObject.HandleAsync)),
 
         Bucket("OPTIONS", new("OptionsObject")),

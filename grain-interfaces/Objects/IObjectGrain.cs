@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Orleans;
 
 namespace DarkStorage.GrainInterfaces.Objects;
@@ -6,27 +7,80 @@ namespace DarkStorage.GrainInterfaces.Objects;
 [Alias("object")]
 public interface IObjectGrain : IGrainWithStringKey
 {
-    /// <summary>Makes <see cref="ObjectCommit.Manifest"/> the current version. Durable when it returns. Sent again with the same version it answers as the first time.</summary>
+    /// <summary>Makes <see cref="ObjectCommit.Manifest"/> the latest version. What becomes of the one before is the bucket's versioning's to say.
+    /// Durable when it returns. Sent again with the same version it answers as the first time.</summary>
     /// <exception cref="StorageException"><see cref="StorageError.PreconditionFailed"/>, <see cref="StorageError.NoSuchKey"/> (If-Match on nothing),
     /// <see cref="StorageError.NoSuchBucket"/>, <see cref="StorageError.NoSuchUpload"/>, <see cref="StorageError.Unavailable"/>.</exception>
     [Alias("commit")]
     Task<ObjectVersion> CommitAsync(ObjectCommit commit, CancellationToken ct);
 
-    /// <summary>Removes the current version. Removing what is not there succeeds.</summary>
-    /// <returns>Whether there was anything to remove.</returns>
+    /// <summary>Without a version: removes the object, or in a bucket with versioning puts a delete marker on top. With one: removes that version for good.
+    /// Removing what is not there succeeds.</summary>
+    /// <exception cref="StorageException"><see cref="StorageError.PreconditionFailed"/>; <see cref="StorageError.NoSuchKey"/> (If-Match on nothing);
+    /// <see cref="StorageError.ObjectLocked"/>: retention or a legal hold keeps the version; <see cref="StorageError.NoSuchBucket"/>, <see cref="StorageError.Unavailable"/>.</exception>
     [Alias("delete")]
-    Task<bool> DeleteAsync(BucketId bucket, WriteCondition condition, CancellationToken ct);
+    Task<ObjectDeleted> DeleteAsync(ObjectDeletion deletion, CancellationToken ct);
+
+    /// <summary>Changes attributes of one version.</summary>
+    /// <returns>The version as it is now.</returns>
+    /// <exception cref="StorageException"><see cref="StorageError.NoSuchKey"/>, <see cref="StorageError.NoSuchVersion"/>; <see cref="StorageError.IsDeleteMarker"/>;
+    /// <see cref="StorageError.ObjectLocked"/>: a retention would be shortened; <see cref="StorageError.NoSuchBucket"/>, <see cref="StorageError.Unavailable"/>.</exception>
+    [Alias("update")]
+    Task<ObjectVersion> UpdateAsync(ObjectUpdate update, CancellationToken ct);
 }
 
 /// <summary>A change of a key, ready to be decided on.</summary>
 /// <param name="Bucket">The bucket the caller authorised against: a bucket made anew under the same name is another one.</param>
+/// <param name="Owner">The account that writes.</param>
 /// <param name="Upload">Set when it completes a multipart upload: the upload and the parts that the manifest does not use go in the same transaction.</param>
 [GenerateSerializer, Immutable, Alias("object-commit")]
-public sealed record ObjectCommit(BucketId Bucket, Manifest Manifest, ObjectMetadata Metadata, string StorageClass, WriteCondition Condition, UploadId? Upload);
+public sealed record ObjectCommit(
+    BucketId Bucket,
+    Manifest Manifest,
+    ObjectMetadata Metadata,
+    string StorageClass,
+    string Owner,
+    ObjectAttributes Attributes,
+    WriteCondition Condition,
+    UploadId? Upload);
+
+/// <summary>What is to be removed.</summary>
+/// <param name="Version">One version for good; null for the object, as its bucket's versioning has it.</param>
+/// <param name="Marker">The id of the delete marker, should one be made: minted by who asks, so that a question asked twice makes one.</param>
+/// <param name="Owner">The account that deletes, which will own the marker.</param>
+/// <param name="BypassGovernance">The caller has the right to end a retention in governance mode, and says so.</param>
+[GenerateSerializer, Immutable, Alias("object-deletion")]
+public sealed record ObjectDeletion(BucketId Bucket, VersionName? Version, VersionId Marker, string Owner, WriteCondition Condition, bool BypassGovernance);
+
+/// <summary>What a deletion came to.</summary>
+/// <param name="Version">The version that was removed, or the marker that was made. Null where the bucket never had versioning, or nothing was there.</param>
+/// <param name="IsDeleteMarker">A marker was made, or a marker was removed.</param>
+/// <param name="MarkerMade">A marker was made.</param>
+[GenerateSerializer, Immutable, Alias("object-deleted")]
+public sealed record ObjectDeleted(VersionName? Version, bool IsDeleteMarker, bool MarkerMade);
+
+/// <summary>New attributes of a version; what is null stays as it is.</summary>
+/// <param name="Version">Null for the current one.</param>
+/// <param name="Retention">The new retention; with <see cref="RetentionChange.To"/> null it ends.</param>
+[GenerateSerializer, Immutable, Alias("object-update")]
+public sealed record ObjectUpdate(
+    BucketId Bucket,
+    VersionName? Version,
+    ImmutableArray<KeyValuePair<string, string>>? Tags = null,
+    string? Acl = null,
+    RetentionChange? Retention = null,
+    bool? LegalHold = null);
+
+/// <param name="To">Null ends the retention.</param>
+/// <param name="BypassGovernance">The caller has the right to shorten a retention in governance mode, and says so.</param>
+[GenerateSerializer, Immutable, Alias("retention-change")]
+public sealed record RetentionChange(ObjectRetention? To, bool BypassGovernance);
 
 /// <summary>What must hold of the current version for a write to happen (RFC 9110, section 13.1). Entity tags without quotes; <c>*</c> is any.</summary>
+/// <param name="IfModified">The time of the current version, to the second; DeleteObjects has it.</param>
+/// <param name="IfSize">The length of the current version; DeleteObjects has it.</param>
 [GenerateSerializer, Immutable, Alias("write-condition")]
-public sealed record WriteCondition(string? IfMatch, string? IfNoneMatch)
+public sealed record WriteCondition(string? IfMatch, string? IfNoneMatch, DateTimeOffset? IfModified = null, long? IfSize = null)
 {
     public const string Any = "*";
     public static readonly WriteCondition None = new(null, null);

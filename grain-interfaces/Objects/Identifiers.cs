@@ -48,9 +48,6 @@ public readonly record struct VersionId(ulong High, ulong Low)
 {
     public const int ByteLength = BlobId.ByteLength;
 
-    /// <summary>What S3 calls the version of an object in a bucket that never had versioning.</summary>
-    public const string Null = "null";
-
     public static VersionId Of(BlobId blob) => new(blob.High, blob.Low);
 
     public static VersionId Read(ReadOnlySpan<byte> source) => Of(BlobId.Read(source));
@@ -59,6 +56,31 @@ public readonly record struct VersionId(ulong High, ulong Low)
 
     /// <summary>32 lower-case hexadecimal digits.</summary>
     public override string ToString() => new BlobId(High, Low).ToString();
+}
+
+/// <summary>How S3 names a version of a key: by its id, or as the null version, whichever that is.</summary>
+/// <param name="Id">Null for the null version.</param>
+[GenerateSerializer, Immutable, Alias("version-name")]
+public readonly record struct VersionName(VersionId? Id)
+{
+    private const string NullText = "null";
+
+    /// <summary>The version that was written while the bucket's versioning was off or suspended.</summary>
+    public static readonly VersionName Null = new(null);
+
+    /// <summary>Reads what clients send as <c>versionId</c>.</summary>
+    public static bool TryParse(string text, out VersionName name)
+    {
+        name = Null;
+        if (text == NullText) return true;
+        Span<byte> bytes = stackalloc byte[VersionId.ByteLength];
+        if (text.Length != 2 * VersionId.ByteLength
+            || Convert.FromHexString(text, bytes, out _, out var written) != System.Buffers.OperationStatus.Done || written != VersionId.ByteLength) return false;
+        name = new(VersionId.Read(bytes));
+        return true;
+    }
+
+    public override string ToString() => Id?.ToString() ?? NullText;
 }
 
 /// <summary>An object's name: its bucket and its key. Two keys are the same only if their UTF-8 bytes are.</summary>

@@ -21,10 +21,12 @@ public sealed record ObjectMetadata(
 }
 
 /// <summary>One version of an object as the index keeps it.</summary>
-/// <param name="Revision">Grows with each change of the key; every commit names the one it was decided on.</param>
-/// <param name="IsNull">Written while the bucket's versioning was off or suspended: S3 calls it "null".</param>
+/// <param name="Revision">Orders the versions of a key, and grows with each new one; every commit names the one it was decided on.</param>
+/// <param name="IsNull">Written while the bucket's versioning was off or suspended: S3 calls it "null". A key has one such version at the most.</param>
 /// <param name="StorageClass">S3's name of it, <c>STANDARD</c> by default.</param>
 /// <param name="Upload">The multipart upload that made it, so that a repeated Complete is recognised.</param>
+/// <param name="Owner">The account that wrote it.</param>
+/// <param name="IsDeleteMarker">There is no content: while it is the latest version, the key has no current one.</param>
 [GenerateSerializer, Immutable, Alias("object-version")]
 public sealed record ObjectVersion(
     Manifest Manifest,
@@ -33,4 +35,42 @@ public sealed record ObjectVersion(
     long Revision,
     bool IsNull,
     string StorageClass,
-    UploadId? Upload);
+    UploadId? Upload,
+    string Owner,
+    ObjectAttributes Attributes,
+    bool IsDeleteMarker = false)
+{
+    /// <summary>What S3 calls this version: its id, or "null".</summary>
+    public VersionName Name => IsNull ? VersionName.Null : new(Manifest.Version);
+}
+
+/// <summary>What can be changed of a version while its content stays.</summary>
+/// <param name="Change">Counts the changes, from 0: one names the count it was decided on.</param>
+/// <param name="Tags">In the order they were given; ten at the most.</param>
+/// <param name="Acl">The access control list as JSON; null is the default: its owner may do everything and nobody else anything.</param>
+/// <param name="Retention">Until when the version can't be removed, or null.</param>
+/// <param name="LegalHold">Can't be removed for as long as it is set.</param>
+[GenerateSerializer, Immutable, Alias("object-attributes")]
+public sealed record ObjectAttributes(
+    long Change,
+    ImmutableArray<KeyValuePair<string, string>> Tags,
+    string? Acl,
+    ObjectRetention? Retention,
+    bool LegalHold)
+{
+    public static readonly ObjectAttributes None = new(0, [], null, null, false);
+}
+
+/// <summary>Object lock's hold on a version.</summary>
+[GenerateSerializer, Immutable, Alias("object-retention")]
+public sealed record ObjectRetention(RetentionMode Mode, DateTimeOffset Until);
+
+/// <summary>Who may end a retention early.</summary>
+public enum RetentionMode : byte
+{
+    /// <summary>Who has the right to bypass it, and says so.</summary>
+    Governance = 1,
+
+    /// <summary>Nobody.</summary>
+    Compliance = 2,
+}

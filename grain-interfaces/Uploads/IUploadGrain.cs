@@ -34,7 +34,9 @@ public interface IUploadGrain : IGrainWithStringKey
 }
 
 /// <summary>What was said when the upload began.</summary>
+/// <param name="Initiator">The account that began it, which will own the object.</param>
 /// <param name="ChecksumAlgorithm">The algorithm that each part is to have, or none.</param>
+/// <param name="Attributes">Of the object to be.</param>
 [GenerateSerializer, Immutable, Alias("upload-record")]
 public sealed record UploadRecord(
     UploadId Id,
@@ -46,7 +48,8 @@ public sealed record UploadRecord(
     ObjectMetadata Metadata,
     string StorageClass,
     ChecksumAlgorithm ChecksumAlgorithm,
-    ChecksumType ChecksumType);
+    ChecksumType ChecksumType,
+    ObjectAttributes Attributes);
 
 /// <summary>A stored part.</summary>
 [GenerateSerializer, Immutable, Alias("upload-part")]

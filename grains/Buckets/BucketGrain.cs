@@ -1,6 +1,7 @@
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Buckets;
 using DarkStorage.Metadata;
+using DarkStorage.Rules.Buckets;
 using Microsoft.Extensions.Logging;
 using Orleans;
 
@@ -9,26 +10,49 @@ namespace DarkStorage.Grains.Buckets;
 /// <summary>One bucket: its making, its settings, its end. The truth is the index's row; the grain puts changes in turn.</summary>
 internal sealed partial class BucketGrain(IMetadataIndex index, TimeProvider clock, ILogger<BucketGrain> log) : Grain, IBucketGrain
 {
+    private const int DecisionsMax = 4;
+
     private string Name => this.GetPrimaryKeyString();
 
-    public async Task<BucketRecord> CreateAsync(string owner, string region, CancellationToken ct)
+    public async Task<BucketRecord> CreateAsync(BucketCreation creation, CancellationToken ct)
     {
-        if (await index.FindBucketAsync(Name, ct) is { } existing) throw Exists(existing, owner);
+        if (await index.FindBucketAsync(Name, ct) is { } existing) throw Exists(existing, creation.Owner);
         try
         {
-            var bucket = await index.CreateBucketAsync(Name, owner, region, clock.GetUtcNow(), ct);
-            LogCreated(log, Name, owner);
+            var bucket = await index.CreateBucketAsync(Name, creation, clock.GetUtcNow(), ct);
+            LogCreated(log, Name, creation.Owner);
             return bucket;
         }
         catch (StorageException e) when (e.Error is StorageError.BucketAlreadyExists)
         {
             // Another activation made it between the question and the write.
-            if (await index.FindBucketAsync(Name, ct) is { } other) throw Exists(other, owner);
+            if (await index.FindBucketAsync(Name, ct) is { } other) throw Exists(other, creation.Owner);
             throw;
         }
     }
 
     public async Task<BucketRecord?> FindAsync(CancellationToken ct) => await index.FindBucketAsync(Name, ct);
+
+    public Task<BucketRecord> SetVersioningAsync(BucketId bucket, BucketVersioning versioning, CancellationToken ct) =>
+        UpdateAsync(bucket, current =>
+        {
+            if (versioning == BucketVersioning.Off) throw new StorageException(StorageError.InvalidArgument, "Versioning is suspended, never turned off.");
+            if (versioning == BucketVersioning.Suspended && BucketRules.Of(current).ObjectLock is not null)
+                throw new StorageException(StorageError.InvalidBucketState, "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.");
+            return (versioning, null);
+        }, ct);
+
+    public Task<BucketRecord> SetAsync(BucketId bucket, BucketSettingChange change, CancellationToken ct) =>
+        UpdateAsync(bucket, current =>
+        {
+            if (change.Kind == BucketSettings.ObjectLock)
+            {
+                if (change.Document is null) throw new StorageException(StorageError.InvalidBucketState, "Object Lock can't be turned off.");
+                if (current.Versioning != BucketVersioning.Enabled)
+                    throw new StorageException(StorageError.InvalidBucketState, "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration");
+            }
+            return (null, change);
+        }, ct);
 
     public async Task DeleteAsync(CancellationToken ct)
     {
@@ -37,12 +61,36 @@ internal sealed partial class BucketGrain(IMetadataIndex index, TimeProvider clo
         LogDeleted(log, Name);
     }
 
+    /// <summary>Decides on the record as it is, anew where another activation changed it first.</summary>
+    private async Task<BucketRecord> UpdateAsync(BucketId bucket, Func<BucketRecord, (BucketVersioning? Versioning, BucketSettingChange? Setting)> decide, CancellationToken ct)
+    {
+        for (var decision = 1; ; decision++)
+        {
+            var current = await index.FindBucketAsync(Name, ct);
+            if (current?.Id != bucket) throw new StorageException(StorageError.NoSuchBucket, $"There is no bucket {Name}.");
+            var (versioning, setting) = decide(current);
+            try
+            {
+                var next = await index.UpdateBucketAsync(new(bucket, current.Revision, versioning, setting), ct);
+                LogChanged(log, Name, setting?.Kind ?? "versioning");
+                return next;
+            }
+            catch (StorageException e) when (e.Error is StorageError.Conflict && decision < DecisionsMax)
+            {
+                // somebody else wrote: read again, decide again
+            }
+        }
+    }
+
     private static StorageException Exists(BucketRecord bucket, string owner) => bucket.Owner == owner
         ? new(StorageError.BucketAlreadyOwnedByYou, $"Bucket {bucket.Name} is yours already.")
         : new(StorageError.BucketAlreadyExists, $"Bucket {bucket.Name} belongs to another account.");
 
     [LoggerMessage(LogLevel.Information, "Bucket {Bucket} was made by {Owner}")]
     private static partial void LogCreated(ILogger log, string bucket, string owner);
+
+    [LoggerMessage(LogLevel.Information, "Bucket {Bucket}: {Setting} was changed")]
+    private static partial void LogChanged(ILogger log, string bucket, string setting);
 
     [LoggerMessage(LogLevel.Information, "Bucket {Bucket} was deleted")]
     private static partial void LogDeleted(ILogger log, string bucket);

@@ -1,7 +1,10 @@
 using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Buckets;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Metadata;
+using DarkStorage.Rules.Buckets;
 using DarkStorage.Rules.Conditions;
+using DarkStorage.Rules.ObjectLock;
 using Microsoft.Extensions.Logging;
 using Orleans;
 
@@ -16,9 +19,13 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
     /// <summary>How often a change is decided anew after another writer came first. That needs a second activation, so once is already rare.</summary>
     private const int DecisionsMax = 4;
 
+    private const string StandardClass = "STANDARD";
+
     private ObjectId _id;
     private BucketId? _bucket;
-    private ObjectVersion? _current;
+
+    /// <summary>The version on top, which may be a delete marker.</summary>
+    private ObjectVersion? _latest;
 
     public override Task OnActivateAsync(CancellationToken cancellationToken)
     {
@@ -34,38 +41,115 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
     }
 
     public Task<ObjectVersion> CommitAsync(ObjectCommit commit, CancellationToken ct) =>
-        DecideAsync(commit.Bucket, async () =>
+        DecideAsync(commit.Bucket, async bucket =>
         {
-            if (_current?.Manifest.Version == commit.Manifest.Version) return _current; // a retried call gets its first answer
-            commit.Condition.ThrowIfUnmet(_current);
+            if (_latest?.Manifest.Version == commit.Manifest.Version) return _latest; // a retried call gets its first answer
+            commit.Condition.ThrowIfUnmet(Current);
             var now = clock.GetUtcNow();
-            var next = new ObjectVersion(commit.Manifest, commit.Metadata, now, NextRevision(now), IsNull: true, commit.StorageClass, commit.Upload);
-            await index.SaveObjectAsync(new(commit.Bucket, _id.Key, Revision, next, KeepCurrent: false), ct);
-            _current = next; // memory follows the index, never leads it
+            var attributes = commit.Attributes.Retention is null && BucketRules.Of(bucket).ObjectLock?.Default is { } retention
+                ? commit.Attributes with { Retention = retention.From(now) }
+                : commit.Attributes;
+            var next = new ObjectVersion(commit.Manifest, commit.Metadata, now, NextRevision(now), bucket.Versioning != BucketVersioning.Enabled,
+                commit.StorageClass, commit.Upload, commit.Owner, attributes);
+            await SaveAsync(next, ct);
             LogCommitted(log, _id, next.Manifest.Version, next.Manifest.Length);
             return next;
         }, ct);
 
-    public Task<bool> DeleteAsync(BucketId bucket, WriteCondition condition, CancellationToken ct) =>
-        DecideAsync(bucket, async () =>
+    public Task<ObjectDeleted> DeleteAsync(ObjectDeletion deletion, CancellationToken ct) =>
+        DecideAsync(deletion.Bucket, bucket => (deletion.Version, bucket.Versioning) switch
         {
-            condition.ThrowIfUnmet(_current);
-            if (_current is null) return false;
-            await index.DeleteObjectAsync(bucket, _id.Key, Revision, clock.GetUtcNow(), ct);
-            LogDeleted(log, _id, _current.Manifest.Version);
-            _current = null;
-            return true;
+            ({ } version, _) => RemoveVersionAsync(version, deletion, ct),
+            (null, BucketVersioning.Off) => RemoveAsync(deletion, ct),
+            _ => MarkDeletedAsync(bucket, deletion, ct),
         }, ct);
 
+    public Task<ObjectVersion> UpdateAsync(ObjectUpdate update, CancellationToken ct) =>
+        DecideAsync(update.Bucket, async _ =>
+        {
+            var version = await FindAsync(update.Version, ct) ?? throw (update.Version is { } name
+                ? new StorageException(StorageError.NoSuchVersion, $"There is no version {name}.")
+                : new StorageException(StorageError.NoSuchKey, "There is no object."));
+            if (version.IsDeleteMarker) throw new StorageException(update.Version is null ? StorageError.NoSuchKey : StorageError.IsDeleteMarker, $"Version {version.Name} is a delete marker.");
+            var now = clock.GetUtcNow();
+            update.Retention?.ThrowIfRefused(version.Attributes.Retention, now);
+            var next = version with
+            {
+                Attributes = new(
+                    version.Attributes.Change + 1,
+                    update.Tags ?? version.Attributes.Tags,
+                    update.Acl ?? version.Attributes.Acl,
+                    update.Retention is { } retention ? retention.To : version.Attributes.Retention,
+                    update.LegalHold ?? version.Attributes.LegalHold),
+            };
+            await index.UpdateVersionAsync(update.Bucket, _id.Key, next, now, ct);
+            if (_latest?.Revision == next.Revision) _latest = next; // memory follows the index, never leads it
+            return next;
+        }, ct);
+
+    /// <summary>The object of a bucket that never had versioning.</summary>
+    private async Task<ObjectDeleted> RemoveAsync(ObjectDeletion deletion, CancellationToken ct)
+    {
+        deletion.Condition.ThrowIfUnmet(Current);
+        if (_latest is not { } version) return new(null, IsDeleteMarker: false, MarkerMade: false);
+        await RemoveAsync(version, deletion, ct);
+        return new(null, IsDeleteMarker: false, MarkerMade: false);
+    }
+
+    private async Task<ObjectDeleted> RemoveVersionAsync(VersionName name, ObjectDeletion deletion, CancellationToken ct)
+    {
+        var version = await FindAsync(name, ct);
+        deletion.Condition.ThrowIfUnmet(version is { IsDeleteMarker: false } ? version : null);
+        if (version is null) return new(name, IsDeleteMarker: false, MarkerMade: false);
+        await RemoveAsync(version, deletion, ct);
+        return new(name, version.IsDeleteMarker, MarkerMade: false);
+    }
+
+    private async Task RemoveAsync(ObjectVersion version, ObjectDeletion deletion, CancellationToken ct)
+    {
+        var now = clock.GetUtcNow();
+        version.ThrowIfKept(now, deletion.BypassGovernance);
+        await index.RemoveVersionAsync(deletion.Bucket, _id.Key, version.Name, version.Revision, version.Attributes.Change, now, ct);
+        LogDeleted(log, _id, version.Manifest.Version);
+        _latest = version.Revision == _latest?.Revision ? await index.FindLatestAsync(deletion.Bucket, _id.Key, ct) : _latest;
+    }
+
+    private async Task<ObjectDeleted> MarkDeletedAsync(BucketRecord bucket, ObjectDeletion deletion, CancellationToken ct)
+    {
+        if (_latest is { IsDeleteMarker: true } made && made.Manifest.Version == deletion.Marker) return new(made.Name, IsDeleteMarker: true, MarkerMade: true);
+        deletion.Condition.ThrowIfUnmet(Current);
+        var now = clock.GetUtcNow();
+        var isNull = bucket.Versioning != BucketVersioning.Enabled;
+        // A null marker takes the place of the null version, wherever that is: so it must be free to go.
+        if (isNull && await FindAsync(VersionName.Null, ct) is { } replaced) replaced.ThrowIfKept(now, deletion.BypassGovernance);
+        var marker = new ObjectVersion(new(deletion.Marker, 0, "", null, [], []), ObjectMetadata.Default, now, NextRevision(now), isNull, StandardClass,
+            null, deletion.Owner, ObjectAttributes.None, IsDeleteMarker: true);
+        await SaveAsync(marker, ct);
+        LogDeleted(log, _id, deletion.Marker);
+        return new(marker.Name, IsDeleteMarker: true, MarkerMade: true);
+    }
+
+    private async Task SaveAsync(ObjectVersion next, CancellationToken ct)
+    {
+        await index.SaveObjectAsync(new(_bucket!.Value, _id.Key, Revision, next), ct);
+        _latest = next; // memory follows the index, never leads it
+    }
+
+    /// <param name="version">Null for the one on top.</param>
+    private async ValueTask<ObjectVersion?> FindAsync(VersionName? version, CancellationToken ct) =>
+        version is not { } name || name == _latest?.Name ? _latest : await index.FindVersionAsync(_bucket!.Value, _id.Key, name, ct);
+
     /// <summary>Runs a decision on the current version, anew where another writer came first.</summary>
-    private async Task<T> DecideAsync<T>(BucketId bucket, Func<Task<T>> decide, CancellationToken ct)
+    private async Task<T> DecideAsync<T>(BucketId bucket, Func<BucketRecord, Task<T>> decide, CancellationToken ct)
     {
         for (var decision = 1; ; decision++)
         {
+            var record = await index.FindBucketAsync(_id.Bucket, ct);
+            if (record?.Id != bucket) throw new StorageException(StorageError.NoSuchBucket, $"Bucket {_id.Bucket} is gone.");
             if (_bucket != bucket) await LoadAsync(bucket, ct);
             try
             {
-                var result = await decide();
+                var result = await decide(record);
                 if (population.IsCrowded) DeactivateOnIdle();
                 return result;
             }
@@ -75,8 +159,11 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
             }
             catch (Exception e)
             {
-                // A condition that does not hold is an answer. After anything else memory may be wrong: forget it.
-                if (e is not StorageException { Error: StorageError.PreconditionFailed or StorageError.NoSuchKey }) _bucket = null;
+                // A refusal is an answer. After anything else memory may be wrong: forget it.
+                if (e is not StorageException
+                    {
+                        Error: StorageError.PreconditionFailed or StorageError.NoSuchKey or StorageError.NoSuchVersion or StorageError.ObjectLocked or StorageError.IsDeleteMarker,
+                    }) _bucket = null;
                 throw;
             }
         }
@@ -84,11 +171,14 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
 
     private async Task LoadAsync(BucketId bucket, CancellationToken ct)
     {
-        _current = await index.FindObjectAsync(bucket, _id.Key, ct);
+        _latest = await index.FindLatestAsync(bucket, _id.Key, ct);
         _bucket = bucket;
     }
 
-    private long Revision => _current?.Revision ?? 0;
+    /// <summary>What readers get; null where a delete marker is on top.</summary>
+    private ObjectVersion? Current => _latest is { IsDeleteMarker: false } ? _latest : null;
+
+    private long Revision => _latest?.Revision ?? 0;
 
     /// <summary>Microseconds since 1970, and in any case more than the revision before: a clock that goes back does no harm.</summary>
     private long NextRevision(DateTimeOffset now) => Math.Max(Revision + 1, (now.UtcTicks - DateTime.UnixEpoch.Ticks) / TimeSpan.TicksPerMicrosecond);

@@ -55,7 +55,7 @@ internal sealed partial class UploadGrain(IMetadataIndex index, TimeProvider clo
         var stored = await index.ListPartsAsync(upload.Id, 0, PartsMax, ct);
         var manifest = MultipartAssembly.Assemble(upload, stored.ToDictionary(p => p.Part.Number, p => p.Part), completion);
         var version = await GrainFactory.GetGrain<IObjectGrain>(new ObjectId(upload.BucketName, upload.Key).ToString()).CommitAsync(
-            new(upload.Bucket, manifest, upload.Metadata, upload.StorageClass, completion.Condition, upload.Id), ct);
+            new(upload.Bucket, manifest, upload.Metadata, upload.StorageClass, upload.Initiator, upload.Attributes, completion.Condition, upload.Id), ct);
         await EndAsync();
         LogCompleted(log, upload.Id, upload.BucketName, completion.Parts.Length, manifest.Length);
         return version;
@@ -88,9 +88,12 @@ internal sealed partial class UploadGrain(IMetadataIndex index, TimeProvider clo
         throw new StorageException(StorageError.NoSuchUpload, $"There is no upload {this.GetPrimaryKeyString()} of that key.");
     }
 
-    /// <summary>A Complete that is sent again after it succeeded finds the version it made, for as long as that is the current one.</summary>
-    private async Task<ObjectVersion?> FindCompletedAsync(UploadCompletion completion, CancellationToken ct) =>
-        await index.FindObjectAsync(completion.Bucket, completion.Key, ct) is { } current && current.Upload == Id ? current : null;
+    /// <summary>A Complete that is sent again after it succeeded finds the version it made, for as long as that is there.</summary>
+    private async Task<ObjectVersion?> FindCompletedAsync(UploadCompletion completion, CancellationToken ct)
+    {
+        if (await index.FindObjectAsync(completion.Bucket, completion.Key, ct) is { } current && current.Upload == Id) return current;
+        return await index.FindVersionAsync(completion.Bucket, completion.Key, new(new VersionId(Id.High, Id.Low)), ct);
+    }
 
     private async Task EndAsync()
     {

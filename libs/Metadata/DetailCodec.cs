@@ -16,17 +16,22 @@ internal static class DetailCodec
 {
     private const byte Format = 1;
 
+    /// <summary>Of versions and uploads: they have attributes.</summary>
+    private const byte VersionFormat = 2;
+
     /// <summary>All of a version but what has a column of its own.</summary>
     public static byte[] Encode(ObjectVersion version)
     {
-        using var writer = new DetailWriter(Format);
+        using var writer = new DetailWriter(VersionFormat);
         writer.Write(version.Manifest.Checksum);
         writer.Write(version.Metadata);
         writer.Write(version.Upload);
         writer.WriteCount(version.Manifest.Parts.Length);
         foreach (var part in version.Manifest.Parts) writer.Write(part);
-        writer.WriteChecksum(ColumnsChecksum(
-            new(version.Manifest.Version, version.Manifest.Length, version.Manifest.ETag, version.Modified, version.Revision, version.IsNull, version.StorageClass, version.Manifest.Inline)));
+        writer.Write(version.Attributes);
+        writer.WriteChecksum(ColumnsChecksum(VersionFormat, new(
+            version.Manifest.Version, version.Manifest.Length, version.Manifest.ETag, version.Modified, version.Revision, version.IsNull, version.IsDeleteMarker,
+            version.StorageClass, version.Owner, version.Manifest.Inline)));
         return writer.Seal();
     }
 
@@ -34,43 +39,47 @@ internal static class DetailCodec
     /// <exception cref="StorageException"><see cref="StorageError.DataDamaged"/>: the row is not what was written.</exception>
     public static ObjectVersion Decode(ReadOnlySpan<byte> detail, VersionColumns columns)
     {
-        var reader = new DetailReader(detail, Format);
+        var reader = new DetailReader(detail, VersionFormat);
         var checksum = reader.ReadChecksum();
         var metadata = reader.ReadMetadata();
         var upload = reader.ReadUploadId();
         var parts = reader.ReadParts();
-        if (reader.ReadUInt32() != ColumnsChecksum(columns)) throw DetailReader.Damaged("its columns do not match their checksum");
+        var attributes = reader.ReadAttributes();
+        if (reader.ReadUInt32() != ColumnsChecksum(reader.Format, columns)) throw DetailReader.Damaged("its columns do not match their checksum");
         reader.End();
         var manifest = new Manifest(columns.Version, columns.Length, columns.ETag, checksum, parts, columns.Content);
-        return new(manifest, metadata, columns.Modified, columns.Revision, columns.IsNull, columns.StorageClass, upload);
+        return new(manifest, metadata, columns.Modified, columns.Revision, columns.IsNull, columns.StorageClass, upload, columns.Owner, attributes, columns.IsDeleteMarker);
     }
 
-    /// <summary>Only the blobs of a version: what is freed with it.</summary>
+    /// <summary>What a writer needs of a version that is there: the count of its changes, and the blobs that are freed with it.</summary>
     /// <exception cref="StorageException"><see cref="StorageError.DataDamaged"/>: the detail is not what was written.</exception>
-    public static ImmutableArray<ManifestPart> DecodeParts(ReadOnlySpan<byte> detail)
+    public static (long Change, ImmutableArray<ManifestPart> Parts) DecodeHeld(ReadOnlySpan<byte> detail)
     {
-        var reader = new DetailReader(detail, Format);
+        var reader = new DetailReader(detail, VersionFormat);
         reader.ReadChecksum();
         reader.ReadMetadata();
         reader.ReadUploadId();
         var parts = reader.ReadParts();
+        var attributes = reader.ReadAttributes();
         reader.ReadUInt32();
         reader.End();
-        return parts;
+        return (attributes.Change, parts);
     }
 
-    /// <summary>CRC-32C of the version, length, time and revision (8 bytes each, the version 16, big-endian), the ETag, the storage class and the content.</summary>
-    private static uint ColumnsChecksum(in VersionColumns columns)
+    /// <summary>CRC-32C of the version, length, time and revision (8 bytes each, the version 16, big-endian), the ETag, the storage class, the owner (from format 2)
+    /// and the content.</summary>
+    private static uint ColumnsChecksum(byte format, in VersionColumns columns)
     {
         Span<byte> numbers = stackalloc byte[VersionId.ByteLength + (3 * sizeof(long)) + 1];
         columns.Version.Write(numbers);
         BinaryPrimitives.WriteInt64BigEndian(numbers[16..], columns.Length);
         BinaryPrimitives.WriteInt64BigEndian(numbers[24..], columns.Modified.ToUnixTimeMilliseconds());
         BinaryPrimitives.WriteInt64BigEndian(numbers[32..], columns.Revision);
-        numbers[40] = columns.IsNull ? (byte)1 : (byte)0;
+        numbers[40] = (byte)((columns.IsNull ? 1 : 0) | (columns.IsDeleteMarker ? 2 : 0));
         var crc = Crc(uint.MaxValue, numbers);
         crc = Crc(crc, Encoding.UTF8.GetBytes(columns.ETag));
         crc = Crc(crc, Encoding.UTF8.GetBytes(columns.StorageClass));
+        if (format >= VersionFormat) crc = Crc(crc, Encoding.UTF8.GetBytes(columns.Owner));
         return ~Crc(crc, columns.Content.IsDefault ? default : columns.Content.AsSpan());
     }
 
@@ -84,7 +93,7 @@ internal static class DetailCodec
 
     public static byte[] Encode(UploadRecord upload)
     {
-        using var writer = new DetailWriter(Format);
+        using var writer = new DetailWriter(VersionFormat);
         writer.Write(upload.BucketName);
         writer.Write(upload.Initiator);
         writer.WriteVarint((ulong)upload.Initiated.ToUnixTimeMilliseconds());
@@ -92,12 +101,13 @@ internal static class DetailCodec
         writer.Write(upload.StorageClass);
         writer.WriteByte((byte)upload.ChecksumAlgorithm);
         writer.WriteByte((byte)upload.ChecksumType);
+        writer.Write(upload.Attributes);
         return writer.Seal();
     }
 
     public static UploadRecord DecodeUpload(ReadOnlySpan<byte> detail, UploadId id, BucketId bucket, string key)
     {
-        var reader = new DetailReader(detail, Format);
+        var reader = new DetailReader(detail, VersionFormat);
         var bucketName = reader.ReadString();
         var initiator = reader.ReadString();
         var initiated = DateTimeOffset.FromUnixTimeMilliseconds((long)reader.ReadVarint());
@@ -105,8 +115,9 @@ internal static class DetailCodec
         var storageClass = reader.ReadString();
         var algorithm = (ChecksumAlgorithm)reader.ReadByte();
         var type = (ChecksumType)reader.ReadByte();
+        var attributes = reader.ReadAttributes();
         reader.End();
-        return new(id, bucket, bucketName, key, initiator, initiated, metadata, storageClass, algorithm, type);
+        return new(id, bucket, bucketName, key, initiator, initiated, metadata, storageClass, algorithm, type, attributes);
     }
 
     public static byte[] Encode(ManifestPart part)
@@ -127,7 +138,8 @@ internal static class DetailCodec
 
 /// <summary>The columns of a version that queries ask for.</summary>
 internal readonly record struct VersionColumns(
-    VersionId Version, long Length, string ETag, DateTimeOffset Modified, long Revision, bool IsNull, string StorageClass, ImmutableArray<byte> Content);
+    VersionId Version, long Length, string ETag, DateTimeOffset Modified, long Revision, bool IsNull, bool IsDeleteMarker, string StorageClass, string Owner,
+    ImmutableArray<byte> Content);
 
 internal sealed class DetailWriter : IDisposable
 {
@@ -217,6 +229,21 @@ internal sealed class DetailWriter : IDisposable
         }
     }
 
+    public void Write(ObjectAttributes value)
+    {
+        WriteVarint((ulong)value.Change);
+        WriteCount(value.Tags.Length);
+        foreach (var (name, text) in value.Tags)
+        {
+            Write(name);
+            Write(text);
+        }
+        WriteOptional(value.Acl);
+        WriteByte((byte)(value.Retention?.Mode ?? 0));
+        if (value.Retention is { } retention) WriteVarint((ulong)retention.Until.ToUnixTimeMilliseconds());
+        WriteByte(value.LegalHold ? (byte)1 : (byte)0);
+    }
+
     public void WriteChecksum(uint value) => BinaryPrimitives.WriteUInt32BigEndian(Take(sizeof(uint)), value);
 
     /// <summary>Ends with the checksum of all that was written.</summary>
@@ -250,14 +277,17 @@ internal ref struct DetailReader
 {
     private ReadOnlySpan<byte> _rest;
 
-    public DetailReader(ReadOnlySpan<byte> source, byte format)
+    /// <param name="newest">The newest format that is known; older ones are read too.</param>
+    public DetailReader(ReadOnlySpan<byte> source, byte newest)
     {
         if (source.Length <= sizeof(uint)) throw Damaged("its detail ends too early");
         _rest = source[..^sizeof(uint)];
         if (BinaryPrimitives.ReadUInt32BigEndian(source[^sizeof(uint)..]) != ~DetailCodec.Crc(uint.MaxValue, _rest)) throw Damaged("its detail does not match its checksum");
-        var found = ReadByte();
-        if (found != format) throw Damaged($"its detail has format {found}, and this program knows {format}");
+        Format = ReadByte();
+        if (Format == 0 || Format > newest) throw Damaged($"its detail has format {Format}, and this program knows formats up to {newest}");
     }
+
+    public byte Format { get; }
 
     public byte ReadByte() => Take(1)[0];
 
@@ -300,6 +330,20 @@ internal ref struct DetailReader
         var user = ImmutableArray.CreateBuilder<KeyValuePair<string, string>>(count);
         for (var i = 0; i < count; i++) user.Add(new(ReadString(), ReadString()));
         return new(contentType, cacheControl, disposition, encoding, language, expires, redirect, user.MoveToImmutable());
+    }
+
+    /// <summary>A row of format 1 has none.</summary>
+    public ObjectAttributes ReadAttributes()
+    {
+        if (Format < 2) return ObjectAttributes.None;
+        var change = (long)ReadVarint();
+        var tags = ImmutableArray.CreateBuilder<KeyValuePair<string, string>>(ReadCount());
+        for (var i = 0; i < tags.Capacity; i++) tags.Add(new(ReadString(), ReadString()));
+        var acl = ReadOptional();
+        var mode = (RetentionMode)ReadByte();
+        var retention = mode == 0 ? null : new ObjectRetention(mode, DateTimeOffset.FromUnixTimeMilliseconds((long)ReadVarint()));
+        var hold = ReadByte() != 0;
+        return change == 0 && tags.Capacity == 0 && acl is null && retention is null && !hold ? ObjectAttributes.None : new(change, tags.MoveToImmutable(), acl, retention, hold);
     }
 
     public uint ReadUInt32() => BinaryPrimitives.ReadUInt32BigEndian(Take(sizeof(uint)));

@@ -13,7 +13,7 @@ namespace DarkStorage.Metadata;
 public interface IMetadataIndex : IIndexReader, IAsyncDisposable
 {
     /// <exception cref="StorageException"><see cref="StorageError.BucketAlreadyExists"/>: whoever owns it. <see cref="StorageError.TooManyBuckets"/>.</exception>
-    Task<BucketRecord> CreateBucketAsync(string name, string owner, string region, DateTimeOffset created, CancellationToken ct);
+    Task<BucketRecord> CreateBucketAsync(string name, BucketCreation creation, DateTimeOffset created, CancellationToken ct);
 
     /// <summary>Removes a bucket without objects and versions. Uploads under way in it end, and their parts are freed.</summary>
     /// <exception cref="StorageException"><see cref="StorageError.NoSuchBucket"/>, <see cref="StorageError.BucketNotEmpty"/>.</exception>
@@ -22,16 +22,27 @@ public interface IMetadataIndex : IIndexReader, IAsyncDisposable
     /// <returns>What the bucket holds, counted in the same transactions as its changes.</returns>
     ValueTask<BucketUsage> GetUsageAsync(BucketId bucket, CancellationToken ct);
 
-    /// <summary>Puts a version in the place of the current one, and frees what the current one held unless it is kept as a noncurrent version.</summary>
+    /// <summary>Changes a bucket's record.</summary>
+    /// <returns>The record as it is now.</returns>
+    /// <exception cref="StorageException"><see cref="StorageError.Conflict"/>: it is at another revision. <see cref="StorageError.NoSuchBucket"/>,
+    /// <see cref="StorageError.TooManySettings"/>.</exception>
+    Task<BucketRecord> UpdateBucketAsync(BucketChange change, CancellationToken ct);
+
+    /// <summary>Puts a version on top of a key's others. A null version takes the place of the null version there may be, and frees what it held; every other one stays.</summary>
     /// <exception cref="StorageException"><see cref="StorageError.Conflict"/>, <see cref="StorageError.NoSuchBucket"/>, <see cref="StorageError.NoSuchUpload"/>.</exception>
     Task SaveObjectAsync(ObjectChange change, CancellationToken ct);
 
-    /// <summary>Removes the current version and frees what it held.</summary>
-    /// <exception cref="StorageException"><see cref="StorageError.Conflict"/>, <see cref="StorageError.NoSuchBucket"/>.</exception>
-    Task DeleteObjectAsync(BucketId bucket, string key, long expectedRevision, DateTimeOffset now, CancellationToken ct);
+    /// <summary>Changes a version in its place: its attributes, or where its content lies. Blobs that its manifest no longer names are freed.</summary>
+    /// <param name="next">Its revision and id are those of the version; its <see cref="ObjectAttributes.Change"/> is one more than that which was decided on.</param>
+    /// <exception cref="StorageException"><see cref="StorageError.Conflict"/>: it was changed since, or is gone. <see cref="StorageError.NoSuchBucket"/>.</exception>
+    Task UpdateVersionAsync(BucketId bucket, string key, ObjectVersion next, DateTimeOffset now, CancellationToken ct);
 
-    /// <returns>A version that is no longer the current one, or null.</returns>
-    ValueTask<ObjectVersion?> FindNoncurrentAsync(BucketId bucket, string key, VersionId version, CancellationToken ct);
+    /// <summary>Removes one version for good and frees what it held. Where it was on top, the next one comes up.</summary>
+    /// <param name="expectedRevision">The version's revision, and</param>
+    /// <param name="expectedChange">its count of changes that were decided on.</param>
+    /// <returns>False where there was no such version.</returns>
+    /// <exception cref="StorageException"><see cref="StorageError.Conflict"/>, <see cref="StorageError.NoSuchBucket"/>.</exception>
+    Task<bool> RemoveVersionAsync(BucketId bucket, string key, VersionName version, long expectedRevision, long expectedChange, DateTimeOffset now, CancellationToken ct);
 
     /// <exception cref="StorageException"><see cref="StorageError.NoSuchBucket"/>.</exception>
     Task BeginUploadAsync(UploadRecord upload, CancellationToken ct);
@@ -81,12 +92,16 @@ public interface IMetadataIndex : IIndexReader, IAsyncDisposable
 }
 
 /// <summary>A decided change of one key.</summary>
-/// <param name="ExpectedRevision">The revision of the current version that was decided on; 0 where there was none.</param>
-/// <param name="Next">The version that becomes current. Its revision is greater than the expected one.</param>
-/// <param name="KeepCurrent">The version that was current stays as a noncurrent one (versioning is enabled).</param>
-public sealed record ObjectChange(BucketId Bucket, string Key, long ExpectedRevision, ObjectVersion Next, bool KeepCurrent);
+/// <param name="ExpectedRevision">The revision of the latest version, delete markers included, that was decided on; 0 where there was none.</param>
+/// <param name="Next">The version that comes on top. Its revision is greater than the expected one.</param>
+public sealed record ObjectChange(BucketId Bucket, string Key, long ExpectedRevision, ObjectVersion Next);
 
-/// <summary>What a bucket holds: all versions of all objects, parts of unfinished uploads not counted.</summary>
+/// <summary>A decided change of a bucket's record.</summary>
+/// <param name="Versioning">Null leaves it.</param>
+/// <param name="Setting">Null leaves them all.</param>
+public sealed record BucketChange(BucketId Bucket, long ExpectedRevision, BucketVersioning? Versioning, BucketSettingChange? Setting);
+
+/// <summary>What a bucket holds: all versions of all objects; delete markers and parts of unfinished uploads are not counted.</summary>
 public readonly record struct BucketUsage(long Objects, long Bytes);
 
 public sealed record GrainStateRecord(ImmutableArray<byte> State, string ETag);

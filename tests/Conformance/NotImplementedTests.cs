@@ -19,7 +19,6 @@ public sealed class NotImplementedTests(NodeFixture node)
     }
 
     private const string List = """
-        ListObjectVersions GET ?versions
         GetBucketAccelerateConfiguration GET ?accelerate
         GetBucketAcl GET ?acl
         GetBucketAnalyticsConfiguration GET ?analytics&id=1
@@ -37,7 +36,6 @@ public sealed class NotImplementedTests(NodeFixture node)
         GetBucketMetricsConfiguration GET ?metrics&id=1
         ListBucketMetricsConfigurations GET ?metrics
         GetBucketNotificationConfiguration GET ?notification
-        GetObjectLockConfiguration GET ?object-lock
         GetBucketOwnershipControls GET ?ownershipControls
         GetBucketPolicy GET ?policy
         GetBucketPolicyStatus GET ?policyStatus
@@ -45,8 +43,6 @@ public sealed class NotImplementedTests(NodeFixture node)
         GetBucketReplication GET ?replication
         GetBucketRequestPayment GET ?requestPayment
         CreateSession GET ?session
-        GetBucketTagging GET ?tagging
-        GetBucketVersioning GET ?versioning
         GetBucketWebsite GET ?website
         PutBucketAccelerateConfiguration PUT ?accelerate
         PutBucketAcl PUT ?acl
@@ -61,14 +57,11 @@ public sealed class NotImplementedTests(NodeFixture node)
         UpdateBucketMetadataJournalTableConfiguration PUT ?metadataJournalTable
         PutBucketMetricsConfiguration PUT ?metrics&id=1
         PutBucketNotificationConfiguration PUT ?notification
-        PutObjectLockConfiguration PUT ?object-lock
         PutBucketOwnershipControls PUT ?ownershipControls
         PutBucketPolicy PUT ?policy
         PutPublicAccessBlock PUT ?publicAccessBlock
         PutBucketReplication PUT ?replication
         PutBucketRequestPayment PUT ?requestPayment
-        PutBucketTagging PUT ?tagging
-        PutBucketVersioning PUT ?versioning
         PutBucketWebsite PUT ?website
         CreateBucketMetadataConfiguration POST ?metadataConfiguration
         CreateBucketMetadataTableConfiguration POST ?metadataTable
@@ -86,22 +79,15 @@ public sealed class NotImplementedTests(NodeFixture node)
         DeleteBucketPolicy DELETE ?policy
         DeletePublicAccessBlock DELETE ?publicAccessBlock
         DeleteBucketReplication DELETE ?replication
-        DeleteBucketTagging DELETE ?tagging
         DeleteBucketWebsite DELETE ?website
         GetObjectAcl GET /key?acl
         GetObjectAttributes GET /key?attributes
-        GetObjectLegalHold GET /key?legal-hold
-        GetObjectRetention GET /key?retention
         GetObjectTorrent GET /key?torrent
         PutObjectAcl PUT /key?acl
         UpdateObjectEncryption PUT /key?encryption
-        PutObjectLegalHold PUT /key?legal-hold
         RenameObject PUT /key?renameObject
-        PutObjectRetention PUT /key?retention
-        PutObjectTagging PUT /key?tagging
         RestoreObject POST /key?restore
         SelectObjectContent POST /key?select&select-type=2
-        DeleteObjectTagging DELETE /key?tagging
         OptionsObject OPTIONS /key
         """;
 

@@ -4,7 +4,7 @@ internal static class CompleteMultipartUpload
 {
     public static async Task HandleAsync(S3Request s3, CancellationToken ct)
     {
-        var bucket = await s3.RequireBucketAsync(ct);
+        var bucket = await s3.AuthorizeAsync(S3Action.PutObject, ct);
         var grain = UploadPart.UploadGrain(s3);
         var condition = RequestConditions.OfWrite(s3.Headers);
         // The checksum headers are about the object, not about this document.
@@ -14,6 +14,7 @@ internal static class CompleteMultipartUpload
         var parts = CompleteMultipartUploadRequest.Parse(document);
         var version = await grain.CompleteAsync(new(bucket.Id, s3.Key, parts, condition, stated, ObjectSize(s3)), ct);
 
+        s3.WriteVersionId(bucket, version.Name);
         var (etag, checksum) = (version.Manifest.ETag, version.Manifest.Checksum);
         await s3.WriteXmlAsync(200, xml =>
         {

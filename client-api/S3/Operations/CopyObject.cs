@@ -7,13 +7,16 @@ internal static class CopyObject
 {
     public static async Task HandleAsync(S3Request s3, CancellationToken ct)
     {
-        var bucket = await s3.RequireBucketAsync(ct);
+        var bucket = await s3.AuthorizeAsync(S3Action.PutObject, ct);
         RequestMetadata.RefuseWhatIsNotThere(s3.Headers);
         var replace = Replaces(s3, "x-amz-metadata-directive");
-        if (Replaces(s3, "x-amz-tagging-directive")) throw new S3Exception(S3Error.NotImplemented).With("Header", "x-amz-tagging-directive");
+        var replaceTags = Replaces(s3, "x-amz-tagging-directive");
+        var attributes = await RequestAttributes.ReadAsync(s3, bucket, ct);
         var source = await CopySource.FindAsync(s3, ct);
         var storageClass = RequestMetadata.ReadStorageClass(s3.Headers);
-        var toItself = source.Bucket.Id == bucket.Id && source.Key == s3.Key;
+        if (!replaceTags) attributes = attributes with { Tags = source.Version.Attributes.Tags };
+        // An older version put on top of itself is how S3 restores it.
+        var toItself = source.Bucket.Id == bucket.Id && source.Key == s3.Key && await IsCurrentAsync(s3, source, ct);
         if (toItself && !replace && storageClass == source.Version.StorageClass && s3.Headers["x-amz-website-redirect-location"].Count == 0)
         {
             throw new S3Exception(S3Error.InvalidRequest,
@@ -37,9 +40,13 @@ internal static class CopyObject
             // A redirect is not copied: it belongs to the place, not to the content.
             : source.Version.Metadata with { WebsiteRedirectLocation = RequestMetadata.Read(s3.Headers).WebsiteRedirectLocation };
         var version = await write.CommitAsync(commit =>
-            s3.ObjectGrain.CommitAsync(new(bucket.Id, content.ToManifest(checksum), metadata, storageClass, condition, null), commit));
+            s3.ObjectGrain.CommitAsync(new(bucket.Id, content.ToManifest(checksum), metadata, storageClass, s3.Caller.Account, attributes, condition, null), commit));
+        s3.WriteVersionId(bucket, version.Name);
         await WriteResultAsync(s3, "CopyObjectResult"u8.ToArray(), version.Manifest.ETag, version.Modified, checksum, ct);
     }
+
+    private static async ValueTask<bool> IsCurrentAsync(S3Request s3, CopySource source, CancellationToken ct) =>
+        await s3.Index.FindObjectAsync(source.Bucket.Id, source.Key, ct) is { } current && current.Revision == source.Version.Revision;
 
     /// <summary>The answer of both copies: the new entity tag and the time.</summary>
     public static Task WriteResultAsync(S3Request s3, byte[] element, string etag, DateTimeOffset modified, Checksum? checksum, CancellationToken ct) => s3.WriteXmlAsync(200, xml =>

@@ -18,12 +18,24 @@ internal sealed record CopySource(BucketRecord Bucket, string Key, ObjectVersion
     {
         var named = S3Target.ParseCopySource(s3.Headers["x-amz-copy-source"].ToString());
         var key = named.Key ?? throw S3Exception.InvalidArgument("Copy Source must mention the source bucket and key: sourcebucket/sourcekey", "x-amz-copy-source", named.RawPath);
-        S3Request.RequireNullVersion(named.Query, key);
-        var bucket = await s3.RequireBucketAsync(named.Bucket!, ct);
-        var version = await s3.Index.FindObjectAsync(bucket.Id, key, ct) ?? throw new S3Exception(S3Error.NoSuchKey).With("Key", key);
+        var name = S3Request.ParseVersion(named.Query);
+        var (bucket, version) = await FindAsync(s3, named.Bucket!, key, name, ct);
         if (RequestConditions.OfCopySource(s3.Headers).EvaluateForCopy(version.Manifest.ETag, version.Modified) != ConditionOutcome.Ok)
             throw new S3Exception(S3Error.PreconditionFailed);
+        if (bucket.Versioning != BucketVersioning.Off) s3.Response.Headers["x-amz-copy-source-version-id"] = version.Name.ToString();
         return new(bucket, key, version);
+    }
+
+    private static async Task<(BucketRecord, ObjectVersion)> FindAsync(S3Request s3, string bucket, string key, VersionName? name, CancellationToken ct)
+    {
+        try
+        {
+            return await s3.AuthorizeObjectAsync(name is null ? S3Action.GetObject : S3Action.GetObjectVersion, bucket, key, name, ct);
+        }
+        catch (S3Exception e) when (e.Error == S3Error.MethodNotAllowed)
+        {
+            throw new S3Exception(S3Error.InvalidRequest, "The source of a copy request may not specifically refer to a delete marker by version id.", e);
+        }
     }
 
     /// <summary>Streams a range of the source into a write.</summary>

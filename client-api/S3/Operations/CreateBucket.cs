@@ -1,5 +1,7 @@
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Buckets;
+using DarkStorage.Rules.Buckets;
+using DarkStorage.Rules.ObjectLock;
 
 namespace DarkStorage.ClientApi.S3.Operations;
 
@@ -8,14 +10,16 @@ internal static class CreateBucket
     public static async Task HandleAsync(S3Request s3, CancellationToken ct)
     {
         RequestMetadata.RefuseWhatIsNotThere(s3.Headers);
-        if (s3.Headers["x-amz-bucket-object-lock-enabled"] == "true") throw new S3Exception(S3Error.NotImplemented).With("Header", "x-amz-bucket-object-lock-enabled");
         var region = CreateBucketRequest.ParseLocationConstraint(await s3.ReadDocumentAsync(CreateBucketRequest.BytesMax, ct)) ?? s3.Options.Region;
         if (region == "EU") region = "eu-west-1"; // S3's oldest name of it
         if (region != s3.Options.Region) throw new S3Exception(S3Error.InvalidLocationConstraint).With("LocationConstraint", region);
         await RequirePlaceAsync(s3, ct);
         try
         {
-            await s3.Grains.GetGrain<IBucketGrain>(s3.BucketName).CreateAsync(s3.Caller.Account, region, ct);
+            // Object lock brings versioning with it: it protects versions.
+            var locked = string.Equals(s3.Headers["x-amz-bucket-object-lock-enabled"], "true", StringComparison.OrdinalIgnoreCase);
+            await s3.BucketGrain.CreateAsync(new(s3.Caller.Account, region, locked ? BucketVersioning.Enabled : BucketVersioning.Off,
+                locked ? [new(BucketSettings.ObjectLock, "", SettingJson.Write(new ObjectLockConfiguration(null)))] : []), ct);
         }
         catch (StorageException e) when (e.Error is StorageError.BucketAlreadyOwnedByYou && region == GetBucketLocation.UnnamedRegion)
         {

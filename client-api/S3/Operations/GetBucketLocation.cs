@@ -7,7 +7,7 @@ internal static class GetBucketLocation
 
     public static async Task HandleAsync(S3Request s3, CancellationToken ct)
     {
-        var bucket = await s3.RequireBucketAsync(ct);
+        var bucket = await s3.AuthorizeAsync(S3Action.GetBucketLocation, ct);
         await s3.WriteXmlAsync(200, xml =>
         {
             xml.StartDocument("LocationConstraint"u8);

@@ -6,8 +6,8 @@ internal static class GetObject
 {
     public static async Task HandleAsync(S3Request s3, CancellationToken ct)
     {
-        var bucket = await s3.RequireBucketAsync(ct);
-        var version = await s3.RequireObjectAsync(bucket, ct);
+        var (bucket, version) = await s3.AuthorizeObjectAsync(ReadAction(s3), ct);
+        s3.WriteVersionId(bucket, version.Name);
         if (ObjectSelection.Answer(s3, version) is not { } range) return; // 304 has no body
 
         var manifest = version.Manifest;
@@ -22,13 +22,16 @@ internal static class GetObject
         await using var read = await s3.Blobs.OpenAsync(manifest, range, ct);
         await read.CopyToAsync(s3.Response.BodyWriter, ct);
     }
+
+    public static string ReadAction(S3Request s3) => s3.Query.Has("versionId") ? S3Action.GetObjectVersion : S3Action.GetObject;
 }
 
 internal static class HeadObject
 {
     public static async Task HandleAsync(S3Request s3, CancellationToken ct)
     {
-        var bucket = await s3.RequireBucketAsync(ct);
-        ObjectSelection.Answer(s3, await s3.RequireObjectAsync(bucket, ct));
+        var (bucket, version) = await s3.AuthorizeObjectAsync(GetObject.ReadAction(s3), ct);
+        s3.WriteVersionId(bucket, version.Name);
+        ObjectSelection.Answer(s3, version);
     }
 }

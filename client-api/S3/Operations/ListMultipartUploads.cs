@@ -6,7 +6,7 @@ internal static class ListMultipartUploads
 {
     public static async Task HandleAsync(S3Request s3, CancellationToken ct)
     {
-        var bucket = await s3.RequireBucketAsync(ct);
+        var bucket = await s3.AuthorizeAsync(S3Action.ListBucketMultipartUploads, ct);
         var query = ListingQuery.Read(s3, "max-uploads");
         var keyMarker = s3.Query.Find("key-marker") ?? "";
         var uploadMarker = UploadMarker(s3, keyMarker);

@@ -6,7 +6,7 @@ internal static class ListObjects
 {
     public static async Task HandleAsync(S3Request s3, CancellationToken ct)
     {
-        var bucket = await s3.RequireBucketAsync(ct);
+        var bucket = await s3.AuthorizeAsync(S3Action.ListBucket, ct);
         var query = ListingQuery.Read(s3);
         var marker = s3.Query.Find("marker") ?? "";
         using var page = new ListingPage(query.UrlEncoded);

@@ -5,7 +5,7 @@ internal static class ListObjectsV2
     public static async Task HandleAsync(S3Request s3, CancellationToken ct)
     {
         if (s3.Query.Find("list-type") is { } type && type != "2") throw S3Exception.InvalidArgument("Invalid List Type specified in Request", "list-type", type);
-        var bucket = await s3.RequireBucketAsync(ct);
+        var bucket = await s3.AuthorizeAsync(S3Action.ListBucket, ct);
         var query = ListingQuery.Read(s3);
         var token = s3.Query.Find("continuation-token");
         if (token is { Length: 0 }) throw S3Exception.InvalidArgument("The continuation token provided is incorrect", "continuation-token", token);

@@ -7,7 +7,7 @@ internal static class ListParts
 
     public static async Task HandleAsync(S3Request s3, CancellationToken ct)
     {
-        var bucket = await s3.RequireBucketAsync(ct);
+        var bucket = await s3.AuthorizeAsync(S3Action.ListMultipartUploadParts, ct);
         var (_, upload) = await UploadPart.RequireUploadAsync(s3, bucket.Id, ct);
         var max = Math.Min(s3.QueryInt32("max-parts", PageMax, 0, int.MaxValue), PageMax);
         var after = s3.QueryInt32("part-number-marker", 0, 0, int.MaxValue);

@@ -25,7 +25,19 @@ internal static class ObjectHeaders
         Set(headers, "Expires", Override(s3, "response-expires", metadata.Expires));
         Set(headers, "x-amz-website-redirect-location", metadata.WebsiteRedirectLocation);
         if (version.StorageClass != "STANDARD") headers["x-amz-storage-class"] = version.StorageClass;
+        WriteAttributes(headers, version.Attributes);
         foreach (var (name, value) in metadata.UserMetadata) Set(headers, "x-amz-meta-" + name, value);
+    }
+
+    private static void WriteAttributes(IHeaderDictionary headers, ObjectAttributes attributes)
+    {
+        if (attributes.Tags.Length > 0) headers["x-amz-tagging-count"] = attributes.Tags.Length.ToString(CultureInfo.InvariantCulture);
+        if (attributes.Retention is { } retention)
+        {
+            headers["x-amz-object-lock-mode"] = S3Words.Of(retention.Mode);
+            headers["x-amz-object-lock-retain-until-date"] = retention.Until.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture);
+        }
+        if (attributes.LegalHold) headers["x-amz-object-lock-legal-hold"] = "ON";
     }
 
     /// <summary>What a conditional request compares with: sent with 304 too.</summary>

@@ -10,10 +10,11 @@ internal static class PutObject
 
     public static async Task HandleAsync(S3Request s3, CancellationToken ct)
     {
-        var bucket = await s3.RequireBucketAsync(ct);
+        var bucket = await s3.AuthorizeAsync(S3Action.PutObject, ct);
         RequestMetadata.RefuseWhatIsNotThere(s3.Headers);
         var metadata = RequestMetadata.Read(s3.Headers);
         var storageClass = RequestMetadata.ReadStorageClass(s3.Headers);
+        var attributes = await RequestAttributes.ReadAsync(s3, bucket, ct);
         var condition = RequestConditions.OfWrite(s3.Headers);
         var expected = ExpectedChecksums.Parse(s3.Headers, s3.Signing.Payload);
         var body = s3.OpenContent(LengthMax);
@@ -27,8 +28,10 @@ internal static class PutObject
         });
         var content = await write.CopyFromAsync(body.Reader, ct);
         var manifest = content.ToManifest(expected.Verify(content.Digests, body.Trailers));
-        var version = await write.CommitAsync(commit => s3.ObjectGrain.CommitAsync(new(bucket.Id, manifest, metadata, storageClass, condition, null), commit));
+        var version = await write.CommitAsync(commit => s3.ObjectGrain.CommitAsync(
+            new(bucket.Id, manifest, metadata, storageClass, s3.Caller.Account, attributes, condition, null), commit));
 
+        s3.WriteVersionId(bucket, version.Name);
         s3.Response.Headers.ETag = ObjectHeaders.Quoted(version.Manifest.ETag);
         ChecksumHeaders.Write(s3.Response.Headers, version.Manifest.Checksum);
     }

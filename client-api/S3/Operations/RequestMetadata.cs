@@ -20,8 +20,7 @@ internal static class RequestMetadata
     /// <summary>Headers that ask for what is not there yet. Taking the object and forgetting the wish would be a lie.</summary>
     private static readonly string[] NotImplemented =
     [
-        "x-amz-tagging", "x-amz-server-side-encryption", "x-amz-server-side-encryption-customer-algorithm", "x-amz-object-lock-mode",
-        "x-amz-object-lock-retain-until-date", "x-amz-object-lock-legal-hold", "x-amz-grant-read", "x-amz-grant-write", "x-amz-grant-read-acp",
+        "x-amz-server-side-encryption", "x-amz-server-side-encryption-customer-algorithm", "x-amz-grant-read", "x-amz-grant-write", "x-amz-grant-read-acp",
         "x-amz-grant-write-acp", "x-amz-grant-full-control",
     ];
 

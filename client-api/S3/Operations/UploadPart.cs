@@ -7,7 +7,7 @@ internal static class UploadPart
 {
     public static async Task HandleAsync(S3Request s3, CancellationToken ct)
     {
-        var bucket = await s3.RequireBucketAsync(ct);
+        var bucket = await s3.AuthorizeAsync(S3Action.PutObject, ct);
         RequestMetadata.RefuseWhatIsNotThere(s3.Headers);
         var number = PartNumber(s3);
         var (grain, upload) = await RequireUploadAsync(s3, bucket.Id, ct);

@@ -6,7 +6,7 @@ internal static class UploadPartCopy
 {
     public static async Task HandleAsync(S3Request s3, CancellationToken ct)
     {
-        var bucket = await s3.RequireBucketAsync(ct);
+        var bucket = await s3.AuthorizeAsync(S3Action.PutObject, ct);
         var number = UploadPart.PartNumber(s3);
         var (grain, upload) = await UploadPart.RequireUploadAsync(s3, bucket.Id, ct);
         var source = await CopySource.FindAsync(s3, ct);

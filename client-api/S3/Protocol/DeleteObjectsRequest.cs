@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Globalization;
 
 namespace DarkStorage.ClientApi.S3;
 
@@ -14,10 +15,11 @@ internal sealed record DeleteObjectsRequest(bool Quiet, ImmutableArray<DeleteObj
     /// <param name="Key">May be longer than a key can be: then it alone fails.</param>
     /// <param name="VersionId">As sent, or null.</param>
     /// <param name="ETag">Without quotes: delete only that content; or null.</param>
-    internal readonly record struct Entry(string Key, string? VersionId, string? ETag);
+    /// <param name="Modified">Delete only a version of that time, to the second; or null.</param>
+    /// <param name="Size">Delete only a version of that length; or null.</param>
+    internal readonly record struct Entry(string Key, string? VersionId, string? ETag, DateTimeOffset? Modified, long? Size);
 
-    /// <exception cref="S3Exception"><c>MalformedXML</c>, also for more than <see cref="ObjectsMax"/> objects; <c>NotImplemented</c> for conditions
-    /// that only directory buckets have.</exception>
+    /// <exception cref="S3Exception"><c>MalformedXML</c>, also for more than <see cref="ObjectsMax"/> objects.</exception>
     public static DeleteObjectsRequest Parse(byte[] document)
     {
         using var xml = S3XmlReader.Open(document, "Delete");
@@ -36,6 +38,8 @@ internal sealed record DeleteObjectsRequest(bool Quiet, ImmutableArray<DeleteObj
     private static Entry ParseEntry(S3XmlReader xml)
     {
         string? key = null, versionId = null, etag = null;
+        DateTimeOffset? modified = null;
+        long? size = null;
         while (xml.TryEnterChild(out var name))
         {
             var text = xml.ReadText();
@@ -44,12 +48,19 @@ internal sealed record DeleteObjectsRequest(bool Quiet, ImmutableArray<DeleteObj
                 case "Key" when key is null: key = text; break;
                 case "VersionId" when versionId is null: versionId = text; break;
                 case "ETag" when etag is null: etag = EntityTag.Unquoted(text); break;
-                case "LastModifiedTime" or "Size": throw new S3Exception(S3Error.NotImplemented).With("Header", name);
+                case "LastModifiedTime" when modified is null: modified = ParseTime(text); break;
+                case "Size" when size is null: size = ParseSize(text); break;
                 default: throw S3XmlReader.Malformed();
             }
         }
-        return string.IsNullOrEmpty(key) ? throw S3XmlReader.Malformed() : new(key, string.IsNullOrEmpty(versionId) ? null : versionId, etag);
+        return string.IsNullOrEmpty(key) ? throw S3XmlReader.Malformed() : new(key, string.IsNullOrEmpty(versionId) ? null : versionId, etag, modified, size);
     }
+
+    /// <summary>ISO 8601, or HTTP's date, which some SDKs send.</summary>
+    private static DateTimeOffset ParseTime(string text) =>
+        DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var time) ? time : throw S3XmlReader.Malformed();
+
+    private static long ParseSize(string text) => long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var size) ? size : throw S3XmlReader.Malformed();
 
     private static bool ParseBoolean(string text) => text.Trim().ToLowerInvariant() switch
     {

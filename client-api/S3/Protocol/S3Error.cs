@@ -18,6 +18,7 @@ internal sealed record S3Error(string Code, HttpStatusCode Status, string Messag
     // What is asked for
     public static readonly S3Error InvalidRequest = new("InvalidRequest", HttpStatusCode.BadRequest, "The request is not valid.");
     public static readonly S3Error InvalidArgument = new("InvalidArgument", HttpStatusCode.BadRequest, "Invalid Argument");
+    public static readonly S3Error BadRequest = new("BadRequest", HttpStatusCode.BadRequest, "Bad Request");
     public static readonly S3Error InvalidUri = new("InvalidURI", HttpStatusCode.BadRequest, "Couldn't parse the specified URI.");
     public static readonly S3Error InvalidBucketName = new("InvalidBucketName", HttpStatusCode.BadRequest, "The specified bucket is not valid.");
     public static readonly S3Error KeyTooLong = new("KeyTooLongError", HttpStatusCode.BadRequest, "Your key is too long");
@@ -54,6 +55,11 @@ internal sealed record S3Error(string Code, HttpStatusCode Status, string Messag
     public static readonly S3Error NoSuchBucketPolicy = new("NoSuchBucketPolicy", HttpStatusCode.NotFound, "The bucket policy does not exist");
     public static readonly S3Error NoSuchLifecycleConfiguration = new("NoSuchLifecycleConfiguration", HttpStatusCode.NotFound, "The lifecycle configuration does not exist");
     public static readonly S3Error NoSuchCorsConfiguration = new("NoSuchCORSConfiguration", HttpStatusCode.NotFound, "The CORS configuration does not exist");
+    public static readonly S3Error ObjectLockConfigurationNotFound = new("ObjectLockConfigurationNotFoundError", HttpStatusCode.NotFound, "Object Lock configuration does not exist for this bucket");
+    public static readonly S3Error NoSuchObjectLockConfiguration = new("NoSuchObjectLockConfiguration", HttpStatusCode.NotFound, "The specified object does not have a ObjectLock configuration");
+    public static readonly S3Error IllegalVersioningConfiguration = new("IllegalVersioningConfigurationException", HttpStatusCode.BadRequest, "The versioning configuration specified in the request is invalid.");
+    public static readonly S3Error InvalidBucketState = new("InvalidBucketState", HttpStatusCode.Conflict, "The request is not valid with the current state of the bucket.");
+    public static readonly S3Error TooManyConfigurations = new("TooManyConfigurations", HttpStatusCode.BadRequest, "You are attempting to create a new configuration but have already reached the 1,000-configuration limit.");
     public static readonly S3Error NoSuchTagSet = new("NoSuchTagSet", HttpStatusCode.NotFound, "The TagSet does not exist");
     public static readonly S3Error BucketAlreadyExists = new("BucketAlreadyExists", HttpStatusCode.Conflict, "The requested bucket name is not available. The bucket namespace is shared by all users of the system. Please select a different name and try again.");
     public static readonly S3Error BucketAlreadyOwnedByYou = new("BucketAlreadyOwnedByYou", HttpStatusCode.Conflict, "Your previous request to create the named bucket succeeded and you already own it.");

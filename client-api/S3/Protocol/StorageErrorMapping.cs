@@ -14,6 +14,11 @@ internal static class StorageErrorMapping
         StorageError.NoSuchVersion => S3Error.NoSuchVersion,
         StorageError.NoSuchUpload => S3Error.NoSuchUpload,
         StorageError.NoSuchAccessKey => S3Error.InvalidAccessKeyId,
+        StorageError.NoSuchUser => S3Error.InvalidAccessKeyId,
+        StorageError.TooManySettings => S3Error.TooManyConfigurations,
+        StorageError.InvalidBucketState => S3Error.InvalidBucketState,
+        StorageError.IsDeleteMarker => S3Error.MethodNotAllowed,
+        StorageError.ObjectLocked => S3Error.AccessDenied,
         StorageError.BucketAlreadyExists => S3Error.BucketAlreadyExists,
         StorageError.BucketAlreadyOwnedByYou => S3Error.BucketAlreadyOwnedByYou,
         StorageError.BucketNotEmpty => S3Error.BucketNotEmpty,
@@ -42,6 +47,8 @@ internal static class StorageErrorMapping
     public static S3Exception ToS3(this StorageException failure) => failure.Error switch
     {
         StorageError.InvalidArgument => new(S3Error.InvalidArgument, failure.Message, failure),
+        StorageError.InvalidBucketState => new(S3Error.InvalidBucketState, failure.Message, failure),
+        StorageError.ObjectLocked => new(S3Error.AccessDenied, "Access Denied because object protected by object lock.", failure),
         StorageError.ChecksumMismatch => new(S3Error.BadDigest, "The checksum you specified did not match the calculated checksum.", failure),
         var error => new(error.ToS3(), null, failure),
     };

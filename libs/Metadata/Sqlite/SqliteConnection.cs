@@ -70,6 +70,8 @@ internal sealed class SqliteStatement(SqliteConnection connection, sqlite3_stmt 
     public SqliteStatement BindText(int parameter, string? value) =>
         Bound(value is null ? raw.sqlite3_bind_null(handle, parameter) : raw.sqlite3_bind_text(handle, parameter, value));
 
+    public SqliteStatement BindOptional(int parameter, long? value) => value is { } present ? Bind(parameter, present) : BindNull(parameter);
+
     public SqliteStatement BindNull(int parameter) => Bound(raw.sqlite3_bind_null(handle, parameter));
 
     /// <summary>A key's bytes. At most 1,024 of them: the front end refuses longer ones, and so does this.</summary>

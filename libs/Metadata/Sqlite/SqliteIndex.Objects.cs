@@ -5,12 +5,16 @@ using DarkStorage.GrainInterfaces.Objects;
 
 namespace DarkStorage.Metadata.Sqlite;
 
+// A key's versions. Invariants: the current version alone stands in "objects"; all others in "versions". A key without a row in "objects" has a delete
+// marker as the newest of its "versions", or none at all. Of the null version there is one at the most, in either table.
 public sealed partial class SqliteIndex
 {
     private const string StandardClass = "STANDARD";
-    private const string VersionColumnNames = "revision, version, modified, length, etag, flags, storage_class, detail, content";
+    private const string VersionColumnNames = "revision, version, modified, length, etag, flags, storage_class, owner, detail, content";
+    private const string OfKey = "bucket = ?1 AND key = ?2";
 
     private const long NullVersionFlag = 1;
+    private const long DeleteMarkerFlag = 2;
     private const int ChecksumAlgorithmShift = 8;
     private const int ChecksumTypeShift = 16;
 
@@ -19,21 +23,28 @@ public sealed partial class SqliteIndex
         ct.ThrowIfCancellationRequested();
         if (_cache.TryGet(bucket, key, out var known)) return new(known);
         var epoch = _cache.EpochOf(bucket, key);
-        var found = _readers.Read((bucket, key), static (connection, q) =>
-            ReadVersion(connection.Prepare($"SELECT {VersionColumnNames} FROM objects WHERE bucket = ?1 AND key = ?2").Bind(1, q.bucket.Value).BindKey(2, q.key)));
+        var found = _readers.Read((bucket, key), static (connection, q) => ReadVersion(OfCurrent(connection, q.bucket, q.key)));
         if (found is not null) _cache.Keep(bucket, key, found, epoch);
         return new(found);
     }
 
-    public ValueTask<ObjectVersion?> FindNoncurrentAsync(BucketId bucket, string key, VersionId version, CancellationToken ct) =>
-        ReadAsync((bucket, key, version), static (connection, q) =>
-        {
-            Span<byte> id = stackalloc byte[VersionId.ByteLength];
-            q.version.Write(id);
-            var query = connection.Prepare($"SELECT {VersionColumnNames} FROM versions WHERE bucket = ?1 AND key = ?2 AND version = ?3")
-                .Bind(1, q.bucket.Value).BindKey(2, q.key).Bind(3, id);
-            return ReadVersion(query);
-        }, ct);
+    public ValueTask<ObjectVersion?> FindLatestAsync(BucketId bucket, string key, CancellationToken ct)
+    {
+        ct.ThrowIfCancellationRequested();
+        if (_cache.TryGet(bucket, key, out var known)) return new(known);
+        return ReadAsync((bucket, key), static (connection, q) => InOneState(connection, q, static (connection, q) =>
+            ReadVersion(OfCurrent(connection, q.bucket, q.key)) ?? ReadVersion(OfNewest(connection, q.bucket, q.key))), ct);
+    }
+
+    public ValueTask<ObjectVersion?> FindVersionAsync(BucketId bucket, string key, VersionName version, CancellationToken ct)
+    {
+        ct.ThrowIfCancellationRequested();
+        if (_cache.TryGet(bucket, key, out var known) && known?.Name == version) return new(known);
+        return ReadAsync((bucket, key, version), static (connection, q) => InOneState(connection, q, static (connection, q) =>
+            ReadVersion(OfCurrent(connection, q.bucket, q.key)) is { } current && current.Name == q.version
+                ? current
+                : ReadVersion(OfNoncurrent(connection, q.bucket, q.key, q.version))), ct);
+    }
 
     public Task SaveObjectAsync(ObjectChange change, CancellationToken ct)
     {
@@ -42,53 +53,85 @@ public sealed partial class SqliteIndex
         return _writer.WriteAsync(session => Save(session, change, detail), ct);
     }
 
-    public Task DeleteObjectAsync(BucketId bucket, string key, long expectedRevision, DateTimeOffset now, CancellationToken ct) =>
+    public Task UpdateVersionAsync(BucketId bucket, string key, ObjectVersion next, DateTimeOffset now, CancellationToken ct)
+    {
+        var detail = DetailCodec.Encode(next);
+        return _writer.WriteAsync(session =>
+        {
+            session.RequireBucket(bucket);
+            var (table, held) = FindHeld(session.Connection, bucket, key, next.Name)
+                ?? throw new StorageException(StorageError.Conflict, $"Version {next.Name} is gone.");
+            RequireUnchanged(held, next.Revision, next.Attributes.Change - 1);
+            session.ChangeObject(bucket, key);
+            var kept = next.Manifest.Parts.Select(p => p.Blob).ToHashSet();
+            foreach (var part in held.Parts)
+            {
+                if (!kept.Remove(part.Blob)) session.FreeBlob(part.Blob, now);
+            }
+            foreach (var blob in kept) session.AddBlob(blob);
+            session.CountUsage(bucket, 0, next.Manifest.Length - held.Length);
+            Write(session.Connection, table, bucket, key, next, detail);
+            return true;
+        }, ct);
+    }
+
+    public Task<bool> RemoveVersionAsync(BucketId bucket, string key, VersionName version, long expectedRevision, long expectedChange, DateTimeOffset now, CancellationToken ct) =>
         _writer.WriteAsync(session =>
         {
             session.RequireBucket(bucket);
-            var current = ReadCurrent(session.Connection, bucket, key);
-            RequireRevision(current, expectedRevision);
-            if (current is not { } old) return false;
+            if (FindHeld(session.Connection, bucket, key, version) is not var (table, held)) return false;
+            RequireUnchanged(held, expectedRevision, expectedChange);
             session.ChangeObject(bucket, key);
-            session.Connection.Prepare("DELETE FROM objects WHERE bucket = ?1 AND key = ?2").Bind(1, bucket.Value).BindKey(2, key).Run();
-            foreach (var part in old.Parts) session.FreeBlob(part.Blob, now);
-            session.CountUsage(bucket, -1, -old.Length);
+            Remove(session, table, bucket, key, held, now);
+            Promote(session.Connection, bucket, key);
             return true;
         }, ct);
 
     private static bool Save(WriteSession session, ObjectChange change, byte[] detail)
     {
-        var (connection, next) = (session.Connection, change.Next);
-        session.RequireBucket(change.Bucket);
-        var current = ReadCurrent(connection, change.Bucket, change.Key);
-        RequireRevision(current, change.ExpectedRevision);
-        session.ChangeObject(change.Bucket, change.Key);
+        var (connection, bucket, key, next) = (session.Connection, change.Bucket, change.Key, change.Next);
+        session.RequireBucket(bucket);
+        var current = ReadHeld(OfCurrentHeld(connection, bucket, key));
+        RequireRevision(current ?? ReadHeld(OfNewestHeld(connection, bucket, key)), change.ExpectedRevision);
+        session.ChangeObject(bucket, key);
         if (next.Upload is { } upload) EndUpload(session, upload, next); // throws before it writes
         else foreach (var part in next.Manifest.Parts) session.AddBlob(part.Blob);
 
-        if (current is { } old)
-        {
-            if (change.KeepCurrent)
-            {
-                connection.Prepare($"""
-                    INSERT INTO versions (bucket, key, {VersionColumnNames})
-                    SELECT bucket, key, {VersionColumnNames} FROM objects WHERE bucket = ?1 AND key = ?2
-                    """).Bind(1, change.Bucket.Value).BindKey(2, change.Key).Run();
-                session.CountUsage(change.Bucket, 1, next.Manifest.Length);
-            }
-            else
-            {
-                foreach (var part in old.Parts) session.FreeBlob(part.Blob, next.Modified);
-                session.CountUsage(change.Bucket, 0, next.Manifest.Length - old.Length);
-            }
-        }
-        else session.CountUsage(change.Bucket, 1, next.Manifest.Length);
+        if (next.IsNull && FindHeld(connection, bucket, key, VersionName.Null) is var (table, replaced)) Remove(session, table, bucket, key, replaced, next.Modified);
+        if (current is { } old && !(old.IsNull && next.IsNull)) Move(connection, "objects", "versions", bucket, key, old.Revision);
+        Write(connection, next.IsDeleteMarker ? "versions" : "objects", bucket, key, next, detail);
+        if (!next.IsDeleteMarker) session.CountUsage(bucket, 1, next.Manifest.Length);
+        return true;
+    }
 
+    private static void Remove(WriteSession session, string table, BucketId bucket, string key, HeldVersion held, DateTimeOffset now)
+    {
+        foreach (var part in held.Parts) session.FreeBlob(part.Blob, now);
+        if (!held.IsDeleteMarker) session.CountUsage(bucket, -1, -held.Length);
+        session.Connection.Prepare($"DELETE FROM {table} WHERE {OfKey} AND revision = ?3").Bind(1, bucket.Value).BindKey(2, key).Bind(3, held.Revision).Run();
+    }
+
+    /// <summary>Makes the newest version the current one where there is none and it is not a delete marker.</summary>
+    private static void Promote(SqliteConnection connection, BucketId bucket, string key)
+    {
+        if (ReadHeld(OfCurrentHeld(connection, bucket, key)) is not null) return;
+        if (ReadHeld(OfNewestHeld(connection, bucket, key)) is { IsDeleteMarker: false } newest) Move(connection, "versions", "objects", bucket, key, newest.Revision);
+    }
+
+    private static void Move(SqliteConnection connection, string from, string to, BucketId bucket, string key, long revision)
+    {
+        connection.Prepare($"INSERT INTO {to} (bucket, key, {VersionColumnNames}) SELECT bucket, key, {VersionColumnNames} FROM {from} WHERE {OfKey} AND revision = ?3")
+            .Bind(1, bucket.Value).BindKey(2, key).Bind(3, revision).Run();
+        connection.Prepare($"DELETE FROM {from} WHERE {OfKey} AND revision = ?3").Bind(1, bucket.Value).BindKey(2, key).Bind(3, revision).Run();
+    }
+
+    private static void Write(SqliteConnection connection, string table, BucketId bucket, string key, ObjectVersion next, byte[] detail)
+    {
         Span<byte> version = stackalloc byte[VersionId.ByteLength];
         next.Manifest.Version.Write(version);
-        var write = connection.Prepare($"INSERT OR REPLACE INTO objects (bucket, key, {VersionColumnNames}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")
-            .Bind(1, change.Bucket.Value)
-            .BindKey(2, change.Key)
+        var write = connection.Prepare($"INSERT OR REPLACE INTO {table} (bucket, key, {VersionColumnNames}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")
+            .Bind(1, bucket.Value)
+            .BindKey(2, key)
             .Bind(3, next.Revision)
             .Bind(4, version)
             .Bind(5, next.Modified.ToUnixTimeMilliseconds())
@@ -96,48 +139,116 @@ public sealed partial class SqliteIndex
             .BindText(7, next.Manifest.ETag)
             .Bind(8, Flags(next))
             .BindText(9, next.StorageClass == StandardClass ? null : next.StorageClass)
-            .Bind(10, detail);
-        if (next.Manifest.Inline.IsDefaultOrEmpty) write.BindNull(11);
-        else write.Bind(11, next.Manifest.Inline.AsSpan());
+            .BindText(10, next.Owner)
+            .Bind(11, detail);
+        if (next.Manifest.Inline.IsDefaultOrEmpty) write.BindNull(12);
+        else write.Bind(12, next.Manifest.Inline.AsSpan());
         write.Run();
-        return true;
     }
 
     private static long Flags(ObjectVersion version) =>
         (version.IsNull ? NullVersionFlag : 0)
+        | (version.IsDeleteMarker ? DeleteMarkerFlag : 0)
         | (long)(version.Manifest.Checksum?.Algorithm ?? ChecksumAlgorithm.None) << ChecksumAlgorithmShift
         | (long)(version.Manifest.Checksum?.Type ?? ChecksumType.FullObject) << ChecksumTypeShift;
 
-    private static void RequireRevision((long Revision, long Length, ImmutableArray<ManifestPart> Parts)? current, long expected)
+    private static void RequireRevision(HeldVersion? latest, long expected)
     {
-        var found = current?.Revision ?? 0;
+        var found = latest?.Revision ?? 0;
         if (found != expected) throw new StorageException(StorageError.Conflict, $"The key is at revision {Number(found)}, not {Number(expected)}.");
     }
 
-    private static (long Revision, long Length, ImmutableArray<ManifestPart> Parts)? ReadCurrent(SqliteConnection connection, BucketId bucket, string key)
+    private static void RequireUnchanged(HeldVersion held, long revision, long change)
     {
-        var query = connection.Prepare("SELECT revision, length, detail FROM objects WHERE bucket = ?1 AND key = ?2").Bind(1, bucket.Value).BindKey(2, key);
+        if (held.Revision != revision || held.Change != change)
+            throw new StorageException(StorageError.Conflict, $"The version is at revision {Number(held.Revision)}, change {Number(held.Change)}, not {Number(revision)}, {Number(change)}.");
+    }
+
+    /// <summary>What a writer needs to know of a version that is there.</summary>
+    private readonly record struct HeldVersion(long Revision, long Length, long Flags, long Change, ImmutableArray<ManifestPart> Parts)
+    {
+        public bool IsNull => (Flags & NullVersionFlag) != 0;
+        public bool IsDeleteMarker => (Flags & DeleteMarkerFlag) != 0;
+    }
+
+    private static (string Table, HeldVersion Held)? FindHeld(SqliteConnection connection, BucketId bucket, string key, VersionName version)
+    {
+        Span<byte> id = stackalloc byte[VersionId.ByteLength];
+        version.Id?.Write(id);
+        foreach (var table in (ReadOnlySpan<string>)["objects", "versions"])
+        {
+            var query = version.Id is null
+                ? connection.Prepare($"SELECT revision, length, flags, detail FROM {table} WHERE {OfKey} AND flags & {NullVersionFlag}").Bind(1, bucket.Value).BindKey(2, key)
+                // The null version has an id too, but nobody can call it by that.
+                : connection.Prepare($"SELECT revision, length, flags, detail FROM {table} WHERE {OfKey} AND version = ?3 AND NOT flags & {NullVersionFlag}").Bind(1, bucket.Value).BindKey(2, key).Bind(3, id);
+            if (ReadHeld(query) is { } held) return (table, held);
+        }
+        return null;
+    }
+
+    private static SqliteStatement OfCurrentHeld(SqliteConnection connection, BucketId bucket, string key) =>
+        connection.Prepare($"SELECT revision, length, flags, detail FROM objects WHERE {OfKey}").Bind(1, bucket.Value).BindKey(2, key);
+
+    private static SqliteStatement OfNewestHeld(SqliteConnection connection, BucketId bucket, string key) =>
+        connection.Prepare($"SELECT revision, length, flags, detail FROM versions WHERE {OfKey} ORDER BY revision DESC LIMIT 1").Bind(1, bucket.Value).BindKey(2, key);
+
+    private static HeldVersion? ReadHeld(SqliteStatement query)
+    {
         if (!query.Step()) return null;
-        var current = (query.Long(0), query.Long(1), DetailCodec.DecodeParts(query.Bytes(2)));
+        var (change, parts) = DetailCodec.DecodeHeld(query.Bytes(3));
+        var held = new HeldVersion(query.Long(0), query.Long(1), query.Long(2), change, parts);
         query.Reset();
-        return current;
+        return held;
+    }
+
+    private static SqliteStatement OfCurrent(SqliteConnection connection, BucketId bucket, string key) =>
+        connection.Prepare($"SELECT {VersionColumnNames} FROM objects WHERE {OfKey}").Bind(1, bucket.Value).BindKey(2, key);
+
+    private static SqliteStatement OfNewest(SqliteConnection connection, BucketId bucket, string key) =>
+        connection.Prepare($"SELECT {VersionColumnNames} FROM versions WHERE {OfKey} ORDER BY revision DESC LIMIT 1").Bind(1, bucket.Value).BindKey(2, key);
+
+    private static SqliteStatement OfNoncurrent(SqliteConnection connection, BucketId bucket, string key, VersionName version)
+    {
+        if (version.Id is not { } wanted)
+            return connection.Prepare($"SELECT {VersionColumnNames} FROM versions WHERE {OfKey} AND flags & {NullVersionFlag}").Bind(1, bucket.Value).BindKey(2, key);
+        Span<byte> id = stackalloc byte[VersionId.ByteLength];
+        wanted.Write(id);
+        return connection.Prepare($"SELECT {VersionColumnNames} FROM versions WHERE {OfKey} AND version = ?3 AND NOT flags & {NullVersionFlag}")
+            .Bind(1, bucket.Value).BindKey(2, key).Bind(3, id);
     }
 
     private static ObjectVersion? ReadVersion(SqliteStatement query)
     {
         if (!query.Step()) return null;
+        var flags = query.Long(5);
         var columns = new VersionColumns(
             Version: VersionId.Read(query.Bytes(1)),
             Length: query.Long(3),
             ETag: query.Text(4),
             Modified: DateTimeOffset.FromUnixTimeMilliseconds(query.Long(2)),
             Revision: query.Long(0),
-            IsNull: (query.Long(5) & NullVersionFlag) != 0,
+            IsNull: (flags & NullVersionFlag) != 0,
+            IsDeleteMarker: (flags & DeleteMarkerFlag) != 0,
             StorageClass: query.IsNull(6) ? StandardClass : query.Text(6),
+            Owner: query.Text(7),
             // The array is ours alone, so it may be taken for an immutable one without a copy.
-            Content: ImmutableCollectionsMarshal.AsImmutableArray(query.Bytes(8).ToArray()));
-        var version = DetailCodec.Decode(query.Bytes(7), columns);
+            Content: ImmutableCollectionsMarshal.AsImmutableArray(query.Bytes(9).ToArray()));
+        var version = DetailCodec.Decode(query.Bytes(8), columns);
         query.Reset();
         return version;
+    }
+
+    /// <summary>Several statements that see one state of the database.</summary>
+    private static T InOneState<T, TArgument>(SqliteConnection connection, TArgument argument, Func<SqliteConnection, TArgument, T> read)
+    {
+        connection.Execute("BEGIN");
+        try
+        {
+            return read(connection, argument);
+        }
+        finally
+        {
+            connection.Execute("COMMIT");
+        }
     }
 }

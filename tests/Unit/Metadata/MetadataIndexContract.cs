@@ -1,5 +1,6 @@
 using System.Text;
 using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Buckets;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.GrainInterfaces.Uploads;
 using DarkStorage.Metadata;
@@ -8,7 +9,7 @@ using Xunit;
 namespace DarkStorage.Unit.Metadata;
 
 /// <summary>What every object index must do, whatever database is underneath.</summary>
-public abstract class MetadataIndexContract : IAsyncLifetime
+public abstract partial class MetadataIndexContract : IAsyncLifetime
 {
     private static readonly DateTimeOffset Now = new(2026, 1, 2, 3, 4, 5, TimeSpan.Zero);
     private static readonly CancellationToken Ct = TestContext.Current.CancellationToken;
@@ -38,8 +39,9 @@ public abstract class MetadataIndexContract : IAsyncLifetime
         var metadata = new ObjectMetadata("text/plain", "no-cache", "inline", "gzip", "de", "never", "/there", [new("a", "b"), new("ünï", "cödé")]);
         var saved = new ObjectVersion(
             new(new(1, 2), 5_000_000, "feedfacefeedfacefeedfacefeedface-1", new(ChecksumAlgorithm.Sha256, ChecksumType.Composite, [.. new byte[32]], 1), [part], []),
-            metadata, Now, 42, IsNull: true, "GLACIER", null);
-        await _index.SaveObjectAsync(new(bucket, "k", 0, saved, false), Ct);
+            metadata, Now, 42, IsNull: true, "GLACIER", null, "writer",
+            new(3, [new("tag", "välue"), new("empty", "")], "{}", new(RetentionMode.Compliance, Now.AddDays(1)), LegalHold: true));
+        await _index.SaveObjectAsync(new(bucket, "k", 0, saved), Ct);
 
         var found = await _index.FindObjectAsync(bucket, "k", Ct);
 
@@ -49,17 +51,19 @@ public abstract class MetadataIndexContract : IAsyncLifetime
         Assert.Equal<ChunkRun>(part.Chunks, found.Manifest.Parts[0].Chunks);
         Assert.Equal(metadata with { UserMetadata = [] }, found.Metadata with { UserMetadata = [] });
         Assert.Equal<KeyValuePair<string, string>>(metadata.UserMetadata, found.Metadata.UserMetadata);
-        Assert.Equal((saved.Modified, saved.Revision, saved.IsNull, saved.StorageClass), (found.Modified, found.Revision, found.IsNull, found.StorageClass));
+        Assert.Equal((saved.Modified, saved.Revision, saved.IsNull, saved.StorageClass, saved.Owner), (found.Modified, found.Revision, found.IsNull, found.StorageClass, found.Owner));
+        Assert.Equal(saved.Attributes with { Tags = [] }, found.Attributes with { Tags = [] });
+        Assert.Equal<KeyValuePair<string, string>>(saved.Attributes.Tags, found.Attributes.Tags);
     }
 
     [Fact]
     public async Task A_change_decided_on_another_revision_is_refused_and_changes_nothing()
     {
         var bucket = await NewBucketAsync();
-        await _index.SaveObjectAsync(new(bucket, "k", 0, Version(1, "first"), false), Ct);
+        await _index.SaveObjectAsync(new(bucket, "k", 0, Version(1, "first")), Ct);
 
-        var late = await Assert.ThrowsAsync<StorageException>(() => _index.SaveObjectAsync(new(bucket, "k", 0, Version(2, "second"), false), Ct));
-        var lateDelete = await Assert.ThrowsAsync<StorageException>(() => _index.DeleteObjectAsync(bucket, "k", 99, Now, Ct));
+        var late = await Assert.ThrowsAsync<StorageException>(() => _index.SaveObjectAsync(new(bucket, "k", 0, Version(2, "second")), Ct));
+        var lateDelete = await Assert.ThrowsAsync<StorageException>(() => _index.RemoveVersionAsync(bucket, "k", VersionName.Null, 99, 0, Now, Ct));
 
         Assert.Equal((StorageError.Conflict, StorageError.Conflict), (late.Error, lateDelete.Error));
         Assert.Equal("first", Text(await _index.FindObjectAsync(bucket, "k", Ct)));
@@ -74,7 +78,7 @@ public abstract class MetadataIndexContract : IAsyncLifetime
         {
             try
             {
-                await _index.SaveObjectAsync(new(bucket, "k", 0, Version(i, $"writer {i}"), false), Ct);
+                await _index.SaveObjectAsync(new(bucket, "k", 0, Version(i, $"writer {i}")), Ct);
                 return 1;
             }
             catch (StorageException e) when (e.Error is StorageError.Conflict)
@@ -89,9 +93,9 @@ public abstract class MetadataIndexContract : IAsyncLifetime
     public async Task A_bucket_with_an_object_in_it_is_not_deleted_and_an_empty_one_is_with_its_uploads()
     {
         var bucket = await NewBucketAsync();
-        await _index.SaveObjectAsync(new(bucket, "k", 0, Version(1, "x"), false), Ct);
+        await _index.SaveObjectAsync(new(bucket, "k", 0, Version(1, "x")), Ct);
         Assert.Equal(StorageError.BucketNotEmpty, (await Assert.ThrowsAsync<StorageException>(() => _index.DeleteBucketAsync(bucket, Now, Ct))).Error);
-        await _index.DeleteObjectAsync(bucket, "k", 1, Now, Ct);
+        await _index.RemoveVersionAsync(bucket, "k", VersionName.Null, 1, 0, Now, Ct);
         var upload = NewUpload(bucket, "k");
         var part = Part(1);
         await _index.BeginUploadAsync(upload, Ct);
@@ -99,7 +103,7 @@ public abstract class MetadataIndexContract : IAsyncLifetime
 
         await _index.DeleteBucketAsync(bucket, Now, Ct);
 
-        var write = await Assert.ThrowsAsync<StorageException>(() => _index.SaveObjectAsync(new(bucket, "k", 0, Version(2, "y"), false), Ct));
+        var write = await Assert.ThrowsAsync<StorageException>(() => _index.SaveObjectAsync(new(bucket, "k", 0, Version(2, "y")), Ct));
         Assert.Equal(StorageError.NoSuchBucket, write.Error);
         Assert.Null(await _index.FindUploadAsync(upload.Id, Ct));
         Assert.Equal([part.Blob], await _index.ListGarbageAsync(DateTimeOffset.MaxValue, 10, Ct));
@@ -111,15 +115,15 @@ public abstract class MetadataIndexContract : IAsyncLifetime
     {
         var bucket = await NewBucketAsync();
         var (first, second, other) = (Stored(1), Stored(2), Stored(3));
-        await _index.SaveObjectAsync(new(bucket, "k", 0, first, false), Ct);
-        await _index.SaveObjectAsync(new(bucket, "other", 0, other, false), Ct);
+        await _index.SaveObjectAsync(new(bucket, "k", 0, first), Ct);
+        await _index.SaveObjectAsync(new(bucket, "other", 0, other), Ct);
         Assert.Empty(await _index.ListGarbageAsync(DateTimeOffset.MaxValue, 10, Ct));
 
-        await _index.SaveObjectAsync(new(bucket, "k", 1, second, false), Ct);
+        await _index.SaveObjectAsync(new(bucket, "k", 1, second), Ct);
         Assert.Equal([Blob(first)], await _index.ListGarbageAsync(DateTimeOffset.MaxValue, 10, Ct));
         Assert.Empty(await _index.ListGarbageAsync(Now, 10, Ct));
 
-        await _index.DeleteObjectAsync(bucket, "k", 2, Now, Ct);
+        await _index.RemoveVersionAsync(bucket, "k", VersionName.Null, 2, 0, Now, Ct);
         await _index.ForgetGarbageAsync([Blob(first), Blob(second), Blob(other)], Ct);
 
         Assert.Empty(await _index.ListGarbageAsync(DateTimeOffset.MaxValue, 10, Ct));
@@ -130,11 +134,11 @@ public abstract class MetadataIndexContract : IAsyncLifetime
     public async Task A_kept_version_is_found_by_its_id_and_its_bytes_stay()
     {
         var bucket = await NewBucketAsync();
-        var (first, second) = (Stored(1), Stored(2));
-        await _index.SaveObjectAsync(new(bucket, "k", 0, first, false), Ct);
-        await _index.SaveObjectAsync(new(bucket, "k", 1, second, KeepCurrent: true), Ct);
+        var (first, second) = (Stored(1) with { IsNull = false }, Stored(2));
+        await _index.SaveObjectAsync(new(bucket, "k", 0, first), Ct);
+        await _index.SaveObjectAsync(new(bucket, "k", 1, second), Ct);
 
-        Assert.Equal(first.Manifest.Version, (await _index.FindNoncurrentAsync(bucket, "k", first.Manifest.Version, Ct))?.Manifest.Version);
+        Assert.Equal(first.Manifest.Version, (await _index.FindVersionAsync(bucket, "k", first.Name, Ct))?.Manifest.Version);
         Assert.Empty(await _index.ListGarbageAsync(DateTimeOffset.MaxValue, 10, Ct));
         Assert.Equal(new(2, 2_000_000), await _index.GetUsageAsync(bucket, Ct));
     }
@@ -151,12 +155,12 @@ public abstract class MetadataIndexContract : IAsyncLifetime
         await _index.SavePartAsync(upload.Id, new(unused, Now), Ct);
         Assert.Equal([1, 2], (await _index.ListPartsAsync(upload.Id, 0, 10, Ct)).Select(p => p.Part.Number));
 
-        var made = new ObjectVersion(new(new(9, 9), used.Length, "00-1", null, [used], []), ObjectMetadata.Default, Now, 1, true, "STANDARD", upload.Id);
-        await _index.SaveObjectAsync(new(bucket, "k", 0, made, false), Ct);
+        var made = new ObjectVersion(new(new(9, 9), used.Length, "00-1", null, [used], []), ObjectMetadata.Default, Now, 1, true, "STANDARD", upload.Id, "owner", ObjectAttributes.None);
+        await _index.SaveObjectAsync(new(bucket, "k", 0, made), Ct);
 
         Assert.Equal(new[] { replaced.Blob, unused.Blob }.Order(), (await _index.ListGarbageAsync(DateTimeOffset.MaxValue, 10, Ct)).Order());
         Assert.Null(await _index.FindUploadAsync(upload.Id, Ct));
-        var again = await Assert.ThrowsAsync<StorageException>(() => _index.SaveObjectAsync(new(bucket, "k", 1, made with { Revision = 2 }, false), Ct));
+        var again = await Assert.ThrowsAsync<StorageException>(() => _index.SaveObjectAsync(new(bucket, "k", 1, made with { Revision = 2 }), Ct));
         Assert.Equal(StorageError.NoSuchUpload, again.Error);
         var late = await Assert.ThrowsAsync<StorageException>(() => _index.SavePartAsync(upload.Id, new(Part(3), Now), Ct));
         Assert.Equal(StorageError.NoSuchUpload, late.Error);
@@ -194,7 +198,7 @@ public abstract class MetadataIndexContract : IAsyncLifetime
     {
         const int last = 2_000;
         var bucket = await NewBucketAsync();
-        await _index.SaveObjectAsync(new(bucket, "k", 0, Version(1, "1"), false), Ct);
+        await _index.SaveObjectAsync(new(bucket, "k", 0, Version(1, "1")), Ct);
         var acknowledged = 1;
         var readers = Enumerable.Range(0, 3).Select(_ => Task.Run(async () =>
         {
@@ -207,7 +211,7 @@ public abstract class MetadataIndexContract : IAsyncLifetime
         })).ToArray();
         for (var i = 2; i <= last; i++)
         {
-            await _index.SaveObjectAsync(new(bucket, "k", i - 1, Version(i, i.ToString(System.Globalization.CultureInfo.InvariantCulture)), false), Ct);
+            await _index.SaveObjectAsync(new(bucket, "k", i - 1, Version(i, i.ToString(System.Globalization.CultureInfo.InvariantCulture))), Ct);
             Volatile.Write(ref acknowledged, i);
         }
         await Task.WhenAll(readers);
@@ -224,7 +228,7 @@ public abstract class MetadataIndexContract : IAsyncLifetime
         var keys = new SortedSet<string>(Utf8Order.Instance);
         var count = random.Next(1, 200);
         while (keys.Count < count) keys.Add(Word(random, alphabet, 1, 5));
-        await Task.WhenAll(keys.Select((k, i) => _index.SaveObjectAsync(new(bucket, k, 0, Version(i + 1, ""), false), Ct)));
+        await Task.WhenAll(keys.Select((k, i) => _index.SaveObjectAsync(new(bucket, k, 0, Version(i + 1, "")), Ct)));
 
         for (var round = 0; round < 30; round++)
         {
@@ -292,18 +296,18 @@ public abstract class MetadataIndexContract : IAsyncLifetime
         string.Concat(Enumerable.Range(0, random.Next(min, max + 1)).Select(_ => alphabet[random.Next(alphabet.Length)]));
 
     private async Task<BucketId> NewBucketAsync() =>
-        (await _index.CreateBucketAsync($"b-{Guid.NewGuid():n}", "owner", "us-east-1", Now, Ct)).Id;
+        (await _index.CreateBucketAsync($"b-{Guid.NewGuid():n}", new("owner", "us-east-1", BucketVersioning.Off, []), Now, Ct)).Id;
 
     private static UploadRecord NewUpload(BucketId bucket, string key) =>
-        new(UploadId.New(TimeProvider.System), bucket, "name", key, "me", Now, ObjectMetadata.Default, "STANDARD", ChecksumAlgorithm.Crc32, ChecksumType.Composite);
+        new(UploadId.New(TimeProvider.System), bucket, "name", key, "me", Now, ObjectMetadata.Default, "STANDARD", ChecksumAlgorithm.Crc32, ChecksumType.Composite, ObjectAttributes.None);
 
     private static ManifestPart Part(int number) => new(number, BlobId.New(TimeProvider.System), 1_000_000, new string('0', 32), null, [new(1, 1_000_000)]);
 
     private static ObjectVersion Stored(long revision) => new(
-        new(new((ulong)revision, 7), 1_000_000, new string('0', 32), null, [Part(1)], []), ObjectMetadata.Default, Now, revision, true, "STANDARD", null);
+        new(new((ulong)revision, 7), 1_000_000, new string('0', 32), null, [Part(1)], []), ObjectMetadata.Default, Now, revision, true, "STANDARD", null, "owner", ObjectAttributes.None);
 
     private static ObjectVersion Version(long revision, string text) => new(
-        new(new((ulong)revision, 8), text.Length, new string('0', 32), null, [], [.. Encoding.UTF8.GetBytes(text)]), ObjectMetadata.Default, Now, revision, true, "STANDARD", null);
+        new(new((ulong)revision, 8), text.Length, new string('0', 32), null, [], [.. Encoding.UTF8.GetBytes(text)]), ObjectMetadata.Default, Now, revision, true, "STANDARD", null, "owner", ObjectAttributes.None);
 
     private static BlobId Blob(ObjectVersion version) => version.Manifest.Parts[0].Blob;
 

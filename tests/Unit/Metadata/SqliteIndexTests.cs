@@ -1,4 +1,6 @@
+using System.IO.Compression;
 using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Buckets;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Metadata;
 using DarkStorage.Metadata.Sqlite;
@@ -49,12 +51,12 @@ public sealed class SqliteIndexTests : MetadataIndexContract
     {
         // A blob that is known already breaks a constraint in the middle of a change; whatever shares its transaction must not notice.
         await using var index = SqliteIndex.Open(Path.Combine(_folder, "batch.db"), NullLogger<SqliteIndex>.Instance);
-        var bucket = (await index.CreateBucketAsync("bucket", "o", "r", DateTimeOffset.UnixEpoch, default)).Id;
+        var bucket = (await index.CreateBucketAsync("bucket", new("o", "r", BucketVersioning.Off, []), DateTimeOffset.UnixEpoch, default)).Id;
         var blob = BlobId.New(TimeProvider.System);
-        await index.SaveObjectAsync(new(bucket, "first", 0, WithBlob(blob), false), default);
+        await index.SaveObjectAsync(new(bucket, "first", 0, WithBlob(blob)), default);
 
         var changes = Enumerable.Range(0, 50).Select(i =>
-            index.SaveObjectAsync(new(bucket, $"k{i}", 0, WithBlob(i == 25 ? blob : BlobId.New(TimeProvider.System)), false), default)).ToArray();
+            index.SaveObjectAsync(new(bucket, $"k{i}", 0, WithBlob(i == 25 ? blob : BlobId.New(TimeProvider.System))), default)).ToArray();
         await Task.WhenAny(Task.WhenAll(changes), Task.Delay(Timeout.Infinite, TestContext.Current.CancellationToken));
 
         Assert.Equal([25], Enumerable.Range(0, 50).Where(i => changes[i].IsFaulted));
@@ -63,15 +65,43 @@ public sealed class SqliteIndexTests : MetadataIndexContract
         Assert.Equal(50, (await index.GetUsageAsync(bucket, default)).Objects);
     }
 
-    [Theory, InlineData("content"), InlineData("detail"), InlineData("etag"), InlineData("length"), InlineData("revision")]
+    [Fact]
+    public async Task An_index_of_format_1_is_migrated_with_all_that_is_in_it()
+    {
+        // Made by the program as it was before versions: a bucket, a small and a large object, an upload under way.
+        var file = Path.Combine(_folder, "format-1.db");
+        await using (var packed = new GZipStream(System.IO.File.OpenRead(Path.Combine(AppContext.BaseDirectory, "Metadata", "index-format-1.db.gz")), CompressionMode.Decompress))
+        await using (var unpacked = System.IO.File.Create(file)) await packed.CopyToAsync(unpacked);
+
+        await using var index = SqliteIndex.Open(file, NullLogger<SqliteIndex>.Instance);
+
+        var bucket = await index.FindBucketAsync("format-one", default);
+        Assert.Equal(("root", BucketVersioning.Off, 0L), (bucket!.Owner, bucket.Versioning, bucket.Revision));
+        var small = await index.FindObjectAsync(bucket.Id, "small", default);
+        Assert.Equal(("hello", "text/plain", "root", ObjectAttributes.None),
+            (System.Text.Encoding.UTF8.GetString(small!.Manifest.Inline.AsSpan()), small.Metadata.ContentType, small.Owner, small.Attributes));
+        Assert.Equal([new("a", "b")], small.Metadata.UserMetadata);
+        var large = await index.FindObjectAsync(bucket.Id, "large", default);
+        Assert.Equal((10_000, "STANDARD_IA", 1), (large!.Manifest.Length, large.StorageClass, large.Manifest.Parts.Length));
+        Assert.Equal("upload", Assert.Single((await index.ListUploadsAsync(bucket.Id, "", null, "", null, 10, default)).Uploads).Key);
+        Assert.Equal(new(2, 10_005), await index.GetUsageAsync(bucket.Id, default));
+
+        // What was written before can be changed and replaced.
+        await index.UpdateVersionAsync(bucket.Id, "small", small with { Attributes = small.Attributes with { Change = 1, LegalHold = true } }, DateTimeOffset.UtcNow, default);
+        Assert.True((await index.FindObjectAsync(bucket.Id, "small", default))!.Attributes.LegalHold);
+        await index.SaveObjectAsync(new(bucket.Id, "large", large.Revision, WithBlob(BlobId.New(TimeProvider.System)) with { Revision = large.Revision + 1 }), default);
+        Assert.Equal([large.Manifest.Parts[0].Blob], await index.ListGarbageAsync(DateTimeOffset.MaxValue, 10, default));
+    }
+
+    [Theory, InlineData("content"), InlineData("detail"), InlineData("etag"), InlineData("length"), InlineData("revision"), InlineData("owner")]
     public async Task A_row_that_rotted_is_answered_as_damaged(string column)
     {
         var file = Path.Combine(_folder, "rot.db");
         await using (var index = SqliteIndex.Open(file, NullLogger<SqliteIndex>.Instance))
         {
-            var bucket = (await index.CreateBucketAsync("bucket", "o", "r", DateTimeOffset.UnixEpoch, default)).Id;
+            var bucket = (await index.CreateBucketAsync("bucket", new("o", "r", BucketVersioning.Off, []), DateTimeOffset.UnixEpoch, default)).Id;
             var version = WithBlob(BlobId.New(TimeProvider.System));
-            await index.SaveObjectAsync(new(bucket, "k", 0, version with { Manifest = version.Manifest with { Parts = [], Inline = [1, 2, 3] } }, false), default);
+            await index.SaveObjectAsync(new(bucket, "k", 0, version with { Manifest = version.Manifest with { Parts = [], Inline = [1, 2, 3] } }), default);
         }
         using (var connection = new SqliteConnection(file, readOnly: false))
         {
@@ -89,5 +119,5 @@ public sealed class SqliteIndexTests : MetadataIndexContract
 
     private static ObjectVersion WithBlob(BlobId blob) => new(
         new(new(1, 1), 1, new string('0', 32), null, [new(1, blob, 1, new string('0', 32), null, [new(1, 1)])], []),
-        ObjectMetadata.Default, DateTimeOffset.UnixEpoch, 1, true, "STANDARD", null);
+        ObjectMetadata.Default, DateTimeOffset.UnixEpoch, 1, true, "STANDARD", null, "owner", ObjectAttributes.None);
 }

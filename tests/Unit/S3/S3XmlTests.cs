@@ -120,7 +120,7 @@ public sealed class S3XmlTests(ITestOutputHelper output)
     {
         var request = DeleteObjectsRequest.Parse("<Delete><Quiet>true</Quiet><Object><Key> a&amp;b&#x1; </Key></Object><Object><VersionId>v1</VersionId><Key><![CDATA[<x>]]>é</Key></Object><Object><Key> </Key></Object></Delete>"u8.ToArray());
         Assert.True(request.Quiet);
-        Assert.Equal([new(" a&b\u0001 ", null, null), new("<x>é", "v1", null), new(" ", null, null)], request.Objects);
+        Assert.Equal([new(" a&b\u0001 ", null, null, null, null), new("<x>é", "v1", null, null, null), new(" ", null, null, null, null)], request.Objects);
     }
 
     [Fact]
