@@ -44,6 +44,12 @@ internal sealed partial class S3Endpoint(S3Services services, ILogger<S3Endpoint
             var raw = http.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget;
             var target = S3Target.Parse(raw, http.Request.Headers.Host, services.Options.Domains);
             operation = S3Operations.Find(http.Request.Method, target, http.Request.Headers);
+            if (HttpMethods.IsOptions(http.Request.Method))
+            {
+                await Cors.AnswerPreflightAsync(http, target, services.Index, http.RequestAborted);
+                return;
+            }
+            await Cors.WriteAsync(http, target, services.Index, http.RequestAborted);
             var request = await AuthenticateAsync(http, target);
             if (operation.Handle is null)
                 throw new S3Exception(S3Error.NotImplemented, $"The operation {operation.Name} is not implemented.").With("Operation", operation.Name);

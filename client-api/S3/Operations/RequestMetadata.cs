@@ -14,7 +14,7 @@ internal static class RequestMetadata
     /// <summary>Bytes of all user metadata, names without their prefix and values together, as S3 limits them.</summary>
     private const int UserBytesMax = 2 << 10;
 
-    private static readonly string[] StorageClasses =
+    public static readonly string[] StorageClasses =
         [StandardClass, "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER", "DEEP_ARCHIVE", "GLACIER_IR", "EXPRESS_ONEZONE"];
 
     /// <summary>Headers that ask for what is not there yet. Taking the object and forgetting the wish would be a lie.</summary>

@@ -8,6 +8,7 @@ internal sealed record S3Error(string Code, HttpStatusCode Status, string Messag
 {
     // Who is asking
     public static readonly S3Error AccessDenied = new("AccessDenied", HttpStatusCode.Forbidden, "Access Denied");
+    public static readonly S3Error AccessForbidden = new("AccessForbidden", HttpStatusCode.Forbidden, "CORSResponse: This CORS request is not allowed.");
     public static readonly S3Error InvalidAccessKeyId = new("InvalidAccessKeyId", HttpStatusCode.Forbidden, "The AWS Access Key Id you provided does not exist in our records.");
     public static readonly S3Error SignatureDoesNotMatch = new("SignatureDoesNotMatch", HttpStatusCode.Forbidden, "The request signature we calculated does not match the signature you provided. Check your key and signing method.");
     public static readonly S3Error RequestTimeTooSkewed = new("RequestTimeTooSkewed", HttpStatusCode.Forbidden, "The difference between the request time and the current time is too large.");
@@ -60,6 +61,9 @@ internal sealed record S3Error(string Code, HttpStatusCode Status, string Messag
     public static readonly S3Error IllegalVersioningConfiguration = new("IllegalVersioningConfigurationException", HttpStatusCode.BadRequest, "The versioning configuration specified in the request is invalid.");
     public static readonly S3Error InvalidBucketState = new("InvalidBucketState", HttpStatusCode.Conflict, "The request is not valid with the current state of the bucket.");
     public static readonly S3Error TooManyConfigurations = new("TooManyConfigurations", HttpStatusCode.BadRequest, "You are attempting to create a new configuration but have already reached the 1,000-configuration limit.");
+    public static readonly S3Error NoSuchWebsiteConfiguration = new("NoSuchWebsiteConfiguration", HttpStatusCode.NotFound, "The specified bucket does not have a website configuration");
+    public static readonly S3Error NoSuchConfiguration = new("NoSuchConfiguration", HttpStatusCode.NotFound, "The specified configuration does not exist.");
+    public static readonly S3Error ReplicationConfigurationNotFound = new("ReplicationConfigurationNotFoundError", HttpStatusCode.NotFound, "The replication configuration was not found");
     public static readonly S3Error NoSuchTagSet = new("NoSuchTagSet", HttpStatusCode.NotFound, "The TagSet does not exist");
     public static readonly S3Error BucketAlreadyExists = new("BucketAlreadyExists", HttpStatusCode.Conflict, "The requested bucket name is not available. The bucket namespace is shared by all users of the system. Please select a different name and try again.");
     public static readonly S3Error BucketAlreadyOwnedByYou = new("BucketAlreadyOwnedByYou", HttpStatusCode.Conflict, "Your previous request to create the named bucket succeeded and you already own it.");

@@ -33,6 +33,9 @@ internal sealed class BucketSetting<T> where T : class
     /// <summary>What must hold besides the document itself, or null.</summary>
     public Func<S3Request, BucketRecord, T, CancellationToken, ValueTask>? Check { get; init; }
 
+    /// <summary>What a bucket has that was never given the setting, or null.</summary>
+    public T? Default { get; init; }
+
     public int BytesMax { get; init; } = 64 << 10;
 
     /// <summary>AWS answers 204 to some.</summary>
@@ -47,7 +50,7 @@ internal sealed class BucketSetting<T> where T : class
         await s3.WriteXmlAsync(StatusCodes.Status200OK, xml =>
         {
             xml.StartDocument(root);
-            if (document is not null) Write(xml, SettingJson.Read<T>(document));
+            if ((document is null ? Default : SettingJson.Read<T>(document)) is { } setting) Write(xml, setting);
             xml.End(root);
         }, ct);
     }
