@@ -23,7 +23,9 @@ public static class ClientApiHosting
 {
     /// <summary>Adds what the front end needs besides <see cref="IIndexReader"/>, <see cref="IBlobStore"/>, <see cref="IGrainFactory"/> and <see cref="RootKey"/>.</summary>
     public static IServiceCollection AddClientApi(this IServiceCollection services) => services
-        .AddSingleton(p => new Credentials(p.GetRequiredService<RootKey>(), p.GetRequiredService<IGrainFactory>(), p.GetRequiredService<TimeProvider>()))
+        .AddSingleton<TemporaryCredentials>()
+        .AddSingleton(p => new Credentials(p.GetRequiredService<RootKey>(), p.GetRequiredService<IGrainFactory>(), p.GetRequiredService<TemporaryCredentials>(),
+            p.GetRequiredService<IOptions<S3Options>>().Value, p.GetRequiredService<TimeProvider>()))
         .AddSingleton(p =>
         {
             var options = p.GetRequiredService<IOptions<S3Options>>().Value;
@@ -34,6 +36,7 @@ public static class ClientApiHosting
         .AddSingleton<S3Endpoint>()
         .AddSingleton<PrometheusMetrics>()
         .AddSingleton<AccessKeysApi>()
+        .AddSingleton<UsersApi>()
         .AddSingleton<ManagementEndpoint>();
 
     /// <summary>Says which API a listener serves.</summary>

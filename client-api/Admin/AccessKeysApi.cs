@@ -9,13 +9,13 @@ using Orleans;
 
 namespace DarkStorage.ClientApi.Admin;
 
-/// <summary>Access keys besides root's: <c>POST /v1/access-keys</c>, <c>PUT /v1/access-keys/ID</c>, <c>DELETE /v1/access-keys/ID</c>, for root with Basic authentication.</summary>
-internal sealed class AccessKeysApi(RootKey root, IGrainFactory grains)
+/// <summary>Access keys besides root's: <c>POST /v1/access-keys</c>, <c>PUT /v1/access-keys/ID</c>, <c>DELETE /v1/access-keys/ID</c>, for administrators with Basic authentication.</summary>
+internal sealed class AccessKeysApi(RootKey root, Credentials credentials, IGrainFactory grains)
 {
     public const string Path = "/v1/access-keys";
 
-    private const int BodyBytesMax = 16 << 10;
     private const int SecretBytes = 30;
+
 
     /// <param name="AccessKey">Made where it is not given: 3 to 128 letters, digits, '-', '_' or '.'.</param>
     /// <param name="SecretKey">Made where it is not given: at least 8 characters.</param>
@@ -26,14 +26,14 @@ internal sealed class AccessKeysApi(RootKey root, IGrainFactory grains)
     /// <returns>The status and the body of the answer.</returns>
     public async Task<(int Status, object Body)> HandleAsync(HttpContext http, CancellationToken ct)
     {
-        if (!IsRoot(http.Request.Headers.Authorization.ToString())) return (StatusCodes.Status401Unauthorized, new { error = "Root's access key and secret key are wanted, by Basic authentication." });
+        if (!await credentials.IsAdministratorAsync(http, ct)) return AdminRequests.Unauthorized;
         var id = http.Request.Path.Value![Path.Length..].TrimStart('/');
         try
         {
             return (http.Request.Method, id.Length > 0) switch
             {
-                ("POST", false) => await CreateAsync(await ReadAsync<NewKey>(http, ct), ct),
-                ("PUT", true) => await ChangeAsync(id, await ReadAsync<Change>(http, ct), ct),
+                ("POST", false) => await CreateAsync(await AdminRequests.ReadAsync<NewKey>(http, ct), ct),
+                ("PUT", true) => await ChangeAsync(id, await AdminRequests.ReadAsync<Change>(http, ct), ct),
                 ("DELETE", true) => await DeleteAsync(id, ct),
                 _ => (StatusCodes.Status405MethodNotAllowed, new { error = $"There are POST {Path}, PUT {Path}/ID and DELETE {Path}/ID." }),
             };
@@ -54,19 +54,38 @@ internal sealed class AccessKeysApi(RootKey root, IGrainFactory grains)
 
     private async Task<(int, object)> CreateAsync(NewKey wanted, CancellationToken ct)
     {
-        if (string.IsNullOrEmpty(wanted.Account) || !IsName(wanted.Account)) return Refused("account: 3 to 128 letters, digits, '-', '_' or '.'.");
-        if (wanted.AccessKey is not null && !IsName(wanted.AccessKey)) return Refused("accessKey: 3 to 128 letters, digits, '-', '_' or '.'.");
-        if (wanted.SecretKey is { Length: < 8 or > 128 }) return Refused("secretKey: 8 to 128 characters.");
-        var id = wanted.AccessKey ?? RandomNumberGenerator.GetString("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", 20);
-        if (id == root.AccessKeyId) return (StatusCodes.Status409Conflict, new { error = "That is root's access key." });
-        var secret = wanted.SecretKey ?? Convert.ToBase64String(RandomNumberGenerator.GetBytes(SecretBytes));
-        await grains.GetGrain<IAccessKeyGrain>(id).CreateAsync(new(id, secret, wanted.Account, Enabled: true), ct);
+        if (string.IsNullOrEmpty(wanted.Account) || !AdminRequests.IsName(wanted.Account)) return AdminRequests.Refused("account: 3 to 128 letters, digits, '-', '_' or '.'.");
+        if (wanted.AccessKey is not null && !AdminRequests.IsName(wanted.AccessKey)) return AdminRequests.Refused("accessKey: 3 to 128 letters, digits, '-', '_' or '.'.");
+        if (wanted.SecretKey is { Length: < 8 or > 128 }) return AdminRequests.Refused("secretKey: 8 to 128 characters.");
+        var (id, secret) = await CreateKeyAsync(wanted.Account, wanted.AccessKey, wanted.SecretKey, ct);
         return (StatusCodes.Status201Created, new { accessKey = id, secretKey = secret, account = wanted.Account });
+    }
+
+    /// <summary>Makes a key; what is not given is made up.</summary>
+    /// <exception cref="StorageException"><see cref="StorageError.InvalidArgument"/>: the id is taken.</exception>
+    public async Task<(string Id, string Secret)> CreateKeyAsync(string account, string? accessKey, string? secretKey, CancellationToken ct)
+    {
+        var (id, secret) = (accessKey ?? NewId(), secretKey ?? NewSecret());
+        await RequireFreeAsync(id, ct);
+        await grains.GetGrain<IAccessKeyGrain>(id).CreateAsync(new(id, secret, account, Enabled: true), ct);
+        return (id, secret);
+    }
+
+    public static string NewId() => "AK" + RandomNumberGenerator.GetString("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", 18);
+
+    public static string NewSecret() => Convert.ToBase64String(RandomNumberGenerator.GetBytes(SecretBytes));
+
+    /// <exception cref="StorageException"><see cref="StorageError.InvalidArgument"/>: the id is taken, or is of a kind that is not made here.</exception>
+    public async Task RequireFreeAsync(string id, CancellationToken ct)
+    {
+        if (id == root.AccessKeyId) throw new StorageException(StorageError.InvalidArgument, "That is root's access key.");
+        if (TemporaryCredentials.IsOne(id)) throw new StorageException(StorageError.InvalidArgument, "Access keys of that form are temporary ones.");
+        if (await grains.GetGrain<IAccessKeyGrain>(id).FindAsync(ct) is not null) throw new StorageException(StorageError.InvalidArgument, $"The access key {id} exists.");
     }
 
     private async Task<(int, object)> ChangeAsync(string id, Change change, CancellationToken ct)
     {
-        if (change.Enabled is not { } enabled) return Refused("enabled: true or false.");
+        if (change.Enabled is not { } enabled) return AdminRequests.Refused("enabled: true or false.");
         await grains.GetGrain<IAccessKeyGrain>(id).SetEnabledAsync(enabled, ct);
         return (StatusCodes.Status200OK, new { accessKey = id, enabled });
     }
@@ -77,24 +96,4 @@ internal sealed class AccessKeysApi(RootKey root, IGrainFactory grains)
         return (StatusCodes.Status200OK, new { accessKey = id, deleted = true });
     }
 
-    private static (int, object) Refused(string error) => (StatusCodes.Status400BadRequest, new { error });
-
-    private static bool IsName(string text) => text.Length is >= 3 and <= 128 && text.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.');
-
-    private static async Task<T> ReadAsync<T>(HttpContext http, CancellationToken ct)
-    {
-        if (http.Request.ContentLength is null or > BodyBytesMax) throw new JsonException($"A Content-Length of at most {BodyBytesMax} is wanted.");
-        return await JsonSerializer.DeserializeAsync<T>(http.Request.Body, JsonSerializerOptions.Web, ct) ?? throw new JsonException("It is null.");
-    }
-
-    private bool IsRoot(string authorization)
-    {
-        const string scheme = "Basic ";
-        if (!authorization.StartsWith(scheme, StringComparison.OrdinalIgnoreCase)) return false;
-        // Hashed first, so that the comparison tells nothing of the lengths either.
-        var given = new byte[authorization.Length];
-        if (!Convert.TryFromBase64Chars(authorization.AsSpan(scheme.Length), given, out var length)) return false;
-        var wanted = Encoding.UTF8.GetBytes($"{root.AccessKeyId}:{root.Secret}");
-        return CryptographicOperations.FixedTimeEquals(SHA256.HashData(given.AsSpan(0, length)), SHA256.HashData(wanted));
-    }
 }

@@ -26,14 +26,20 @@ public sealed class NodeStatus
     }
 }
 
-/// <summary>The management API: health for orchestrators, metrics for Prometheus, access keys.</summary>
-internal sealed class ManagementEndpoint(NodeStatus node, PrometheusMetrics metrics, AccessKeysApi accessKeys)
+/// <summary>The management API: health for orchestrators, metrics for Prometheus, users and access keys.</summary>
+internal sealed class ManagementEndpoint(NodeStatus node, PrometheusMetrics metrics, AccessKeysApi accessKeys, UsersApi users)
 {
     public async Task HandleAsync(HttpContext http)
     {
         if (http.Request.Path.StartsWithSegments(AccessKeysApi.Path, StringComparison.Ordinal))
         {
             var (status, body) = await accessKeys.HandleAsync(http, http.RequestAborted);
+            await AnswerAsync(http, status, body);
+            return;
+        }
+        if (http.Request.Path.StartsWithSegments(UsersApi.Path, StringComparison.Ordinal))
+        {
+            var (status, body) = await users.HandleAsync(http, http.RequestAborted);
             await AnswerAsync(http, status, body);
             return;
         }
@@ -50,7 +56,7 @@ internal sealed class ManagementEndpoint(NodeStatus node, PrometheusMetrics metr
                 new { status = node.Ready ? "ready" : "not ready" }),
             "/health" => AnswerAsync(http, StatusCodes.Status200OK, new { node = node.Name, version = node.Version, engine = node.Engine, index = node.Index, ready = node.Ready }),
             "/metrics" => AnswerMetricsAsync(http),
-            _ => AnswerAsync(http, StatusCodes.Status404NotFound, new { error = "There are /health, /health/live, /health/ready, /metrics and /v1/access-keys." }),
+            _ => AnswerAsync(http, StatusCodes.Status404NotFound, new { error = "There are /health, /health/live, /health/ready, /metrics, /v1/access-keys and /v1/users." }),
         });
     }
 

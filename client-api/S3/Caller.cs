@@ -1,20 +1,26 @@
 using System.Collections.Concurrent;
+using System.Security.Cryptography;
 using DarkStorage.GrainInterfaces.AccessKeys;
-using DarkStorage.GrainInterfaces.Buckets;
+using DarkStorage.GrainInterfaces.Users;
+using DarkStorage.Rules.Policies;
 using Orleans;
 
 namespace DarkStorage.ClientApi.S3;
 
 /// <summary>Who makes a request.</summary>
-/// <param name="Account">Whom buckets belong to.</param>
-/// <param name="IsRoot">May do everything.</param>
-internal sealed record Caller(string Account, string AccessKeyId, bool IsRoot)
+/// <param name="Account">Whom buckets and objects belong to: the canonical id. Empty for an anonymous request.</param>
+/// <param name="Policies">Attached to the user.</param>
+/// <param name="SessionPolicy">Of temporary credentials: narrows what the others allow. Null otherwise.</param>
+internal sealed record Caller(string Account, PolicyPrincipal Principal, IReadOnlyList<IdentityPolicy> Policies, IdentityPolicy? SessionPolicy = null)
 {
     /// <summary>The account of the root credentials.</summary>
     public const string RootAccount = "root";
 
-    /// <summary>Deny by default: a bucket is its owner's and root's.</summary>
-    public bool Owns(BucketRecord bucket) => IsRoot || bucket.Owner == Account;
+    public static readonly Caller Anonymous = new("", PolicyPrincipal.Anonymous, []);
+
+    public bool IsRoot => Principal.Kind == PrincipalKind.Root;
+
+    public bool IsAnonymous => Principal.Kind == PrincipalKind.Anonymous;
 }
 
 /// <summary>The key pair that may do everything, as it was configured.</summary>
@@ -23,34 +29,93 @@ public sealed record RootKey(string AccessKeyId, string Secret)
     public override string ToString() => $"RootKey {AccessKeyId}";
 }
 
-/// <summary>Finds the secret of an access key. Answers are remembered for <see cref="Lifetime"/>: a key that is disabled elsewhere works that much longer.</summary>
-internal sealed class Credentials(RootKey root, IGrainFactory grains, TimeProvider clock)
+/// <summary>Finds the secret of an access key, and who acts with it. Answers are remembered for <see cref="Lifetime"/>: a key that is disabled, or a policy that is
+/// taken away, works that much longer.</summary>
+internal sealed class Credentials(RootKey root, IGrainFactory grains, TemporaryCredentials temporary, S3Options options, TimeProvider clock)
 {
     private static readonly TimeSpan Lifetime = TimeSpan.FromSeconds(5);
 
     /// <summary>Keys remembered at the most; unknown ones are remembered too, so that guessing does not wake grains.</summary>
     private const int RememberedMax = 10_000;
 
-    private readonly Caller _rootCaller = new(Caller.RootAccount, root.AccessKeyId, IsRoot: true);
+    private readonly Caller _rootCaller = new(Caller.RootAccount, PolicyPrincipal.Root(options.AccountId, Caller.RootAccount), []);
     private readonly ConcurrentDictionary<string, Remembered> _remembered = new(StringComparer.Ordinal);
 
     private sealed record Remembered(Caller? Caller, string Secret, long Until);
 
-    /// <exception cref="S3Exception"><c>InvalidAccessKeyId</c>: unknown or disabled.</exception>
-    public async ValueTask<(Caller Caller, string Secret)> FindAsync(string accessKeyId, CancellationToken ct)
+    /// <param name="sessionToken">What came with the request as <c>x-amz-security-token</c>, or null.</param>
+    /// <exception cref="S3Exception"><c>InvalidAccessKeyId</c>: unknown or disabled. <c>InvalidToken</c>, <c>ExpiredToken</c>.</exception>
+    public async ValueTask<(Caller Caller, string Secret)> FindAsync(string accessKeyId, string? sessionToken, CancellationToken ct)
     {
+        if (TemporaryCredentials.IsOne(accessKeyId)) return await FindTemporaryAsync(accessKeyId, sessionToken, ct);
+        // Tools send a token that is left over in their configuration; it says nothing about a lasting key.
         if (accessKeyId == root.AccessKeyId) return (_rootCaller, root.Secret);
         if (!_remembered.TryGetValue(accessKeyId, out var known) || known.Until < clock.GetTimestamp()) known = await AskAsync(accessKeyId, ct);
         if (known.Caller is null) throw new S3Exception(S3Error.InvalidAccessKeyId).With("AWSAccessKeyId", accessKeyId);
         return (known.Caller, known.Secret);
     }
 
+    /// <summary>Whether a pair of key and secret may administer the cluster: root's may, and that of a user with the policy <see cref="CannedPolicies.Administrator"/>.</summary>
+    public async ValueTask<bool> IsAdministratorAsync(string accessKeyId, string secret, CancellationToken ct)
+    {
+        try
+        {
+            var (caller, wanted) = await FindAsync(accessKeyId, null, ct);
+            return IsSame(secret, wanted) && (caller.IsRoot || caller.Policies.Any(p => p.Name == CannedPolicies.Administrator));
+        }
+        catch (S3Exception)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>A session of a user may do what the user may at the time of the request, and no more than its own policy says.</summary>
+    private async ValueTask<(Caller Caller, string Secret)> FindTemporaryAsync(string accessKeyId, string? token, CancellationToken ct)
+    {
+        var session = temporary.Open(accessKeyId, token ?? throw new S3Exception(S3Error.InvalidToken));
+        var policies = session.Account == Caller.RootAccount ? [] : await FindPoliciesAsync(session.Account, ct);
+        var policy = session.Policy is null ? null : IdentityPolicy.Parse("", session.Policy);
+        var principal = session.Role is null
+            ? session.Account == Caller.RootAccount ? _rootCaller.Principal : UserPrincipal(session.Account)
+            : PolicyPrincipal.AssumedRole(options.AccountId, session.Role, session.Name, session.Account, session.Account);
+        if (session.Role is not null && session.RolePolicies.Length > 0) policies = [.. session.RolePolicies.Select((p, i) => IdentityPolicy.Parse($"{session.Role}-{i + 1}", p))];
+        return (new(session.Account, principal, policies, policy), session.Secret);
+    }
+
     private async Task<Remembered> AskAsync(string accessKeyId, CancellationToken ct)
     {
         var key = await grains.GetGrain<IAccessKeyGrain>(accessKeyId).FindAsync(ct);
         var until = clock.GetTimestamp() + (long)(Lifetime.TotalSeconds * clock.TimestampFrequency);
-        var answer = key is { Enabled: true } ? new Remembered(new(key.Account, key.Id, IsRoot: false), key.Secret, until) : new(null, "", until);
+        var answer = key is { Enabled: true }
+            ? new Remembered(new(key.Account, UserPrincipal(key.Account), await FindPoliciesAsync(key.Account, ct)), key.Secret, until)
+            : new(null, "", until);
         if (_remembered.Count >= RememberedMax) _remembered.Clear();
         return _remembered[accessKeyId] = answer;
     }
+
+    private PolicyPrincipal UserPrincipal(string account) => PolicyPrincipal.User(options.AccountId, account, account, account);
+
+    /// <summary>An account that has keys and was never made as a user has no policies.</summary>
+    private async ValueTask<IReadOnlyList<IdentityPolicy>> FindPoliciesAsync(string account, CancellationToken ct)
+    {
+        if (await grains.GetGrain<IUserGrain>(account).FindAsync(ct) is not { Policies.Length: > 0 } user) return [];
+        return [.. user.Policies.Select(Parse)];
+    }
+
+    /// <summary>What can't be read any more denies everything: nobody can tell what it forbade.</summary>
+    private static IdentityPolicy Parse(AttachedPolicy policy)
+    {
+        try
+        {
+            return IdentityPolicy.Parse(policy.Name, policy.Document);
+        }
+        catch (PolicyFormatException)
+        {
+            return IdentityPolicy.Unreadable;
+        }
+    }
+
+    /// <summary>Hashed first, so that the comparison tells nothing of the lengths either.</summary>
+    private static bool IsSame(string given, string wanted) => CryptographicOperations.FixedTimeEquals(
+        SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(given)), SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(wanted)));
 }

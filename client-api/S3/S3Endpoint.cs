@@ -72,12 +72,13 @@ internal sealed partial class S3Endpoint(S3Services services, ILogger<S3Endpoint
         }
     }
 
-    /// <summary>Signature first, before the first byte of the body. Anonymous requests are denied: no policy can allow them yet.</summary>
+    /// <summary>Signature first, before the first byte of the body. What an anonymous request may do is for policies and lists to say.</summary>
     private async ValueTask<S3Request> AuthenticateAsync(HttpContext http, S3Target target)
     {
         var signed = new SignedRequest(http.Request.Method, target, http.Request.Headers);
-        var signature = services.Verifier.Parse(signed) ?? throw new S3Exception(S3Error.AccessDenied);
-        var (caller, secret) = await services.Credentials.FindAsync(signature.AccessKeyId, http.RequestAborted);
+        if (services.Verifier.Parse(signed) is not { } signature) return new(http, target, services, Caller.Anonymous, SigningContext.Anonymous(http.Request.Headers));
+        var token = (string?)http.Request.Headers["x-amz-security-token"] ?? target.Query.Find("X-Amz-Security-Token");
+        var (caller, secret) = await services.Credentials.FindAsync(signature.AccessKeyId, token, http.RequestAborted);
         var signing = services.Verifier.Verify(signed, signature, secret);
         return new(http, target, services, caller, signing);
     }

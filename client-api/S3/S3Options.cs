@@ -9,6 +9,10 @@ public sealed record S3Options
     [Required]
     public string Region { get; init; } = "us-east-1";
 
+    /// <summary>Twelve digits: what the ARNs of users name as their account. All users of a cluster are of one.</summary>
+    [RegularExpression("^[0-9]{12}$")]
+    public string AccountId { get; init; } = "000000000000";
+
     /// <summary>Base domains of virtual-host style requests. None by default: path style alone.</summary>
     public IReadOnlyList<string> Domains { get; init; } = [];
 

@@ -12,7 +12,7 @@ internal sealed record S3Services(
     IIndexReader Index, IBlobStore Blobs, IGrainFactory Grains, SignatureVerifier Verifier, Credentials Credentials, S3Options Options, TimeProvider Clock);
 
 /// <summary>An authenticated request of one operation: what handlers work with.</summary>
-internal sealed class S3Request(HttpContext http, S3Target target, S3Services services, Caller caller, SigningContext signing)
+internal sealed partial class S3Request(HttpContext http, S3Target target, S3Services services, Caller caller, SigningContext signing)
 {
     public HttpContext Http => http;
     public HttpResponse Response => http.Response;
@@ -38,80 +38,6 @@ internal sealed class S3Request(HttpContext http, S3Target target, S3Services se
     public IObjectGrain ObjectGrain => services.Grains.GetGrain<IObjectGrain>(ObjectId.ToString());
 
     public IBucketGrain BucketGrain => services.Grains.GetGrain<IBucketGrain>(BucketName);
-
-    /// <summary>The version that the request names, or null where it names none.</summary>
-    /// <exception cref="S3Exception"><c>InvalidArgument</c>.</exception>
-    public VersionName? Version => ParseVersion(Query);
-
-    /// <summary>The request's bucket, if the caller may do this in it. The action is on the request's key where it has one.</summary>
-    /// <param name="action">One of <see cref="S3Action"/>.</param>
-    /// <exception cref="S3Exception"><c>NoSuchBucket</c>, <c>AccessDenied</c>.</exception>
-    public ValueTask<BucketRecord> AuthorizeAsync(string action, CancellationToken ct) => AuthorizeAsync(action, BucketName, target.Key, ct);
-
-    /// <summary>As the other, for another bucket and key than the request's: what is copied from, what is deleted with many.</summary>
-    public async ValueTask<BucketRecord> AuthorizeAsync(string action, string bucketName, string? key, CancellationToken ct)
-    {
-        var bucket = await FindBucketAsync(bucketName, ct);
-        if (!caller.Owns(bucket)) throw new S3Exception(S3Error.AccessDenied);
-        return bucket;
-    }
-
-    /// <summary>The object that the request is about, if the caller may do this with it.</summary>
-    /// <exception cref="S3Exception"><c>NoSuchBucket</c>, <c>AccessDenied</c>, <c>NoSuchKey</c>, <c>NoSuchVersion</c>, <c>MethodNotAllowed</c>: a delete marker is named.</exception>
-    public ValueTask<(BucketRecord Bucket, ObjectVersion Version)> AuthorizeObjectAsync(string action, CancellationToken ct) =>
-        AuthorizeObjectAsync(action, BucketName, Key, Version, ct);
-
-    public async ValueTask<(BucketRecord Bucket, ObjectVersion Version)> AuthorizeObjectAsync(string action, string bucketName, string key, VersionName? name, CancellationToken ct)
-    {
-        var bucket = await AuthorizeAsync(action, bucketName, key, ct);
-        var version = name is { } named
-            ? await services.Index.FindVersionAsync(bucket.Id, key, named, ct) ?? throw new S3Exception(S3Error.NoSuchVersion).With("Key", key).With("VersionId", named.ToString())
-            : await services.Index.FindObjectAsync(bucket.Id, key, ct) ?? throw await MissingAsync(bucket, key, ct);
-        if (version.IsDeleteMarker) throw Marked(version);
-        return (bucket, version);
-    }
-
-    /// <summary>Names the version in the answer, in a bucket that has or had versioning.</summary>
-    public void WriteVersionId(BucketRecord bucket, VersionName version)
-    {
-        if (bucket.Versioning != BucketVersioning.Off) Response.Headers["x-amz-version-id"] = version.ToString();
-    }
-
-    /// <exception cref="S3Exception"><c>InvalidArgument</c>.</exception>
-    public static VersionName? ParseVersion(in S3Query query)
-    {
-        if (!query.TryGet("versionId", out var text)) return null;
-        if (text.Length == 0) throw S3Exception.InvalidArgument("Version id cannot be the empty string", "versionId", "");
-        return VersionName.TryParse(text, out var name) ? name : throw S3Exception.InvalidArgument("Invalid version id specified", "versionId", text.Length <= 128 ? text : text[..128]);
-    }
-
-    private async ValueTask<BucketRecord> FindBucketAsync(string name, CancellationToken ct)
-    {
-        var bucket = await services.Index.FindBucketAsync(name, ct) ?? throw new S3Exception(S3Error.NoSuchBucket).With("BucketName", name);
-        if (Headers.TryGetValue("x-amz-expected-bucket-owner", out var expected) && expected != bucket.Owner) throw new S3Exception(S3Error.AccessDenied);
-        return bucket;
-    }
-
-    /// <summary>Nothing is there, or a delete marker is, and the answer says which.</summary>
-    private async ValueTask<S3Exception> MissingAsync(BucketRecord bucket, string key, CancellationToken ct)
-    {
-        if (bucket.Versioning != BucketVersioning.Off && await services.Index.FindLatestAsync(bucket.Id, key, ct) is { IsDeleteMarker: true } marker) MarkAnswer(marker);
-        return new S3Exception(S3Error.NoSuchKey).With("Key", key);
-    }
-
-    private S3Exception Marked(ObjectVersion marker)
-    {
-        MarkAnswer(marker);
-        Response.Headers.Allow = "DELETE";
-        Response.Headers.LastModified = marker.Modified.ToString("r", System.Globalization.CultureInfo.InvariantCulture);
-        return new S3Exception(S3Error.MethodNotAllowed).With("Method", http.Request.Method).With("ResourceType", "DeleteMarker");
-    }
-
-    private void MarkAnswer(ObjectVersion marker)
-    {
-        Response.Headers["x-amz-delete-marker"] = "true";
-        Response.Headers["x-amz-version-id"] = marker.Name.ToString();
-    }
 
     /// <summary>An integer parameter within bounds, or its default where it is not there.</summary>
     /// <exception cref="S3Exception"><c>InvalidArgument</c>.</exception>

@@ -34,7 +34,8 @@ public interface IUploadGrain : IGrainWithStringKey
 }
 
 /// <summary>What was said when the upload began.</summary>
-/// <param name="Initiator">The account that began it, which will own the object.</param>
+/// <param name="Initiator">The account that began it.</param>
+/// <param name="Owner">The account that will own the object.</param>
 /// <param name="ChecksumAlgorithm">The algorithm that each part is to have, or none.</param>
 /// <param name="Attributes">Of the object to be.</param>
 [GenerateSerializer, Immutable, Alias("upload-record")]
@@ -44,6 +45,7 @@ public sealed record UploadRecord(
     string BucketName,
     string Key,
     string Initiator,
+    string Owner,
     DateTimeOffset Initiated,
     ObjectMetadata Metadata,
     string StorageClass,

@@ -102,6 +102,7 @@ internal static class DetailCodec
         writer.WriteByte((byte)upload.ChecksumAlgorithm);
         writer.WriteByte((byte)upload.ChecksumType);
         writer.Write(upload.Attributes);
+        writer.Write(upload.Owner);
         return writer.Seal();
     }
 
@@ -116,8 +117,9 @@ internal static class DetailCodec
         var algorithm = (ChecksumAlgorithm)reader.ReadByte();
         var type = (ChecksumType)reader.ReadByte();
         var attributes = reader.ReadAttributes();
+        var owner = reader.Format < 2 ? initiator : reader.ReadString();
         reader.End();
-        return new(id, bucket, bucketName, key, initiator, initiated, metadata, storageClass, algorithm, type, attributes);
+        return new(id, bucket, bucketName, key, initiator, owner, initiated, metadata, storageClass, algorithm, type, attributes);
     }
 
     public static byte[] Encode(ManifestPart part)

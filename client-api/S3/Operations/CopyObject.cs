@@ -11,7 +11,7 @@ internal static class CopyObject
         RequestMetadata.RefuseWhatIsNotThere(s3.Headers);
         var replace = Replaces(s3, "x-amz-metadata-directive");
         var replaceTags = Replaces(s3, "x-amz-tagging-directive");
-        var attributes = await RequestAttributes.ReadAsync(s3, bucket, ct);
+        var (attributes, owner) = await RequestAttributes.ReadAsync(s3, bucket, ct);
         var source = await CopySource.FindAsync(s3, ct);
         var storageClass = RequestMetadata.ReadStorageClass(s3.Headers);
         if (!replaceTags) attributes = attributes with { Tags = source.Version.Attributes.Tags };
@@ -40,7 +40,7 @@ internal static class CopyObject
             // A redirect is not copied: it belongs to the place, not to the content.
             : source.Version.Metadata with { WebsiteRedirectLocation = RequestMetadata.Read(s3.Headers).WebsiteRedirectLocation };
         var version = await write.CommitAsync(commit =>
-            s3.ObjectGrain.CommitAsync(new(bucket.Id, content.ToManifest(checksum), metadata, storageClass, s3.Caller.Account, attributes, condition, null), commit));
+            s3.ObjectGrain.CommitAsync(new(bucket.Id, content.ToManifest(checksum), metadata, storageClass, owner, attributes, condition, null), commit));
         s3.WriteVersionId(bucket, version.Name);
         await WriteResultAsync(s3, "CopyObjectResult"u8.ToArray(), version.Manifest.ETag, version.Modified, checksum, ct);
     }

@@ -10,9 +10,10 @@ internal static class CreateMultipartUpload
         var bucket = await s3.AuthorizeAsync(S3Action.PutObject, ct);
         RequestMetadata.RefuseWhatIsNotThere(s3.Headers);
         var (algorithm, type) = UploadChecksums.OfNewUpload(s3.Headers);
+        var (attributes, owner) = await RequestAttributes.ReadAsync(s3, bucket, ct);
         var now = s3.Clock.GetUtcNow();
-        var upload = new UploadRecord(UploadId.New(s3.Clock), bucket.Id, bucket.Name, s3.Key, s3.Caller.Account, now,
-            RequestMetadata.Read(s3.Headers), RequestMetadata.ReadStorageClass(s3.Headers), algorithm, type, await RequestAttributes.ReadAsync(s3, bucket, ct));
+        var upload = new UploadRecord(UploadId.New(s3.Clock), bucket.Id, bucket.Name, s3.Key, s3.Caller.Account, owner, now,
+            RequestMetadata.Read(s3.Headers), RequestMetadata.ReadStorageClass(s3.Headers), algorithm, type, attributes);
         await s3.Grains.GetGrain<IUploadGrain>(upload.Id.ToString()).BeginAsync(upload, ct);
 
         // Named only to who asked for one: a client that did not may take it for a demand.

@@ -6,6 +6,7 @@ internal static class ListBuckets
 
     public static async Task HandleAsync(S3Request s3, CancellationToken ct)
     {
+        s3.AuthorizeService(S3Action.ListAllMyBuckets);
         var max = s3.QueryInt32("max-buckets", BucketsMax, 1, BucketsMax);
         var prefix = s3.Query.Find("prefix") ?? "";
         var after = ContinuationToken.Decode(s3.Query.Find("continuation-token"));

@@ -33,7 +33,7 @@ internal static class ListMultipartUploads
                 xml.Key("Key"u8, upload.Key, query.UrlEncoded);
                 xml.Element("UploadId"u8, upload.Id.ToString());
                 xml.Account("Initiator"u8, upload.Initiator);
-                xml.Account("Owner"u8, upload.Initiator);
+                xml.Account("Owner"u8, upload.Owner);
                 xml.Element("StorageClass"u8, upload.StorageClass);
                 xml.Element("Initiated"u8, upload.Initiated);
                 xml.Element("ChecksumAlgorithm"u8, ChecksumHeaders.NameOf(upload.ChecksumAlgorithm));

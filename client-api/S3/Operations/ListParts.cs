@@ -20,7 +20,7 @@ internal static class ListParts
             xml.Element("Key"u8, s3.Key);
             xml.Element("UploadId"u8, upload.Id.ToString());
             xml.Account("Initiator"u8, upload.Initiator);
-            xml.Account("Owner"u8, upload.Initiator);
+            xml.Account("Owner"u8, upload.Owner);
             xml.Element("StorageClass"u8, upload.StorageClass);
             xml.Element("PartNumberMarker"u8, after);
             if (page.Count > 0) xml.Element("NextPartNumberMarker"u8, page[^1].Part.Number);

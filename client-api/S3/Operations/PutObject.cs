@@ -14,7 +14,7 @@ internal static class PutObject
         RequestMetadata.RefuseWhatIsNotThere(s3.Headers);
         var metadata = RequestMetadata.Read(s3.Headers);
         var storageClass = RequestMetadata.ReadStorageClass(s3.Headers);
-        var attributes = await RequestAttributes.ReadAsync(s3, bucket, ct);
+        var (attributes, owner) = await RequestAttributes.ReadAsync(s3, bucket, ct);
         var condition = RequestConditions.OfWrite(s3.Headers);
         var expected = ExpectedChecksums.Parse(s3.Headers, s3.Signing.Payload);
         var body = s3.OpenContent(LengthMax);
@@ -29,7 +29,7 @@ internal static class PutObject
         var content = await write.CopyFromAsync(body.Reader, ct);
         var manifest = content.ToManifest(expected.Verify(content.Digests, body.Trailers));
         var version = await write.CommitAsync(commit => s3.ObjectGrain.CommitAsync(
-            new(bucket.Id, manifest, metadata, storageClass, s3.Caller.Account, attributes, condition, null), commit));
+            new(bucket.Id, manifest, metadata, storageClass, owner, attributes, condition, null), commit));
 
         s3.WriteVersionId(bucket, version.Name);
         s3.Response.Headers.ETag = ObjectHeaders.Quoted(version.Manifest.ETag);

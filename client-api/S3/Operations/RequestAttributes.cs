@@ -6,17 +6,18 @@ using DarkStorage.Rules.Buckets;
 
 namespace DarkStorage.ClientApi.S3.Operations;
 
-/// <summary>What the headers of a write say of the new version besides its content: tags, and what object lock is to do with it.</summary>
+/// <summary>What the headers of a write say of the new version besides its content: whose it is, who may use it, its tags, and what object lock is to do with it.</summary>
 internal static class RequestAttributes
 {
     private const string ModeHeader = "x-amz-object-lock-mode";
     private const string UntilHeader = "x-amz-object-lock-retain-until-date";
     private const string HoldHeader = "x-amz-object-lock-legal-hold";
 
-    /// <exception cref="S3Exception"><c>InvalidTag</c>, <c>InvalidArgument</c>, <c>InvalidRequest</c>: object lock in a bucket that has none; <c>AccessDenied</c>: the caller
+    /// <exception cref="S3Exception"><c>InvalidTag</c>, <c>InvalidArgument</c>, <c>AccessControlListNotSupported</c>, <c>InvalidRequest</c>: object lock in a bucket that has none; <c>AccessDenied</c>: the caller
     /// may write the object, but not these.</exception>
-    public static async ValueTask<ObjectAttributes> ReadAsync(S3Request s3, BucketRecord bucket, CancellationToken ct)
+    public static async ValueTask<(ObjectAttributes Attributes, string Owner)> ReadAsync(S3Request s3, BucketRecord bucket, CancellationToken ct)
     {
+        var (owner, acl) = await NewObjectAccess.ReadAsync(s3, bucket, ct);
         var tags = Tags.ReadHeader(s3.Headers["x-amz-tagging"], Tags.OfObjectMax);
         if (tags.Length > 0) await s3.AuthorizeAsync(S3Action.PutObjectTagging, ct);
         var (retention, hold) = (Retention(s3), LegalHold(s3));
@@ -26,7 +27,7 @@ internal static class RequestAttributes
             if (retention is not null) await s3.AuthorizeAsync(S3Action.PutObjectRetention, ct);
             if (hold is not null) await s3.AuthorizeAsync(S3Action.PutObjectLegalHold, ct);
         }
-        return tags.Length == 0 && retention is null && hold is not true ? ObjectAttributes.None : new(0, tags, null, retention, hold is true);
+        return (tags.Length == 0 && acl is null && retention is null && hold is not true ? ObjectAttributes.None : new(0, tags, acl, retention, hold is true), owner);
     }
 
     private static ObjectRetention? Retention(S3Request s3)

@@ -18,14 +18,7 @@ internal static class RequestMetadata
         [StandardClass, "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER", "DEEP_ARCHIVE", "GLACIER_IR", "EXPRESS_ONEZONE"];
 
     /// <summary>Headers that ask for what is not there yet. Taking the object and forgetting the wish would be a lie.</summary>
-    private static readonly string[] NotImplemented =
-    [
-        "x-amz-server-side-encryption", "x-amz-server-side-encryption-customer-algorithm", "x-amz-grant-read", "x-amz-grant-write", "x-amz-grant-read-acp",
-        "x-amz-grant-write-acp", "x-amz-grant-full-control",
-    ];
-
-    /// <summary>Canned ACLs that say what is so anyway: the object is its bucket's owner's.</summary>
-    private static readonly string[] OwnerAcls = ["private", "bucket-owner-full-control", "bucket-owner-read"];
+    private static readonly string[] NotImplemented = ["x-amz-server-side-encryption", "x-amz-server-side-encryption-customer-algorithm"];
 
     /// <exception cref="S3Exception"><c>MetadataTooLarge</c>; <c>InvalidArgument</c>: a value that no answer could repeat.</exception>
     public static ObjectMetadata Read(IHeaderDictionary headers) => new(
@@ -53,7 +46,6 @@ internal static class RequestMetadata
         {
             if (headers.ContainsKey(header)) throw new S3Exception(S3Error.NotImplemented).With("Header", header);
         }
-        if (Text(headers, "x-amz-acl") is { } acl && !OwnerAcls.Contains(acl)) throw new S3Exception(S3Error.NotImplemented).With("Header", "x-amz-acl");
     }
 
     private static string? Text(IHeaderDictionary headers, string name) =>

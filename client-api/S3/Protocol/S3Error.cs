@@ -14,6 +14,7 @@ internal sealed record S3Error(string Code, HttpStatusCode Status, string Messag
     public static readonly S3Error RequestTimeTooSkewed = new("RequestTimeTooSkewed", HttpStatusCode.Forbidden, "The difference between the request time and the current time is too large.");
     public static readonly S3Error AuthorizationHeaderMalformed = new("AuthorizationHeaderMalformed", HttpStatusCode.BadRequest, "The authorization header you provided is invalid.");
     public static readonly S3Error AuthorizationQueryParametersError = new("AuthorizationQueryParametersError", HttpStatusCode.BadRequest, "The authorization query parameters that you provided are not valid.");
+    public static readonly S3Error ExpiredToken = new("ExpiredToken", HttpStatusCode.BadRequest, "The provided token has expired.");
     public static readonly S3Error InvalidToken = new("InvalidToken", HttpStatusCode.BadRequest, "The provided token is malformed or otherwise invalid.");
 
     // What is asked for
@@ -32,6 +33,7 @@ internal sealed record S3Error(string Code, HttpStatusCode Status, string Messag
     public static readonly S3Error RequestHeaderSectionTooLarge = new("RequestHeaderSectionTooLarge", HttpStatusCode.BadRequest, "Your request header section exceeds the maximum allowed request header section size.");
     public static readonly S3Error MalformedXml = new("MalformedXML", HttpStatusCode.BadRequest, "The XML you provided was not well-formed or did not validate against our published schema");
     public static readonly S3Error MaxMessageLengthExceeded = new("MaxMessageLengthExceeded", HttpStatusCode.BadRequest, "Your request was too big.");
+    public static readonly S3Error UnexpectedContent = new("UnexpectedContent", HttpStatusCode.BadRequest, "This request does not support content");
     public static readonly S3Error MissingRequestBody = new("MissingRequestBodyError", HttpStatusCode.BadRequest, "Request Body is empty");
     public static readonly S3Error MissingSecurityHeader = new("MissingSecurityHeader", HttpStatusCode.BadRequest, "Your request was missing a required header.");
     public static readonly S3Error MethodNotAllowed = new("MethodNotAllowed", HttpStatusCode.MethodNotAllowed, "The specified method is not allowed against this resource.");
@@ -64,6 +66,13 @@ internal sealed record S3Error(string Code, HttpStatusCode Status, string Messag
     public static readonly S3Error NoSuchWebsiteConfiguration = new("NoSuchWebsiteConfiguration", HttpStatusCode.NotFound, "The specified bucket does not have a website configuration");
     public static readonly S3Error NoSuchConfiguration = new("NoSuchConfiguration", HttpStatusCode.NotFound, "The specified configuration does not exist.");
     public static readonly S3Error ReplicationConfigurationNotFound = new("ReplicationConfigurationNotFoundError", HttpStatusCode.NotFound, "The replication configuration was not found");
+    public static readonly S3Error NoSuchPublicAccessBlock = new("NoSuchPublicAccessBlockConfiguration", HttpStatusCode.NotFound, "The public access block configuration was not found");
+    public static readonly S3Error OwnershipControlsNotFound = new("OwnershipControlsNotFoundError", HttpStatusCode.NotFound, "The bucket ownership controls were not found");
+    public static readonly S3Error AccessControlListNotSupported = new("AccessControlListNotSupported", HttpStatusCode.BadRequest, "The bucket does not allow ACLs");
+    public static readonly S3Error InvalidBucketAclWithObjectOwnership = new("InvalidBucketAclWithObjectOwnership", HttpStatusCode.BadRequest, "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting");
+    public static readonly S3Error MalformedAcl = new("MalformedACLError", HttpStatusCode.BadRequest, "The XML you provided was not well-formed or did not validate against our published schema");
+    public static readonly S3Error UnresolvableGrant = new("UnresolvableGrantByEmailAddress", HttpStatusCode.BadRequest, "The e-mail address you provided does not match any account on record.");
+    public static readonly S3Error MalformedPolicy = new("MalformedPolicy", HttpStatusCode.BadRequest, "This policy contains invalid Json");
     public static readonly S3Error NoSuchTagSet = new("NoSuchTagSet", HttpStatusCode.NotFound, "The TagSet does not exist");
     public static readonly S3Error BucketAlreadyExists = new("BucketAlreadyExists", HttpStatusCode.Conflict, "The requested bucket name is not available. The bucket namespace is shared by all users of the system. Please select a different name and try again.");
     public static readonly S3Error BucketAlreadyOwnedByYou = new("BucketAlreadyOwnedByYou", HttpStatusCode.Conflict, "Your previous request to create the named bucket succeeded and you already own it.");

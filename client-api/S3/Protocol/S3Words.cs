@@ -10,6 +10,14 @@ internal static class S3Words
     public static string Of(Enum value) => Known.GetOrAdd(value, static value => value switch
     {
         GrainInterfaces.Objects.RetentionMode mode => mode.ToString().ToUpperInvariant(),
+        Rules.Acls.AclPermission permission => permission switch
+        {
+            Rules.Acls.AclPermission.Read => "READ",
+            Rules.Acls.AclPermission.Write => "WRITE",
+            Rules.Acls.AclPermission.ReadAcp => "READ_ACP",
+            Rules.Acls.AclPermission.WriteAcp => "WRITE_ACP",
+            _ => "FULL_CONTROL",
+        },
         _ => value.ToString(),
     });
 }

@@ -1,3 +1,5 @@
+using Microsoft.AspNetCore.Http;
+
 namespace DarkStorage.ClientApi.S3;
 
 /// <summary>A verified signature, and what the signatures of the body's chunks go on from.</summary>
@@ -5,5 +7,14 @@ namespace DarkStorage.ClientApi.S3;
 /// <param name="SeedSignature">64 lower-case hexadecimal digits.</param>
 internal sealed record SigningContext(string AccessKeyId, byte[] SigningKey, string Timestamp, string Scope, string SeedSignature, PayloadHash Payload)
 {
+    /// <summary>Of a request without a signature. Its body may state its hash, and may come in unsigned chunks.</summary>
+    /// <exception cref="S3Exception"><c>InvalidArgument</c>; <c>AccessDenied</c>: signed chunks with nothing to check them against.</exception>
+    public static SigningContext Anonymous(IHeaderDictionary headers)
+    {
+        var payload = (string?)headers[PayloadHash.Header] is { } text ? PayloadHash.Parse(text.Trim()) : PayloadHash.Unsigned;
+        if (payload.Kind is PayloadKind.SignedChunks or PayloadKind.SignedChunksWithTrailer) throw new S3Exception(S3Error.AccessDenied);
+        return new("", [], "", "", "", payload);
+    }
+
     public override string ToString() => $"signature of {AccessKeyId} for {Scope}";   // the key stays out of logs
 }

@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace DarkStorage.Rules.Acls;
 
 /// <summary>What a grant permits. A permission means other actions on a bucket than on an object: see <see cref="AccessControlList"/>.</summary>
@@ -45,6 +47,7 @@ public readonly record struct Grantee(GranteeKind Kind, string CanonicalId)
     };
 
     /// <summary>A group's name in S3's XML; null for a user.</summary>
+    [JsonIgnore]
     public string? Uri => Kind switch
     {
         GranteeKind.AllUsers => AllUsersUri,
@@ -54,6 +57,7 @@ public readonly record struct Grantee(GranteeKind Kind, string CanonicalId)
     };
 
     /// <summary>A group that anybody can be in: AWS counts everybody with an account of theirs.</summary>
+    [JsonIgnore]
     public bool IsPublic => Kind is GranteeKind.AllUsers or GranteeKind.AuthenticatedUsers;
 
     internal bool Includes(string canonicalId, bool isAuthenticated) => Kind switch
@@ -103,6 +107,7 @@ public sealed class AccessControlList
     public IReadOnlyList<Grant> Grants { get; }
 
     /// <summary>Whether it grants anything to all users, or to all authenticated ones.</summary>
+    [JsonIgnore]
     public bool IsPublic => Grants.Any(g => g.Grantee.IsPublic);
 
     /// <summary>The list that a name such as <c>public-read</c> stands for.</summary>

@@ -1,7 +1,9 @@
 using System.Runtime.CompilerServices;
 using DarkStorage.GrainInterfaces.Buckets;
+using DarkStorage.Rules.Acls;
 using DarkStorage.Rules.Cors;
 using DarkStorage.Rules.ObjectLock;
+using DarkStorage.Rules.Policies;
 using DarkStorage.Rules.Website;
 
 namespace DarkStorage.Rules.Buckets;
@@ -11,20 +13,27 @@ public sealed class BucketRules
 {
     private static readonly ConditionalWeakTable<BucketRecord, BucketRules> Known = [];
 
+    private readonly Lazy<BucketAccess> _access;
     private readonly Lazy<CorsConfiguration?> _cors;
     private readonly Lazy<ObjectLockConfiguration?> _objectLock;
     private readonly Lazy<RequestPayment?> _requestPayment;
+    private readonly Lazy<TagSet?> _tags;
     private readonly Lazy<WebsiteConfiguration?> _website;
 
     private BucketRules(BucketRecord bucket)
     {
+        _access = new(() => ReadAccess(bucket), LazyThreadSafetyMode.PublicationOnly);
         _cors = Setting<CorsConfiguration>(bucket, BucketSettings.Cors);
         _objectLock = Setting<ObjectLockConfiguration>(bucket, BucketSettings.ObjectLock);
         _requestPayment = Setting<RequestPayment>(bucket, BucketSettings.RequestPayment);
+        _tags = Setting<TagSet>(bucket, BucketSettings.Tagging);
         _website = Setting<WebsiteConfiguration>(bucket, BucketSettings.Website);
     }
 
     public static BucketRules Of(BucketRecord bucket) => Known.GetValue(bucket, static b => new(b));
+
+    /// <summary>What decides who may do what.</summary>
+    public BucketAccess Access => _access.Value;
 
     /// <summary>Null where no page of another origin may use the bucket.</summary>
     public CorsConfiguration? Cors => _cors.Value;
@@ -32,10 +41,32 @@ public sealed class BucketRules
     /// <summary>Null where the bucket has no object lock.</summary>
     public ObjectLockConfiguration? ObjectLock => _objectLock.Value;
 
+    public IReadOnlyList<KeyValuePair<string, string>> Tags => _tags.Value?.Tags ?? [];
+
     public Payer Payer => _requestPayment.Value?.Payer ?? Payer.BucketOwner;
 
     /// <summary>Null where the bucket is no website.</summary>
     public WebsiteConfiguration? Website => _website.Value;
+
+    private static BucketAccess ReadAccess(BucketRecord bucket) => new(
+        bucket.Owner,
+        bucket.Find(BucketSettings.Policy) is { } policy ? ReadPolicy(bucket.Name, policy) : null,
+        bucket.Find(BucketSettings.Acl) is { } acl ? SettingJson.Read<AccessControlList>(acl) : null,
+        // As in AWS before a bucket is given the setting: lists count, and whoever writes an object owns it.
+        bucket.Find(BucketSettings.OwnershipControls) is { } ownership ? SettingJson.Read<OwnershipControls>(ownership).Ownership : ObjectOwnership.ObjectWriter,
+        bucket.Find(BucketSettings.PublicAccessBlock) is { } block ? SettingJson.Read<PublicAccessBlock>(block) : PublicAccessBlock.None);
+
+    private static BucketPolicy ReadPolicy(string bucket, string document)
+    {
+        try
+        {
+            return BucketPolicy.Parse(bucket, document);
+        }
+        catch (PolicyFormatException)
+        {
+            return BucketPolicy.Unreadable; // nobody can tell what it forbade, so it forbids everything
+        }
+    }
 
     private static Lazy<T?> Setting<T>(BucketRecord bucket, string kind) where T : class =>
         new(() => bucket.Find(kind) is { } document ? SettingJson.Read<T>(document) : null, LazyThreadSafetyMode.PublicationOnly);

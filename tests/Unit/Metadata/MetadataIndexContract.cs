@@ -299,7 +299,7 @@ public abstract partial class MetadataIndexContract : IAsyncLifetime
         (await _index.CreateBucketAsync($"b-{Guid.NewGuid():n}", new("owner", "us-east-1", BucketVersioning.Off, []), Now, Ct)).Id;
 
     private static UploadRecord NewUpload(BucketId bucket, string key) =>
-        new(UploadId.New(TimeProvider.System), bucket, "name", key, "me", Now, ObjectMetadata.Default, "STANDARD", ChecksumAlgorithm.Crc32, ChecksumType.Composite, ObjectAttributes.None);
+        new(UploadId.New(TimeProvider.System), bucket, "name", key, "me", "owner", Now, ObjectMetadata.Default, "STANDARD", ChecksumAlgorithm.Crc32, ChecksumType.Composite, ObjectAttributes.None);
 
     private static ManifestPart Part(int number) => new(number, BlobId.New(TimeProvider.System), 1_000_000, new string('0', 32), null, [new(1, 1_000_000)]);
 
