@@ -44,9 +44,11 @@ public static class Authorization
         if (bucket is not null && bucket.Ownership != ObjectOwnership.BucketOwnerEnforced)
         {
             var publicGrants = !bucket.PublicAccess.IgnorePublicAcls;
-            if (bucket.Acl?.Find(AccessControlList.NeededOnBucket(request.Action), principal.CanonicalId, !isAnonymous, publicGrants, ownGrants: false) is { } onBucket)
+            var neededOnBucket = AccessControlList.NeededOnBucket(request.Action);
+            if (bucket.Acl?.Find(neededOnBucket, principal.CanonicalId, !isAnonymous, publicGrants, ownGrants: false) is { } onBucket)
                 return new(AuthorizationBasis.BucketAcl, default, onBucket);
-            if (asked.Object?.Acl?.Find(AccessControlList.NeededOnObject(request.Action), principal.CanonicalId, !isAnonymous, publicGrants, ownGrants: false) is { } onObject)
+            var neededOnObject = AccessControlList.NeededOnObject(request.Action);
+            if (asked.Object?.Acl?.Find(neededOnObject, principal.CanonicalId, !isAnonymous, publicGrants, ownGrants: false) is { } onObject)
                 return new(AuthorizationBasis.ObjectAcl, default, onObject);
         }
         if (principal.Kind == PrincipalKind.User && asked.IdentityPolicies.Count == 0 && Owns(asked)) return new(AuthorizationBasis.Ownership, default, null);

@@ -94,7 +94,8 @@ public readonly record struct AuthorizationDecision(AuthorizationBasis Basis, Po
     {
         AuthorizationBasis.Nothing => "Denied: no policy, no access control list and no ownership allows it.",
         AuthorizationBasis.OutsideSession => "Denied: the session's policy does not allow it.",
-        AuthorizationBasis.PublicAccessBlocked => "Denied: the bucket policy is public, and the bucket's public access block (RestrictPublicBuckets) keeps anonymous requests out.",
+        AuthorizationBasis.PublicAccessBlocked =>
+            "Denied: the bucket policy is public, and the bucket's public access block (RestrictPublicBuckets) keeps anonymous requests out.",
         AuthorizationBasis.Root => "Allowed: root may do what nothing denies.",
         AuthorizationBasis.BucketAcl => $"Allowed by the bucket's access control list: {Grant!.Value.Permission} for {Name(Grant.Value.Grantee)}.",
         AuthorizationBasis.ObjectAcl => $"Allowed by the object's access control list: {Grant!.Value.Permission} for {Name(Grant.Value.Grantee)}.",

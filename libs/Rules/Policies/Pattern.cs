@@ -114,7 +114,8 @@ internal sealed class Pattern
                 throw new PolicyFormatException("The default value of a policy variable must stand in single quotation marks.");
             fallback = rest[1..^1].ToString();
         }
-        if (!ConditionKeys.TryParse(name, otherServices, out var key)) throw new PolicyFormatException($"Policy has an invalid variable: {(name.Length <= 100 ? name : name[..100])}");
+        if (!ConditionKeys.TryParse(name, otherServices, out var key))
+            throw new PolicyFormatException($"Policy has an invalid variable: {(name.Length <= 100 ? name : name[..100])}");
         return (key, fallback);
     }
 

@@ -100,7 +100,8 @@ internal sealed class PolicyParser(string? bucket)
         var sids = new HashSet<string>(StringComparer.Ordinal);
         foreach (var statement in parsed)
         {
-            if (statement.Sid.Length > 0 && !sids.Add(statement.Sid)) throw new PolicyFormatException($"Statement IDs (SID) in a single policy must be unique: {Shown(statement.Sid)}");
+            if (statement.Sid.Length > 0 && !sids.Add(statement.Sid))
+                throw new PolicyFormatException($"Statement IDs (SID) in a single policy must be unique: {Shown(statement.Sid)}");
         }
         return (version, id, parsed);
     }
@@ -239,7 +240,8 @@ internal sealed class PolicyParser(string? bucket)
             var keys = new HashSet<ConditionKey>();
             foreach (var (keyName, values) in Members(block))
             {
-                if (!ConditionKeys.TryParse(keyName, otherServices: IsIdentity, out var key)) throw new PolicyFormatException($"Policy has an invalid condition key: {Shown(keyName)}");
+                if (!ConditionKeys.TryParse(keyName, otherServices: IsIdentity, out var key))
+                    throw new PolicyFormatException($"Policy has an invalid condition key: {Shown(keyName)}");
                 if (!keys.Add(key)) throw Duplicate(keyName);
                 conditions.Add(new(@operator, key, [.. ConditionTexts(values).Select(text => ParseComparand(@operator, text))]));
             }

@@ -125,7 +125,8 @@ internal static class CaseFile
                 case "unreadable-identity":
                     return _unreadableIdentity = true;
                 case "block":
-                    _block = new(rest.Contains("BlockPublicAcls"), rest.Contains("IgnorePublicAcls"), rest.Contains("BlockPublicPolicy"), rest.Contains("RestrictPublicBuckets"));
+                    _block = new(rest.Contains("BlockPublicAcls"),
+                        rest.Contains("IgnorePublicAcls"), rest.Contains("BlockPublicPolicy"), rest.Contains("RestrictPublicBuckets"));
                     return true;
                 default:
                     return false;

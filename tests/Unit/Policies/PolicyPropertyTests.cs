@@ -22,11 +22,13 @@ public sealed class PolicyPropertyTests
         """{"StringEquals": {"s3:prefix": ["a", "${aws:username}"]}}""", """{"StringNotEquals": {"s3:prefix": "${aws:PrincipalTag/team}"}}""",
         """{"NumericLessThan": {"s3:max-keys": 10}}""", """{"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}""", """{"NotIpAddress": {"aws:SourceIp": "10.0.0.0/8"}}""",
         """{"Null": {"s3:prefix": "true"}}""", """{"Bool": {"aws:SecureTransport": true}}""", """{"ForAllValues:StringLike": {"aws:TagKeys": "a*"}}""",
-        """{"ForAnyValue:StringNotEquals": {"aws:TagKeys": "a"}}""", """{"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:user/a*"}}""", """{"NumericNotEqualsIfExists": {"s3:max-keys": 1}}""",
+        """{"ForAnyValue:StringNotEquals": {"aws:TagKeys": "a"}}""", """{"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:user/a*"}}""",
+        """{"NumericNotEqualsIfExists": {"s3:max-keys": 1}}""",
     ];
     private static readonly (string Key, string[] Values)[] ContextValues =
     [
-        ("s3:prefix", ["a", "alice", "red"]), ("aws:PrincipalTag/team", ["red", "a"]), ("s3:max-keys", ["1", "9", "10", "many"]), ("aws:SourceIp", ["10.1.1.1", "1.1.1.1", "?"]),
+        ("s3:prefix", ["a", "alice", "red"]), ("aws:PrincipalTag/team", ["red", "a"]), ("s3:max-keys", ["1", "9", "10", "many"]),
+        ("aws:SourceIp", ["10.1.1.1", "1.1.1.1", "?"]),
         ("aws:SecureTransport", ["true", "false", "-"]), ("aws:TagKeys", ["a", "ab", "b"]),
     ];
 
@@ -171,9 +173,10 @@ public sealed class PolicyPropertyTests
         static PolicyOutcome Evaluate(string effect)
         {
             var resource = string.Concat(Enumerable.Repeat("${aws:UserAgent}", 300));
-            var policy = IdentityPolicy.Parse("x", $$"""{"Version": "2012-10-17", "Statement": {"Effect": "{{effect}}", "Action": "*", "Resource": "arn:aws:s3:::{{resource}}"} }""");
-            var agent = new string('a', 8000);
-            return PolicyEvaluator.Evaluate(policy, new(CaseFile.Principal("alice"), "s3:GetObject", "arn:aws:s3:::photos/a", new Context().With("aws:UserAgent", agent))).Outcome;
+            var policy = IdentityPolicy.Parse("x", CaseFile.Document("2012-10-17",
+                [$$"""{"Effect": "{{effect}}", "Action": "*", "Resource": "arn:aws:s3:::{{resource}}"}"""]));
+            var context = new Context().With("aws:UserAgent", new string('a', 8000));
+            return PolicyEvaluator.Evaluate(policy, new(CaseFile.Principal("alice"), "s3:GetObject", "arn:aws:s3:::photos/a", context)).Outcome;
         }
         Assert.Equal(PolicyOutcome.ExplicitDeny, Evaluate("Deny"));
         Assert.Equal(PolicyOutcome.ImplicitDeny, Evaluate("Allow"));
@@ -186,14 +189,16 @@ public sealed class PolicyPropertyTests
         return text.Length > 0 && (pattern[0] == '?' || pattern[0] == text[0]) && Slow(pattern[1..], text[1..]);
     }
 
-    private static string Letters(Random random, string alphabet, int lengthMax) => new([.. Enumerable.Range(0, random.Next(1, lengthMax)).Select(_ => alphabet[random.Next(alphabet.Length)])]);
+    private static string Letters(Random random, string alphabet, int lengthMax) =>
+        new([.. Enumerable.Range(0, random.Next(1, lengthMax)).Select(_ => alphabet[random.Next(alphabet.Length)])]);
 
     private static PolicyOutcome Outcome(PolicyRequest request, params IReadOnlyList<string>[] policies) =>
         PolicyEvaluator.Evaluate([.. policies.Select(p => BucketPolicy.Parse("photos", Document(p)))], request).Outcome;
 
     private static string Document(IReadOnlyList<string> statements) => CaseFile.Document("2012-10-17", statements);
 
-    private static List<string> Statements(Random random) => [.. Enumerable.Range(0, random.Next(1, 6)).Select(_ => Statement(random, random.Next(3) == 0 ? "Deny" : "Allow"))];
+    private static List<string> Statements(Random random) =>
+        [.. Enumerable.Range(0, random.Next(1, 6)).Select(_ => Statement(random, random.Next(3) == 0 ? "Deny" : "Allow"))];
 
     private static string Statement(Random random, string effect)
     {
@@ -275,7 +280,8 @@ public sealed class PolicyPropertyTests
     }
 
     private static readonly string[] Words =
-        ["\"Allow\"", "\"Action\"", "\"Resource\"", "\"*\"", "null", "[]", "{}", "1e400", "\"\\ud800\"", "${", "}", "StringEquals", "IpAddress", "s3:", "arn:aws:s3:::photos", "true", "aws:SourceIp"];
+        ["\"Allow\"", "\"Action\"", "\"Resource\"", "\"*\"", "null", "[]", "{}", "1e400", "\"\\ud800\"", "${", "}", "StringEquals", "IpAddress", "s3:",
+            "arn:aws:s3:::photos", "true", "aws:SourceIp"];
 
     private static T Pick<T>(Random random, IReadOnlyList<T> from) => from[random.Next(from.Count)];
 
