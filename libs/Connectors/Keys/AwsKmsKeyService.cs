@@ -78,7 +78,7 @@ internal sealed class AwsKmsKeyService : IKeyService, IDisposable
         {
             throw new StorageException(ErrorOf(e), $"AWS KMS answered {e.ErrorCode} for the key {keyId}.", e);
         }
-        catch (Exception e) when (e is AmazonClientException or HttpRequestException or IOException || (e is OperationCanceledException && !ct.IsCancellationRequested))
+        catch (Exception e) when (e is AmazonClientException or HttpRequestException or IOException or TimeoutException || (e is OperationCanceledException && !ct.IsCancellationRequested))
         {
             throw new StorageException(StorageError.KeyServiceUnavailable, $"AWS KMS did not answer for the key {keyId}.", e);
         }

@@ -125,6 +125,8 @@ public sealed partial class BlobStore
         private readonly int _blockContent;     // bytes of content in a full block
         private byte[]? _first;
         private int _firstLength;
+        private byte[]? _next;      // opened while the destination was busy
+        private int _nextLength;
         private long _left;         // bytes of the range not read yet
 
         // Where the next byte is: the part, the run in it, the chunk in that, the byte of content in that.
@@ -188,21 +190,48 @@ public sealed partial class BlobStore
             Write(destination, _first.AsSpan(0, _firstLength));
             Return(ref _first, _firstLength);
             if (_left > 0) Ahead();
-            if (!await FlushAsync(destination, ct)) return;
-            while (_left > 0)
+            if (!await FlushAndOpenNextAsync(destination, ct)) return;
+            while (_left > 0 || _nextLength > 0)
             {
-                var memory = destination.GetMemory((int)Math.Min(_left, StepBytes));
-                if (memory.Length > _left) memory = memory[..(int)_left];
-                var read = Step(memory.Span, mayBlock: false);
-                if (read < 0)
+                if (_nextLength > 0)
                 {
-                    await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
-                    ct.ThrowIfCancellationRequested();
-                    read = Step(memory.Span, mayBlock: true);
+                    Write(destination, _next.AsSpan(0, _nextLength));
+                    _nextLength = 0;
                 }
-                destination.Advance(read);
-                if (!await FlushAsync(destination, ct)) return;
+                else
+                {
+                    var memory = destination.GetMemory((int)Math.Min(_left, StepBytes));
+                    if (memory.Length > _left) memory = memory[..(int)_left];
+                    var read = Step(memory.Span, mayBlock: false);
+                    if (read < 0)
+                    {
+                        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+                        ct.ThrowIfCancellationRequested();
+                        read = Step(memory.Span, mayBlock: true);
+                    }
+                    destination.Advance(read);
+                }
+                if (!await FlushAndOpenNextAsync(destination, ct)) return;
             }
+        }
+
+        /// <summary>Hands over what was written. Opening costs as much as sending, so sealed content that is cached is opened while the destination is busy.</summary>
+        /// <returns>False where the destination wants no more.</returns>
+        private async ValueTask<bool> FlushAndOpenNextAsync(PipeWriter destination, CancellationToken ct)
+        {
+            var flushing = FlushAsync(destination, ct);
+            if (_key is null || _left == 0 || flushing.IsCompleted) return await flushing;
+            try
+            {
+                _next ??= ArrayPool<byte>.Shared.Rent(StepBytes);
+                _nextLength = Math.Max(0, Step(_next.AsSpan(0, (int)Math.Min(_left, StepBytes)), mayBlock: false));
+            }
+            catch
+            {
+                await flushing;     // nobody may leave while the destination is still in use
+                throw;
+            }
+            return await flushing;
         }
 
         public async ValueTask DisposeAsync()
@@ -211,6 +240,7 @@ public sealed partial class BlobStore
             _disposed = true;
             CloseChunk();
             Return(ref _first, _firstLength);
+            Return(ref _next, StepBytes);
             Return(ref _header, 0);
             Return(ref _block, PackFormat.Block);
             Return(ref _stored, 0);

@@ -100,12 +100,12 @@ public sealed class MasterKeyBox : ISecretBox
                 aes.Decrypt(rest[..NonceLength], rest[(NonceLength + TagLength)..], rest.Slice(NonceLength, TagLength), plain, purposeBytes);
                 return plain;
             }
-            catch (AuthenticationTagMismatchException) when (header == 1)
+            catch (AuthenticationTagMismatchException)
             {
-                // It may be under another one.
+                // One of the first format may be under another key.
             }
         }
-        throw new CryptographicException("No master key here opens this secret.");
+        throw new CryptographicException("No master key here opens this secret for that purpose, or it is damaged.");
     }
 
     public bool IsCurrent(ReadOnlySpan<byte> box) =>
