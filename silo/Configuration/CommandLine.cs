@@ -35,9 +35,10 @@ internal static class CommandLine
         rotate.Options.Add(Data);
         rotate.SetAction((parsed, ct) => MasterKeyRotation.RunAsync(Path.GetFullPath(Text(parsed, LoadConfiguration(), Data, new NodeOptions().Data)), output, error, ct));
         root.Subcommands.Add(rotate);
+        root.SetAction(static _ => 0);      // without one, System.CommandLine wants a verb
         var parsed = root.Parse(arguments);
         if (parsed.Errors.Count > 0) return Refuse(error, $"{parsed.Errors[0].Message} Allowed are {string.Join(", ", Flags.Select(f => f.Name))}, --help, --version.");
-        if (parsed.Action is not null) return parsed.Invoke(new() { Output = output, Error = error });
+        if (!ReferenceEquals(parsed.Action, root.Action)) return parsed.Invoke(new() { Output = output, Error = error });
         try
         {
             options = Read(parsed, LoadConfiguration());
