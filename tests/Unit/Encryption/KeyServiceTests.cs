@@ -29,7 +29,7 @@ public sealed class KeyServiceTests : IAsyncLifetime
 
     public ValueTask DisposeAsync() => _server.DisposeAsync();
 
-    private VaultOptions VaultAt(Uri url) =>
+    private static VaultOptions VaultAt(Uri url) =>
         new() { Url = url, Token = "hvs.right", DefaultKey = "one", RetryDelay = TimeSpan.FromMilliseconds(10), CacheLifetime = TimeSpan.Zero };
 
     private CachingKeyService Open(string service) => service == "vault"
