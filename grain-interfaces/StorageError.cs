@@ -41,8 +41,22 @@ public enum StorageError
     ChecksumMismatch,
     /// <summary>Fewer bytes came than were announced.</summary>
     IncompleteBody,
-    /// <summary>A stored block does not match its checksum and there is no other copy.</summary>
+    /// <summary>A stored block does not match its checksum, or does not open under its key, and there is no other copy.</summary>
     DataDamaged,
+    /// <summary>The content is sealed and no key came with the request.</summary>
+    EncryptionKeyRequired,
+    /// <summary>The key that came with the request is not the one that the content was sealed under.</summary>
+    InvalidEncryptionKey,
+    /// <summary>A key came with the request, and the content is not sealed under one of the client's.</summary>
+    EncryptionKeyNotApplicable,
+    /// <summary>The key service knows no key of that name.</summary>
+    KeyNotFound,
+    /// <summary>The key service has the key and will not use it.</summary>
+    KeyDisabled,
+    /// <summary>The key service does not let this node use the key.</summary>
+    KeyAccessDenied,
+    /// <summary>The key service did not answer: the same request may be sent again.</summary>
+    KeyServiceUnavailable,
     /// <summary>No drive has room for the write. Reads go on.</summary>
     InsufficientStorage,
     /// <summary>The outcome is not known or the node is busy: the same request may be sent again.</summary>

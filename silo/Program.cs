@@ -12,6 +12,7 @@ using DarkStorage.Silo;
 using DarkStorage.Silo.Configuration;
 using DarkStorage.Silo.Workers;
 using DarkStorage.Storage;
+using DarkStorage.Storage.Encryption;
 using DarkStorage.Storage.Packs;
 using DarkStorage.Storage.Secrets;
 using Microsoft.Extensions.Options;
@@ -58,6 +59,8 @@ static async Task<int> RunAsync(NodeOptions node)
     using var logs = new SerilogLoggerFactory(Log.Logger);
     await using var blobs = BlobStore.Open(data.Blobs, blobOptions, TimeProvider.System, logs.CreateLogger<BlobStore>());
     await using var index = SqliteIndex.Open(data.IndexFile, logs.CreateLogger<SqliteIndex>());
+    var box = data.OpenMasterKeyBox();
+    using var keys = await NodeKeys.OpenAsync(data, box, builder.Configuration, TimeProvider.System);
     var root = data.ReadRootCredentials(out var rootIsNew);
     var status = new NodeStatus { Name = node.Node, Engine = GrainHosting.Engine, Index = index.Description, Version = Version() };
 
@@ -68,7 +71,9 @@ static async Task<int> RunAsync(NodeOptions node)
         .AddSingleton<IBlobStore>(blobs)
         .AddSingleton<IMetadataIndex>(index)
         .AddSingleton<IIndexReader>(index)
-        .AddSingleton<ISecretBox>(new MasterKeyBox(data.ReadMasterKey()))
+        .AddSingleton<ISecretBox>(box)
+        .AddSingleton(keys.Ring)
+        .AddSingleton<IDataKeys>(keys.Data)
         .AddSingleton(new RootKey(root.AccessKey, root.SecretKey))
         .AddSingleton(status)
         .AddClientApi()

@@ -1,6 +1,7 @@
 using System.IO.Pipelines;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.Storage.Encryption;
 
 namespace DarkStorage.Storage;
 
@@ -13,9 +14,11 @@ public interface IBlobStore
     IBlobWrite BeginWrite(BlobWriteOptions options);
 
     /// <summary>Opens a range of a version: when it returns, the first stretch of the range (up to <see cref="BlobStoreOptions.ReadAheadBytes"/>) was read and verified.</summary>
-    /// <param name="range">Within the object; may be empty only where the object is.</param>
-    /// <exception cref="StorageException"><see cref="StorageError.DataDamaged"/>: a block is missing or does not match its checksum.</exception>
-    ValueTask<IBlobRead> OpenAsync(Manifest manifest, ByteRange range, CancellationToken ct);
+    /// <param name="range">Bytes of the content, as the client counts them; may be empty only where the object is.</param>
+    /// <param name="key">What the content was sealed under; null where it was not. Disposed after the read, not before.</param>
+    /// <exception cref="StorageException"><see cref="StorageError.DataDamaged"/>: a block is missing, does not match its checksum, or does not open under the
+    /// key; or there is a key, and the content is not sealed. <see cref="StorageError.EncryptionKeyRequired"/>: the content is sealed, and there is no key.</exception>
+    ValueTask<IBlobRead> OpenAsync(Manifest manifest, ByteRange range, DataKey? key, CancellationToken ct);
 
     /// <summary>Frees the bytes of a blob. Freeing one that is not there succeeds. Not durable by itself: ask again after a crash.</summary>
     ValueTask DeleteAsync(BlobId blob, CancellationToken ct);
@@ -52,20 +55,28 @@ public sealed record BlobWriteOptions
     /// <summary>The length where it is known beforehand: a hint that spares memory and copies.</summary>
     public long? ExpectedLength { get; init; }
 
-    /// <summary>Digests to take besides MD5, which is always taken because it is the ETag.</summary>
+    /// <summary>Digests to take besides MD5, which is always taken because it is the ETag. They are the content's, sealed or not.</summary>
     public DigestSet Digests { get; init; }
+
+    /// <summary>Seals the content, inline or stored. One key may seal many blobs, as the parts of an upload are; it is not asked again after
+    /// <see cref="IBlobStore.BeginWrite"/>. Null stores the content as it is.</summary>
+    public DataKey? Key { get; init; }
 }
 
 /// <summary>What a finished write yields.</summary>
 /// <param name="Blob">The blob's id, minted even where the content is inline.</param>
-/// <param name="Chunks">Empty where the content is inline or empty.</param>
-/// <param name="Inline">The content itself where it is inline; otherwise empty.</param>
+/// <param name="Length">Bytes of the content, sealed or not.</param>
+/// <param name="Digests">Of the content, sealed or not.</param>
+/// <param name="Chunks">The chunks as they lie in packs, so with tags where the content is sealed. Empty where the content is inline or empty.</param>
+/// <param name="Inline">The content itself where it is inline, sealed where the rest would be; otherwise empty.</param>
+/// <param name="IsSealed">There was content and a key: it opens with that key only.</param>
 public sealed record BlobContent(
     BlobId Blob,
     long Length,
     ContentDigests Digests,
     System.Collections.Immutable.ImmutableArray<ChunkRun> Chunks,
-    System.Collections.Immutable.ImmutableArray<byte> Inline);
+    System.Collections.Immutable.ImmutableArray<byte> Inline,
+    bool IsSealed);
 
 /// <summary>A range being read.</summary>
 public interface IBlobRead : IAsyncDisposable

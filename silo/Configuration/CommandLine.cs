@@ -31,9 +31,14 @@ internal static class CommandLine
         options = null;
         var root = new RootCommand("An S3-compatible storage node. Root credentials come from DARKSTORAGE_ROOT_ACCESS_KEY and DARKSTORAGE_ROOT_SECRET_KEY, or are made at first start.");
         foreach (var flag in Flags) root.Options.Add(flag);
+        var rotate = new Command("rotate-master-key", "Makes a new master key for a node that is stopped; older ones still open what they sealed.");
+        rotate.Options.Add(Data);
+        rotate.SetAction((parsed, ct) => MasterKeyRotation.RunAsync(Path.GetFullPath(Text(parsed, LoadConfiguration(), Data, new NodeOptions().Data)), output, error, ct));
+        root.Subcommands.Add(rotate);
+        root.SetAction(static _ => 0);      // without one, System.CommandLine wants a verb
         var parsed = root.Parse(arguments);
         if (parsed.Errors.Count > 0) return Refuse(error, $"{parsed.Errors[0].Message} Allowed are {string.Join(", ", Flags.Select(f => f.Name))}, --help, --version.");
-        if (parsed.Action is not null) return parsed.Invoke(new() { Output = output, Error = error });
+        if (!ReferenceEquals(parsed.Action, root.Action)) return parsed.Invoke(new() { Output = output, Error = error });
         try
         {
             options = Read(parsed, LoadConfiguration());
@@ -67,8 +72,7 @@ internal static class CommandLine
             LogLevel = Choice<LogLevel>(Level, defaults.LogLevel),
         };
 
-        string Text(Option<string> flag, string otherwise) =>
-            parsed.GetValue(flag) ?? Environment.GetEnvironmentVariable(EnvironmentName(flag)) ?? configuration[SettingName(flag)] ?? otherwise;
+        string Text(Option<string> flag, string otherwise) => CommandLine.Text(parsed, configuration, flag, otherwise);
 
         Uri Url(Option<string> flag, Uri otherwise)
         {
@@ -84,6 +88,9 @@ internal static class CommandLine
             throw new FormatException($"{flag.Name} is '{text}'; allowed are {string.Join(", ", Enum.GetNames<T>())}.");
         }
     }
+
+    private static string Text(ParseResult parsed, IConfiguration configuration, Option<string> flag, string otherwise) =>
+        parsed.GetValue(flag) ?? Environment.GetEnvironmentVariable(EnvironmentName(flag)) ?? configuration[SettingName(flag)] ?? otherwise;
 
     private static string IndexUrl(string text) => text.Length == 0 || text == "sqlite"
         ? ""

@@ -7,7 +7,7 @@ namespace DarkStorage.Silo.Configuration;
 /// <summary>The node's data folder: where its parts lie, and the secrets it keeps itself. docs/FORMATS.md lists what is in it.</summary>
 internal sealed class DataDirectory
 {
-    private const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+    private const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
     private const int AccessKeyLength = 20;
     private const int SecretKeyBytes = 30;
 
@@ -18,6 +18,7 @@ internal sealed class DataDirectory
     public string IndexFile => Path.Combine(_root, "index.db");
     public string Blobs => Path.Combine(_root, "blobs");
     public string ScrubFile => Path.Combine(_root, "scrub.json");
+    public string KeyRingFile => Path.Combine(_root, "keys", "keyring");
     private string MasterKeyFile => Path.Combine(_root, "keys", "master.key");
     private string RootCredentialsFile => Path.Combine(_root, "keys", "root.credentials");
 
@@ -31,13 +32,49 @@ internal sealed class DataDirectory
         return directory;
     }
 
-    /// <summary>The key that seals secrets at rest. Made at first start.</summary>
-    public byte[] ReadMasterKey()
+    /// <summary>The folder where a node has been before.</summary>
+    /// <exception cref="InvalidDataException">There is none.</exception>
+    public static DataDirectory OpenExisting(string path)
     {
-        if (!File.Exists(MasterKeyFile)) WritePrivateFile(MasterKeyFile, RandomNumberGenerator.GetBytes(MasterKeyBox.KeyLength));
-        var key = File.ReadAllBytes(MasterKeyFile);
-        if (key.Length != MasterKeyBox.KeyLength) throw new InvalidDataException($"{MasterKeyFile} has {key.Length} bytes; a master key has {MasterKeyBox.KeyLength}.");
-        return key;
+        var directory = new DataDirectory(path);
+        return File.Exists(directory.MasterKeyFile) ? directory : throw new InvalidDataException($"{path} is no data folder: it has no keys/master.key.");
+    }
+
+    /// <summary>What seals and opens secrets at rest. The first master key is made at first start.</summary>
+    public MasterKeyBox OpenMasterKeyBox()
+    {
+        if (!File.Exists(MasterKeyFile))
+        {
+            if (File.Exists(KeyRingFile)) throw new InvalidDataException($"{MasterKeyFile} is missing, and what it sealed is there: restore it from a backup.");
+            PrivateFile.Replace(MasterKeyFile, RandomNumberGenerator.GetBytes(MasterKeyBox.KeyLength));
+        }
+        var keys = ReadMasterKeys();
+        try
+        {
+            return new(keys);
+        }
+        finally
+        {
+            CryptographicOperations.ZeroMemory(keys);
+        }
+    }
+
+    /// <summary>Puts a new master key before those that are there: it seals from now on, and they still open. Durable when it returns.</summary>
+    /// <returns>How many there are now.</returns>
+    public int AddMasterKey()
+    {
+        var keys = ReadMasterKeys();
+        if (keys.Length >= MasterKeyBox.KeysMax * MasterKeyBox.KeyLength) throw new InvalidDataException($"{MasterKeyFile} has {MasterKeyBox.KeysMax} keys already.");
+        PrivateFile.Replace(MasterKeyFile, [.. RandomNumberGenerator.GetBytes(MasterKeyBox.KeyLength), .. keys]);
+        return (keys.Length / MasterKeyBox.KeyLength) + 1;
+    }
+
+    private byte[] ReadMasterKeys()
+    {
+        var keys = File.ReadAllBytes(MasterKeyFile);
+        return keys.Length > 0 && keys.Length % MasterKeyBox.KeyLength == 0 && keys.Length <= MasterKeyBox.KeysMax * MasterKeyBox.KeyLength
+            ? keys
+            : throw new InvalidDataException($"{MasterKeyFile} has {keys.Length} bytes; each of up to {MasterKeyBox.KeysMax} master keys has {MasterKeyBox.KeyLength}.");
     }
 
     /// <summary>The root credentials: from the environment, or those made at first start.</summary>
@@ -58,7 +95,7 @@ internal sealed class DataDirectory
         if (!File.Exists(RootCredentialsFile))
         {
             made = true;
-            WritePrivateFile(RootCredentialsFile, Encoding.UTF8.GetBytes($"{MakeAccessKey()}\n{Convert.ToBase64String(RandomNumberGenerator.GetBytes(SecretKeyBytes))}\n"));
+            PrivateFile.Replace(RootCredentialsFile, Encoding.UTF8.GetBytes($"{MakeAccessKey()}\n{Convert.ToBase64String(RandomNumberGenerator.GetBytes(SecretKeyBytes))}\n"));
         }
         var lines = File.ReadAllLines(RootCredentialsFile);
         if (lines.Length < 2) throw new InvalidDataException($"{RootCredentialsFile} is damaged: it has an access key and a secret key, a line each.");
@@ -70,22 +107,7 @@ internal sealed class DataDirectory
     private static void CreatePrivateFolder(string path)
     {
         if (OperatingSystem.IsWindows()) Directory.CreateDirectory(path);
-        else Directory.CreateDirectory(path, OwnerOnly | UnixFileMode.UserExecute);
-    }
-
-    /// <summary>Whole or not at all, on the disk before it is used, and never readable by others.</summary>
-    private static void WritePrivateFile(string path, byte[] content)
-    {
-        var partial = path + ".new";
-        File.Delete(partial);
-        var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write };
-        if (!OperatingSystem.IsWindows()) options.UnixCreateMode = OwnerOnly;
-        using (var file = new FileStream(partial, options))
-        {
-            file.Write(content);
-            file.Flush(flushToDisk: true);
-        }
-        File.Move(partial, path);
+        else Directory.CreateDirectory(path, OwnerOnly);
     }
 }
 

@@ -13,9 +13,10 @@ public sealed class ArchitectureTests
         ["libs/Storage"] = ["grain-interfaces"],
         ["libs/Metadata"] = ["grain-interfaces"],
         ["libs/Rules"] = ["grain-interfaces"],
+        ["libs/Connectors"] = ["grain-interfaces", "libs/Storage"],
         ["grains"] = ["grain-interfaces", "libs/Storage", "libs/Metadata", "libs/Rules"],
         ["client-api"] = ["grain-interfaces", "libs/Storage", "libs/Rules"],
-        ["silo"] = ["grain-interfaces", "grains", "client-api", "libs/Storage", "libs/Metadata", "libs/Rules"],
+        ["silo"] = ["grain-interfaces", "grains", "client-api", "libs/Storage", "libs/Metadata", "libs/Rules", "libs/Connectors"],
         ["benchmarks/Load"] = [],
         ["benchmarks/Yardstick"] = [],
     };

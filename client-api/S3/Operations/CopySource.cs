@@ -47,7 +47,7 @@ internal sealed record CopySource(BucketRecord Bucket, string Key, ObjectVersion
             var content = range.Length == 0 ? default : ImmutableCollectionsMarshal.AsArray(manifest.Inline).AsMemory((int)range.First, (int)range.Length);
             return await write.CopyFromAsync(PipeReader.Create(new ReadOnlySequence<byte>(content)), ct);
         }
-        await using var read = await blobs.OpenAsync(manifest, range, ct);
+        await using var read = await blobs.OpenAsync(manifest, range, key: null, ct);
         var pipe = new Pipe(new PipeOptions(pauseWriterThreshold: InFlightBytes, resumeWriterThreshold: InFlightBytes / 2, useSynchronizationContext: false));
         var reading = FeedAsync(read, pipe.Writer, ct);
         try

@@ -19,7 +19,7 @@ internal static class GetObject
             return;
         }
         // The first stretch is read and verified before the status goes out, so that damage there is an error and not a broken answer.
-        await using var read = await s3.Blobs.OpenAsync(manifest, range, ct);
+        await using var read = await s3.Blobs.OpenAsync(manifest, range, key: null, ct);
         await read.CopyToAsync(s3.Response.BodyWriter, ct);
     }
 

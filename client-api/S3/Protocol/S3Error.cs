@@ -88,6 +88,10 @@ internal sealed record S3Error(string Code, HttpStatusCode Status, string Messag
     public static readonly S3Error OperationAborted = new("OperationAborted", HttpStatusCode.Conflict, "A conflicting conditional operation is currently in progress against this resource. Please try again.");
     public static readonly S3Error InvalidObjectState = new("InvalidObjectState", HttpStatusCode.Forbidden, "The operation is not valid for the object's storage class");
 
+    // Keys of the key service, in whose words AWS answers
+    public static readonly S3Error KmsNotFound = new("KMS.NotFoundException", HttpStatusCode.BadRequest, "The KMS key does not exist.");
+    public static readonly S3Error KmsDisabled = new("KMS.DisabledException", HttpStatusCode.BadRequest, "The KMS key is disabled.");
+
     // Ours
     public static readonly S3Error InternalError = new("InternalError", HttpStatusCode.InternalServerError, "We encountered an internal error. Please try again.");
     public static readonly S3Error ServiceUnavailable = new("ServiceUnavailable", HttpStatusCode.ServiceUnavailable, "Service is unable to handle request.");

@@ -37,6 +37,13 @@ internal static class StorageErrorMapping
         StorageError.ChecksumMismatch => S3Error.BadDigest,
         StorageError.IncompleteBody => S3Error.IncompleteBody,
         StorageError.DataDamaged => S3Error.InternalError,
+        StorageError.EncryptionKeyRequired => S3Error.InvalidRequest,
+        StorageError.InvalidEncryptionKey => S3Error.AccessDenied,
+        StorageError.EncryptionKeyNotApplicable => S3Error.InvalidRequest,
+        StorageError.KeyNotFound => S3Error.KmsNotFound,
+        StorageError.KeyDisabled => S3Error.KmsDisabled,
+        StorageError.KeyAccessDenied => S3Error.AccessDenied,
+        StorageError.KeyServiceUnavailable => S3Error.ServiceUnavailable,
         StorageError.InsufficientStorage => S3Error.InsufficientStorage,
         StorageError.Unavailable => S3Error.ServiceUnavailable,   // SDKs retry 503
         _ => throw new UnreachableException($"{error} has no S3 code"),     // a test maps every member
@@ -50,6 +57,9 @@ internal static class StorageErrorMapping
         StorageError.InvalidBucketState => new(S3Error.InvalidBucketState, failure.Message, failure),
         StorageError.ObjectLocked => new(S3Error.AccessDenied, "Access Denied because object protected by object lock.", failure),
         StorageError.ChecksumMismatch => new(S3Error.BadDigest, "The checksum you specified did not match the calculated checksum.", failure),
+        StorageError.EncryptionKeyRequired => new(S3Error.InvalidRequest,
+            "The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object.", failure),
+        StorageError.EncryptionKeyNotApplicable => new(S3Error.InvalidRequest, "The encryption parameters are not applicable to this object.", failure),
         var error => new(error.ToS3(), null, failure),
     };
 }

@@ -93,7 +93,7 @@ public sealed partial class BlobStore
                     if (IsAt(entry)) ReportDamage(new(entry.Blob, entry.Index, pack.Number, entry.Location.Offset, problem));
                     continue;
                 }
-                chunk.Finish();
+                chunk.Finish(last: false);
                 var copy = new Append(entry.Blob, entry.Index, chunk, sync: true) { Entered = false };
                 try
                 {

@@ -3,12 +3,13 @@ using System.IO.Pipelines;
 using System.Runtime.InteropServices;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.Storage.Encryption;
 
 namespace DarkStorage.Storage.Packs;
 
 /// <remarks>Writing. Invariants: a write holds two chunks at most, one that fills while the other is hashed and written. A chunk's memory is
 /// given back only when the disk and the hasher are done with it, however the write ends. The last chunk waits for a sync; that every earlier
-/// one is durable too is checked, not assumed.</remarks>
+/// one is durable too is checked, not assumed. Where there is a key no chunk reaches a lane before all of it is sealed.</remarks>
 public sealed partial class BlobStore
 {
     /// <summary>Content up to this size is hashed and written on the thread that received it, in the lane of the small.</summary>
@@ -30,6 +31,7 @@ public sealed partial class BlobStore
         private readonly BlobId _blob;
         private readonly ImmutableArray<ChunkRun>.Builder _runs = ImmutableArray.CreateBuilder<ChunkRun>();
         private readonly List<(Pack Pack, long End)> _touched = [];
+        private readonly FrameCipher? _cipher;
         private ContentHasher? _hasher;
         private Task _hashing = Task.CompletedTask;
         private ChunkBuffer? _chunk;
@@ -37,6 +39,7 @@ public sealed partial class BlobStore
         private AppendLane? _lane;
         private long _length;
         private int _chunks;
+        private long _frames;       // sealed frames of the chunks that were prepared
         private bool _kept;
         private bool _began;
 
@@ -45,6 +48,7 @@ public sealed partial class BlobStore
             ArgumentOutOfRangeException.ThrowIfGreaterThan(options.InlineMax, InlineBytesMax);
             ArgumentOutOfRangeException.ThrowIfNegative(options.InlineMax);
             (_store, _options, _blob) = (store, options, BlobId.New(store._clock));
+            if (options.Key is not null) _cipher = new(options.Key, _blob);
             store._writing[_blob] = true;
         }
 
@@ -95,6 +99,7 @@ public sealed partial class BlobStore
         {
             if (!_kept && _chunks > 0) await _store.DeleteAsync(_blob, CancellationToken.None);
             _kept = true;
+            _cipher?.Dispose();
             _store._writing.TryRemove(_blob, out _);
         }
 
@@ -118,14 +123,15 @@ public sealed partial class BlobStore
             var expected = Expected;
             // The hint may be wrong: what may have to be returned inline must stay in one chunk.
             if (_length == 0 && expected < _options.InlineMax) expected = _options.InlineMax;
-            return new(_store._memory, expected, _store._memory.ChunkTarget);
+            return new(_store._memory, expected, _store._memory.ChunkTarget, cipher: _cipher, firstFrame: _frames);
         }
 
         /// <summary>Small content is hashed as it comes; large content beside the receiving of what follows.</summary>
         private void Hash(ChunkBuffer chunk)
         {
-            if (!IsLarge) chunk.HashThrough(_hasher!, chunk.Filled);
-            else if (chunk.Filled - chunk.Hashed >= SmallBytes && _hashing.IsCompleted) _hashing = HashAfterAsync(_hashing, chunk, _hasher!, chunk.Filled);
+            var end = chunk.Hashable;
+            if (!IsLarge) chunk.HashThrough(_hasher!, end);
+            else if (end - chunk.Hashed >= SmallBytes && _hashing.IsCompleted) _hashing = HashAfterAsync(_hashing, chunk, _hasher!, end);
         }
 
         private static async Task HashAfterAsync(Task previous, ChunkBuffer chunk, ContentHasher hasher, int end)
@@ -139,10 +145,33 @@ public sealed partial class BlobStore
         {
             var chunk = _chunk!;
             await SettleAsync();
-            var append = Prepare(chunk, sync: false);
-            _hashing = HashAfterAsync(_hashing, chunk, _hasher!, chunk.Filled);
-            _lane!.Submit(append, inline: false);
+            var append = Prepare(chunk, last: false);
+            if (_cipher is not null && IsLarge)
+            {
+                _hashing = SubmitSealedAsync(_hashing, append, _hasher!, _lane!);
+            }
+            else
+            {
+                if (_cipher is null) _hashing = HashAfterAsync(_hashing, chunk, _hasher!, chunk.Hashable);
+                else chunk.HashThrough(_hasher!, chunk.Hashable);       // what follows is hashed on this thread too, and comes after
+                _lane!.Submit(append, inline: false);
+            }
             (_pending, _chunk) = (append, null);
+        }
+
+        /// <summary>Hashes, seals, and only then hands over, beside the receiving of what follows.</summary>
+        private static async Task SubmitSealedAsync(Task previous, Append append, ContentHasher hasher, AppendLane lane)
+        {
+            try
+            {
+                await HashAfterAsync(previous, append.Chunk, hasher, append.Chunk.Hashable);
+                lane.Submit(append, inline: false);
+            }
+            catch (Exception e)     // whoever waits for the append would wait for ever
+            {
+                append.Fail(e);
+                throw;
+            }
         }
 
         private async ValueTask SettleAsync()
@@ -156,36 +185,40 @@ public sealed partial class BlobStore
             append.Chunk.Dispose();
         }
 
-        private Append Prepare(ChunkBuffer chunk, bool sync)
+        private Append Prepare(ChunkBuffer chunk, bool last)
         {
-            chunk.Finish();
+            chunk.Finish(last);
+            _frames += FrameCipher.Frames(chunk.Filled);
             if (_runs.Count > 0 && _runs[^1].Length == chunk.Filled) _runs[^1] = _runs[^1] with { Count = _runs[^1].Count + 1 };
             else _runs.Add(new(1, chunk.Filled));
             _lane ??= IsLarge ? _store.NextLargeLane() : _store._lanes[0];
-            return new(_blob, _chunks++, chunk, sync);
+            return new(_blob, _chunks++, chunk, sync: last);
         }
 
         private async Task<BlobContent> FinishAsync()
         {
             if (_chunk is null || _length <= _options.InlineMax)
             {
-                if (_chunk is not null) _store.RequireRoom();
-                _chunk?.HashThrough(_hasher!, _chunk.Filled);
-                return new(_blob, _length, _hasher!.Finish(), [], _chunk is null ? [] : ImmutableCollectionsMarshal.AsImmutableArray(_chunk.ToArray()));
+                if (_chunk is null) return new(_blob, _length, _hasher!.Finish(), [], [], IsSealed: false);
+                _store.RequireRoom();
+                _chunk.Finish(last: true);
+                _chunk.HashThrough(_hasher!, _chunk.Hashable);
+                return new(_blob, _length, _hasher!.Finish(), [], ImmutableCollectionsMarshal.AsImmutableArray(_chunk.ToArray()), _cipher is not null);
             }
-            var last = _chunk;
+            var chunk = _chunk;
             await SettleAsync();
-            var append = Prepare(last, sync: true);
+            var append = Prepare(chunk, last: true);
+            if (_cipher is not null) chunk.HashThrough(_hasher!, chunk.Hashable);
             _lane!.Submit(append, inline: !IsLarge);
             (_pending, _chunk) = (append, null);
-            last.HashThrough(_hasher!, last.Filled);
+            chunk.HashThrough(_hasher!, chunk.Hashable);
             await SettleAsync();
             foreach (var (pack, end) in _touched)
             {
                 if (pack.DurableThrough < end)
                     throw new StorageException(StorageError.Unavailable, $"Pack {pack.Number:x} failed before the write was durable.");
             }
-            return new(_blob, _length, _hasher!.Finish(), _runs.ToImmutable(), []);
+            return new(_blob, _length, _hasher!.Finish(), _runs.ToImmutable(), [], _cipher is not null);
         }
 
         private StorageException TooLarge() =>

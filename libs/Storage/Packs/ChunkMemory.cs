@@ -1,4 +1,7 @@
+using System.Buffers;
 using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+using DarkStorage.Storage.Encryption;
 
 namespace DarkStorage.Storage.Packs;
 
@@ -117,26 +120,35 @@ internal sealed unsafe class ChunkMemory(int bytesMax, int chunkBytesMax) : IDis
 }
 
 /// <summary>One chunk being filled and then written: a frame in the making, in a few pieces of memory that are taken as bytes come.</summary>
-/// <remarks>Invariant: what was appended never changes, so a chunk can be hashed and written at the same time.</remarks>
+/// <remarks>Invariants: what was appended never changes, so a plain chunk can be hashed and written at the same time. A sealed one is hashed, then sealed
+/// where it lies, then checksummed, block by block, before it is written; a block is sealed once, and only when it is known whether it is the blob's last.</remarks>
 internal sealed unsafe class ChunkBuffer : IDisposable
 {
     private readonly ChunkMemory _memory;
     private readonly List<ChunkMemory.Piece> _pieces = new(4);
     private readonly bool _whole;
-    private int _room;          // bytes left in the last piece
+    private readonly FrameCipher? _cipher;
+    private readonly long _firstFrame;
+    private int _capacity;      // bytes of payload that the pieces can hold
+    private int _open;          // bytes of content in the sealed block that is being filled
+    private bool _last;
+    private bool _finished;
     private uint _blockChecksum;
 
-    /// <param name="expected">Bytes that are still to come, where that is known.</param>
-    /// <param name="chunkMax">The most that the chunk may hold.</param>
+    /// <param name="expected">Bytes of content that are still to come, where that is known.</param>
+    /// <param name="chunkMax">The most that the chunk may hold, tags included.</param>
     /// <param name="whole">It must hold that much, however scarce memory is.</param>
-    public ChunkBuffer(ChunkMemory memory, long? expected, int chunkMax, bool whole = false)
+    /// <param name="cipher">Seals each block; null for a plain chunk.</param>
+    /// <param name="firstFrame">The number in the blob of the first block.</param>
+    public ChunkBuffer(ChunkMemory memory, long? expected, int chunkMax, bool whole = false, FrameCipher? cipher = null, long firstFrame = 0)
     {
-        (_memory, _whole) = (memory, whole);
-        Limit = expected is > 0 && expected < chunkMax ? (int)expected : chunkMax;
+        (_memory, _whole, _cipher, _firstFrame) = (memory, whole, cipher, firstFrame);
+        var payload = cipher is not null && expected is { } content ? FrameCipher.StoredOf(content) : expected;
+        Limit = payload is > 0 && payload < chunkMax ? (int)payload : chunkMax;
         PayloadOffset = PackFormat.PayloadOffset(Limit);
         Grow(expected, first: true);
         _pieces[0].Span[..PayloadOffset].Clear();
-        _room -= PayloadOffset;
+        _capacity -= PayloadOffset;
     }
 
     public int PayloadOffset { get; }
@@ -144,17 +156,24 @@ internal sealed unsafe class ChunkBuffer : IDisposable
     /// <summary>Bytes that the chunk may hold at most.</summary>
     public int Limit { get; private set; }
 
-    /// <summary>Bytes of payload so far.</summary>
+    /// <summary>Bytes of payload so far: content, and the tags of the blocks that are full.</summary>
     public int Filled { get; private set; }
 
-    /// <summary>Bytes of payload that the hasher has seen.</summary>
-    public int Hashed { get; set; }
+    /// <summary>Bytes of payload that may be hashed, and are sealed then. Of a sealed chunk that is being filled the last block is left out: it may be the
+    /// blob's last. To be asked by the filling side.</summary>
+    public int Hashable => _cipher is null || _finished ? Filled : (Filled - 1) / PackFormat.Block * PackFormat.Block;
+
+    /// <summary>Bytes of payload that the hasher has seen, and that are sealed where the chunk is.</summary>
+    public int Hashed { get; private set; }
 
     public bool IsFull => Filled == Limit;
 
     public long FrameBytes => PackFormat.FrameBytes(PayloadOffset, Filled);
 
-    /// <summary>Takes as many bytes as fit, checksumming its blocks on the way.</summary>
+    /// <summary>What must stay free behind the content for its tag.</summary>
+    private int TagBytes => _cipher is null ? 0 : FrameCipher.TagBytes;
+
+    /// <summary>Takes as many bytes as fit, checksumming the blocks of a plain chunk on the way.</summary>
     /// <param name="expected">Bytes that are still to come, where that is known.</param>
     /// <returns>Bytes taken. Fewer than were offered when the chunk is full, which it also is when there is no more memory to be had.</returns>
     public int Append(ReadOnlySpan<byte> bytes, long? expected)
@@ -162,54 +181,54 @@ internal sealed unsafe class ChunkBuffer : IDisposable
         var taken = 0;
         while (taken < bytes.Length && !IsFull)
         {
-            if (_room == 0 && !Grow(expected - taken, first: false))
+            if (Filled + TagBytes >= _capacity && !Grow(expected - taken, first: false))
             {
+                CloseBlock();
                 Limit = Filled;
                 break;
             }
             var inBlock = Filled % PackFormat.Block;
-            var count = Math.Min(Math.Min(bytes.Length - taken, _room), Math.Min(Limit - Filled, PackFormat.Block - inBlock));
-            var piece = _pieces[^1];
-            var destination = piece.Span.Slice(piece.Size - _room, count);
-            bytes.Slice(taken, count).CopyTo(destination);
+            var room = Math.Min(_capacity, Math.Min(Limit, Filled - inBlock + PackFormat.Block)) - TagBytes - Filled;
+            var destination = Contiguous(Filled, Math.Min(bytes.Length - taken, room));
+            bytes.Slice(taken, destination.Length).CopyTo(destination);
+            Filled += destination.Length;
+            taken += destination.Length;
+            if (_cipher is not null)
+            {
+                _open += destination.Length;
+                if (inBlock + destination.Length + TagBytes == PackFormat.Block || Filled + TagBytes == Limit) CloseBlock();
+                continue;
+            }
             // Over the copy, so that a byte that changes on its way here is noticed by the digests, and one that changes here by the checksum.
             _blockChecksum = Crc32C.Append(inBlock == 0 ? 0 : _blockChecksum, destination);
-            Filled += count;
-            _room -= count;
-            taken += count;
-            if (inBlock + count == PackFormat.Block || Filled == Limit) SetChecksum();
+            if (inBlock + destination.Length == PackFormat.Block || Filled == Limit) SetChecksum();
         }
         return taken;
     }
 
-    /// <summary>Nothing more comes: the frame is complete but for its header.</summary>
-    public void Finish()
+    /// <summary>Nothing more comes: the frame is complete but for its header, and for what a sealed chunk has yet to seal.</summary>
+    /// <param name="last">It is the blob's last chunk.</param>
+    public void Finish(bool last)
     {
+        _last = last;
+        CloseBlock();
         Limit = Filled;
-        if (Filled % PackFormat.Block != 0) SetChecksum();
+        if (_cipher is null && Filled % PackFormat.Block != 0) SetChecksum();
         var padding = (int)(FrameBytes - PayloadOffset - Filled);
-        if (padding == 0) return;
-        var piece = _pieces[^1];
-        piece.Span.Slice(piece.Size - _room, padding).Clear();      // pieces are whole pages, so the frame's end lies in the last one
+        if (padding > 0) Contiguous(Filled, padding).Clear();      // pieces are whole pages, so the frame's end lies in the last one
+        _finished = true;
     }
 
-    /// <summary>Shows the hasher what it has not seen yet, up to a place.</summary>
+    /// <summary>Shows the hasher what it has not seen yet, and seals it.</summary>
+    /// <param name="end">What <see cref="Hashable"/> said.</param>
     public void HashThrough(ContentHasher hasher, int end)
     {
-        var start = 0;
-        var header = PayloadOffset;
-        for (var i = 0; Hashed < end; i++)      // not foreach: the filling side may be adding pieces behind
+        if (_cipher is not null) SealThrough(hasher, end);
+        while (Hashed < end)
         {
-            var piece = _pieces[i];
-            var length = piece.Size - header;
-            if (Hashed < start + length)
-            {
-                var count = Math.Min(end, start + length) - Hashed;
-                hasher.Append(piece.Span.Slice(header + Hashed - start, count));
-                Hashed += count;
-            }
-            start += length;
-            header = 0;
+            var span = Contiguous(Hashed, end - Hashed);
+            hasher.Append(span);
+            Hashed += span.Length;
         }
     }
 
@@ -231,23 +250,85 @@ internal sealed unsafe class ChunkBuffer : IDisposable
     public byte[] ToArray()
     {
         var bytes = new byte[Filled];
-        var copied = 0;
-        var header = PayloadOffset;
-        foreach (var piece in _pieces)
-        {
-            var count = Math.Min(Filled - copied, piece.Size - header);
-            piece.Span.Slice(header, count).CopyTo(bytes.AsSpan(copied));
-            copied += count;
-            header = 0;
-        }
+        Copy(0, bytes);
         return bytes;
     }
 
     public void Dispose()
     {
+        // What a write that failed did not come to seal.
+        if (_cipher is not null)
+        {
+            while (Hashed < Filled)
+            {
+                var open = Contiguous(Hashed, Filled - Hashed);
+                CryptographicOperations.ZeroMemory(open);
+                Hashed += open.Length;
+            }
+        }
         foreach (var piece in _pieces) _memory.Return(piece);
         _pieces.Clear();
-        _room = 0;
+        _capacity = 0;
+    }
+
+    private void SealThrough(ContentHasher hasher, int end)
+    {
+        byte[]? gathered = null;
+        while (Hashed < end)
+        {
+            var length = Math.Min(PackFormat.Block, end - Hashed);
+            var frame = Contiguous(Hashed, length);
+            var torn = frame.Length < length;       // it lies across two pieces, as one in sixteen does
+            if (torn)
+            {
+                gathered ??= ArrayPool<byte>.Shared.Rent(PackFormat.Block);
+                frame = gathered.AsSpan(0, length);
+                Copy(Hashed, frame);
+            }
+            var block = Hashed / PackFormat.Block;
+            hasher.Append(frame[..^FrameCipher.TagBytes]);
+            _cipher!.Seal(_firstFrame + block, last: _last && Hashed + length == Filled, frame);
+            PackFormat.SetBlockChecksum(_pieces[0].Span, block, Crc32C.Append(0, frame));
+            for (var done = 0; torn && done < length;)
+            {
+                var into = Contiguous(Hashed + done, length - done);
+                frame.Slice(done, into.Length).CopyTo(into);
+                done += into.Length;
+            }
+            Hashed += length;
+        }
+        if (gathered is not null) ArrayPool<byte>.Shared.Return(gathered);      // holds what was sealed, nothing plain
+    }
+
+    /// <summary>Counts the tag of a sealed block that has content.</summary>
+    private void CloseBlock()
+    {
+        if (_open == 0) return;
+        Filled += FrameCipher.TagBytes;
+        _open = 0;
+    }
+
+    private void Copy(int from, Span<byte> into)
+    {
+        while (!into.IsEmpty)
+        {
+            var span = Contiguous(from, into.Length);
+            span.CopyTo(into);
+            from += span.Length;
+            into = into[span.Length..];
+        }
+    }
+
+    /// <summary>The payload from a place on, as far as one piece has it.</summary>
+    private Span<byte> Contiguous(int from, int max)
+    {
+        var place = from + PayloadOffset;
+        for (var i = 0; ; i++)      // not foreach: the filling side may be adding pieces behind
+        {
+            var piece = _pieces[i];
+            if (place < piece.Size) return piece.Span.Slice(place, Math.Min(max, piece.Size - place));
+            place -= piece.Size;
+        }
     }
 
     private void SetChecksum() => PackFormat.SetBlockChecksum(_pieces[0].Span, (Filled - 1) / PackFormat.Block, _blockChecksum);
@@ -255,7 +336,7 @@ internal sealed unsafe class ChunkBuffer : IDisposable
     private bool Grow(long? expected, bool first)
     {
         var rest = Limit - Filled;
-        var size = expected is { } known && known <= 16 << 10 && rest <= 16 << 10 ? ChunkMemory.Tiny
+        var size = expected is { } known && known <= 16 << 10 && rest <= (16 << 10) + TagBytes ? ChunkMemory.Tiny
             : rest > PackFormat.Block && (expected >= 512 << 10 || Filled >= 512 << 10) ? ChunkMemory.Large
             : ChunkMemory.Small;
         // Others may have begun to write since this chunk did: then it ends here, at its fair share.
@@ -265,7 +346,7 @@ internal sealed unsafe class ChunkBuffer : IDisposable
             ?? (first || _whole ? _memory.TryRent(Math.Min(size, ChunkMemory.Small), must: true) : null);
         if (piece is null) return false;
         _pieces.Add(piece.Value);
-        _room = piece.Value.Size;
+        _capacity += piece.Value.Size;
         return true;
     }
 }

@@ -275,7 +275,7 @@ public sealed class BlobStoreFaultTests
             if (i % 5 != 0) await store.DeleteAsync(manifests[i].Parts[0].Blob, CancellationToken.None);
         }
         var packs = store.GetStatistics().Packs;
-        var opened = await store.OpenAsync(manifests[5], ByteRange.All(100_000), CancellationToken.None);
+        var opened = await store.OpenAsync(manifests[5], ByteRange.All(100_000), key: null, CancellationToken.None);
         using var stop = new CancellationTokenSource();
         var readers = Enumerable.Range(0, 3).Select(reader => Task.Run(async () =>
         {

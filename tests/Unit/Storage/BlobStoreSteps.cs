@@ -2,6 +2,7 @@ using System.Buffers;
 using System.IO.Pipelines;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Storage;
+using DarkStorage.Storage.Encryption;
 using DarkStorage.Storage.Packs;
 using Xunit;
 
@@ -42,9 +43,9 @@ internal static class BlobStoreSteps
         return PipeReader.Create(new Dribble(content, new Random(seed)), new(bufferSize: 16 << 10));
     }
 
-    public static async Task<byte[]> GetAsync(this BlobStore store, Manifest manifest, ByteRange? range = null)
+    public static async Task<byte[]> GetAsync(this BlobStore store, Manifest manifest, ByteRange? range = null, DataKey? key = null)
     {
-        await using var read = await store.OpenAsync(manifest, range ?? ByteRange.All(manifest.Length), CancellationToken.None);
+        await using var read = await store.OpenAsync(manifest, range ?? ByteRange.All(manifest.Length), key, CancellationToken.None);
         using var into = new MemoryStream();
         var writer = PipeWriter.Create(into, new(leaveOpen: true));
         await read.CopyToAsync(writer, CancellationToken.None);

@@ -230,7 +230,7 @@ public sealed class BlobStoreTests : IDisposable
         var content = BlobStoreSteps.Bytes(1, 2 << 20);
         var manifest = await store.PutAsync(content);
         var into = new MemoryStream();
-        await using (var read = await store.OpenAsync(manifest, ByteRange.All(manifest.Length), CancellationToken.None))
+        await using (var read = await store.OpenAsync(manifest, ByteRange.All(manifest.Length), key: null, CancellationToken.None))
         {
             await store.DeleteAsync(manifest.Parts[0].Blob, CancellationToken.None);
             await read.CopyToAsync(PipeWriter.Create(into), CancellationToken.None);
