@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Metadata;
@@ -41,7 +42,7 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
             var now = clock.GetUtcNow();
             var next = new ObjectVersion(commit.Manifest, commit.Metadata, now, NextRevision(now), IsNull: true, commit.StorageClass, commit.Upload);
             await index.SaveObjectAsync(new(commit.Bucket, _id.Key, Revision, next, KeepCurrent: false), ct);
-            _current = next; // memory follows the index, never leads it
+            _current = WithoutContent(next); // memory follows the index, never leads it
             LogCommitted(log, _id, next.Manifest.Version, next.Manifest.Length);
             return next;
         }, ct);
@@ -84,9 +85,14 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
 
     private async Task LoadAsync(BucketId bucket, CancellationToken ct)
     {
-        _current = await index.FindObjectAsync(bucket, _id.Key, ct);
+        _current = WithoutContent(await index.FindObjectAsync(bucket, _id.Key, ct));
         _bucket = bucket;
     }
+
+    /// <summary>No decision looks at the bytes, and thousands of grains would each hold theirs.</summary>
+    [return: NotNullIfNotNull(nameof(version))]
+    private static ObjectVersion? WithoutContent(ObjectVersion? version) =>
+        version is null || version.Manifest.Inline.IsDefaultOrEmpty ? version : version with { Manifest = version.Manifest with { Inline = [] } };
 
     private long Revision => _current?.Revision ?? 0;
 

@@ -12,8 +12,9 @@ namespace DarkStorage.Metadata.Sqlite;
 /// </remarks>
 internal sealed class ObjectCache
 {
-    /// <summary>Bytes at the most. Ten thousand inline objects take about 50 MB.</summary>
-    private const long BytesMax = 64 << 20;
+    /// <summary>Bytes at the most: 7,000 objects of 4 KiB, or 47,000 that have no content in the index. The heap needs up to twice that, since what
+    /// was pushed out lies there until the next full collection.</summary>
+    private const long BytesMax = 32 << 20;
 
     /// <summary>What an entry costs besides its content: the record, its strings, the tables' nodes.</summary>
     private const int EntryBytes = 700;
