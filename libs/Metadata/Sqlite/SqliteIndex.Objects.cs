@@ -43,7 +43,7 @@ public sealed partial class SqliteIndex
     }
 
     public Task DeleteObjectAsync(BucketId bucket, string key, long expectedRevision, DateTimeOffset now, CancellationToken ct) =>
-        _writer.WriteAsync(session =>
+        _writer.RemoveAsync(session =>
         {
             session.RequireBucket(bucket);
             var current = ReadCurrent(session.Connection, bucket, key);
