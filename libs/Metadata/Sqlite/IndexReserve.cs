@@ -1,4 +1,3 @@
-using System.Diagnostics.Metrics;
 using Microsoft.Extensions.Logging;
 
 namespace DarkStorage.Metadata.Sqlite;
@@ -9,8 +8,11 @@ namespace DarkStorage.Metadata.Sqlite;
 /// so that making it does not fill the drive.</remarks>
 internal sealed partial class IndexReserve
 {
-    private static readonly Counter<long> Releases = MetadataMeter.Instance.CreateCounter<long>(
-        "darkstorage.index.reserve.releases", "{release}", "How often the reserve file was given up because the drive was full.");
+    private static long _releases;
+
+    // Asked for, not told: the index is opened, and its reserve needed, before anyone listens to the meter.
+    static IndexReserve() => MetadataMeter.Instance.CreateObservableCounter(
+        "darkstorage.index.reserve.releases", () => Interlocked.Read(ref _releases), "{release}", "How often the reserve file was given up because the drive was full.");
 
     private readonly Lock _lock = new();
     private readonly string _path;
@@ -76,7 +78,7 @@ internal sealed partial class IndexReserve
                 return false;
             }
             _held = false;
-            Releases.Add(1);
+            Interlocked.Increment(ref _releases);
             LogReleased(_log, _bytes);
             return true;
         }
