@@ -3,9 +3,10 @@ using Microsoft.Extensions.Logging;
 namespace DarkStorage.Metadata.Sqlite;
 
 /// <summary>A file beside the database whose only use is its room: given up when the drive is full, so that deletes and starts still work.</summary>
-/// <remarks>Invariants: a file of this name is whole, since it is allocated under another and moved. While there is none, nothing but what frees room may use the
-/// index; else small writes would eat what was given up, and the next delete would find nothing. It is made again only where twice its size is free,
-/// so that making it does not fill the drive.</remarks>
+/// <remarks>Invariants: a file of this name is whole or empty, since it is allocated under another name and moved. Empty says that its room was given up, after
+/// a restart too: until it is whole again nothing but what frees room may use the index; else small writes would eat what was given up, and the next
+/// delete would find nothing. It is made only where twice its size is free, so that making it does not fill the drive. Where there never was so much,
+/// there is no file, and writes go on until the drive is full.</remarks>
 internal sealed partial class IndexReserve
 {
     private static long _releases;
@@ -20,15 +21,17 @@ internal sealed partial class IndexReserve
     private readonly long _bytes;
     private readonly ILogger _log;
     private volatile bool _held;
+    private volatile bool _givenUp;
 
     public IndexReserve(string database, long bytes, ILogger log)
     {
         (_path, _partial, _bytes, _log) = (Path.ChangeExtension(Path.GetFullPath(database), ".reserve"), Path.ChangeExtension(Path.GetFullPath(database), ".reserve.new"), bytes, log);
-        _held = bytes > 0 && File.Exists(_path);
+        var file = new FileInfo(_path);
+        if (bytes > 0 && file.Exists) (_held, _givenUp) = (file.Length > 0, file.Length == 0);
     }
 
-    /// <summary>Whether the index may grow. Where the reserve is gone, this makes it again if there is room.</summary>
-    public bool AllowsGrowth => _bytes == 0 || _held || TryMake();
+    /// <summary>Whether the index may grow. Where the reserve was given up, this makes it again if there is room.</summary>
+    public bool AllowsGrowth => !_givenUp || TryMake();
 
     /// <summary>Makes the file where it is missing and there is room.</summary>
     /// <returns>Whether it is there now.</returns>
@@ -47,7 +50,7 @@ internal sealed partial class IndexReserve
                     // Preallocating takes the room; the length is for whoever looks at the folder.
                     RandomAccess.SetLength(file, _bytes);
                 }
-                File.Move(_partial, _path);
+                File.Move(_partial, _path, overwrite: true);
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)
             {
@@ -55,7 +58,7 @@ internal sealed partial class IndexReserve
                 LogNotMade(_log, e);
                 return false;
             }
-            _held = true;
+            (_held, _givenUp) = (true, false);
             LogMade(_log, _bytes);
             return true;
         }
@@ -70,14 +73,15 @@ internal sealed partial class IndexReserve
             if (!_held) return false;
             try
             {
-                File.Delete(_path);
+                using var file = File.OpenHandle(_path, FileMode.Open, FileAccess.Write);
+                RandomAccess.SetLength(file, 0);
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)
             {
                 LogNotReleased(_log, e);
                 return false;
             }
-            _held = false;
+            (_held, _givenUp) = (false, true);
             Interlocked.Increment(ref _releases);
             LogReleased(_log, _bytes);
             return true;

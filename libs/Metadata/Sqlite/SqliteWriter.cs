@@ -99,7 +99,7 @@ internal sealed partial class SqliteWriter : IAsyncDisposable
         BatchSizes.Record(_batch.Count);
     }
 
-    /// <summary>Refuses what would grow the index while its reserve is gone.</summary>
+    /// <summary>Refuses what would grow the index while its reserve is given up.</summary>
     private bool IsAllowed(Change change)
     {
         if (change.Frees || _reserve.AllowsGrowth) return true;
