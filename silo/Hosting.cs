@@ -16,10 +16,11 @@ internal static class Hosting
     /// <summary>Bytes of a request line: a key of 1,024 bytes, each escaped, and a presigned query.</summary>
     private const int RequestLineBytesMax = 20 << 10;
 
-    /// <summary>Bytes of a request that Kestrel holds before the store takes them. Default of Kestrel is 1 MiB; with many uploads at once that is memory for nothing.</summary>
+    /// <summary>Bytes of a request that Kestrel holds before the store takes them, and that its sockets read ahead: two settings of one thing.
+    /// Default of either is 1 MiB; with many uploads at once that is memory for nothing.</summary>
     private const long RequestBufferBytesMax = 256 << 10;
 
-    public static void AddListeners(this WebApplicationBuilder builder, NodeOptions node) => builder.WebHost.UseKestrel(kestrel =>
+    public static void AddListeners(this WebApplicationBuilder builder, NodeOptions node) => builder.WebHost.UseSockets(sockets => sockets.MaxReadBufferSize = RequestBufferBytesMax).UseKestrel(kestrel =>
     {
         kestrel.AddServerHeader = false;
         kestrel.Limits.MaxRequestBodySize = null; // each operation has its own limit

@@ -47,6 +47,7 @@ static async Task<int> RunAsync(NodeOptions node)
     // Settings first: a wrong one is said before anything is made or locked.
     var s3Options = Read<S3Options>(builder.Configuration, "S3") with { Region = node.Region, Domains = node.Domain.Length == 0 ? [] : [node.Domain] };
     var blobOptions = Read<BlobStoreOptions>(builder.Configuration, "Blobs");
+    var indexOptions = Read<IndexOptions>(builder.Configuration, "IndexDrive");
     builder.Services.AddSingleton(Options.Create(s3Options));
     AddOptions<UploadOptions>(builder, "Uploads");
     AddOptions<GarbageOptions>(builder, "Garbage");
@@ -58,7 +59,7 @@ static async Task<int> RunAsync(NodeOptions node)
     var data = DataDirectory.Open(node.Data);
     using var logs = new SerilogLoggerFactory(Log.Logger);
     await using var blobs = BlobStore.Open(data.Blobs, blobOptions, TimeProvider.System, logs.CreateLogger<BlobStore>());
-    await using var index = SqliteIndex.Open(data.IndexFile, logs.CreateLogger<SqliteIndex>());
+    await using var index = SqliteIndex.Open(data.IndexFile, logs.CreateLogger<SqliteIndex>(), indexOptions);
     var box = data.OpenMasterKeyBox();
     using var keys = await NodeKeys.OpenAsync(data, box, builder.Configuration, TimeProvider.System);
     var root = data.ReadRootCredentials(out var rootIsNew);
@@ -69,6 +70,7 @@ static async Task<int> RunAsync(NodeOptions node)
         .AddSingleton(data)
         .AddSingleton(blobs)
         .AddSingleton<IBlobStore>(blobs)
+        .AddSingleton(index)
         .AddSingleton<IMetadataIndex>(index)
         .AddSingleton<IIndexReader>(index)
         .AddSingleton<ISecretBox>(box)

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Buckets;
 using DarkStorage.GrainInterfaces.Objects;
@@ -67,7 +68,8 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
     public Task<ObjectVersion> UpdateAsync(ObjectUpdate update, CancellationToken ct) =>
         DecideAsync(update.Bucket, async _ =>
         {
-            var version = await FindAsync(update.Version, ct) ?? throw (update.Version is { } name
+            // With its content, which memory does not have: the whole row is written anew.
+            var version = await (update.Version is { } wanted ? index.FindVersionAsync(update.Bucket, _id.Key, wanted, ct) : index.FindLatestAsync(update.Bucket, _id.Key, ct)) ?? throw (update.Version is { } name
                 ? new StorageException(StorageError.NoSuchVersion, $"There is no version {name}.")
                 : new StorageException(StorageError.NoSuchKey, "There is no object."));
             if (version.IsDeleteMarker) throw new StorageException(update.Version is null ? StorageError.NoSuchKey : StorageError.IsDeleteMarker, $"Version {version.Name} is a delete marker.");
@@ -83,7 +85,7 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
                     update.LegalHold ?? version.Attributes.LegalHold),
             };
             await index.UpdateVersionAsync(update.Bucket, _id.Key, next, now, ct);
-            if (_latest?.Revision == next.Revision) _latest = next; // memory follows the index, never leads it
+            if (_latest?.Revision == next.Revision) _latest = WithoutContent(next); // memory follows the index, never leads it
             return next;
         }, ct);
 
@@ -111,7 +113,7 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
         version.ThrowIfKept(now, deletion.BypassGovernance);
         await index.RemoveVersionAsync(deletion.Bucket, _id.Key, version.Name, version.Revision, version.Attributes.Change, now, ct);
         LogDeleted(log, _id, version.Manifest.Version);
-        _latest = version.Revision == _latest?.Revision ? await index.FindLatestAsync(deletion.Bucket, _id.Key, ct) : _latest;
+        if (version.Revision == _latest?.Revision) _latest = WithoutContent(await index.FindLatestAsync(deletion.Bucket, _id.Key, ct));
     }
 
     private async Task<ObjectDeleted> MarkDeletedAsync(BucketRecord bucket, ObjectDeletion deletion, CancellationToken ct)
@@ -132,7 +134,7 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
     private async Task SaveAsync(ObjectVersion next, CancellationToken ct)
     {
         await index.SaveObjectAsync(new(_bucket!.Value, _id.Key, Revision, next), ct);
-        _latest = next; // memory follows the index, never leads it
+        _latest = WithoutContent(next); // memory follows the index, never leads it
     }
 
     /// <param name="version">Null for the one on top.</param>
@@ -171,9 +173,14 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
 
     private async Task LoadAsync(BucketId bucket, CancellationToken ct)
     {
-        _latest = await index.FindLatestAsync(bucket, _id.Key, ct);
+        _latest = WithoutContent(await index.FindLatestAsync(bucket, _id.Key, ct));
         _bucket = bucket;
     }
+
+    /// <summary>No decision looks at the bytes, and thousands of grains would each hold theirs. So what is written back is read anew.</summary>
+    [return: NotNullIfNotNull(nameof(version))]
+    private static ObjectVersion? WithoutContent(ObjectVersion? version) =>
+        version is null || version.Manifest.Inline.IsDefaultOrEmpty ? version : version with { Manifest = version.Manifest with { Inline = [] } };
 
     /// <summary>What readers get; null where a delete marker is on top.</summary>
     private ObjectVersion? Current => _latest is { IsDeleteMarker: false } ? _latest : null;

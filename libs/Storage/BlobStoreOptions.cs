@@ -9,9 +9,9 @@ public sealed record BlobStoreOptions
     [Range(64 << 10, 64 << 20)]
     public int ChunkBytesMax { get; init; } = 4 << 20;
 
-    /// <summary>Bytes of content that all writes together may hold in memory. Default 128 MiB. Where many write at once their chunks get smaller, so nobody waits for a buffer.</summary>
+    /// <summary>Bytes of content that all writes together may hold in memory. Default 48 MiB: more made no upload quicker that was measured (docs/BENCHMARKS.md, "Memory"). Where many write at once their chunks get smaller, so nobody waits for a buffer.</summary>
     [Range(8 << 20, int.MaxValue)]
-    public int WriteMemoryBytesMax { get; init; } = 128 << 20;
+    public int WriteMemoryBytesMax { get; init; } = 48 << 20;
 
     /// <summary>Bytes that one read holds ahead of its client. Default 1 MiB.</summary>
     [Range(64 << 10, 64 << 20)]

@@ -1,5 +1,6 @@
 using System.ComponentModel.DataAnnotations;
 using System.Text.Json;
+using DarkStorage.Metadata.Sqlite;
 using DarkStorage.Silo.Configuration;
 using DarkStorage.Storage;
 using DarkStorage.Storage.Packs;
@@ -18,22 +19,32 @@ internal sealed record DriveCareOptions
     /// <summary>Time between two compactions. Default 1 hour.</summary>
     [Range(typeof(TimeSpan), "00:00:01", "30.00:00:00")]
     public TimeSpan CompactionInterval { get; init; } = TimeSpan.FromHours(1);
+
+    /// <summary>Time between two looks whether the index has its reserve. Default 1 minute: a look costs one call of the system.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.100", "1.00:00:00")]
+    public TimeSpan ReserveInterval { get; init; } = TimeSpan.FromMinutes(1);
 }
 
-/// <summary>Scrubs the packs in a slow circle and compacts them. A scrub goes on after a restart where it was.</summary>
+/// <summary>Scrubs the packs in a slow circle and compacts them, and makes the index's reserve again once there is room. A scrub goes on after a restart where it was.</summary>
 internal sealed partial class DriveCare(
-    BlobStore blobs, DataDirectory data, IOptions<DriveCareOptions> options, IOptions<ScrubOptions> scrub, IOptions<CompactionOptions> compaction,
+    BlobStore blobs, SqliteIndex index, DataDirectory data, IOptions<DriveCareOptions> options, IOptions<ScrubOptions> scrub, IOptions<CompactionOptions> compaction,
     TimeProvider clock, ILogger<DriveCare> log) : BackgroundService
 {
     /// <summary>Where the circle is.</summary>
     private sealed record Progress(DateTimeOffset Begun, ScrubCursor Next, bool Finished);
 
-    protected override Task ExecuteAsync(CancellationToken stoppingToken) => Task.WhenAll(CompactAsync(stoppingToken), ScrubAsync(stoppingToken));
+    protected override Task ExecuteAsync(CancellationToken stoppingToken) => Task.WhenAll(CompactAsync(stoppingToken), ScrubAsync(stoppingToken), KeepReserveAsync(stoppingToken));
 
     private async Task CompactAsync(CancellationToken ct)
     {
         using var timer = new PeriodicTimer(options.Value.CompactionInterval, clock);
         while (await timer.WaitForNextTickAsync(ct)) await TryAsync(() => blobs.CompactAsync(compaction.Value, ct));
+    }
+
+    private async Task KeepReserveAsync(CancellationToken ct)
+    {
+        using var timer = new PeriodicTimer(options.Value.ReserveInterval, clock);
+        while (await timer.WaitForNextTickAsync(ct)) index.KeepReserve();
     }
 
     private async Task ScrubAsync(CancellationToken ct)

@@ -147,9 +147,14 @@ public sealed partial class NodeProcess : IAsyncDisposable
     }
 
     /// <summary>Bytes of memory that the program holds now.</summary>
-    public long ResidentBytes()
+    public long ResidentBytes() => StatusBytes("VmRSS:");
+
+    /// <summary>The most that it held at once since it started.</summary>
+    public long ResidentBytesPeak() => StatusBytes("VmHWM:");
+
+    private long StatusBytes(string name)
     {
-        var line = File.ReadLines($"/proc/{_process.Id}/status").First(l => l.StartsWith("VmRSS:", StringComparison.Ordinal));
+        var line = File.ReadLines($"/proc/{_process.Id}/status").First(l => l.StartsWith(name, StringComparison.Ordinal));
         return 1024 * long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture);
     }
 

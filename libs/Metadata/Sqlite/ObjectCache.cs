@@ -12,14 +12,19 @@ namespace DarkStorage.Metadata.Sqlite;
 /// </remarks>
 internal sealed class ObjectCache
 {
-    /// <summary>Bytes at the most. Ten thousand inline objects take about 50 MB.</summary>
-    private const long BytesMax = 64 << 20;
+    /// <summary>Bytes at the most: 10,000 objects of 4 KiB, or 70,000 that have no content in the index. The heap needs more, since what was pushed
+    /// out lies there until the next full collection.</summary>
+    private const long BytesMax = 48 << 20;
 
     /// <summary>What an entry costs besides its content: the record, its strings, the tables' nodes.</summary>
     private const int EntryBytes = 700;
 
     /// <summary>Versions of more parts are not kept: their manifests are long and their reads are long anyway.</summary>
     private const int PartsMax = 4;
+
+    /// <summary>Of what is read while the cache is full, one in so many takes an older one's place. Where more is read than fits, changing places costs
+    /// more than it wins; what is hot is read again soon enough.</summary>
+    private const int AdmittedOneIn = 8;
 
     /// <summary>A power of two. Changes of keys of one stripe keep each other out of the cache for the time of a commit.</summary>
     private const int Stripes = 4096;
@@ -30,6 +35,7 @@ internal sealed class ObjectCache
     private readonly ConcurrentQueue<(BucketId Bucket, string Key)> _oldest = new();
     private readonly Stripe[] _stripes = [.. Enumerable.Range(0, Stripes).Select(_ => new Stripe())];
     private long _bytes;
+    private int _turnedAway;
 
     private sealed class Stripe
     {
@@ -50,6 +56,7 @@ internal sealed class ObjectCache
     public void Keep(BucketId bucket, string key, ObjectVersion version, long epoch)
     {
         if (version.Manifest.Parts.Length > PartsMax) return;
+        if (IsFullWith(SizeOf(version), 1) && (Interlocked.Increment(ref _turnedAway) & (AdmittedOneIn - 1)) != 0) return;
         var stripe = StripeOf(bucket, key);
         lock (stripe)
         {
@@ -57,7 +64,7 @@ internal sealed class ObjectCache
             Interlocked.Add(ref _bytes, SizeOf(version));
         }
         _oldest.Enqueue((bucket, key));
-        while ((Interlocked.Read(ref _bytes) > BytesMax || _oldest.Count > QueueMax) && _oldest.TryDequeue(out var old)) Remove(old);
+        while (IsFullWith(0, 0) && _oldest.TryDequeue(out var old)) Remove(old);
     }
 
     /// <summary>A change of the key begins: to be called before it is written, and to be followed by <see cref="EndChange"/>.</summary>
@@ -85,6 +92,8 @@ internal sealed class ObjectCache
             stripe.Epoch++;
         }
     }
+
+    private bool IsFullWith(long bytes, int entries) => Interlocked.Read(ref _bytes) + bytes > BytesMax || _oldest.Count + entries > QueueMax;
 
     private void Remove((BucketId, string) key)
     {

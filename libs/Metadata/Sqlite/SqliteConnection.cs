@@ -132,6 +132,9 @@ internal sealed class SqliteException(int code, string message) : Exception($"SQ
     /// <summary>The primary result code: the low byte of the extended one.</summary>
     public int Code { get; } = code & 0xFF;
 
+    /// <summary>The drive has no room, as far as SQLite can tell.</summary>
+    public bool IsFull => Code == raw.SQLITE_FULL || _extended == SharedMemorySize;
+
     /// <summary>As the domain names it. What could not be written for want of room has changed nothing; of anything else the outcome is not known.</summary>
     public StorageException ToStorage() => Code == raw.SQLITE_FULL
         ? new(StorageError.InsufficientStorage, "The drive of the index is full.", this)

@@ -99,7 +99,7 @@ public sealed partial class SqliteIndex
         }, ct);
 
     public Task DeleteBucketAsync(BucketId bucket, DateTimeOffset now, CancellationToken ct) =>
-        _writer.WriteAsync(session =>
+        _writer.RemoveAsync(session =>
         {
             session.RequireBucket(bucket);
             foreach (var table in (string[])["objects", "versions"])

@@ -15,7 +15,7 @@ public sealed partial class SqliteIndex
         }, ct);
 
     public Task ForgetGarbageAsync(IReadOnlyList<BlobId> blobs, CancellationToken ct) =>
-        _writer.WriteAsync(session =>
+        _writer.RemoveAsync(session =>
         {
             Span<byte> id = stackalloc byte[BlobId.ByteLength];
             foreach (var blob in blobs)

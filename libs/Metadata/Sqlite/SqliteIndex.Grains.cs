@@ -26,7 +26,7 @@ public sealed partial class SqliteIndex
         }, ct);
 
     public Task<bool> ClearGrainStateAsync(string stateName, string grain, string? expectedETag, CancellationToken ct) =>
-        _writer.WriteAsync(session =>
+        _writer.RemoveAsync(session =>
         {
             if (ReadETag(session, stateName, grain) != ParseETag(expectedETag)) return false;
             session.Connection.Prepare("DELETE FROM grain_state WHERE name = ?1 AND grain = ?2").BindText(1, stateName).BindText(2, grain).Run();
@@ -60,7 +60,7 @@ public sealed partial class SqliteIndex
         }, ct);
 
     public Task<bool> DeleteReminderAsync(string grain, string name, string etag, CancellationToken ct) =>
-        _writer.WriteAsync(session =>
+        _writer.RemoveAsync(session =>
         {
             session.Connection.Prepare("DELETE FROM reminders WHERE grain = ?1 AND name = ?2 AND etag = ?3")
                 .BindText(1, grain).BindText(2, name).Bind(3, ParseETag(etag) ?? -1).Run();
@@ -68,7 +68,7 @@ public sealed partial class SqliteIndex
         }, ct);
 
     public Task ClearRemindersAsync(CancellationToken ct) =>
-        _writer.WriteAsync(session =>
+        _writer.RemoveAsync(session =>
         {
             session.Connection.Execute("DELETE FROM reminders");
             return true;

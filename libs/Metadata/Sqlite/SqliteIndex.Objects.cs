@@ -76,7 +76,7 @@ public sealed partial class SqliteIndex
     }
 
     public Task<bool> RemoveVersionAsync(BucketId bucket, string key, VersionName version, long expectedRevision, long expectedChange, DateTimeOffset now, CancellationToken ct) =>
-        _writer.WriteAsync(session =>
+        _writer.RemoveAsync(session =>
         {
             session.RequireBucket(bucket);
             if (FindHeld(session.Connection, bucket, key, version) is not var (table, held)) return false;

@@ -45,7 +45,7 @@ public sealed partial class SqliteIndex
     }
 
     public Task<bool> DeleteUploadAsync(UploadId upload, DateTimeOffset now, CancellationToken ct) =>
-        _writer.WriteAsync(session => UploadExists(session, upload) && RemoveUpload(session, upload, keep: [], now), ct);
+        _writer.RemoveAsync(session => UploadExists(session, upload) && RemoveUpload(session, upload, keep: [], now), ct);
 
     public ValueTask<UploadRecord?> FindUploadAsync(UploadId upload, CancellationToken ct) =>
         ReadAsync(upload, static (connection, upload) =>

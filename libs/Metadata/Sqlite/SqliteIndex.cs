@@ -11,11 +11,13 @@ public sealed partial class SqliteIndex : IMetadataIndex
     private readonly SqliteWriter _writer;
     private readonly SqliteReaders _readers;
     private readonly ObjectCache _cache;
+    private readonly IndexReserve _reserve;
     private int _disposed;
 
-    private SqliteIndex(string path, SqliteWriter writer, ObjectCache cache, string description)
+    private SqliteIndex(string path, SqliteWriter writer, ObjectCache cache, IndexReserve reserve, string description)
     {
         _cache = cache;
+        _reserve = reserve;
         _writer = writer;
         _readers = new(path);
         Description = description;
@@ -27,7 +29,29 @@ public sealed partial class SqliteIndex : IMetadataIndex
     /// <param name="path">The database file; its folder must exist.</param>
     /// <exception cref="InvalidDataException">A newer program wrote it, or something else did.</exception>
     /// <exception cref="IOException">The drive or its room does not allow it.</exception>
-    public static SqliteIndex Open(string path, ILogger<SqliteIndex> log)
+    public static SqliteIndex Open(string path, ILogger<SqliteIndex> log, IndexOptions? options = null)
+    {
+        var reserve = new IndexReserve(path, (options ?? new()).ReserveBytes, log);
+        while (true)
+        {
+            try
+            {
+                var index = Open(path, log, reserve);
+                reserve.TryMake();
+                return index;
+            }
+            // Even to open it takes room: the file that its connections share. A second time there is no reserve left.
+            catch (SqliteException e)
+            {
+                if (!(e.IsFull || reserve.DriveIsFull()) || !reserve.TryRelease()) throw e.ToStartup(path);
+            }
+        }
+    }
+
+    /// <summary>Makes the reserve again where it was given up and there is room. To be called now and then.</summary>
+    public void KeepReserve() => _reserve.TryMake();
+
+    private static SqliteIndex Open(string path, ILogger<SqliteIndex> log, IndexReserve reserve)
     {
         var version = SqliteLibrary.EnsureLoaded();
         SqliteConnection? connection = null;
@@ -46,12 +70,11 @@ public sealed partial class SqliteIndex : IMetadataIndex
                 """);
             Migrations.Apply(connection, Path.GetFileName(path));
             var cache = new ObjectCache();
-            return new(path, new SqliteWriter(new WriteSession(connection, cache), log), cache, $"SQLite {version}");
+            return new(path, new SqliteWriter(new WriteSession(connection, cache), reserve, log), cache, reserve, $"SQLite {version}");
         }
-        catch (Exception e)
+        catch
         {
             connection?.Dispose();
-            if (e is SqliteException sqlite) throw sqlite.ToStartup(path);
             throw;
         }
     }

@@ -10,7 +10,7 @@ internal sealed class SqliteReaders(string path) : IDisposable
     private static readonly int ReadersMax = Math.Clamp(4 * Environment.ProcessorCount, 16, 64);
 
     /// <summary>KiB of pages that a connection keeps: the upper levels of the trees. The rest is in the system's cache.</summary>
-    private const int CacheKiB = 2048;
+    private const int CacheKiB = 1024;
 
     private readonly SqliteConnection?[] _idle = new SqliteConnection?[ReadersMax];
     private int _opened;

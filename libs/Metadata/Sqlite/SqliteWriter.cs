@@ -29,12 +29,14 @@ internal sealed partial class SqliteWriter : IAsyncDisposable
     private readonly Channel<Change> _queue = Channel.CreateBounded<Change>(new BoundedChannelOptions(QueueMax) { SingleReader = true });
     private readonly List<Change> _batch = new(BatchMax);
     private readonly WriteSession _session;
+    private readonly IndexReserve _reserve;
     private readonly ILogger _log;
     private readonly Thread _thread;
 
-    public SqliteWriter(WriteSession session, ILogger log)
+    public SqliteWriter(WriteSession session, IndexReserve reserve, ILogger log)
     {
         _session = session;
+        _reserve = reserve;
         _log = log;
         _thread = new Thread(Run) { Name = "index writer", IsBackground = true };
         _thread.Start();
@@ -42,9 +44,14 @@ internal sealed partial class SqliteWriter : IAsyncDisposable
 
     /// <summary>Runs a change in the next transaction.</summary>
     /// <returns>Its result, once it is durable.</returns>
-    public async Task<T> WriteAsync<T>(Func<WriteSession, T> change, CancellationToken ct)
+    public Task<T> WriteAsync<T>(Func<WriteSession, T> change, CancellationToken ct) => EnqueueAsync(new Change<T>(change, frees: false), ct);
+
+    /// <summary>Runs a change that takes away more than it adds: on a full drive it may use the reserve.</summary>
+    /// <returns>Its result, once it is durable.</returns>
+    public Task<T> RemoveAsync<T>(Func<WriteSession, T> change, CancellationToken ct) => EnqueueAsync(new Change<T>(change, frees: true), ct);
+
+    private async Task<T> EnqueueAsync<T>(Change<T> waiting, CancellationToken ct)
     {
-        var waiting = new Change<T>(change);
         try
         {
             await _queue.Writer.WriteAsync(waiting, ct);
@@ -70,8 +77,11 @@ internal sealed partial class SqliteWriter : IAsyncDisposable
         while (reader.WaitToReadAsync().AsTask().GetAwaiter().GetResult())
         {
             _batch.Clear();
-            while (_batch.Count < BatchMax && reader.TryRead(out var change)) _batch.Add(change);
-            Commit();
+            while (_batch.Count < BatchMax && reader.TryRead(out var change))
+            {
+                if (IsAllowed(change)) _batch.Add(change);
+            }
+            if (_batch.Count > 0) Commit();
         }
     }
 
@@ -80,10 +90,21 @@ internal sealed partial class SqliteWriter : IAsyncDisposable
         var start = Stopwatch.GetTimestamp();
         if (!TryCommit(_batch) && _batch.Count > 1)
         {
-            foreach (var change in _batch) TryCommit([change]);
+            foreach (var change in _batch)
+            {
+                if (IsAllowed(change)) TryCommit([change]); // asked again: one before it may have needed the reserve
+            }
         }
         CommitSeconds.Record(Stopwatch.GetElapsedTime(start).TotalSeconds);
         BatchSizes.Record(_batch.Count);
+    }
+
+    /// <summary>Refuses what would grow the index while its reserve is given up.</summary>
+    private bool IsAllowed(Change change)
+    {
+        if (change.Frees || _reserve.AllowsGrowth) return true;
+        change.Fail(new StorageException(StorageError.InsufficientStorage, "The drive of the index is full."));
+        return false;
     }
 
     /// <returns>False if the transaction as a whole failed. A batch of one has then been told; a larger one has not.</returns>
@@ -99,6 +120,8 @@ internal sealed partial class SqliteWriter : IAsyncDisposable
         {
             LogBatchFailed(_log, batch.Count, e);
             _session.Rollback();
+            // Once: the second time there is no reserve to give up.
+            if (batch.Count == 1 && batch[0].Frees && e is SqliteException { IsFull: true } && _reserve.TryRelease()) return TryCommit(batch);
             if (batch.Count == 1) batch[0].Fail(e is SqliteException s ? s.ToStorage() : e);
             return false;
         }
@@ -109,14 +132,15 @@ internal sealed partial class SqliteWriter : IAsyncDisposable
     [LoggerMessage(LogLevel.Error, "The index could not commit a batch of {Count} changes")]
     private static partial void LogBatchFailed(ILogger log, int count, Exception exception);
 
-    private abstract class Change
+    private abstract class Change(bool frees)
     {
+        public bool Frees => frees;
         public abstract void Run(WriteSession session);
         public abstract void Complete();
         public abstract void Fail(Exception exception);
     }
 
-    private sealed class Change<T>(Func<WriteSession, T> run) : Change
+    private sealed class Change<T>(Func<WriteSession, T> run, bool frees) : Change(frees)
     {
         private readonly TaskCompletionSource<T> _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
         private T _result = default!;

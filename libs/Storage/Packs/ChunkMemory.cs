@@ -7,7 +7,7 @@ namespace DarkStorage.Storage.Packs;
 
 /// <summary>The memory in which chunks are filled: page-aligned, pooled, and bounded over all writes together.</summary>
 /// <remarks>Invariants: a write never waits for memory that another holds. It always gets one small piece to go on with, and more while there is more;
-/// so what all hold stays within <c>WriteMemoryBytesMax</c> as long as that many small pieces fit into it (some 900 writes at once by default).</remarks>
+/// so what all hold stays within <c>WriteMemoryBytesMax</c> as long as that many small pieces fit into it (some 340 writes at once by default).</remarks>
 internal sealed unsafe class ChunkMemory(int bytesMax, int chunkBytesMax) : IDisposable
 {
     /// <summary>Each piece has a little more than its name says, because a frame's header stands before the payload.</summary>
