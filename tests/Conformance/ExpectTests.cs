@@ -19,7 +19,7 @@ public sealed class ExpectTests(NodeFixture node)
     public async Task A_refusal_before_the_body_closes_the_connection()
     {
         var answer = await SendAsync("/some-bucket/key", length: 5);
-        Assert.Equal((403, "AccessDenied"), answer.Error);
+        Assert.Equal((404, "NoSuchBucket"), answer.Error);
         Assert.Equal("close", answer.Header("Connection"));
     }
 
