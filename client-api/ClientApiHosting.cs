@@ -23,8 +23,7 @@ public static class ClientApiHosting
 {
     /// <summary>Adds what the front end needs besides <see cref="IIndexReader"/>, <see cref="IBlobStore"/>, <see cref="IGrainFactory"/> and <see cref="RootKey"/>.</summary>
     public static IServiceCollection AddClientApi(this IServiceCollection services) => services
-        .AddSingleton<TemporaryCredentials>()
-        .AddSingleton(p => new Credentials(p.GetRequiredService<RootKey>(), p.GetRequiredService<IGrainFactory>(), p.GetRequiredService<TemporaryCredentials>(),
+        .AddSingleton(p => new Credentials(p.GetRequiredService<RootKey>(), p.GetRequiredService<IGrainFactory>(),
             p.GetRequiredService<IOptions<S3Options>>().Value, p.GetRequiredService<TimeProvider>()))
         .AddSingleton(p =>
         {
@@ -37,6 +36,7 @@ public static class ClientApiHosting
         .AddSingleton<PrometheusMetrics>()
         .AddSingleton<AccessKeysApi>()
         .AddSingleton<UsersApi>()
+        .AddSingleton<LifecycleApi>()
         .AddSingleton<ManagementEndpoint>();
 
     /// <summary>Says which API a listener serves.</summary>

@@ -5,6 +5,7 @@ using DarkStorage.ClientApi;
 using DarkStorage.ClientApi.Admin;
 using DarkStorage.ClientApi.S3;
 using DarkStorage.GrainInterfaces;
+using DarkStorage.Grains.Lifecycle;
 using DarkStorage.Grains.Uploads;
 using DarkStorage.Metadata;
 using DarkStorage.Metadata.Sqlite;
@@ -50,6 +51,7 @@ static async Task<int> RunAsync(NodeOptions node)
     var indexOptions = Read<IndexOptions>(builder.Configuration, "IndexDrive");
     builder.Services.AddSingleton(Options.Create(s3Options));
     AddOptions<UploadOptions>(builder, "Uploads");
+    AddOptions<LifecycleOptions>(builder, "Lifecycle");
     AddOptions<GarbageOptions>(builder, "Garbage");
     AddOptions<DriveCareOptions>(builder, "DriveCare");
     AddOptions<ScrubOptions>(builder, "Scrub");

@@ -75,11 +75,10 @@ internal sealed class AccessKeysApi(RootKey root, Credentials credentials, IGrai
 
     public static string NewSecret() => Convert.ToBase64String(RandomNumberGenerator.GetBytes(SecretBytes));
 
-    /// <exception cref="StorageException"><see cref="StorageError.InvalidArgument"/>: the id is taken, or is of a kind that is not made here.</exception>
+    /// <exception cref="StorageException"><see cref="StorageError.InvalidArgument"/>: the id is taken.</exception>
     public async Task RequireFreeAsync(string id, CancellationToken ct)
     {
         if (id == root.AccessKeyId) throw new StorageException(StorageError.InvalidArgument, "That is root's access key.");
-        if (TemporaryCredentials.IsOne(id)) throw new StorageException(StorageError.InvalidArgument, "Access keys of that form are temporary ones.");
         if (await grains.GetGrain<IAccessKeyGrain>(id).FindAsync(ct) is not null) throw new StorageException(StorageError.InvalidArgument, $"The access key {id} exists.");
     }
 

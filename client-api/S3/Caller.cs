@@ -10,8 +10,7 @@ namespace DarkStorage.ClientApi.S3;
 /// <summary>Who makes a request.</summary>
 /// <param name="Account">Whom buckets and objects belong to: the canonical id. Empty for an anonymous request.</param>
 /// <param name="Policies">Attached to the user.</param>
-/// <param name="SessionPolicy">Of temporary credentials: narrows what the others allow. Null otherwise.</param>
-internal sealed record Caller(string Account, PolicyPrincipal Principal, IReadOnlyList<IdentityPolicy> Policies, IdentityPolicy? SessionPolicy = null)
+internal sealed record Caller(string Account, PolicyPrincipal Principal, IReadOnlyList<IdentityPolicy> Policies)
 {
     /// <summary>The account of the root credentials.</summary>
     public const string RootAccount = "root";
@@ -31,7 +30,7 @@ public sealed record RootKey(string AccessKeyId, string Secret)
 
 /// <summary>Finds the secret of an access key, and who acts with it. Answers are remembered for <see cref="Lifetime"/>: a key that is disabled, or a policy that is
 /// taken away, works that much longer.</summary>
-internal sealed class Credentials(RootKey root, IGrainFactory grains, TemporaryCredentials temporary, S3Options options, TimeProvider clock)
+internal sealed class Credentials(RootKey root, IGrainFactory grains, S3Options options, TimeProvider clock)
 {
     private static readonly TimeSpan Lifetime = TimeSpan.FromSeconds(5);
 
@@ -43,12 +42,9 @@ internal sealed class Credentials(RootKey root, IGrainFactory grains, TemporaryC
 
     private sealed record Remembered(Caller? Caller, string Secret, long Until);
 
-    /// <param name="sessionToken">What came with the request as <c>x-amz-security-token</c>, or null.</param>
-    /// <exception cref="S3Exception"><c>InvalidAccessKeyId</c>: unknown or disabled. <c>InvalidToken</c>, <c>ExpiredToken</c>.</exception>
-    public async ValueTask<(Caller Caller, string Secret)> FindAsync(string accessKeyId, string? sessionToken, CancellationToken ct)
+    /// <exception cref="S3Exception"><c>InvalidAccessKeyId</c>: unknown or disabled.</exception>
+    public async ValueTask<(Caller Caller, string Secret)> FindAsync(string accessKeyId, CancellationToken ct)
     {
-        if (TemporaryCredentials.IsOne(accessKeyId)) return await FindTemporaryAsync(accessKeyId, sessionToken, ct);
-        // Tools send a token that is left over in their configuration; it says nothing about a lasting key.
         if (accessKeyId == root.AccessKeyId) return (_rootCaller, root.Secret);
         if (!_remembered.TryGetValue(accessKeyId, out var known) || known.Until < clock.GetTimestamp()) known = await AskAsync(accessKeyId, ct);
         if (known.Caller is null) throw new S3Exception(S3Error.InvalidAccessKeyId).With("AWSAccessKeyId", accessKeyId);
@@ -60,26 +56,13 @@ internal sealed class Credentials(RootKey root, IGrainFactory grains, TemporaryC
     {
         try
         {
-            var (caller, wanted) = await FindAsync(accessKeyId, null, ct);
+            var (caller, wanted) = await FindAsync(accessKeyId, ct);
             return IsSame(secret, wanted) && (caller.IsRoot || caller.Policies.Any(p => p.Name == CannedPolicies.Administrator));
         }
         catch (S3Exception)
         {
             return false;
         }
-    }
-
-    /// <summary>A session of a user may do what the user may at the time of the request, and no more than its own policy says.</summary>
-    private async ValueTask<(Caller Caller, string Secret)> FindTemporaryAsync(string accessKeyId, string? token, CancellationToken ct)
-    {
-        var session = temporary.Open(accessKeyId, token ?? throw new S3Exception(S3Error.InvalidToken));
-        var policies = session.Account == Caller.RootAccount ? [] : await FindPoliciesAsync(session.Account, ct);
-        var policy = session.Policy is null ? null : IdentityPolicy.Parse("", session.Policy);
-        var principal = session.Role is null
-            ? session.Account == Caller.RootAccount ? _rootCaller.Principal : UserPrincipal(session.Account)
-            : PolicyPrincipal.AssumedRole(options.AccountId, session.Role, session.Name, session.Account, session.Account);
-        if (session.Role is not null && session.RolePolicies.Length > 0) policies = [.. session.RolePolicies.Select((p, i) => IdentityPolicy.Parse($"{session.Role}-{i + 1}", p))];
-        return (new(session.Account, principal, policies, policy), session.Secret);
     }
 
     private async Task<Remembered> AskAsync(string accessKeyId, CancellationToken ct)

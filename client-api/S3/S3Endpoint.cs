@@ -77,8 +77,7 @@ internal sealed partial class S3Endpoint(S3Services services, ILogger<S3Endpoint
     {
         var signed = new SignedRequest(http.Request.Method, target, http.Request.Headers);
         if (services.Verifier.Parse(signed) is not { } signature) return new(http, target, services, Caller.Anonymous, SigningContext.Anonymous(http.Request.Headers));
-        var token = (string?)http.Request.Headers["x-amz-security-token"] ?? target.Query.Find("X-Amz-Security-Token");
-        var (caller, secret) = await services.Credentials.FindAsync(signature.AccessKeyId, token, http.RequestAborted);
+        var (caller, secret) = await services.Credentials.FindAsync(signature.AccessKeyId, http.RequestAborted);
         var signing = services.Verifier.Verify(signed, signature, secret);
         return new(http, target, services, caller, signing);
     }

@@ -4,6 +4,7 @@ using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Rules;
 using DarkStorage.Rules.Acls;
 using DarkStorage.Rules.Buckets;
+using DarkStorage.Rules.Lifecycle;
 using DarkStorage.Rules.Policies;
 
 namespace DarkStorage.ClientApi.S3;
@@ -69,6 +70,14 @@ internal sealed partial class S3Request
         if (bucket.Versioning != BucketVersioning.Off) Response.Headers["x-amz-version-id"] = version.ToString();
     }
 
+    /// <summary>Tells when the bucket's lifecycle will delete the object, where it will.</summary>
+    public void WriteExpiration(BucketRecord bucket, ObjectVersion version)
+    {
+        if (Version is not null || BucketRules.Of(bucket).Lifecycle is not { } lifecycle) return;
+        if (lifecycle.NextExpiration(Key, version.Manifest.Length, version.Modified, version.Attributes.Tags, TimeSpan.FromDays(1)) is not var (due, rule)) return;
+        Response.Headers["x-amz-expiration"] = $"expiry-date=\"{due.ToString("r", System.Globalization.CultureInfo.InvariantCulture)}\", rule-id=\"{Uri.EscapeDataString(rule.Id)}\"";
+    }
+
     /// <exception cref="S3Exception"><c>InvalidArgument</c>.</exception>
     public static VersionName? ParseVersion(in S3Query query)
     {
@@ -87,7 +96,6 @@ internal sealed partial class S3Request
     {
         Request = new(caller.Principal, action, resource, new PolicyContext(this, bucket, version)),
         IdentityPolicies = caller.Policies,
-        SessionPolicy = caller.SessionPolicy,
         Bucket = bucket is null ? null : BucketRules.Of(bucket).Access,
         Object = version is null ? null : new ObjectAccess(version.Owner, version.Attributes.Acl is { } acl ? SettingJson.Read<AccessControlList>(acl) : null),
     }).IsAllowed;

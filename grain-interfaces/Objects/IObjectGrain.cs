@@ -69,7 +69,8 @@ public sealed record ObjectUpdate(
     ImmutableArray<KeyValuePair<string, string>>? Tags = null,
     string? Acl = null,
     RetentionChange? Retention = null,
-    bool? LegalHold = null);
+    bool? LegalHold = null,
+    string? StorageClass = null);
 
 /// <param name="To">Null ends the retention.</param>
 /// <param name="BypassGovernance">The caller has the right to shorten a retention in governance mode, and says so.</param>

@@ -1,5 +1,6 @@
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Buckets;
+using DarkStorage.GrainInterfaces.Lifecycle;
 using DarkStorage.Metadata;
 using DarkStorage.Rules.Buckets;
 using Microsoft.Extensions.Logging;
@@ -42,8 +43,11 @@ internal sealed partial class BucketGrain(IMetadataIndex index, TimeProvider clo
             return (versioning, null);
         }, ct);
 
-    public Task<BucketRecord> SetAsync(BucketId bucket, BucketSettingChange change, CancellationToken ct) =>
-        UpdateAsync(bucket, current =>
+    public async Task<BucketRecord> SetAsync(BucketId bucket, BucketSettingChange change, CancellationToken ct)
+    {
+        // First, so that no crash leaves a lifecycle that never runs: one that finds nothing to do ends by itself.
+        if (change is { Kind: BucketSettings.Lifecycle, Document: not null }) await GrainFactory.GetGrain<ILifecycleGrain>(Name).WakeAsync(ct);
+        return await UpdateAsync(bucket, current =>
         {
             if (change.Kind == BucketSettings.ObjectLock)
             {
@@ -53,6 +57,7 @@ internal sealed partial class BucketGrain(IMetadataIndex index, TimeProvider clo
             }
             return (null, change);
         }, ct);
+    }
 
     public async Task DeleteAsync(CancellationToken ct)
     {

@@ -77,6 +77,7 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
             update.Retention?.ThrowIfRefused(version.Attributes.Retention, now);
             var next = version with
             {
+                StorageClass = update.StorageClass ?? version.StorageClass,
                 Attributes = new(
                     version.Attributes.Change + 1,
                     update.Tags ?? version.Attributes.Tags,

@@ -8,6 +8,7 @@ internal static class GetObject
     {
         var (bucket, version) = await s3.AuthorizeObjectAsync(ReadAction(s3), ct);
         s3.WriteVersionId(bucket, version.Name);
+        s3.WriteExpiration(bucket, version);
         if (ObjectSelection.Answer(s3, version) is not { } range) return; // 304 has no body
 
         var manifest = version.Manifest;
@@ -32,6 +33,7 @@ internal static class HeadObject
     {
         var (bucket, version) = await s3.AuthorizeObjectAsync(GetObject.ReadAction(s3), ct);
         s3.WriteVersionId(bucket, version.Name);
+        s3.WriteExpiration(bucket, version);
         ObjectSelection.Answer(s3, version);
     }
 }

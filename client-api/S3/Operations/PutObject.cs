@@ -32,6 +32,7 @@ internal static class PutObject
             new(bucket.Id, manifest, metadata, storageClass, owner, attributes, condition, null), commit));
 
         s3.WriteVersionId(bucket, version.Name);
+        s3.WriteExpiration(bucket, version);
         s3.Response.Headers.ETag = ObjectHeaders.Quoted(version.Manifest.ETag);
         ChecksumHeaders.Write(s3.Response.Headers, version.Manifest.Checksum);
     }

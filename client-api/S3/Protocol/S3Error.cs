@@ -14,7 +14,6 @@ internal sealed record S3Error(string Code, HttpStatusCode Status, string Messag
     public static readonly S3Error RequestTimeTooSkewed = new("RequestTimeTooSkewed", HttpStatusCode.Forbidden, "The difference between the request time and the current time is too large.");
     public static readonly S3Error AuthorizationHeaderMalformed = new("AuthorizationHeaderMalformed", HttpStatusCode.BadRequest, "The authorization header you provided is invalid.");
     public static readonly S3Error AuthorizationQueryParametersError = new("AuthorizationQueryParametersError", HttpStatusCode.BadRequest, "The authorization query parameters that you provided are not valid.");
-    public static readonly S3Error ExpiredToken = new("ExpiredToken", HttpStatusCode.BadRequest, "The provided token has expired.");
     public static readonly S3Error InvalidToken = new("InvalidToken", HttpStatusCode.BadRequest, "The provided token is malformed or otherwise invalid.");
 
     // What is asked for

@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using DarkStorage.GrainInterfaces.Buckets;
 using DarkStorage.Rules.Acls;
 using DarkStorage.Rules.Cors;
+using DarkStorage.Rules.Lifecycle;
 using DarkStorage.Rules.ObjectLock;
 using DarkStorage.Rules.Policies;
 using DarkStorage.Rules.Website;
@@ -15,6 +16,7 @@ public sealed class BucketRules
 
     private readonly Lazy<BucketAccess> _access;
     private readonly Lazy<CorsConfiguration?> _cors;
+    private readonly Lazy<LifecycleConfiguration?> _lifecycle;
     private readonly Lazy<ObjectLockConfiguration?> _objectLock;
     private readonly Lazy<RequestPayment?> _requestPayment;
     private readonly Lazy<TagSet?> _tags;
@@ -24,6 +26,7 @@ public sealed class BucketRules
     {
         _access = new(() => ReadAccess(bucket), LazyThreadSafetyMode.PublicationOnly);
         _cors = Setting<CorsConfiguration>(bucket, BucketSettings.Cors);
+        _lifecycle = Setting<LifecycleConfiguration>(bucket, BucketSettings.Lifecycle);
         _objectLock = Setting<ObjectLockConfiguration>(bucket, BucketSettings.ObjectLock);
         _requestPayment = Setting<RequestPayment>(bucket, BucketSettings.RequestPayment);
         _tags = Setting<TagSet>(bucket, BucketSettings.Tagging);
@@ -37,6 +40,9 @@ public sealed class BucketRules
 
     /// <summary>Null where no page of another origin may use the bucket.</summary>
     public CorsConfiguration? Cors => _cors.Value;
+
+    /// <summary>Null where time changes nothing.</summary>
+    public LifecycleConfiguration? Lifecycle => _lifecycle.Value;
 
     /// <summary>Null where the bucket has no object lock.</summary>
     public ObjectLockConfiguration? ObjectLock => _objectLock.Value;

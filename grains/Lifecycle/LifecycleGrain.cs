@@ -1,0 +1,298 @@
+using System.ComponentModel.DataAnnotations;
+using System.Text;
+using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Buckets;
+using DarkStorage.GrainInterfaces.Lifecycle;
+using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.GrainInterfaces.Uploads;
+using DarkStorage.Metadata;
+using DarkStorage.Rules.Buckets;
+using DarkStorage.Rules.Lifecycle;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+using Orleans;
+using Orleans.Runtime;
+
+namespace DarkStorage.Grains.Lifecycle;
+
+/// <summary>How lifecycles run.</summary>
+public sealed record LifecycleOptions
+{
+    /// <summary>Time from the end of one run of a bucket to the begin of the next. Default 6 hours: rules count in days, so nothing waits noticeably.</summary>
+    [Range(typeof(TimeSpan), "00:00:01", "7.00:00:00")]
+    public TimeSpan Interval { get; init; } = TimeSpan.FromHours(6);
+
+    /// <summary>How long a day of the rules is. Shorter ones are for trying rules out: objects go that much sooner.</summary>
+    [Range(typeof(TimeSpan), "00:00:01", "1.00:00:00")]
+    public TimeSpan DayLength { get; init; } = TimeSpan.FromDays(1);
+}
+
+/// <summary>Where a run is, and what it and the one before it did.</summary>
+[GenerateSerializer, Alias("lifecycle-state")]
+public sealed class LifecycleState
+{
+    /// <summary>The bucket the run is of: one made anew under the same name is another one.</summary>
+    [Id(0)]
+    public long Bucket { get; set; }
+
+    [Id(1)]
+    public LifecycleReport? Running { get; set; }
+
+    [Id(2)]
+    public LifecycleReport? Last { get; set; }
+
+    /// <summary>The last entry that was looked at, as <see cref="VersionPlace"/> has it.</summary>
+    [Id(3)]
+    public string Key { get; set; } = "";
+
+    [Id(4)]
+    public string? Version { get; set; }
+
+    [Id(5)]
+    public long Revision { get; set; }
+
+    /// <summary>Of that entry's key: when the entry was made, and how many of its noncurrent versions were seen.</summary>
+    [Id(6)]
+    public DateTimeOffset Above { get; set; }
+
+    [Id(7)]
+    public int Noncurrent { get; set; }
+}
+
+/// <summary>The lifecycle of one bucket: walks its versions in batches, keeps its place after each, and goes on from there whatever happens in between.
+/// What is done twice after a crash is done to what is there then, so it does no harm.</summary>
+internal sealed partial class LifecycleGrain(
+    IMetadataIndex index, TimeProvider clock, IOptions<LifecycleOptions> options, [PersistentState("lifecycle", StorageNames.Index)] IPersistentState<LifecycleState> state,
+    ILogger<LifecycleGrain> log) : Grain, ILifecycleGrain, IRemindable
+{
+    private const string RunReminder = "run";
+    private const string StandardClass = "STANDARD";
+
+    /// <summary>Entries in a batch: some milliseconds of reading, and one write of the place.</summary>
+    private const int BatchMax = 1_000;
+
+    /// <summary>Changes under way at one time: enough to fill a group commit.</summary>
+    private const int ParallelMax = 32;
+
+    /// <summary>Time between two batches: the run leaves room for requests.</summary>
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(20);
+
+    private IGrainTimer? _batches;
+
+    private string Bucket => this.GetPrimaryKeyString();
+
+    public async Task WakeAsync(CancellationToken ct)
+    {
+        var first = options.Value.Interval < TimeSpan.FromMinutes(1) ? options.Value.Interval : TimeSpan.FromMinutes(1);
+        await this.RegisterOrUpdateReminder(RunReminder, first, TimeSpan.FromMinutes(1));
+        Continue(first);
+    }
+
+    public Task<LifecycleStatus> GetStatusAsync(CancellationToken ct) => Task.FromResult(new LifecycleStatus(state.State.Running, state.State.Last));
+
+    public async Task<LifecycleReport> PreviewAsync(int versionsMax, CancellationToken ct)
+    {
+        var run = new Run(LifecycleReport.At(clock.GetUtcNow()), default, default, 0);
+        if (await FindAsync(ct) is not var (bucket, rules)) return run.Report;
+        while (run.Report.Looked < versionsMax)
+        {
+            (run, var ended) = await BatchAsync(bucket, rules, run, act: false, ct);
+            if (ended) return run.Report with { Ended = clock.GetUtcNow() };
+        }
+        return run.Report;
+    }
+
+    /// <summary>The reminder outlives crashes; the timer it starts does the work.</summary>
+    public async Task ReceiveReminder(string reminderName, TickStatus status)
+    {
+        if (await FindAsync(CancellationToken.None) is null)
+        {
+            if (await this.GetReminder(RunReminder) is { } reminder) await this.UnregisterReminder(reminder);
+            return;
+        }
+        if (IsDue) Continue(TimeSpan.Zero);
+    }
+
+    private bool IsDue => state.State.Running is not null || state.State.Last?.Ended is not { } ended || clock.GetUtcNow() - ended >= options.Value.Interval;
+
+    private void Continue(TimeSpan after)
+    {
+        _batches?.Dispose();
+        _batches = this.RegisterGrainTimer(NextBatchAsync, new GrainTimerCreationOptions(after, Pause) { KeepAlive = true });
+    }
+
+    private async Task NextBatchAsync(CancellationToken ct)
+    {
+        if (await FindAsync(ct) is not var (bucket, rules))
+        {
+            _batches?.Dispose();
+            return;
+        }
+        if (!IsDue)
+        {
+            // Intervals shorter than a reminder's period are kept by this timer alone.
+            _batches?.Change(options.Value.Interval, options.Value.Interval < TimeSpan.FromMinutes(1) ? Pause : Timeout.InfiniteTimeSpan);
+            return;
+        }
+        var current = state.State;
+        if (current.Running is null || current.Bucket != bucket.Id.Value)
+        {
+            (current.Bucket, current.Running, current.Key, current.Version, current.Revision) = (bucket.Id.Value, LifecycleReport.At(clock.GetUtcNow()), "", null, 0);
+            current.Running = current.Running with { UploadsAborted = await AbortUploadsAsync(bucket, rules, ct) };
+        }
+        VersionName? last = current.Version is { } text && VersionName.TryParse(text, out var name) ? name : null;
+        var (run, ended) = await BatchAsync(bucket, rules, new(current.Running!, new(current.Key, last, current.Revision), current.Above, current.Noncurrent), act: true, ct);
+        (current.Key, current.Version, current.Revision, current.Above, current.Noncurrent) = (run.Place.Key, run.Place.Version?.ToString(), run.Place.Revision, run.Above, run.Noncurrent);
+        current.Running = ended ? null : run.Report;
+        if (ended)
+        {
+            current.Last = run.Report with { Ended = clock.GetUtcNow() };
+            LogRun(log, Bucket, current.Last.Looked, current.Last.Expired, current.Last.Removed, current.Last.Transitioned, current.Last.UploadsAborted, current.Last.Locked, current.Last.Failed);
+        }
+        await state.WriteStateAsync(ct);
+    }
+
+    /// <param name="Above">When the version above the next one, of the same key, was made.</param>
+    /// <param name="Noncurrent">Noncurrent versions of that key seen so far.</param>
+    private readonly record struct Run(LifecycleReport Report, VersionPlace Place, DateTimeOffset Above, int Noncurrent);
+
+    /// <summary>Looks at one batch and does what the rules say, or only counts it.</summary>
+    private async Task<(Run Run, bool Ended)> BatchAsync(BucketRecord bucket, LifecycleConfiguration rules, Run run, bool act, CancellationToken ct)
+    {
+        var page = new Batch();
+        var end = await index.ListVersionsAsync(new(bucket.Id, "", null, run.Place.Key is null ? new("", null, 0) : run.Place, BatchMax), page, ct);
+        var now = clock.GetUtcNow();
+        var work = new List<(Entry Entry, LifecycleDecision Decision)>();
+        var (above, noncurrent) = (run.Above, run.Noncurrent);
+        foreach (var entry in page.Entries)
+        {
+            if (entry.IsLatest) noncurrent = 0;
+            var decision = await DecideAsync(bucket, rules, entry, entry.IsLatest ? null : above, noncurrent, now, ct);
+            if (!entry.IsLatest) noncurrent++;
+            above = entry.Modified;
+            if (decision.Act != LifecycleAct.Keep) work.Add((entry, decision));
+        }
+        var report = run.Report with { Looked = run.Report.Looked + page.Entries.Count };
+        foreach (var group in work.Chunk(ParallelMax))
+        {
+            var outcomes = act ? await Task.WhenAll(group.Select(w => ActAsync(bucket, w.Entry, w.Decision, ct))) : new Outcome[group.Length];
+            for (var i = 0; i < group.Length; i++) report = Count(report, group[i].Entry, group[i].Decision.Act, outcomes[i]);
+        }
+        var place = end.Next ?? default;
+        return (new(report, place, above, noncurrent), end.Next is null);
+    }
+
+    private async ValueTask<LifecycleDecision> DecideAsync(
+        BucketRecord bucket, LifecycleConfiguration rules, Entry entry, DateTimeOffset? noncurrentSince, int newer, DateTimeOffset now, CancellationToken ct)
+    {
+        // Tags are in the version, not in the listing: fetched only where a rule could turn on them.
+        IReadOnlyList<KeyValuePair<string, string>> tags = [];
+        if (!entry.IsDeleteMarker && rules.Rules.Any(r => r.Filter.Tags.Length > 0 && r.Filter.MatchesKey(entry.Key)))
+            tags = (await index.FindVersionAsync(bucket.Id, entry.Key, entry.Version, ct))?.Attributes.Tags ?? [];
+        var alone = entry is { IsDeleteMarker: true, IsLatest: true } && await IsAloneAsync(bucket, entry.Key, ct);
+        return rules.Decide(new(entry.Key, entry.Length, entry.Modified, entry.StorageClass, tags, entry.IsDeleteMarker, noncurrentSince, newer, alone), now, options.Value.DayLength);
+    }
+
+    private async ValueTask<bool> IsAloneAsync(BucketRecord bucket, string key, CancellationToken ct)
+    {
+        var page = new Batch();
+        await index.ListVersionsAsync(new(bucket.Id, key, null, new("", null, 0), 2), page, ct);
+        return page.Entries.Count(e => e.Key == key) == 1;
+    }
+
+    private enum Outcome
+    {
+        Done,
+        Locked,
+        Failed,
+    }
+
+    /// <summary>Through the key's grain, as any other writer: it decides on what is there then, and refuses where that is not what was looked at.</summary>
+    private async Task<Outcome> ActAsync(BucketRecord bucket, Entry entry, LifecycleDecision decision, CancellationToken ct)
+    {
+        var grain = GrainFactory.GetGrain<IObjectGrain>(new ObjectId(bucket.Name, entry.Key).ToString());
+        try
+        {
+            switch (decision.Act)
+            {
+                case LifecycleAct.Expire:
+                    var unchanged = new WriteCondition(entry.ETag, null, entry.Modified, entry.Length);
+                    await grain.DeleteAsync(new(bucket.Id, null, VersionId.Of(BlobId.New(clock)), bucket.Owner, unchanged, BypassGovernance: false), ct);
+                    break;
+                case LifecycleAct.Remove:
+                    await grain.DeleteAsync(new(bucket.Id, entry.Version, default, bucket.Owner, WriteCondition.None, BypassGovernance: false), ct);
+                    break;
+                default:
+                    await grain.UpdateAsync(new(bucket.Id, entry.Version, StorageClass: decision.StorageClass), ct);
+                    break;
+            }
+            return Outcome.Done;
+        }
+        catch (StorageException e) when (e.Error is StorageError.ObjectLocked)
+        {
+            return Outcome.Locked;
+        }
+        catch (StorageException e)
+        {
+            // Changed since it was looked at, or the index is busy: the next run sees what is there then.
+            LogFailed(log, Bucket, e.Error);
+            return Outcome.Failed;
+        }
+    }
+
+    private static LifecycleReport Count(LifecycleReport report, Entry entry, LifecycleAct act, Outcome outcome) => (outcome, act) switch
+    {
+        (Outcome.Locked, _) => report with { Locked = report.Locked + 1 },
+        (Outcome.Failed, _) => report with { Failed = report.Failed + 1 },
+        (_, LifecycleAct.Expire) => report with { Expired = report.Expired + 1, Bytes = report.Bytes + entry.Length },
+        (_, LifecycleAct.Remove) => report with { Removed = report.Removed + 1, Bytes = report.Bytes + entry.Length },
+        _ => report with { Transitioned = report.Transitioned + 1 },
+    };
+
+    private async Task<long> AbortUploadsAsync(BucketRecord bucket, LifecycleConfiguration rules, CancellationToken ct)
+    {
+        var aborting = rules.Rules.Where(r => r.IsEnabled && r.AbortUploadsAfterDays is not null).ToList();
+        if (aborting.Count == 0) return 0;
+        var (key, upload, aborted) = ("", (UploadId?)null, 0L);
+        while (true)
+        {
+            var page = await index.ListUploadsAsync(bucket.Id, "", null, key, upload, BatchMax, ct);
+            foreach (var old in page.Uploads.Where(u => aborting.Any(r => r.Filter.MatchesKey(u.Key)
+                && LifecycleRules.Due(u.Initiated, r.AbortUploadsAfterDays, null, options.Value.DayLength) <= clock.GetUtcNow())))
+            {
+                try
+                {
+                    await GrainFactory.GetGrain<IUploadGrain>(old.Id.ToString()).AbortAsync(bucket.Id, old.Key, ct);
+                    aborted++;
+                }
+                catch (StorageException e) when (e.Error is StorageError.NoSuchUpload)
+                {
+                    // Finished or aborted in between.
+                }
+            }
+            if (page.NextKey is null) return aborted;
+            (key, upload) = (page.NextKey, page.NextUpload);
+        }
+    }
+
+    private async ValueTask<(BucketRecord Bucket, LifecycleConfiguration Rules)?> FindAsync(CancellationToken ct) =>
+        await index.FindBucketAsync(Bucket, ct) is { } bucket && BucketRules.Of(bucket).Lifecycle is { } rules ? (bucket, rules) : null;
+
+    private sealed record Entry(string Key, VersionName Version, string ETag, long Length, DateTimeOffset Modified, string StorageClass, bool IsLatest, bool IsDeleteMarker);
+
+    private sealed class Batch : IVersionListingSink
+    {
+        public List<Entry> Entries { get; } = [];
+
+        public void Version(in ListedObject entry) => Entries.Add(new(Encoding.UTF8.GetString(entry.Key), entry.Version, Encoding.UTF8.GetString(entry.ETag), entry.Length, entry.Modified,
+            entry.StorageClass.SequenceEqual("STANDARD"u8) ? StandardClass : Encoding.UTF8.GetString(entry.StorageClass), entry.IsLatest, entry.IsDeleteMarker));
+
+        public void CommonPrefix(ReadOnlySpan<byte> prefix) => throw new System.Diagnostics.UnreachableException("A listing without a delimiter folds nothing.");
+    }
+
+    [LoggerMessage(LogLevel.Information, "Lifecycle of {Bucket}: looked at {Looked}, expired {Expired}, removed {Removed}, moved {Transitioned}, ended {Uploads} uploads; {Locked} locked, {Failed} failed")]
+    private static partial void LogRun(ILogger log, string bucket, long looked, long expired, long removed, long transitioned, long uploads, long locked, long failed);
+
+    [LoggerMessage(LogLevel.Debug, "Lifecycle of {Bucket}: one object was left for the next run ({Error})")]
+    private static partial void LogFailed(ILogger log, string bucket, StorageError error);
+}
