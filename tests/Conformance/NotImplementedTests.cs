@@ -24,7 +24,6 @@ public sealed class NotImplementedTests(NodeFixture node)
         GetBucketAnalyticsConfiguration GET ?analytics&id=1
         ListBucketAnalyticsConfigurations GET ?analytics
         GetBucketCors GET ?cors
-        GetBucketEncryption GET ?encryption
         GetBucketIntelligentTieringConfiguration GET ?intelligent-tiering&id=1
         ListBucketIntelligentTieringConfigurations GET ?intelligent-tiering
         GetBucketInventoryConfiguration GET ?inventory&id=1
@@ -48,7 +47,6 @@ public sealed class NotImplementedTests(NodeFixture node)
         PutBucketAcl PUT ?acl
         PutBucketAnalyticsConfiguration PUT ?analytics&id=1
         PutBucketCors PUT ?cors
-        PutBucketEncryption PUT ?encryption
         PutBucketIntelligentTieringConfiguration PUT ?intelligent-tiering&id=1
         PutBucketInventoryConfiguration PUT ?inventory&id=1
         PutBucketLifecycleConfiguration PUT ?lifecycle
@@ -68,7 +66,6 @@ public sealed class NotImplementedTests(NodeFixture node)
         PostObject POST ?
         DeleteBucketAnalyticsConfiguration DELETE ?analytics&id=1
         DeleteBucketCors DELETE ?cors
-        DeleteBucketEncryption DELETE ?encryption
         DeleteBucketIntelligentTieringConfiguration DELETE ?intelligent-tiering&id=1
         DeleteBucketInventoryConfiguration DELETE ?inventory&id=1
         DeleteBucketLifecycle DELETE ?lifecycle

@@ -15,6 +15,7 @@ public sealed class BucketRules
 
     private readonly Lazy<BucketAccess> _access;
     private readonly Lazy<CorsConfiguration?> _cors;
+    private readonly Lazy<BucketEncryption?> _encryption;
     private readonly Lazy<ObjectLockConfiguration?> _objectLock;
     private readonly Lazy<RequestPayment?> _requestPayment;
     private readonly Lazy<TagSet?> _tags;
@@ -24,6 +25,7 @@ public sealed class BucketRules
     {
         _access = new(() => ReadAccess(bucket), LazyThreadSafetyMode.PublicationOnly);
         _cors = Setting<CorsConfiguration>(bucket, BucketSettings.Cors);
+        _encryption = Setting<BucketEncryption>(bucket, BucketSettings.Encryption);
         _objectLock = Setting<ObjectLockConfiguration>(bucket, BucketSettings.ObjectLock);
         _requestPayment = Setting<RequestPayment>(bucket, BucketSettings.RequestPayment);
         _tags = Setting<TagSet>(bucket, BucketSettings.Tagging);
@@ -37,6 +39,9 @@ public sealed class BucketRules
 
     /// <summary>Null where no page of another origin may use the bucket.</summary>
     public CorsConfiguration? Cors => _cors.Value;
+
+    /// <summary>Null where objects lie open unless their writers say otherwise.</summary>
+    public BucketEncryption? Encryption => _encryption.Value;
 
     /// <summary>Null where the bucket has no object lock.</summary>
     public ObjectLockConfiguration? ObjectLock => _objectLock.Value;
