@@ -45,7 +45,7 @@ public sealed class EncryptionTests(NodeFixture node)
             if (method == "GET") Assert.True(content.Same(answer.Body));
         }
         if (size == 0) return;
-        foreach (var (first, last) in (ReadOnlySpan<(int, int)>)[(0, 0), (size / 2, size - 1), (1, Math.Min(3, size - 1)), (Math.Min(65_519, size - 1), Math.Min(65_521, size - 1))])
+        foreach (var (first, last) in ((int, int)[])[(0, 0), (size / 2, size - 1), (1, Math.Min(3, size - 1)), (Math.Min(65_519, size - 1), Math.Min(65_521, size - 1))])
         {
             var answer = await node.Raw.SendAsync(ForRead(mode, new RawRequest("GET", $"/{bucket}/key").With("Range", $"bytes={first}-{last}")));
             Assert.Equal(206, answer.Status);
@@ -194,7 +194,7 @@ public sealed class EncryptionTests(NodeFixture node)
     public async Task A_customers_object_opens_to_its_key_alone()
     {
         var bucket = await S3.NewBucketAsync();
-        foreach (var (key, size) in (ReadOnlySpan<(string, int)>)[("empty", 0), ("inline", 5), ("stored", 100_000)])
+        foreach (var (key, size) in ((string, int)[])[("empty", 0), ("inline", 5), ("stored", 100_000)])
         {
             await node.Raw.SendAsync(With(SseC, new RawRequest("PUT", $"/{bucket}/{key}").WithBody(S3Clients.Content(size))));
             foreach (var method in (string[])["GET", "HEAD"])
@@ -258,7 +258,7 @@ public sealed class EncryptionTests(NodeFixture node)
     public async Task A_bucket_seals_by_its_default_what_its_writers_do_not_name()
     {
         var bucket = await S3.NewBucketAsync();
-        await Refused.WithAsync("ServerSideEncryptionConfigurationNotFoundError", HttpStatusCode.NotFound, () => S3.GetBucketEncryptionAsync(new() { BucketName = bucket }));
+        Assert.Equal((404, "ServerSideEncryptionConfigurationNotFoundError"), (await node.Raw.GetAsync($"/{bucket}?encryption")).Error);
         await S3.PutBucketEncryptionAsync(new()
         {
             BucketName = bucket,
