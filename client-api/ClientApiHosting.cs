@@ -2,6 +2,7 @@ using DarkStorage.ClientApi.Admin;
 using DarkStorage.ClientApi.S3;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.Storage;
+using DarkStorage.Storage.Encryption;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -21,7 +22,7 @@ public enum ApiEndpoint
 /// <summary>Puts the front end into a host: the S3 API and the management API, each on listeners of its own.</summary>
 public static class ClientApiHosting
 {
-    /// <summary>Adds what the front end needs besides <see cref="IIndexReader"/>, <see cref="IBlobStore"/>, <see cref="IGrainFactory"/> and <see cref="RootKey"/>.</summary>
+    /// <summary>Adds what the front end needs besides <see cref="IIndexReader"/>, <see cref="IBlobStore"/>, <see cref="IDataKeys"/>, <see cref="IGrainFactory"/> and <see cref="RootKey"/>.</summary>
     public static IServiceCollection AddClientApi(this IServiceCollection services) => services
         .AddSingleton(p => new Credentials(p.GetRequiredService<RootKey>(), p.GetRequiredService<IGrainFactory>(),
             p.GetRequiredService<IOptions<S3Options>>().Value, p.GetRequiredService<TimeProvider>()))
@@ -29,7 +30,7 @@ public static class ClientApiHosting
         {
             var options = p.GetRequiredService<IOptions<S3Options>>().Value;
             var clock = p.GetRequiredService<TimeProvider>();
-            return new S3Services(p.GetRequiredService<IIndexReader>(), p.GetRequiredService<IBlobStore>(), p.GetRequiredService<IGrainFactory>(),
+            return new S3Services(p.GetRequiredService<IIndexReader>(), p.GetRequiredService<IBlobStore>(), p.GetRequiredService<IDataKeys>(), p.GetRequiredService<IGrainFactory>(),
                 new SignatureVerifier([options.Region], clock), p.GetRequiredService<Credentials>(), options, clock);
         })
         .AddSingleton<S3Endpoint>()

@@ -20,6 +20,10 @@ public sealed record S3Options
     [Range(0, 64 << 10)]
     public int InlineBytesMax { get; init; } = 4 << 10;
 
+    /// <summary>Takes customers' keys (SSE-C) over connections without TLS from other machines too: whoever listens on the way has them then.
+    /// Default false, as AWS has it. Connections from this machine may always bring them: a proxy here that ended the TLS is one.</summary>
+    public bool AllowCustomerKeysOverHttp { get; init; }
+
     /// <summary>Buckets of one account. Default 10,000, as AWS has it.</summary>
     [Range(1, 1_000_000)]
     public int BucketsMax { get; init; } = 10_000;

@@ -2,6 +2,7 @@ using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Buckets;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Storage;
+using DarkStorage.Storage.Encryption;
 using Microsoft.AspNetCore.Http;
 using Orleans;
 
@@ -9,7 +10,7 @@ namespace DarkStorage.ClientApi.S3;
 
 /// <summary>What every S3 request needs of the node.</summary>
 internal sealed record S3Services(
-    IIndexReader Index, IBlobStore Blobs, IGrainFactory Grains, SignatureVerifier Verifier, Credentials Credentials, S3Options Options, TimeProvider Clock);
+    IIndexReader Index, IBlobStore Blobs, IDataKeys Keys, IGrainFactory Grains, SignatureVerifier Verifier, Credentials Credentials, S3Options Options, TimeProvider Clock);
 
 /// <summary>An authenticated request of one operation: what handlers work with.</summary>
 internal sealed partial class S3Request(HttpContext http, S3Target target, S3Services services, Caller caller, SigningContext signing)
@@ -21,6 +22,7 @@ internal sealed partial class S3Request(HttpContext http, S3Target target, S3Ser
     public Caller Caller => caller;
     public IIndexReader Index => services.Index;
     public IBlobStore Blobs => services.Blobs;
+    public IDataKeys Keys => services.Keys;
     public IGrainFactory Grains => services.Grains;
     public S3Options Options => services.Options;
     public TimeProvider Clock => services.Clock;

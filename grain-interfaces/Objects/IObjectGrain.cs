@@ -33,6 +33,7 @@ public interface IObjectGrain : IGrainWithStringKey
 /// <param name="Bucket">The bucket the caller authorised against: a bucket made anew under the same name is another one.</param>
 /// <param name="Owner">The account that writes.</param>
 /// <param name="Upload">Set when it completes a multipart upload: the upload and the parts that the manifest does not use go in the same transaction.</param>
+/// <param name="Encryption">How the content is sealed; null where it is not.</param>
 [GenerateSerializer, Immutable, Alias("object-commit")]
 public sealed record ObjectCommit(
     BucketId Bucket,
@@ -42,7 +43,8 @@ public sealed record ObjectCommit(
     string Owner,
     ObjectAttributes Attributes,
     WriteCondition Condition,
-    UploadId? Upload);
+    UploadId? Upload,
+    ContentEncryption? Encryption);
 
 /// <summary>What is to be removed.</summary>
 /// <param name="Version">One version for good; null for the object, as its bucket's versioning has it.</param>

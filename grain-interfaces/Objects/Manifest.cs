@@ -5,7 +5,8 @@ namespace DarkStorage.GrainInterfaces.Objects;
 
 /// <summary>Where the bytes of one version are: all that a reader needs besides the drives.</summary>
 /// <param name="Length">Bytes of the object.</param>
-/// <param name="ETag">Without quotes: the MD5 in hexadecimal, or for a multipart object the MD5 of the parts' MD5s, a dash, and their number.</param>
+/// <param name="ETag">Without quotes: the MD5 in hexadecimal, or for a multipart object the MD5 of the parts' ETags as bytes, a dash, and their number.
+/// Of content that is sealed for SSE-KMS or SSE-C it is 16 random bytes instead of the MD5.</param>
 /// <param name="Checksum">What <c>x-amz-checksum-*</c> answers, or null where none was kept.</param>
 /// <param name="Parts">The content in order: one for a plain PUT, one for each part of an upload, none where the content is inline.</param>
 /// <param name="Inline">The content itself where it is small enough to live in the index; otherwise empty.</param>
@@ -25,7 +26,7 @@ public sealed record Manifest(
 /// <summary>One blob of a version.</summary>
 /// <param name="Number">The part number of a multipart upload, 1 to 10,000; 1 for a plain PUT.</param>
 /// <param name="Length">Bytes.</param>
-/// <param name="ETag">MD5 of the part in hexadecimal.</param>
+/// <param name="ETag">MD5 of the part in hexadecimal, or in its place 16 random bytes.</param>
 /// <param name="Chunks">The chunks in order, equal neighbours folded into one run. Chunk indices count from 0 through all runs.</param>
 [GenerateSerializer, Immutable, Alias("manifest-part")]
 public sealed record ManifestPart(int Number, BlobId Blob, long Length, string ETag, Checksum? Checksum, ImmutableArray<ChunkRun> Chunks);

@@ -27,6 +27,7 @@ public sealed record ObjectMetadata(
 /// <param name="Upload">The multipart upload that made it, so that a repeated Complete is recognised.</param>
 /// <param name="Owner">The account that wrote it.</param>
 /// <param name="IsDeleteMarker">There is no content: while it is the latest version, the key has no current one.</param>
+/// <param name="Encryption">How the content is sealed; null where it is not.</param>
 [GenerateSerializer, Immutable, Alias("object-version")]
 public sealed record ObjectVersion(
     Manifest Manifest,
@@ -38,7 +39,8 @@ public sealed record ObjectVersion(
     UploadId? Upload,
     string Owner,
     ObjectAttributes Attributes,
-    bool IsDeleteMarker = false)
+    bool IsDeleteMarker = false,
+    ContentEncryption? Encryption = null)
 {
     /// <summary>What S3 calls this version: its id, or "null".</summary>
     public VersionName Name => IsNull ? VersionName.Null : new(Manifest.Version);

@@ -38,6 +38,7 @@ public interface IUploadGrain : IGrainWithStringKey
 /// <param name="Owner">The account that will own the object.</param>
 /// <param name="ChecksumAlgorithm">The algorithm that each part is to have, or none.</param>
 /// <param name="Attributes">Of the object to be.</param>
+/// <param name="Encryption">How all parts are sealed, under one data key; null where they are not.</param>
 [GenerateSerializer, Immutable, Alias("upload-record")]
 public sealed record UploadRecord(
     UploadId Id,
@@ -51,7 +52,8 @@ public sealed record UploadRecord(
     string StorageClass,
     ChecksumAlgorithm ChecksumAlgorithm,
     ChecksumType ChecksumType,
-    ObjectAttributes Attributes);
+    ObjectAttributes Attributes,
+    ContentEncryption? Encryption = null);
 
 /// <summary>A stored part.</summary>
 [GenerateSerializer, Immutable, Alias("upload-part")]

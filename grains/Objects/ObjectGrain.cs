@@ -51,7 +51,7 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
                 ? commit.Attributes with { Retention = retention.From(now) }
                 : commit.Attributes;
             var next = new ObjectVersion(commit.Manifest, commit.Metadata, now, NextRevision(now), bucket.Versioning != BucketVersioning.Enabled,
-                commit.StorageClass, commit.Upload, commit.Owner, attributes);
+                commit.StorageClass, commit.Upload, commit.Owner, attributes, Encryption: commit.Encryption);
             await SaveAsync(next, ct);
             LogCommitted(log, _id, next.Manifest.Version, next.Manifest.Length);
             return next;

@@ -16,8 +16,8 @@ internal static class DetailCodec
 {
     private const byte Format = 1;
 
-    /// <summary>Of versions and uploads: they have attributes.</summary>
-    private const byte VersionFormat = 2;
+    /// <summary>Of versions and uploads. Format 2 added attributes and the owner, format 3 the encryption.</summary>
+    private const byte VersionFormat = 3;
 
     /// <summary>All of a version but what has a column of its own.</summary>
     public static byte[] Encode(ObjectVersion version)
@@ -29,6 +29,7 @@ internal static class DetailCodec
         writer.WriteCount(version.Manifest.Parts.Length);
         foreach (var part in version.Manifest.Parts) writer.Write(part);
         writer.Write(version.Attributes);
+        writer.Write(version.Encryption);
         writer.WriteChecksum(ColumnsChecksum(VersionFormat, new(
             version.Manifest.Version, version.Manifest.Length, version.Manifest.ETag, version.Modified, version.Revision, version.IsNull, version.IsDeleteMarker,
             version.StorageClass, version.Owner, version.Manifest.Inline)));
@@ -45,10 +46,11 @@ internal static class DetailCodec
         var upload = reader.ReadUploadId();
         var parts = reader.ReadParts();
         var attributes = reader.ReadAttributes();
+        var encryption = reader.ReadEncryption();
         if (reader.ReadUInt32() != ColumnsChecksum(reader.Format, columns)) throw DetailReader.Damaged("its columns do not match their checksum");
         reader.End();
         var manifest = new Manifest(columns.Version, columns.Length, columns.ETag, checksum, parts, columns.Content);
-        return new(manifest, metadata, columns.Modified, columns.Revision, columns.IsNull, columns.StorageClass, upload, columns.Owner, attributes, columns.IsDeleteMarker);
+        return new(manifest, metadata, columns.Modified, columns.Revision, columns.IsNull, columns.StorageClass, upload, columns.Owner, attributes, columns.IsDeleteMarker, encryption);
     }
 
     /// <summary>What a writer needs of a version that is there: the count of its changes, and the blobs that are freed with it.</summary>
@@ -61,6 +63,7 @@ internal static class DetailCodec
         reader.ReadUploadId();
         var parts = reader.ReadParts();
         var attributes = reader.ReadAttributes();
+        reader.ReadEncryption();
         reader.ReadUInt32();
         reader.End();
         return (attributes.Change, parts);
@@ -79,7 +82,7 @@ internal static class DetailCodec
         var crc = Crc(uint.MaxValue, numbers);
         crc = Crc(crc, Encoding.UTF8.GetBytes(columns.ETag));
         crc = Crc(crc, Encoding.UTF8.GetBytes(columns.StorageClass));
-        if (format >= VersionFormat) crc = Crc(crc, Encoding.UTF8.GetBytes(columns.Owner));
+        if (format >= 2) crc = Crc(crc, Encoding.UTF8.GetBytes(columns.Owner));
         return ~Crc(crc, columns.Content.IsDefault ? default : columns.Content.AsSpan());
     }
 
@@ -103,6 +106,7 @@ internal static class DetailCodec
         writer.WriteByte((byte)upload.ChecksumType);
         writer.Write(upload.Attributes);
         writer.Write(upload.Owner);
+        writer.Write(upload.Encryption);
         return writer.Seal();
     }
 
@@ -118,8 +122,9 @@ internal static class DetailCodec
         var type = (ChecksumType)reader.ReadByte();
         var attributes = reader.ReadAttributes();
         var owner = reader.Format < 2 ? initiator : reader.ReadString();
+        var encryption = reader.ReadEncryption();
         reader.End();
-        return new(id, bucket, bucketName, key, initiator, owner, initiated, metadata, storageClass, algorithm, type, attributes);
+        return new(id, bucket, bucketName, key, initiator, owner, initiated, metadata, storageClass, algorithm, type, attributes, encryption);
     }
 
     public static byte[] Encode(ManifestPart part)
@@ -246,6 +251,17 @@ internal sealed class DetailWriter : IDisposable
         WriteByte(value.LegalHold ? (byte)1 : (byte)0);
     }
 
+    public void Write(ContentEncryption? value)
+    {
+        WriteByte((byte)(value?.Mode ?? 0));
+        if (value is null) return;
+        WriteOptional(value.KeyId);
+        WriteOptional(value.Context);
+        Write(value.WrappedKey.AsSpan());
+        Write(value.CustomerKeyCheck.AsSpan());
+        WriteByte(value.BucketKeyEnabled ? (byte)1 : (byte)0);
+    }
+
     public void WriteChecksum(uint value) => BinaryPrimitives.WriteUInt32BigEndian(Take(sizeof(uint)), value);
 
     /// <summary>Ends with the checksum of all that was written.</summary>
@@ -346,6 +362,18 @@ internal ref struct DetailReader
         var retention = mode == 0 ? null : new ObjectRetention(mode, DateTimeOffset.FromUnixTimeMilliseconds((long)ReadVarint()));
         var hold = ReadByte() != 0;
         return change == 0 && tags.Capacity == 0 && acl is null && retention is null && !hold ? ObjectAttributes.None : new(change, tags.MoveToImmutable(), acl, retention, hold);
+    }
+
+    /// <summary>A row of format 1 or 2 has none: nothing was sealed then.</summary>
+    public ContentEncryption? ReadEncryption()
+    {
+        if (Format < 3) return null;
+        var mode = (EncryptionMode)ReadByte();
+        if (mode == 0) return null;
+        var (keyId, context) = (ReadOptional(), ReadOptional());
+        ImmutableArray<byte> wrapped = [.. Take(ReadCount())];
+        ImmutableArray<byte> check = [.. Take(ReadCount())];
+        return new(mode, keyId, context, wrapped, check, ReadByte() != 0);
     }
 
     public uint ReadUInt32() => BinaryPrimitives.ReadUInt32BigEndian(Take(sizeof(uint)));

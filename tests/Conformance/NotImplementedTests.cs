@@ -19,13 +19,11 @@ public sealed class NotImplementedTests(NodeFixture node)
     }
 
     private const string List = """
-        GetBucketEncryption GET ?encryption
         GetBucketLogging GET ?logging
         GetBucketMetadataConfiguration GET ?metadataConfiguration
         GetBucketMetadataTableConfiguration GET ?metadataTable
         GetBucketNotificationConfiguration GET ?notification
         CreateSession GET ?session
-        PutBucketEncryption PUT ?encryption
         PutBucketLogging PUT ?logging
         UpdateBucketMetadataInventoryTableConfiguration PUT ?metadataInventoryTable
         UpdateBucketMetadataJournalTableConfiguration PUT ?metadataJournalTable
@@ -33,7 +31,6 @@ public sealed class NotImplementedTests(NodeFixture node)
         CreateBucketMetadataConfiguration POST ?metadataConfiguration
         CreateBucketMetadataTableConfiguration POST ?metadataTable
         PostObject POST ?
-        DeleteBucketEncryption DELETE ?encryption
         DeleteBucketMetadataConfiguration DELETE ?metadataConfiguration
         DeleteBucketMetadataTableConfiguration DELETE ?metadataTable
         GetObjectTorrent GET /key?torrent

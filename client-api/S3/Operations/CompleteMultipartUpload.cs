@@ -1,3 +1,5 @@
+using DarkStorage.GrainInterfaces.Objects;
+
 namespace DarkStorage.ClientApi.S3.Operations;
 
 internal static class CompleteMultipartUpload
@@ -15,6 +17,8 @@ internal static class CompleteMultipartUpload
         var version = await grain.CompleteAsync(new(bucket.Id, s3.Key, parts, condition, stated, ObjectSize(s3)), ct);
 
         s3.WriteVersionId(bucket, version.Name);
+        // Nothing is opened here, so nothing is said of a customer's key that may have come.
+        if (version.Encryption?.Mode != EncryptionMode.SseC) RequestEncryption.WriteHeaders(s3, version.Encryption);
         var (etag, checksum) = (version.Manifest.ETag, version.Manifest.Checksum);
         await s3.WriteXmlAsync(200, xml =>
         {

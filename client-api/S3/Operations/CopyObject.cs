@@ -8,7 +8,6 @@ internal static class CopyObject
     public static async Task HandleAsync(S3Request s3, CancellationToken ct)
     {
         var bucket = await s3.AuthorizeAsync(S3Action.PutObject, ct);
-        RequestMetadata.RefuseWhatIsNotThere(s3.Headers);
         var replace = Replaces(s3, "x-amz-metadata-directive");
         var replaceTags = Replaces(s3, "x-amz-tagging-directive");
         var (attributes, owner) = await RequestAttributes.ReadAsync(s3, bucket, ct);
@@ -17,7 +16,7 @@ internal static class CopyObject
         if (!replaceTags) attributes = attributes with { Tags = source.Version.Attributes.Tags };
         // An older version put on top of itself is how S3 restores it.
         var toItself = source.Bucket.Id == bucket.Id && source.Key == s3.Key && await IsCurrentAsync(s3, source, ct);
-        if (toItself && !replace && storageClass == source.Version.StorageClass && s3.Headers["x-amz-website-redirect-location"].Count == 0)
+        if (toItself && !replace && storageClass == source.Version.StorageClass && s3.Headers["x-amz-website-redirect-location"].Count == 0 && !RequestEncryption.IsNamed(s3))
         {
             throw new S3Exception(S3Error.InvalidRequest,
                 "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.");
@@ -27,21 +26,25 @@ internal static class CopyObject
         var condition = RequestConditions.OfWrite(s3.Headers);
         var algorithm = ChecksumOf(s3, source.Version);
 
+        using var sourceKey = await RequestEncryption.OpenAsync(s3, source.Version.Encryption, CustomerKeyHeaders.OfCopySource, ct);
+        using var seal = await RequestEncryption.SealAsync(s3, bucket, ct);
         await using var write = s3.Blobs.BeginWrite(new()
         {
             InlineMax = s3.Options.InlineBytesMax,
             ExpectedLength = source.Version.Manifest.Length,
             Digests = algorithm.ToDigest(),
+            Key = seal.Key,
         });
-        var content = await source.CopyToAsync(s3.Blobs, write, ByteRange.All(source.Version.Manifest.Length), ct);
+        var content = await source.CopyToAsync(s3.Blobs, write, ByteRange.All(source.Version.Manifest.Length), sourceKey, ct);
         var checksum = content.ChecksumOf(algorithm);
         var metadata = replace
             ? RequestMetadata.Read(s3.Headers)
             // A redirect is not copied: it belongs to the place, not to the content.
             : source.Version.Metadata with { WebsiteRedirectLocation = RequestMetadata.Read(s3.Headers).WebsiteRedirectLocation };
         var version = await write.CommitAsync(commit =>
-            s3.ObjectGrain.CommitAsync(new(bucket.Id, content.ToManifest(checksum), metadata, storageClass, owner, attributes, condition, null), commit));
+            s3.ObjectGrain.CommitAsync(new(bucket.Id, content.ToManifest(checksum, seal.Encryption), metadata, storageClass, owner, attributes, condition, null, seal.Encryption), commit));
         s3.WriteVersionId(bucket, version.Name);
+        RequestEncryption.WriteHeaders(s3, version.Encryption);
         await WriteResultAsync(s3, "CopyObjectResult"u8.ToArray(), version.Manifest.ETag, version.Modified, checksum, ct);
     }
 

@@ -4,6 +4,7 @@ using System.Runtime.InteropServices;
 using DarkStorage.GrainInterfaces.Buckets;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Storage;
+using DarkStorage.Storage.Encryption;
 
 namespace DarkStorage.ClientApi.S3.Operations;
 
@@ -39,15 +40,16 @@ internal sealed record CopySource(BucketRecord Bucket, string Key, ObjectVersion
     }
 
     /// <summary>Streams a range of the source into a write.</summary>
-    public async Task<BlobContent> CopyToAsync(IBlobStore blobs, IBlobWrite write, ByteRange range, CancellationToken ct)
+    /// <param name="key">What the source opens with; null where it lies open.</param>
+    public async Task<BlobContent> CopyToAsync(IBlobStore blobs, IBlobWrite write, ByteRange range, DataKey? key, CancellationToken ct)
     {
         var manifest = Version.Manifest;
-        if (range.Length == 0 || !manifest.Inline.IsDefaultOrEmpty)
+        if (range.Length == 0 || (key is null && !manifest.Inline.IsDefaultOrEmpty))
         {
             var content = range.Length == 0 ? default : ImmutableCollectionsMarshal.AsArray(manifest.Inline).AsMemory((int)range.First, (int)range.Length);
             return await write.CopyFromAsync(PipeReader.Create(new ReadOnlySequence<byte>(content)), ct);
         }
-        await using var read = await blobs.OpenAsync(manifest, range, key: null, ct);
+        await using var read = await blobs.OpenAsync(manifest, range, key, ct);
         var pipe = new Pipe(new PipeOptions(pauseWriterThreshold: InFlightBytes, resumeWriterThreshold: InFlightBytes / 2, useSynchronizationContext: false));
         var reading = FeedAsync(read, pipe.Writer, ct);
         try

@@ -9,18 +9,20 @@ internal static class GetObject
         var (bucket, version) = await s3.AuthorizeObjectAsync(ReadAction(s3), ct);
         s3.WriteVersionId(bucket, version.Name);
         s3.WriteExpiration(bucket, version);
+        RequestEncryption.RefuseOfRead(s3);
+        using var key = await RequestEncryption.OpenAsync(s3, version.Encryption, CustomerKeyHeaders.OfRequest, ct);
         if (ObjectSelection.Answer(s3, version) is not { } range) return; // 304 has no body
 
         var manifest = version.Manifest;
         if (range.Length == 0) return;
-        if (!manifest.Inline.IsDefaultOrEmpty)
+        if (key is null && !manifest.Inline.IsDefaultOrEmpty)
         {
             var content = ImmutableCollectionsMarshal.AsArray(manifest.Inline).AsMemory((int)range.First, (int)range.Length);
             await s3.Response.BodyWriter.WriteAsync(content, ct);
             return;
         }
         // The first stretch is read and verified before the status goes out, so that damage there is an error and not a broken answer.
-        await using var read = await s3.Blobs.OpenAsync(manifest, range, key: null, ct);
+        await using var read = await s3.Blobs.OpenAsync(manifest, range, key, ct);
         await read.CopyToAsync(s3.Response.BodyWriter, ct);
     }
 
@@ -34,6 +36,8 @@ internal static class HeadObject
         var (bucket, version) = await s3.AuthorizeObjectAsync(GetObject.ReadAction(s3), ct);
         s3.WriteVersionId(bucket, version.Name);
         s3.WriteExpiration(bucket, version);
+        RequestEncryption.RefuseOfRead(s3);
+        RequestEncryption.RequireCustomerKey(s3, version.Encryption);
         ObjectSelection.Answer(s3, version);
     }
 }

@@ -13,6 +13,8 @@ internal static class GetObjectAttributes
     {
         var wanted = Wanted(s3);
         var (bucket, version) = await s3.AuthorizeObjectAsync(s3.Query.Has("versionId") ? S3Action.GetObjectVersionAttributes : S3Action.GetObjectAttributes, ct);
+        RequestEncryption.RefuseOfRead(s3);
+        RequestEncryption.RequireCustomerKey(s3, version.Encryption);
         switch (RequestConditions.OfRead(s3.Headers).Evaluate(version.Manifest.ETag, version.Modified))
         {
             case ConditionOutcome.PreconditionFailed: throw new S3Exception(S3Error.PreconditionFailed);

@@ -25,6 +25,7 @@ internal static class ObjectHeaders
         Set(headers, "Expires", Override(s3, "response-expires", metadata.Expires));
         Set(headers, "x-amz-website-redirect-location", metadata.WebsiteRedirectLocation);
         if (version.StorageClass != "STANDARD") headers["x-amz-storage-class"] = version.StorageClass;
+        RequestEncryption.WriteHeaders(s3, version.Encryption);
         WriteAttributes(headers, version.Attributes);
         foreach (var (name, value) in metadata.UserMetadata) Set(headers, "x-amz-meta-" + name, value);
     }

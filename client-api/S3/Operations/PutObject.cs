@@ -11,7 +11,6 @@ internal static class PutObject
     public static async Task HandleAsync(S3Request s3, CancellationToken ct)
     {
         var bucket = await s3.AuthorizeAsync(S3Action.PutObject, ct);
-        RequestMetadata.RefuseWhatIsNotThere(s3.Headers);
         var metadata = RequestMetadata.Read(s3.Headers);
         var storageClass = RequestMetadata.ReadStorageClass(s3.Headers);
         var (attributes, owner) = await RequestAttributes.ReadAsync(s3, bucket, ct);
@@ -19,36 +18,38 @@ internal static class PutObject
         var expected = ExpectedChecksums.Parse(s3.Headers, s3.Signing.Payload);
         var body = s3.OpenContent(LengthMax);
 
+        using var seal = await RequestEncryption.SealAsync(s3, bucket, ct);
         await using var write = s3.Blobs.BeginWrite(new()
         {
             InlineMax = s3.Options.InlineBytesMax,
             LengthMax = LengthMax,
             ExpectedLength = body.Length,
             Digests = expected.Digests,
+            Key = seal.Key,
         });
         var content = await write.CopyFromAsync(body.Reader, ct);
-        var manifest = content.ToManifest(expected.Verify(content.Digests, body.Trailers));
+        var manifest = content.ToManifest(expected.Verify(content.Digests, body.Trailers), seal.Encryption);
         var version = await write.CommitAsync(commit => s3.ObjectGrain.CommitAsync(
-            new(bucket.Id, manifest, metadata, storageClass, owner, attributes, condition, null), commit));
+            new(bucket.Id, manifest, metadata, storageClass, owner, attributes, condition, null, seal.Encryption), commit));
 
         s3.WriteVersionId(bucket, version.Name);
         s3.WriteExpiration(bucket, version);
         s3.Response.Headers.ETag = ObjectHeaders.Quoted(version.Manifest.ETag);
         ChecksumHeaders.Write(s3.Response.Headers, version.Manifest.Checksum);
+        RequestEncryption.WriteHeaders(s3, version.Encryption);
     }
 
     /// <summary>The manifest of a content that was written in one piece.</summary>
-    public static Manifest ToManifest(this BlobContent content, Checksum? checksum) => new(
-        VersionId.Of(content.Blob),
-        content.Length,
-        content.Digests.ETag,
-        checksum,
-        content.Chunks.IsEmpty ? [] : [content.ToPart(1, checksum: null)],
-        content.Inline);
+    public static Manifest ToManifest(this BlobContent content, Checksum? checksum, ContentEncryption? encryption)
+    {
+        var etag = RequestEncryption.ETagOf(content, encryption);
+        return new(VersionId.Of(content.Blob), content.Length, etag, checksum, content.Chunks.IsEmpty ? [] : [content.ToPart(1, etag, checksum: null)], content.Inline);
+    }
 
     /// <param name="number">1 to 10,000.</param>
-    public static ManifestPart ToPart(this BlobContent content, int number, Checksum? checksum) =>
-        new(number, content.Blob, content.Length, content.Digests.ETag, checksum, content.Chunks);
+    /// <param name="etag">See <see cref="RequestEncryption.ETagOf"/>.</param>
+    public static ManifestPart ToPart(this BlobContent content, int number, string etag, Checksum? checksum) =>
+        new(number, content.Blob, content.Length, etag, checksum, content.Chunks);
 
     /// <returns>Null where that digest was not taken.</returns>
     public static Checksum? ChecksumOf(this BlobContent content, ChecksumAlgorithm algorithm) =>

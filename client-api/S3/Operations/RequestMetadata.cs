@@ -17,9 +17,6 @@ internal static class RequestMetadata
     public static readonly string[] StorageClasses =
         [StandardClass, "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER", "DEEP_ARCHIVE", "GLACIER_IR", "EXPRESS_ONEZONE"];
 
-    /// <summary>Headers that ask for what is not there yet. Taking the object and forgetting the wish would be a lie.</summary>
-    private static readonly string[] NotImplemented = ["x-amz-server-side-encryption", "x-amz-server-side-encryption-customer-algorithm"];
-
     /// <exception cref="S3Exception"><c>MetadataTooLarge</c>; <c>InvalidArgument</c>: a value that no answer could repeat.</exception>
     public static ObjectMetadata Read(IHeaderDictionary headers) => new(
         ContentType: Text(headers, "Content-Type") ?? ObjectMetadata.Default.ContentType,
@@ -37,15 +34,6 @@ internal static class RequestMetadata
         var wanted = Text(headers, "x-amz-storage-class");
         if (wanted is null) return StandardClass;
         return Array.Find(StorageClasses, c => c == wanted) ?? throw new S3Exception(S3Error.InvalidStorageClass).With("StorageClassRequested", wanted);
-    }
-
-    /// <exception cref="S3Exception"><c>NotImplemented</c>, naming the header.</exception>
-    public static void RefuseWhatIsNotThere(IHeaderDictionary headers)
-    {
-        foreach (var header in NotImplemented)
-        {
-            if (headers.ContainsKey(header)) throw new S3Exception(S3Error.NotImplemented).With("Header", header);
-        }
     }
 
     private static string? Text(IHeaderDictionary headers, string name) =>

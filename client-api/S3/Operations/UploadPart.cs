@@ -8,7 +8,6 @@ internal static class UploadPart
     public static async Task HandleAsync(S3Request s3, CancellationToken ct)
     {
         var bucket = await s3.AuthorizeAsync(S3Action.PutObject, ct);
-        RequestMetadata.RefuseWhatIsNotThere(s3.Headers);
         var number = PartNumber(s3);
         var (grain, upload) = await RequireUploadAsync(s3, bucket.Id, ct);
         var expected = ExpectedChecksums.Parse(s3.Headers, s3.Signing.Payload, upload.ChecksumAlgorithm);
@@ -19,16 +18,25 @@ internal static class UploadPart
         }
         var body = s3.OpenContent(PutObject.LengthMax);
 
-        await using var write = s3.Blobs.BeginWrite(new() { LengthMax = PutObject.LengthMax, ExpectedLength = body.Length, Digests = expected.Digests | upload.ChecksumAlgorithm.ToDigest() });
+        using var seal = await RequestEncryption.SealPartAsync(s3, upload.Encryption, ct);
+        await using var write = s3.Blobs.BeginWrite(new()
+        {
+            LengthMax = PutObject.LengthMax,
+            ExpectedLength = body.Length,
+            Digests = expected.Digests | upload.ChecksumAlgorithm.ToDigest(),
+            Key = seal.Key,
+        });
         var content = await write.CopyFromAsync(body.Reader, ct);
         var stated = expected.Verify(content.Digests, body.Trailers);
         var checksum = content.ChecksumOf(upload.ChecksumAlgorithm);
+        var part = content.ToPart(number, RequestEncryption.ETagOf(content, upload.Encryption), checksum);
         await write.CommitAsync(async commit =>
         {
-            await grain.CommitPartAsync(bucket.Id, s3.Key, content.ToPart(number, checksum), commit);
+            await grain.CommitPartAsync(bucket.Id, s3.Key, part, commit);
             return true;
         });
-        s3.Response.Headers.ETag = ObjectHeaders.Quoted(content.Digests.ETag);
+        s3.Response.Headers.ETag = ObjectHeaders.Quoted(part.ETag);
+        RequestEncryption.WriteHeaders(s3, upload.Encryption);
         if ((stated ?? checksum) is { } kept) s3.Response.Headers[ChecksumHeaders.HeaderOf(kept.Algorithm)] = kept.ToString();
     }
 

@@ -15,14 +15,18 @@ internal static class UploadPartCopy
         if (range.Length > PutObject.LengthMax)
             throw new S3Exception(S3Error.InvalidRequest, $"The specified copy source is larger than the maximum allowable size for a copy source: {PutObject.LengthMax}");
 
-        await using var write = s3.Blobs.BeginWrite(new() { ExpectedLength = range.Length, Digests = upload.ChecksumAlgorithm.ToDigest() });
-        var content = await source.CopyToAsync(s3.Blobs, write, range, ct);
+        using var sourceKey = await RequestEncryption.OpenAsync(s3, source.Version.Encryption, CustomerKeyHeaders.OfCopySource, ct);
+        using var seal = await RequestEncryption.SealPartAsync(s3, upload.Encryption, ct);
+        await using var write = s3.Blobs.BeginWrite(new() { ExpectedLength = range.Length, Digests = upload.ChecksumAlgorithm.ToDigest(), Key = seal.Key });
+        var content = await source.CopyToAsync(s3.Blobs, write, range, sourceKey, ct);
         var checksum = content.ChecksumOf(upload.ChecksumAlgorithm);
+        var part = content.ToPart(number, RequestEncryption.ETagOf(content, upload.Encryption), checksum);
         await write.CommitAsync(async commit =>
         {
-            await grain.CommitPartAsync(bucket.Id, s3.Key, content.ToPart(number, checksum), commit);
+            await grain.CommitPartAsync(bucket.Id, s3.Key, part, commit);
             return true;
         });
-        await CopyObject.WriteResultAsync(s3, "CopyPartResult"u8.ToArray(), content.Digests.ETag, s3.Clock.GetUtcNow(), checksum, ct);
+        RequestEncryption.WriteHeaders(s3, upload.Encryption);
+        await CopyObject.WriteResultAsync(s3, "CopyPartResult"u8.ToArray(), part.ETag, s3.Clock.GetUtcNow(), checksum, ct);
     }
 }

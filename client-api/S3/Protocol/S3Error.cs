@@ -56,6 +56,7 @@ internal sealed record S3Error(string Code, HttpStatusCode Status, string Messag
     public static readonly S3Error NoSuchUpload = new("NoSuchUpload", HttpStatusCode.NotFound, "The specified multipart upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.");
     public static readonly S3Error NoSuchBucketPolicy = new("NoSuchBucketPolicy", HttpStatusCode.NotFound, "The bucket policy does not exist");
     public static readonly S3Error NoSuchLifecycleConfiguration = new("NoSuchLifecycleConfiguration", HttpStatusCode.NotFound, "The lifecycle configuration does not exist");
+    public static readonly S3Error EncryptionConfigurationNotFound = new("ServerSideEncryptionConfigurationNotFoundError", HttpStatusCode.NotFound, "The server side encryption configuration was not found");
     public static readonly S3Error NoSuchCorsConfiguration = new("NoSuchCORSConfiguration", HttpStatusCode.NotFound, "The CORS configuration does not exist");
     public static readonly S3Error ObjectLockConfigurationNotFound = new("ObjectLockConfigurationNotFoundError", HttpStatusCode.NotFound, "Object Lock configuration does not exist for this bucket");
     public static readonly S3Error NoSuchObjectLockConfiguration = new("NoSuchObjectLockConfiguration", HttpStatusCode.NotFound, "The specified object does not have a ObjectLock configuration");

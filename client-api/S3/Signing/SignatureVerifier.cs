@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
+using System.Text.RegularExpressions;
 
 namespace DarkStorage.ClientApi.S3;
 
@@ -18,7 +19,7 @@ internal sealed partial class SignatureVerifier(IReadOnlyList<string> regions, T
     /// </remarks>
     /// <param name="secret">Of <see cref="ParsedSignature.AccessKeyId"/>.</param>
     /// <exception cref="S3Exception"><c>SignatureDoesNotMatch</c>, with the string to sign and the canonical request as AWS sends them: made of
-    /// what the client sent, they hold no secret of ours, but they may hold one of the client's (a customer's encryption key) and so are not to be logged.</exception>
+    /// what the client sent, they hold no secret of ours, and of a customer's encryption key they hold only that it came.</exception>
     public SigningContext Verify(in SignedRequest request, ParsedSignature signature, string secret)
     {
         var key = _keys.Get(signature.AccessKeyId, secret, signature.Date, signature.Region);
@@ -67,6 +68,10 @@ internal sealed partial class SignatureVerifier(IReadOnlyList<string> regions, T
         return length + written;
     }
 
+    /// <summary>A client's key does not go back in an answer, which may be logged on its way.</summary>
+    [GeneratedRegex("^(?<name>x-amz-[a-z-]*-customer-key:).*$", RegexOptions.Multiline | RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture)]
+    private static partial Regex CustomerKeys();
+
     private static S3Exception Mismatch(in SignedRequest request, ParsedSignature signature)
     {
         var text = new PooledBytes(2048);
@@ -79,7 +84,7 @@ internal sealed partial class SignatureVerifier(IReadOnlyList<string> regions, T
                 .With("AWSAccessKeyId", signature.AccessKeyId)
                 .With("StringToSign", Encoding.ASCII.GetString(stringToSign[..length]))
                 .With("SignatureProvided", signature.Signature)
-                .With("CanonicalRequest", Encoding.UTF8.GetString(text.Span));
+                .With("CanonicalRequest", CustomerKeys().Replace(Encoding.UTF8.GetString(text.Span), "${name}***"));
         }
         finally
         {

@@ -16,6 +16,7 @@ public sealed class BucketRules
 
     private readonly Lazy<BucketAccess> _access;
     private readonly Lazy<CorsConfiguration?> _cors;
+    private readonly Lazy<BucketEncryption?> _encryption;
     private readonly Lazy<LifecycleConfiguration?> _lifecycle;
     private readonly Lazy<ObjectLockConfiguration?> _objectLock;
     private readonly Lazy<RequestPayment?> _requestPayment;
@@ -26,6 +27,7 @@ public sealed class BucketRules
     {
         _access = new(() => ReadAccess(bucket), LazyThreadSafetyMode.PublicationOnly);
         _cors = Setting<CorsConfiguration>(bucket, BucketSettings.Cors);
+        _encryption = Setting<BucketEncryption>(bucket, BucketSettings.Encryption);
         _lifecycle = Setting<LifecycleConfiguration>(bucket, BucketSettings.Lifecycle);
         _objectLock = Setting<ObjectLockConfiguration>(bucket, BucketSettings.ObjectLock);
         _requestPayment = Setting<RequestPayment>(bucket, BucketSettings.RequestPayment);
@@ -41,6 +43,8 @@ public sealed class BucketRules
     /// <summary>Null where no page of another origin may use the bucket.</summary>
     public CorsConfiguration? Cors => _cors.Value;
 
+    /// <summary>Null where objects lie open unless their writers say otherwise.</summary>
+    public BucketEncryption? Encryption => _encryption.Value;
     /// <summary>Null where time changes nothing.</summary>
     public LifecycleConfiguration? Lifecycle => _lifecycle.Value;
 

@@ -51,6 +51,8 @@ public sealed class DataKeys(KeyRing objects, IKeyService kms) : IDataKeys
             throw new StorageException(StorageError.InvalidEncryptionKey, "The customer's key is not the one that the object was stored with.");
     }
 
+    public string KeyIdOf(ContentEncryption encryption) => encryption.KeyId ?? Named(encryption).KeyId;
+
     public async ValueTask<ContentEncryption> RewrapAsync(ContentEncryption encryption, CancellationToken ct)
     {
         if (encryption.Mode == EncryptionMode.SseC) return encryption;
