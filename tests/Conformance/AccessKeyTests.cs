@@ -236,7 +236,7 @@ public sealed class AccessKeyTests(NodeFixture fixture)
         var found = 0;
         foreach (var path in Directory.EnumerateFiles(node.DataDirectory, "*", SearchOption.AllDirectories))
         {
-            if (Path.GetFileName(path) == "lock") continue; // empty, and held by the node
+            if (Path.GetFileName(path) is "lock" or "keyring.lock") continue; // empty, and held by the node
             using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
             if (file.Length > 64 << 20) continue; // a preallocated pack: nothing that small goes there
             var bytes = new byte[file.Length];

@@ -19,76 +19,30 @@ public sealed class NotImplementedTests(NodeFixture node)
     }
 
     private const string List = """
-        GetBucketAccelerateConfiguration GET ?accelerate
-        GetBucketAcl GET ?acl
-        GetBucketAnalyticsConfiguration GET ?analytics&id=1
-        ListBucketAnalyticsConfigurations GET ?analytics
-        GetBucketCors GET ?cors
         GetBucketEncryption GET ?encryption
-        GetBucketIntelligentTieringConfiguration GET ?intelligent-tiering&id=1
-        ListBucketIntelligentTieringConfigurations GET ?intelligent-tiering
-        GetBucketInventoryConfiguration GET ?inventory&id=1
-        ListBucketInventoryConfigurations GET ?inventory
         GetBucketLifecycleConfiguration GET ?lifecycle
         GetBucketLogging GET ?logging
         GetBucketMetadataConfiguration GET ?metadataConfiguration
         GetBucketMetadataTableConfiguration GET ?metadataTable
-        GetBucketMetricsConfiguration GET ?metrics&id=1
-        ListBucketMetricsConfigurations GET ?metrics
         GetBucketNotificationConfiguration GET ?notification
-        GetBucketOwnershipControls GET ?ownershipControls
-        GetBucketPolicy GET ?policy
-        GetBucketPolicyStatus GET ?policyStatus
-        GetPublicAccessBlock GET ?publicAccessBlock
-        GetBucketReplication GET ?replication
-        GetBucketRequestPayment GET ?requestPayment
         CreateSession GET ?session
-        GetBucketWebsite GET ?website
-        PutBucketAccelerateConfiguration PUT ?accelerate
-        PutBucketAcl PUT ?acl
-        PutBucketAnalyticsConfiguration PUT ?analytics&id=1
-        PutBucketCors PUT ?cors
         PutBucketEncryption PUT ?encryption
-        PutBucketIntelligentTieringConfiguration PUT ?intelligent-tiering&id=1
-        PutBucketInventoryConfiguration PUT ?inventory&id=1
         PutBucketLifecycleConfiguration PUT ?lifecycle
         PutBucketLogging PUT ?logging
         UpdateBucketMetadataInventoryTableConfiguration PUT ?metadataInventoryTable
         UpdateBucketMetadataJournalTableConfiguration PUT ?metadataJournalTable
-        PutBucketMetricsConfiguration PUT ?metrics&id=1
         PutBucketNotificationConfiguration PUT ?notification
-        PutBucketOwnershipControls PUT ?ownershipControls
-        PutBucketPolicy PUT ?policy
-        PutPublicAccessBlock PUT ?publicAccessBlock
-        PutBucketReplication PUT ?replication
-        PutBucketRequestPayment PUT ?requestPayment
-        PutBucketWebsite PUT ?website
         CreateBucketMetadataConfiguration POST ?metadataConfiguration
         CreateBucketMetadataTableConfiguration POST ?metadataTable
         PostObject POST ?
-        DeleteBucketAnalyticsConfiguration DELETE ?analytics&id=1
-        DeleteBucketCors DELETE ?cors
         DeleteBucketEncryption DELETE ?encryption
-        DeleteBucketIntelligentTieringConfiguration DELETE ?intelligent-tiering&id=1
-        DeleteBucketInventoryConfiguration DELETE ?inventory&id=1
         DeleteBucketLifecycle DELETE ?lifecycle
         DeleteBucketMetadataConfiguration DELETE ?metadataConfiguration
         DeleteBucketMetadataTableConfiguration DELETE ?metadataTable
-        DeleteBucketMetricsConfiguration DELETE ?metrics&id=1
-        DeleteBucketOwnershipControls DELETE ?ownershipControls
-        DeleteBucketPolicy DELETE ?policy
-        DeletePublicAccessBlock DELETE ?publicAccessBlock
-        DeleteBucketReplication DELETE ?replication
-        DeleteBucketWebsite DELETE ?website
-        GetObjectAcl GET /key?acl
-        GetObjectAttributes GET /key?attributes
         GetObjectTorrent GET /key?torrent
-        PutObjectAcl PUT /key?acl
         UpdateObjectEncryption PUT /key?encryption
         RenameObject PUT /key?renameObject
-        RestoreObject POST /key?restore
         SelectObjectContent POST /key?select&select-type=2
-        OptionsObject OPTIONS /key
         """;
 
     [Theory, MemberData(nameof(Operations))]
