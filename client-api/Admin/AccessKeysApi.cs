@@ -4,6 +4,7 @@ using System.Text.Json;
 using DarkStorage.ClientApi.S3;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.AccessKeys;
+using DarkStorage.GrainInterfaces.Users;
 using Microsoft.AspNetCore.Http;
 using Orleans;
 
@@ -67,6 +68,8 @@ internal sealed class AccessKeysApi(RootKey root, Credentials credentials, IGrai
     {
         var (id, secret) = (accessKey ?? NewId(), secretKey ?? NewSecret());
         await RequireFreeAsync(id, ct);
+        // The user is told first: a key that a user does not know of would outlive them, and act without their policies.
+        await grains.GetGrain<IUserGrain>(account).AddKeyAsync(id, ct);
         await grains.GetGrain<IAccessKeyGrain>(id).CreateAsync(new(id, secret, account, Enabled: true), ct);
         return (id, secret);
     }
@@ -91,7 +94,10 @@ internal sealed class AccessKeysApi(RootKey root, Credentials credentials, IGrai
 
     private async Task<(int, object)> DeleteAsync(string id, CancellationToken ct)
     {
-        await grains.GetGrain<IAccessKeyGrain>(id).DeleteAsync(ct);
+        var key = grains.GetGrain<IAccessKeyGrain>(id);
+        var account = (await key.FindAsync(ct))?.Account;
+        await key.DeleteAsync(ct);
+        if (account is not null) await grains.GetGrain<IUserGrain>(account).RemoveKeyAsync(id, ct);
         return (StatusCodes.Status200OK, new { accessKey = id, deleted = true });
     }
 

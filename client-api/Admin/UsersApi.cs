@@ -92,7 +92,12 @@ internal sealed class UsersApi(Credentials credentials, AccessKeysApi keys, IGra
         var grain = grains.GetGrain<IUserGrain>(name);
         var user = await grain.FindAsync(ct) ?? throw new StorageException(StorageError.NoSuchUser, $"There is no user {name}.");
         // The keys first: one that outlived its user would act without the user's policies.
-        foreach (var id in user.AccessKeys) await grains.GetGrain<IAccessKeyGrain>(id).DeleteAsync(ct);
+        foreach (var id in user.AccessKeys)
+        {
+            // Some other account's, where the user's own was never made or its id was given anew.
+            var key = grains.GetGrain<IAccessKeyGrain>(id);
+            if ((await key.FindAsync(ct))?.Account == name) await key.DeleteAsync(ct);
+        }
         await grain.DeleteAsync(ct);
         return (StatusCodes.Status200OK, new { name, deleted = true });
     }

@@ -20,13 +20,21 @@ public interface IUserGrain : IGrainWithStringKey
     [Alias("set-policies")]
     Task SetPoliciesAsync(ImmutableArray<AttachedPolicy> policies, CancellationToken ct);
 
+    /// <summary>Remembers a key that acts as this user, so that it can go with them. Nothing where there is no such user.</summary>
+    [Alias("add-key")]
+    Task AddKeyAsync(string accessKey, CancellationToken ct);
+
+    /// <summary>Forgets a key that was deleted. Nothing where there is no such user.</summary>
+    [Alias("remove-key")]
+    Task RemoveKeyAsync(string accessKey, CancellationToken ct);
+
     /// <summary>Removes the user. Their buckets stay, and so do their keys: who removes a user removes these first.</summary>
     [Alias("delete")]
     Task DeleteAsync(CancellationToken ct);
 }
 
 /// <summary>A user.</summary>
-/// <param name="AccessKeys">Ids of the keys that act as this user and were made with them.</param>
+/// <param name="AccessKeys">Ids of the keys that act as this user: the one made with them, and those made later.</param>
 /// <param name="Policies">What the user may do; none: everything with what is theirs.</param>
 [GenerateSerializer, Immutable, Alias("user-record")]
 public sealed record UserRecord(string Name, DateTimeOffset Created, ImmutableArray<string> AccessKeys, ImmutableArray<AttachedPolicy> Policies);

@@ -28,6 +28,12 @@ internal sealed class UserGrain([PersistentState("user", StorageNames.Index)] IP
     public Task SetPoliciesAsync(ImmutableArray<AttachedPolicy> policies, CancellationToken ct) => WriteAsync(
         (state.State.User ?? throw new StorageException(StorageError.NoSuchUser, $"There is no user {this.GetPrimaryKeyString()}.")) with { Policies = policies }, ct);
 
+    public Task AddKeyAsync(string accessKey, CancellationToken ct) =>
+        state.State.User is { } user && !user.AccessKeys.Contains(accessKey) ? WriteAsync(user with { AccessKeys = user.AccessKeys.Add(accessKey) }, ct) : Task.CompletedTask;
+
+    public Task RemoveKeyAsync(string accessKey, CancellationToken ct) =>
+        state.State.User is { } user && user.AccessKeys.Contains(accessKey) ? WriteAsync(user with { AccessKeys = user.AccessKeys.Remove(accessKey) }, ct) : Task.CompletedTask;
+
     public async Task DeleteAsync(CancellationToken ct)
     {
         if (state.RecordExists) await state.ClearStateAsync(ct);

@@ -70,7 +70,7 @@ internal static class NewObjectAccess
         if (ownership == ObjectOwnership.BucketOwnerPreferred && canned == "bucket-owner-full-control") writer = bucket.Owner;
         var acl = await Acls.ReadHeadersAsync(s3, writer, bucket.Owner, ct);
         if (acl is null) return new(writer, null);
-        if (canned != "private" && !s3.Caller.IsAnonymous) await s3.AuthorizeAsync(S3Action.PutObjectAcl, ct);
+        if (canned != "private") await s3.AuthorizeAsync(S3Action.PutObjectAcl, ct);
         Acls.RequireAllowed(bucket, acl);
         return new(writer, acl.Grants.All(g => g.Grantee == Grantee.User(writer)) ? null : SettingJson.Write(acl));
     }

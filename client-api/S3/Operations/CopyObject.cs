@@ -13,7 +13,11 @@ internal static class CopyObject
         var (attributes, owner) = await RequestAttributes.ReadAsync(s3, bucket, ct);
         var source = await CopySource.FindAsync(s3, ct);
         var storageClass = RequestMetadata.ReadStorageClass(s3.Headers);
-        if (!replaceTags) attributes = attributes with { Tags = source.Version.Attributes.Tags };
+        if (!replaceTags)
+        {
+            await RequireTagsAsync(s3, source, ct);
+            attributes = attributes with { Tags = source.Version.Attributes.Tags };
+        }
         // An older version put on top of itself is how S3 restores it.
         var toItself = source.Bucket.Id == bucket.Id && source.Key == s3.Key && await IsCurrentAsync(s3, source, ct);
         if (toItself && !replace && storageClass == source.Version.StorageClass && s3.Headers["x-amz-website-redirect-location"].Count == 0 && !RequestEncryption.IsNamed(s3))
@@ -46,6 +50,15 @@ internal static class CopyObject
         s3.WriteVersionId(bucket, version.Name);
         RequestEncryption.WriteHeaders(s3, version.Encryption);
         await WriteResultAsync(s3, "CopyObjectResult"u8.ToArray(), version.Manifest.ETag, version.Modified, checksum, ct);
+    }
+
+    /// <summary>To copy tags is to read them there and to put them here.</summary>
+    private static async ValueTask RequireTagsAsync(S3Request s3, CopySource source, CancellationToken ct)
+    {
+        if (source.Version.Attributes.Tags.Length == 0) return;
+        var read = S3Request.ParseVersion(S3Target.ParseCopySource(s3.Headers["x-amz-copy-source"].ToString()).Query) is null ? S3Action.GetObjectTagging : S3Action.GetObjectVersionTagging;
+        if (!s3.IsAllowed(read, source.Bucket, source.Key, source.Version)) throw new S3Exception(S3Error.AccessDenied);
+        await s3.AuthorizeAsync(S3Action.PutObjectTagging, ct);
     }
 
     private static async ValueTask<bool> IsCurrentAsync(S3Request s3, CopySource source, CancellationToken ct) =>

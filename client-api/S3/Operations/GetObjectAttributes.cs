@@ -48,7 +48,8 @@ internal static class GetObjectAttributes
     {
         var page = manifest.Parts.Select((part, i) => (Number: i + 1, Part: part)).Where(p => p.Number > after).Take(max).ToList();
         xml.Start("ObjectParts"u8);
-        xml.Element("TotalPartsCount"u8, manifest.Parts.Length);
+        // TotalPartsCount is what SDKs call it; on the wire its name is this.
+        xml.Element("PartsCount"u8, manifest.Parts.Length);
         if (manifest.Checksum is not null)
         {
             xml.Element("PartNumberMarker"u8, after);
