@@ -184,7 +184,7 @@ public sealed class ObjectTests(NodeFixture node)
     }
 
     [Theory]
-    [InlineData("x-amz-server-side-encryption", "AES256")]
+    [InlineData("x-amz-server-side-encryption", "aws:kms:dsse")]
     public async Task A_wish_that_cannot_be_met_is_refused_and_not_forgotten(string header, string value)
     {
         var bucket = await S3.NewBucketAsync();
