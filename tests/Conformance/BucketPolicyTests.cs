@@ -210,6 +210,22 @@ public sealed class BucketPolicyTests(NodeFixture fixture)
     }
 
     [Fact]
+    public async Task What_a_bucket_allowed_ends_with_it()
+    {
+        var bucket = await S3.NewBucketAsync();
+        await PutAsync(bucket, $$"""{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":["arn:aws:s3:::{{bucket}}","arn:aws:s3:::{{bucket}}/*"]}""");
+        await S3.PutBucketTaggingAsync(bucket, [new() { Key = "a", Value = "b" }]);
+        Assert.Equal(204, (await fixture.Raw.PutAsync($"/{bucket}?metrics&id=a", "<MetricsConfiguration><Id>a</Id></MetricsConfiguration>")).Status);
+        Assert.Equal(200, (await Node.AnonymousAsync("GET", $"/{bucket}")).Status);
+        await S3.DeleteBucketAsync(bucket);
+        await S3.PutBucketAsync(bucket);
+        Assert.Equal(403, (await Node.AnonymousAsync("GET", $"/{bucket}")).Status);
+        Assert.Equal((404, "NoSuchBucketPolicy"), (await fixture.Raw.GetAsync($"/{bucket}?policy")).Error);
+        Assert.Equal((404, "NoSuchTagSet"), (await fixture.Raw.GetAsync($"/{bucket}?tagging")).Error);
+        Assert.Empty((await fixture.Raw.GetAsync($"/{bucket}?metrics")).Elements("Id"));
+    }
+
+    [Fact]
     public async Task Others_neither_see_nor_change_a_policy()
     {
         var bucket = await S3.NewBucketAsync();
