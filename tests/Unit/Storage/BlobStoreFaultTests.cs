@@ -267,26 +267,33 @@ public sealed class BlobStoreFaultTests
     public async Task Compaction_moves_what_lives_and_removes_the_pack_while_readers_read()
     {
         var disk = Disk();
-        await using var store = Open(disk);
         var manifests = new List<Manifest>();
-        for (var i = 0; i < 300; i++) manifests.Add(await store.PutAsync(BlobStoreSteps.Bytes(i, 100_000), new() { ExpectedLength = 100_000 }));
-        for (var i = 0; i < 300; i++)
+        await using (var writing = Open(disk))
         {
-            if (i % 5 != 0) await store.DeleteAsync(manifests[i].Parts[0].Blob, CancellationToken.None);
+            for (var i = 0; i < 300; i++) manifests.Add(await writing.PutAsync(BlobStoreSteps.Bytes(i, 100_000), new() { ExpectedLength = 100_000 }));
+            for (var i = 0; i < 300; i++)
+            {
+                if (i % 5 != 0) await writing.DeleteAsync(manifests[i].Parts[0].Blob, CancellationToken.None);
+            }
         }
+        // Packs are sealed in the background, and one that is not sealed yet is rightly passed over; closing waits for all of them.
+        await using var store = Open(disk);
         var packs = store.GetStatistics().Packs;
         var opened = await store.OpenAsync(manifests[5], ByteRange.All(100_000), key: null, CancellationToken.None);
         using var stop = new CancellationTokenSource();
         var readers = Enumerable.Range(0, 3).Select(reader => Task.Run(async () =>
         {
             for (var i = 0; !stop.IsCancellationRequested; i = (i + 5) % 300)
-                Assert.True((await store.GetAsync(manifests[i])).AsSpan().SequenceEqual(BlobStoreSteps.Bytes(i, 100_000)));
+            {
+                var differs = (await store.GetAsync(manifests[i])).AsSpan().CommonPrefixLength(BlobStoreSteps.Bytes(i, 100_000));
+                Assert.True(differs == 100_000, $"Blob {i} was read wrong from byte {differs} on.");
+            }
         })).ToArray();
         var report = await store.CompactAsync(new() { ReadMiBPerSecondMax = 4096 }, CancellationToken.None);
         await stop.CancelAsync();
         await Task.WhenAll(readers);
-        Assert.True(report.Packs >= 2);
-        Assert.True(store.GetStatistics().Packs < packs);
+        Assert.Equal((packs, 0), (report.Packs, report.Left));
+        Assert.InRange(store.GetStatistics().Packs, 1, packs - 1);
         Assert.Equal(60, store.GetStatistics().Blobs);
         var into = new MemoryStream();
         await opened.CopyToAsync(PipeWriter.Create(into), CancellationToken.None);
