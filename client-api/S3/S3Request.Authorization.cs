@@ -108,6 +108,10 @@ internal sealed partial class S3Request
         Response.Headers["x-amz-request-charged"] = "requester";
     }
 
+    /// <summary>The request's bucket, where each key in the request is authorized by itself.</summary>
+    /// <exception cref="S3Exception"><c>NoSuchBucket</c>; <c>AccessDenied</c>: it is not of the owner that the request expects.</exception>
+    public ValueTask<BucketRecord> FindBucketAsync(CancellationToken ct) => FindBucketAsync(BucketName, ct);
+
     private async ValueTask<BucketRecord> FindBucketAsync(string name, CancellationToken ct)
     {
         var bucket = await services.Index.FindBucketAsync(name, ct) ?? throw new S3Exception(S3Error.NoSuchBucket).With("BucketName", name);

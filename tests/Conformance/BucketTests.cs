@@ -108,6 +108,10 @@ public sealed class BucketTests(NodeFixture node, ForeignNodeFixture foreign)
         Assert.Equal((404, "NoSuchUpload"), (await node.Raw.PutAsync($"/{bucket}/key?partNumber=1&uploadId={upload}", "x")).Error);
     }
 
+    [Fact]
+    public async Task To_delete_many_objects_of_a_bucket_that_is_not_there_fails_as_a_whole() =>
+        Assert.Equal((404, "NoSuchBucket"), (await node.Raw.PostAsync($"/{S3Clients.NewBucketName()}?delete", "<Delete><Object><Key>a</Key></Object></Delete>")).Error);
+
     [Theory]
     [InlineData("GET", "")]
     [InlineData("GET", "?location")]

@@ -15,6 +15,7 @@ internal static class DeleteObjects
 
     public static async Task HandleAsync(S3Request s3, CancellationToken ct)
     {
+        await s3.FindBucketAsync(ct);
         var request = DeleteObjectsRequest.Parse(await s3.ReadDocumentAsync(DeleteObjectsRequest.BytesMax, ct));
         var outcomes = new Outcome[request.Objects.Length];
         await Parallel.ForAsync(0, outcomes.Length, new ParallelOptions { MaxDegreeOfParallelism = ParallelMax, CancellationToken = ct },
