@@ -18,8 +18,6 @@ internal static class S3Action
     public const string GetBucketAcl = "s3:GetBucketAcl";
     public const string GetBucketCors = "s3:GetBucketCORS";
     public const string GetBucketLocation = "s3:GetBucketLocation";
-    public const string GetBucketLogging = "s3:GetBucketLogging";
-    public const string GetBucketNotification = "s3:GetBucketNotification";
     public const string GetBucketObjectLockConfiguration = "s3:GetBucketObjectLockConfiguration";
     public const string GetBucketOwnershipControls = "s3:GetBucketOwnershipControls";
     public const string GetBucketPolicy = "s3:GetBucketPolicy";
@@ -54,8 +52,6 @@ internal static class S3Action
     public const string PutAnalyticsConfiguration = "s3:PutAnalyticsConfiguration";
     public const string PutBucketAcl = "s3:PutBucketAcl";
     public const string PutBucketCors = "s3:PutBucketCORS";
-    public const string PutBucketLogging = "s3:PutBucketLogging";
-    public const string PutBucketNotification = "s3:PutBucketNotification";
     public const string PutBucketObjectLockConfiguration = "s3:PutBucketObjectLockConfiguration";
     public const string PutBucketOwnershipControls = "s3:PutBucketOwnershipControls";
     public const string PutBucketPolicy = "s3:PutBucketPolicy";

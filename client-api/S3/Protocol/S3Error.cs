@@ -14,7 +14,6 @@ internal sealed record S3Error(string Code, HttpStatusCode Status, string Messag
     public static readonly S3Error RequestTimeTooSkewed = new("RequestTimeTooSkewed", HttpStatusCode.Forbidden, "The difference between the request time and the current time is too large.");
     public static readonly S3Error AuthorizationHeaderMalformed = new("AuthorizationHeaderMalformed", HttpStatusCode.BadRequest, "The authorization header you provided is invalid.");
     public static readonly S3Error AuthorizationQueryParametersError = new("AuthorizationQueryParametersError", HttpStatusCode.BadRequest, "The authorization query parameters that you provided are not valid.");
-    public static readonly S3Error InvalidToken = new("InvalidToken", HttpStatusCode.BadRequest, "The provided token is malformed or otherwise invalid.");
 
     // What is asked for
     public static readonly S3Error InvalidRequest = new("InvalidRequest", HttpStatusCode.BadRequest, "The request is not valid.");
@@ -26,7 +25,6 @@ internal sealed record S3Error(string Code, HttpStatusCode Status, string Messag
     public static readonly S3Error InvalidTag = new("InvalidTag", HttpStatusCode.BadRequest, "The tag provided was not a valid tag.");
     public static readonly S3Error InvalidStorageClass = new("InvalidStorageClass", HttpStatusCode.BadRequest, "The storage class you specified is not valid");
     public static readonly S3Error InvalidLocationConstraint = new("InvalidLocationConstraint", HttpStatusCode.BadRequest, "The specified location-constraint is not valid");
-    public static readonly S3Error IllegalLocationConstraint = new("IllegalLocationConstraintException", HttpStatusCode.BadRequest, "The specified location constraint is incompatible for the region specific endpoint this request was sent to.");
     public static readonly S3Error InvalidEncryptionAlgorithm = new("InvalidEncryptionAlgorithmError", HttpStatusCode.BadRequest, "The encryption request you specified is not valid. The valid value is AES256.");
     public static readonly S3Error MetadataTooLarge = new("MetadataTooLarge", HttpStatusCode.BadRequest, "Your metadata headers exceed the maximum allowed metadata size");
     public static readonly S3Error RequestHeaderSectionTooLarge = new("RequestHeaderSectionTooLarge", HttpStatusCode.BadRequest, "Your request header section exceeds the maximum allowed request header section size.");
@@ -85,7 +83,6 @@ internal sealed record S3Error(string Code, HttpStatusCode Status, string Messag
     public static readonly S3Error PreconditionFailed = new("PreconditionFailed", HttpStatusCode.PreconditionFailed, "At least one of the pre-conditions you specified did not hold");
     public static readonly S3Error NotModified = new("NotModified", HttpStatusCode.NotModified, "Not Modified");
     public static readonly S3Error ConditionalRequestConflict = new("ConditionalRequestConflict", HttpStatusCode.Conflict, "The conditional request cannot succeed due to a conflicting operation against this resource.");
-    public static readonly S3Error OperationAborted = new("OperationAborted", HttpStatusCode.Conflict, "A conflicting conditional operation is currently in progress against this resource. Please try again.");
     public static readonly S3Error InvalidObjectState = new("InvalidObjectState", HttpStatusCode.Forbidden, "The operation is not valid for the object's storage class");
 
     // Keys of the key service, in whose words AWS answers

@@ -5,7 +5,6 @@ using DarkStorage.Rules.Cors;
 using DarkStorage.Rules.Lifecycle;
 using DarkStorage.Rules.ObjectLock;
 using DarkStorage.Rules.Policies;
-using DarkStorage.Rules.Website;
 
 namespace DarkStorage.Rules.Buckets;
 
@@ -21,7 +20,6 @@ public sealed class BucketRules
     private readonly Lazy<ObjectLockConfiguration?> _objectLock;
     private readonly Lazy<RequestPayment?> _requestPayment;
     private readonly Lazy<TagSet?> _tags;
-    private readonly Lazy<WebsiteConfiguration?> _website;
 
     private BucketRules(BucketRecord bucket)
     {
@@ -32,7 +30,6 @@ public sealed class BucketRules
         _objectLock = Setting<ObjectLockConfiguration>(bucket, BucketSettings.ObjectLock);
         _requestPayment = Setting<RequestPayment>(bucket, BucketSettings.RequestPayment);
         _tags = Setting<TagSet>(bucket, BucketSettings.Tagging);
-        _website = Setting<WebsiteConfiguration>(bucket, BucketSettings.Website);
     }
 
     public static BucketRules Of(BucketRecord bucket) => Known.GetValue(bucket, static b => new(b));
@@ -54,9 +51,6 @@ public sealed class BucketRules
     public IReadOnlyList<KeyValuePair<string, string>> Tags => _tags.Value?.Tags ?? [];
 
     public Payer Payer => _requestPayment.Value?.Payer ?? Payer.BucketOwner;
-
-    /// <summary>Null where the bucket is no website.</summary>
-    public WebsiteConfiguration? Website => _website.Value;
 
     private static BucketAccess ReadAccess(BucketRecord bucket) => new(
         bucket.Owner,

@@ -10,15 +10,6 @@ public sealed record WebsiteConfiguration(string? IndexSuffix, string? ErrorKey,
 {
     /// <summary>S3's bound.</summary>
     public const int RulesMax = 50;
-
-    /// <summary>The key that a path stands for.</summary>
-    /// <param name="key">Empty for the root.</param>
-    public string KeyOf(string key) => key.Length == 0 || key.EndsWith('/') ? key + IndexSuffix : key;
-
-    /// <summary>The rule that redirects a request, or null.</summary>
-    /// <param name="status">The error that it would be answered with; null before it is tried.</param>
-    public RoutingRule? Find(string key, int? status) => Rules.FirstOrDefault(rule =>
-        rule.ErrorStatus == status && (rule.KeyPrefix is null || key.StartsWith(rule.KeyPrefix, StringComparison.Ordinal)));
 }
 
 /// <param name="KeyPrefix">Of the keys that the rule is for; null for all.</param>
@@ -29,8 +20,4 @@ public sealed record RoutingRule(string? KeyPrefix, int? ErrorStatus, RedirectTa
 /// <param name="Status">301 where it is null.</param>
 /// <param name="KeyPrefix">Put in the place of the rule's prefix.</param>
 /// <param name="Key">Put in the place of the whole key.</param>
-public sealed record RedirectTarget(string? Host, string? Protocol, int? Status, string? KeyPrefix, string? Key)
-{
-    /// <summary>The key to go to.</summary>
-    public string KeyFor(string key, string? rulePrefix) => Key ?? (KeyPrefix is null ? key : KeyPrefix + key[(rulePrefix?.Length ?? 0)..]);
-}
+public sealed record RedirectTarget(string? Host, string? Protocol, int? Status, string? KeyPrefix, string? Key);
