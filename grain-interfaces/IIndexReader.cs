@@ -94,8 +94,9 @@ public readonly ref struct ListedObject
     public ChecksumAlgorithm ChecksumAlgorithm { get; init; }
     public ChecksumType ChecksumType { get; init; }
 
-    /// <summary>In a listing of versions alone, as are the next two.</summary>
+    /// <summary>In a listing of versions alone, as are the next three.</summary>
     public VersionName Version { get; init; }
+    public long Revision { get; init; }
     public bool IsLatest { get; init; }
     public bool IsDeleteMarker { get; init; }
 

@@ -33,6 +33,8 @@ public enum StorageError
     PreconditionFailed,
     /// <summary>Another writer changed the key while this one was deciding.</summary>
     Conflict,
+    /// <summary>The version is no longer the one that the change was decided on.</summary>
+    VersionChanged,
     /// <summary>The content does not have the MD5 that the client stated.</summary>
     BadDigest,
     /// <summary>The content does not have the SHA-256 that the signature covers.</summary>

@@ -9,8 +9,9 @@ namespace DarkStorage.ClientApi.S3;
 
 /// <summary>What policies may ask of a request: looked up when asked, which is seldom.</summary>
 /// <param name="bucket">Null where the request concerns none.</param>
+/// <param name="named">The version that the client named, in whatever way this operation has for it.</param>
 /// <param name="version">The stored version that is asked about, or null.</param>
-internal sealed class PolicyContext(S3Request s3, BucketRecord? bucket, ObjectVersion? version) : IConditionContext
+internal sealed class PolicyContext(S3Request s3, BucketRecord? bucket, VersionName? named, ObjectVersion? version) : IConditionContext
 {
     public ConditionValues Find(ConditionKey key) => key.Name switch
     {
@@ -29,7 +30,7 @@ internal sealed class PolicyContext(S3Request s3, BucketRecord? bucket, ObjectVe
         "s3:prefix" => Query("prefix"),
         "s3:delimiter" => Query("delimiter"),
         "s3:max-keys" => Query("max-keys"),
-        "s3:VersionId" => Query("versionId"),
+        "s3:VersionId" => new(named?.ToString()),
         "s3:LocationConstraint" => new(s3.Options.Region),
         "s3:authType" => new(s3.Caller.IsAnonymous ? null : s3.Query.Has("X-Amz-Signature") ? "REST-QUERY-STRING" : "REST-HEADER"),
         "s3:signatureversion" => new(s3.Caller.IsAnonymous ? null : "AWS4-HMAC-SHA256"),

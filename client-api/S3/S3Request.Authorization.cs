@@ -22,19 +22,20 @@ internal sealed partial class S3Request
     /// <exception cref="S3Exception"><c>AccessDenied</c>.</exception>
     public void AuthorizeService(string action, string bucketName = "*")
     {
-        if (!Decide(action, null, Arn + bucketName, null)) throw new S3Exception(S3Error.AccessDenied);
+        if (!Decide(action, null, Arn + bucketName, null, null)) throw new S3Exception(S3Error.AccessDenied);
     }
 
     /// <summary>The request's bucket, if the caller may do this in it. The action is on the request's key where it has one.</summary>
     /// <param name="action">One of <see cref="S3Action"/>.</param>
     /// <exception cref="S3Exception"><c>NoSuchBucket</c>, <c>AccessDenied</c>.</exception>
-    public ValueTask<BucketRecord> AuthorizeAsync(string action, CancellationToken ct) => AuthorizeAsync(action, BucketName, target.Key, ct);
+    public ValueTask<BucketRecord> AuthorizeAsync(string action, CancellationToken ct) => AuthorizeAsync(action, BucketName, target.Key, target.Key is null ? null : Version, ct);
 
     /// <summary>As the other, for another bucket and key than the request's: what is copied from, what is deleted with many.</summary>
-    public async ValueTask<BucketRecord> AuthorizeAsync(string action, string bucketName, string? key, CancellationToken ct)
+    /// <param name="named">The version that is named, which is the request's own only where the key is.</param>
+    public async ValueTask<BucketRecord> AuthorizeAsync(string action, string bucketName, string? key, VersionName? named, CancellationToken ct)
     {
         var bucket = await FindBucketAsync(bucketName, ct);
-        Require(action, bucket, key, null);
+        Require(action, bucket, key, named, null);
         return bucket;
     }
 
@@ -50,19 +51,20 @@ internal sealed partial class S3Request
         if (version is null)
         {
             // Whether something is there is told only to those who may list the bucket, or could have had it.
-            if (!Decide(S3Action.ListBucket, bucket, Arn + bucketName, null)) throw new S3Exception(S3Error.AccessDenied);
+            if (!Decide(S3Action.ListBucket, bucket, Arn + bucketName, null, null)) throw new S3Exception(S3Error.AccessDenied);
             throw name is { } missing
                 ? new S3Exception(S3Error.NoSuchVersion).With("Key", key).With("VersionId", missing.ToString())
                 : await MissingAsync(bucket, key, ct);
         }
-        Require(action, bucket, key, version);
+        Require(action, bucket, key, name, version);
         if (version.IsDeleteMarker) throw Marked(version);
         return (bucket, version);
     }
 
     /// <summary>Whether the caller may do this with a version that was found; for what is one right among several.</summary>
-    public bool IsAllowed(string action, BucketRecord bucket, string? key, ObjectVersion? version) =>
-        Decide(action, bucket, key is null ? Arn + bucket.Name : $"{Arn}{bucket.Name}/{key}", version);
+    /// <param name="named">The version that the client named, or null where it named none.</param>
+    public bool IsAllowed(string action, BucketRecord bucket, string? key, VersionName? named, ObjectVersion? version) =>
+        Decide(action, bucket, key is null ? Arn + bucket.Name : $"{Arn}{bucket.Name}/{key}", named, version);
 
     /// <summary>Names the version in the answer, in a bucket that has or had versioning.</summary>
     public void WriteVersionId(BucketRecord bucket, VersionName version)
@@ -86,15 +88,15 @@ internal sealed partial class S3Request
         return VersionName.TryParse(text, out var name) ? name : throw S3Exception.InvalidArgument("Invalid version id specified", "versionId", text.Length <= 128 ? text : text[..128]);
     }
 
-    private void Require(string action, BucketRecord bucket, string? key, ObjectVersion? version)
+    private void Require(string action, BucketRecord bucket, string? key, VersionName? named, ObjectVersion? version)
     {
-        if (!IsAllowed(action, bucket, key, version)) throw new S3Exception(S3Error.AccessDenied);
+        if (!IsAllowed(action, bucket, key, named, version)) throw new S3Exception(S3Error.AccessDenied);
         RequirePayer(bucket);
     }
 
-    private bool Decide(string action, BucketRecord? bucket, string resource, ObjectVersion? version) => Authorization.Decide(new()
+    private bool Decide(string action, BucketRecord? bucket, string resource, VersionName? named, ObjectVersion? version) => Authorization.Decide(new()
     {
-        Request = new(caller.Principal, action, resource, new PolicyContext(this, bucket, version)),
+        Request = new(caller.Principal, action, resource, new PolicyContext(this, bucket, named, version)),
         IdentityPolicies = caller.Policies,
         Bucket = bucket is null ? null : BucketRules.Of(bucket).Access,
         Object = version is null ? null : new ObjectAccess(version.Owner, version.Attributes.Acl is { } acl ? SettingJson.Read<AccessControlList>(acl) : null),

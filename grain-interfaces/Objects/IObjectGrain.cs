@@ -17,13 +17,14 @@ public interface IObjectGrain : IGrainWithStringKey
     /// <summary>Without a version: removes the object, or in a bucket with versioning puts a delete marker on top. With one: removes that version for good.
     /// Removing what is not there succeeds.</summary>
     /// <exception cref="StorageException"><see cref="StorageError.PreconditionFailed"/>; <see cref="StorageError.NoSuchKey"/> (If-Match on nothing);
-    /// <see cref="StorageError.ObjectLocked"/>: retention or a legal hold keeps the version; <see cref="StorageError.NoSuchBucket"/>, <see cref="StorageError.Unavailable"/>.</exception>
+    /// <see cref="StorageError.VersionChanged"/>: not as <see cref="ObjectDeletion.Expected"/>; <see cref="StorageError.ObjectLocked"/>: retention or a legal hold keeps the version; <see cref="StorageError.NoSuchBucket"/>, <see cref="StorageError.Unavailable"/>.</exception>
     [Alias("delete")]
     Task<ObjectDeleted> DeleteAsync(ObjectDeletion deletion, CancellationToken ct);
 
     /// <summary>Changes attributes of one version.</summary>
     /// <returns>The version as it is now.</returns>
     /// <exception cref="StorageException"><see cref="StorageError.NoSuchKey"/>, <see cref="StorageError.NoSuchVersion"/>; <see cref="StorageError.IsDeleteMarker"/>;
+    /// <see cref="StorageError.VersionChanged"/>: not as <see cref="ObjectUpdate.Expected"/>;
     /// <see cref="StorageError.ObjectLocked"/>: a retention would be shortened; <see cref="StorageError.NoSuchBucket"/>, <see cref="StorageError.Unavailable"/>.</exception>
     [Alias("update")]
     Task<ObjectVersion> UpdateAsync(ObjectUpdate update, CancellationToken ct);
@@ -51,8 +52,17 @@ public sealed record ObjectCommit(
 /// <param name="Marker">The id of the delete marker, should one be made: minted by who asks, so that a question asked twice makes one.</param>
 /// <param name="Owner">The account that deletes, which will own the marker.</param>
 /// <param name="BypassGovernance">The caller has the right to end a retention in governance mode, and says so.</param>
+/// <param name="Expected">What the deletion was decided on; null where whatever is there may go.</param>
 [GenerateSerializer, Immutable, Alias("object-deletion")]
-public sealed record ObjectDeletion(BucketId Bucket, VersionName? Version, VersionId Marker, string Owner, WriteCondition Condition, bool BypassGovernance);
+public sealed record ObjectDeletion(
+    BucketId Bucket, VersionName? Version, VersionId Marker, string Owner, WriteCondition Condition, bool BypassGovernance, VersionState? Expected = null);
+
+/// <summary>The state of a version that something was decided on. A name does not tell: whatever is written next without versioning is "null" again.</summary>
+/// <param name="Revision">The version's.</param>
+/// <param name="IsLatest">Whether it was on top; null where the decision did not turn on that. A noncurrent version comes up again when those above it are deleted.</param>
+/// <param name="Change">Of its attributes; null where the decision did not turn on them.</param>
+[GenerateSerializer, Immutable, Alias("version-state")]
+public sealed record VersionState(long Revision, bool? IsLatest = null, long? Change = null);
 
 /// <summary>What a deletion came to.</summary>
 /// <param name="Version">The version that was removed, or the marker that was made. Null where the bucket never had versioning, or nothing was there.</param>
@@ -63,11 +73,13 @@ public sealed record ObjectDeleted(VersionName? Version, bool IsDeleteMarker, bo
 
 /// <summary>New attributes of a version; what is null stays as it is.</summary>
 /// <param name="Version">Null for the current one.</param>
+/// <param name="Expected">What the change was decided on; whoever was authorised for one version has no right to change the one that took its place.</param>
 /// <param name="Retention">The new retention; with <see cref="RetentionChange.To"/> null it ends.</param>
 [GenerateSerializer, Immutable, Alias("object-update")]
 public sealed record ObjectUpdate(
     BucketId Bucket,
     VersionName? Version,
+    VersionState Expected,
     ImmutableArray<KeyValuePair<string, string>>? Tags = null,
     string? Acl = null,
     RetentionChange? Retention = null,

@@ -162,35 +162,42 @@ internal sealed partial class LifecycleGrain(
         var page = new Batch();
         var end = await index.ListVersionsAsync(new(bucket.Id, "", null, run.Place.Key is null ? new("", null, 0) : run.Place, BatchMax), page, ct);
         var now = clock.GetUtcNow();
-        var work = new List<(Entry Entry, LifecycleDecision Decision)>();
+        var work = new List<(Entry Entry, VersionState State, LifecycleDecision Decision)>();
         var (above, noncurrent) = (run.Above, run.Noncurrent);
         foreach (var entry in page.Entries)
         {
             if (entry.IsLatest) noncurrent = 0;
-            var decision = await DecideAsync(bucket, rules, entry, entry.IsLatest ? null : above, noncurrent, now, ct);
+            var (decision, state) = await DecideAsync(bucket, rules, entry, entry.IsLatest ? null : above, noncurrent, now, ct);
             if (!entry.IsLatest) noncurrent++;
             above = entry.Modified;
-            if (decision.Act != LifecycleAct.Keep) work.Add((entry, decision));
+            if (decision.Act != LifecycleAct.Keep) work.Add((entry, state, decision));
         }
         var report = run.Report with { Looked = run.Report.Looked + page.Entries.Count };
         foreach (var group in work.Chunk(ParallelMax))
         {
-            var outcomes = act ? await Task.WhenAll(group.Select(w => ActAsync(bucket, w.Entry, w.Decision, ct))) : new Outcome[group.Length];
+            var outcomes = act ? await Task.WhenAll(group.Select(w => ActAsync(bucket, w.Entry, w.State, w.Decision, ct))) : new Outcome[group.Length];
             for (var i = 0; i < group.Length; i++) report = Count(report, group[i].Entry, group[i].Decision.Act, outcomes[i]);
         }
         var place = end.Next ?? default;
         return (new(report, place, above, noncurrent), end.Next is null);
     }
 
-    private async ValueTask<LifecycleDecision> DecideAsync(
+    /// <returns>With what it was decided on: nothing else may be acted on.</returns>
+    private async ValueTask<(LifecycleDecision Decision, VersionState State)> DecideAsync(
         BucketRecord bucket, LifecycleConfiguration rules, Entry entry, DateTimeOffset? noncurrentSince, int newer, DateTimeOffset now, CancellationToken ct)
     {
         // Tags are in the version, not in the listing: fetched only where a rule could turn on them.
         IReadOnlyList<KeyValuePair<string, string>> tags = [];
+        var state = new VersionState(entry.Revision, entry.IsLatest);
         if (!entry.IsDeleteMarker && rules.Rules.Any(r => r.Filter.Tags.Length > 0 && r.Filter.MatchesKey(entry.Key)))
-            tags = (await index.FindVersionAsync(bucket.Id, entry.Key, entry.Version, ct))?.Attributes.Tags ?? [];
+        {
+            if (await index.FindVersionAsync(bucket.Id, entry.Key, entry.Version, ct) is not { } version || version.Revision != entry.Revision) return (default, state);
+            tags = version.Attributes.Tags;
+            state = state with { Change = version.Attributes.Change };
+        }
         var alone = entry is { IsDeleteMarker: true, IsLatest: true } && await IsAloneAsync(bucket, entry.Key, ct);
-        return rules.Decide(new(entry.Key, entry.Length, entry.Modified, entry.StorageClass, tags, entry.IsDeleteMarker, noncurrentSince, newer, alone), now, options.Value.DayLength);
+        var subject = new LifecycleSubject(entry.Key, entry.Length, entry.Modified, entry.StorageClass, tags, entry.IsDeleteMarker, noncurrentSince, newer, alone);
+        return (rules.Decide(subject, now, options.Value.DayLength), state);
     }
 
     private async ValueTask<bool> IsAloneAsync(BucketRecord bucket, string key, CancellationToken ct)
@@ -208,7 +215,7 @@ internal sealed partial class LifecycleGrain(
     }
 
     /// <summary>Through the key's grain, as any other writer: it decides on what is there then, and refuses where that is not what was looked at.</summary>
-    private async Task<Outcome> ActAsync(BucketRecord bucket, Entry entry, LifecycleDecision decision, CancellationToken ct)
+    private async Task<Outcome> ActAsync(BucketRecord bucket, Entry entry, VersionState state, LifecycleDecision decision, CancellationToken ct)
     {
         var grain = GrainFactory.GetGrain<IObjectGrain>(new ObjectId(bucket.Name, entry.Key).ToString());
         try
@@ -216,14 +223,13 @@ internal sealed partial class LifecycleGrain(
             switch (decision.Act)
             {
                 case LifecycleAct.Expire:
-                    var unchanged = new WriteCondition(entry.ETag, null, entry.Modified, entry.Length);
-                    await grain.DeleteAsync(new(bucket.Id, null, VersionId.Of(BlobId.New(clock)), bucket.Owner, unchanged, BypassGovernance: false), ct);
+                    await grain.DeleteAsync(new(bucket.Id, null, VersionId.Of(BlobId.New(clock)), bucket.Owner, WriteCondition.None, BypassGovernance: false, state), ct);
                     break;
                 case LifecycleAct.Remove:
-                    await grain.DeleteAsync(new(bucket.Id, entry.Version, default, bucket.Owner, WriteCondition.None, BypassGovernance: false), ct);
+                    await grain.DeleteAsync(new(bucket.Id, entry.Version, default, bucket.Owner, WriteCondition.None, BypassGovernance: false, state), ct);
                     break;
                 default:
-                    await grain.UpdateAsync(new(bucket.Id, entry.Version, StorageClass: decision.StorageClass), ct);
+                    await grain.UpdateAsync(new(bucket.Id, entry.Version, state, StorageClass: decision.StorageClass), ct);
                     break;
             }
             return Outcome.Done;
@@ -278,13 +284,13 @@ internal sealed partial class LifecycleGrain(
     private async ValueTask<(BucketRecord Bucket, LifecycleConfiguration Rules)?> FindAsync(CancellationToken ct) =>
         await index.FindBucketAsync(Bucket, ct) is { } bucket && BucketRules.Of(bucket).Lifecycle is { } rules ? (bucket, rules) : null;
 
-    private sealed record Entry(string Key, VersionName Version, string ETag, long Length, DateTimeOffset Modified, string StorageClass, bool IsLatest, bool IsDeleteMarker);
+    private sealed record Entry(string Key, VersionName Version, long Revision, long Length, DateTimeOffset Modified, string StorageClass, bool IsLatest, bool IsDeleteMarker);
 
     private sealed class Batch : IVersionListingSink
     {
         public List<Entry> Entries { get; } = [];
 
-        public void Version(in ListedObject entry) => Entries.Add(new(Encoding.UTF8.GetString(entry.Key), entry.Version, Encoding.UTF8.GetString(entry.ETag), entry.Length, entry.Modified,
+        public void Version(in ListedObject entry) => Entries.Add(new(Encoding.UTF8.GetString(entry.Key), entry.Version, entry.Revision, entry.Length, entry.Modified,
             entry.StorageClass.SequenceEqual("STANDARD"u8) ? StandardClass : Encoding.UTF8.GetString(entry.StorageClass), entry.IsLatest, entry.IsDeleteMarker));
 
         public void CommonPrefix(ReadOnlySpan<byte> prefix) => throw new System.Diagnostics.UnreachableException("A listing without a delimiter folds nothing.");

@@ -72,6 +72,7 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
             var version = await (update.Version is { } wanted ? index.FindVersionAsync(update.Bucket, _id.Key, wanted, ct) : index.FindLatestAsync(update.Bucket, _id.Key, ct)) ?? throw (update.Version is { } name
                 ? new StorageException(StorageError.NoSuchVersion, $"There is no version {name}.")
                 : new StorageException(StorageError.NoSuchKey, "There is no object."));
+            ThrowIfOther(update.Expected, version);
             if (version.IsDeleteMarker) throw new StorageException(update.Version is null ? StorageError.NoSuchKey : StorageError.IsDeleteMarker, $"Version {version.Name} is a delete marker.");
             var now = clock.GetUtcNow();
             update.Retention?.ThrowIfRefused(version.Attributes.Retention, now);
@@ -93,6 +94,7 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
     /// <summary>The object of a bucket that never had versioning.</summary>
     private async Task<ObjectDeleted> RemoveAsync(ObjectDeletion deletion, CancellationToken ct)
     {
+        ThrowIfOther(deletion.Expected, _latest);
         deletion.Condition.ThrowIfUnmet(Current);
         if (_latest is not { } version) return new(null, IsDeleteMarker: false, MarkerMade: false);
         await RemoveAsync(version, deletion, ct);
@@ -102,6 +104,7 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
     private async Task<ObjectDeleted> RemoveVersionAsync(VersionName name, ObjectDeletion deletion, CancellationToken ct)
     {
         var version = await FindAsync(name, ct);
+        ThrowIfOther(deletion.Expected, version);
         deletion.Condition.ThrowIfUnmet(version is { IsDeleteMarker: false } ? version : null);
         if (version is null) return new(name, IsDeleteMarker: false, MarkerMade: false);
         await RemoveAsync(version, deletion, ct);
@@ -120,6 +123,7 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
     private async Task<ObjectDeleted> MarkDeletedAsync(BucketRecord bucket, ObjectDeletion deletion, CancellationToken ct)
     {
         if (_latest is { IsDeleteMarker: true } made && made.Manifest.Version == deletion.Marker) return new(made.Name, IsDeleteMarker: true, MarkerMade: true);
+        ThrowIfOther(deletion.Expected, _latest);
         deletion.Condition.ThrowIfUnmet(Current);
         var now = clock.GetUtcNow();
         var isNull = bucket.Versioning != BucketVersioning.Enabled;
@@ -141,6 +145,14 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
     /// <param name="version">Null for the one on top.</param>
     private async ValueTask<ObjectVersion?> FindAsync(VersionName? version, CancellationToken ct) =>
         version is not { } name || name == _latest?.Name ? _latest : await index.FindVersionAsync(_bucket!.Value, _id.Key, name, ct);
+
+    private void ThrowIfOther(VersionState? expected, ObjectVersion? version)
+    {
+        if (expected is null) return;
+        if (version is null || version.Revision != expected.Revision) throw new StorageException(StorageError.VersionChanged, $"Revision {expected.Revision} was decided on; {version?.Revision ?? 0} is there.");
+        if (expected.Change is { } change && version.Attributes.Change != change) throw new StorageException(StorageError.VersionChanged, $"Attributes {change} were decided on; {version.Attributes.Change} are there.");
+        if (expected.IsLatest is { } latest && version.Revision == Revision != latest) throw new StorageException(StorageError.VersionChanged, $"A version that {(latest ? "was" : "was not")} on top was decided on.");
+    }
 
     /// <summary>Runs a decision on the current version, anew where another writer came first.</summary>
     private async Task<T> DecideAsync<T>(BucketId bucket, Func<BucketRecord, Task<T>> decide, CancellationToken ct)
@@ -165,7 +177,8 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
                 // A refusal is an answer. After anything else memory may be wrong: forget it.
                 if (e is not StorageException
                     {
-                        Error: StorageError.PreconditionFailed or StorageError.NoSuchKey or StorageError.NoSuchVersion or StorageError.ObjectLocked or StorageError.IsDeleteMarker,
+                        Error: StorageError.PreconditionFailed or StorageError.NoSuchKey or StorageError.NoSuchVersion or StorageError.ObjectLocked or StorageError.IsDeleteMarker
+                            or StorageError.VersionChanged,
                     }) _bucket = null;
                 throw;
             }

@@ -46,6 +46,29 @@ public sealed class BucketPolicyTests(NodeFixture fixture)
     }
 
     [Fact]
+    public async Task A_version_that_is_denied_is_denied_in_whatever_way_it_is_named()
+    {
+        var user = await Node.NewUserAsync();
+        var bucket = await S3.NewBucketAsync();
+        await S3.PutBucketVersioningAsync(new() { BucketName = bucket, VersioningConfig = new() { Status = VersionStatus.Enabled } });
+        var kept = (await S3.PutObjectAsync(new() { BucketName = bucket, Key = "key", ContentBody = "kept" })).VersionId;
+        var free = (await S3.PutObjectAsync(new() { BucketName = bucket, Key = "key", ContentBody = "free" })).VersionId;
+        await PutAsync(bucket, Allow(user, "s3:*", $"{bucket}/*"),
+            $$"""{"Effect":"Deny","Principal":"*","Action":["s3:DeleteObjectVersion","s3:GetObjectVersion"],"Resource":"arn:aws:s3:::{{bucket}}/*","Condition":{"StringEquals":{"s3:VersionId":"{{kept}}"} } }""");
+        using var s3 = Node.S3(user);
+        await Refused.WithAsync("AccessDenied", HttpStatusCode.Forbidden, () => s3.GetObjectAsync(bucket, "key", kept));
+        await Refused.WithAsync("AccessDenied", HttpStatusCode.Forbidden, () => s3.DeleteObjectAsync(bucket, "key", kept));
+        await Refused.WithAsync("AccessDenied", HttpStatusCode.Forbidden,
+            () => s3.CopyObjectAsync(new() { SourceBucket = bucket, SourceKey = "key", SourceVersionId = kept, DestinationBucket = bucket, DestinationKey = "copy" }));
+        // A parameter of the request says nothing about the versions in its document.
+        var document = $"<Delete><Object><Key>key</Key><VersionId>{kept}</VersionId></Object><Object><Key>key</Key><VersionId>{free}</VersionId></Object></Delete>";
+        var answer = await Node.Raw(user).PostAsync($"/{bucket}?delete&versionId={free}", document);
+        Assert.Equal(200, answer.Status);
+        Assert.Equal(kept, Assert.Single((await S3.ListVersionsAsync(bucket)).Versions).VersionId);
+        Assert.Contains($"<VersionId>{kept}</VersionId><Code>AccessDenied</Code>", answer.Text, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Who_may_not_list_is_not_told_that_a_key_is_missing()
     {
         var user = await Node.NewUserAsync();

@@ -56,8 +56,8 @@ internal static class CopyObject
     private static async ValueTask RequireTagsAsync(S3Request s3, CopySource source, CancellationToken ct)
     {
         if (source.Version.Attributes.Tags.Length == 0) return;
-        var read = S3Request.ParseVersion(S3Target.ParseCopySource(s3.Headers["x-amz-copy-source"].ToString()).Query) is null ? S3Action.GetObjectTagging : S3Action.GetObjectVersionTagging;
-        if (!s3.IsAllowed(read, source.Bucket, source.Key, source.Version)) throw new S3Exception(S3Error.AccessDenied);
+        var read = source.Named is null ? S3Action.GetObjectTagging : S3Action.GetObjectVersionTagging;
+        if (!s3.IsAllowed(read, source.Bucket, source.Key, source.Named, source.Version)) throw new S3Exception(S3Error.AccessDenied);
         await s3.AuthorizeAsync(S3Action.PutObjectTagging, ct);
     }
 

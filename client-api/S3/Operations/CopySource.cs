@@ -9,7 +9,8 @@ using DarkStorage.Storage.Encryption;
 namespace DarkStorage.ClientApi.S3.Operations;
 
 /// <summary>The object that CopyObject and UploadPartCopy read from.</summary>
-internal sealed record CopySource(BucketRecord Bucket, string Key, ObjectVersion Version)
+/// <param name="Named">The version that the client named, or null where it named none.</param>
+internal sealed record CopySource(BucketRecord Bucket, string Key, VersionName? Named, ObjectVersion Version)
 {
     /// <summary>Bytes on their way from the read to the write at the most.</summary>
     private const int InFlightBytes = 4 << 20;
@@ -24,7 +25,7 @@ internal sealed record CopySource(BucketRecord Bucket, string Key, ObjectVersion
         if (RequestConditions.OfCopySource(s3.Headers).EvaluateForCopy(version.Manifest.ETag, version.Modified) != ConditionOutcome.Ok)
             throw new S3Exception(S3Error.PreconditionFailed);
         if (bucket.Versioning != BucketVersioning.Off) s3.Response.Headers["x-amz-copy-source-version-id"] = version.Name.ToString();
-        return new(bucket, key, version);
+        return new(bucket, key, name, version);
     }
 
     private static async Task<(BucketRecord, ObjectVersion)> FindAsync(S3Request s3, string bucket, string key, VersionName? name, CancellationToken ct)

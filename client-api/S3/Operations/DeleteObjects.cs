@@ -55,10 +55,10 @@ internal static class DeleteObjects
             VersionName? version = null;
             if (entry.VersionId is { } text) version = VersionName.TryParse(text, out var name) ? name : throw new S3Exception(S3Error.NoSuchVersion);
             // Each key is asked for by itself: a policy may allow some and not others.
-            var bucket = await s3.AuthorizeAsync(version is null ? S3Action.DeleteObject : S3Action.DeleteObjectVersion, s3.BucketName, entry.Key, ct);
+            var bucket = await s3.AuthorizeAsync(version is null ? S3Action.DeleteObject : S3Action.DeleteObjectVersion, s3.BucketName, entry.Key, version, ct);
             var grain = s3.Grains.GetGrain<IObjectGrain>(new ObjectId(s3.BucketName, entry.Key).ToString());
             var condition = new WriteCondition(entry.ETag, null, entry.Modified, entry.Size);
-            return new(entry, null, await grain.DeleteAsync(new(bucket.Id, version, DeleteObject.NewMarker(s3), s3.Caller.Account, condition, await s3.BypassesGovernanceAsync(entry.Key, ct)), ct));
+            return new(entry, null, await grain.DeleteAsync(new(bucket.Id, version, DeleteObject.NewMarker(s3), s3.Caller.Account, condition, await s3.BypassesGovernanceAsync(entry.Key, version, ct)), ct));
         }
         catch (S3Exception e)
         {

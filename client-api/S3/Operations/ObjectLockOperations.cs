@@ -32,7 +32,7 @@ internal static class PutObjectRetention
         if (mode is null != until is null) throw S3Element.Malformed();
         if (until <= s3.Clock.GetUtcNow()) throw S3Exception.InvalidArgument("The retain until date must be in the future!", "RetainUntilDate", document.TextOf("RetainUntilDate")!);
         var retention = mode is { } kept ? new ObjectRetention(kept, until!.Value) : null;
-        await s3.ObjectGrain.UpdateAsync(new(bucket.Id, version.Name, Retention: new(retention, await s3.BypassesGovernanceAsync(s3.Key, ct))), ct);
+        await s3.ObjectGrain.UpdateAsync(new(bucket.Id, version.Name, new(version.Revision), Retention: new(retention, await s3.BypassesGovernanceAsync(s3.Key, s3.Version, ct))), ct);
     }
 }
 
@@ -64,7 +64,7 @@ internal static class PutObjectLegalHold
             "OFF" => false,
             _ => throw S3Element.Malformed(),
         };
-        await s3.ObjectGrain.UpdateAsync(new(bucket.Id, version.Name, LegalHold: hold), ct);
+        await s3.ObjectGrain.UpdateAsync(new(bucket.Id, version.Name, new(version.Revision), LegalHold: hold), ct);
     }
 }
 
@@ -79,10 +79,11 @@ internal static class ObjectLockRequests
     /// <summary>The caller says that governance is to be bypassed, and may.</summary>
     /// <exception cref="S3Exception"><c>AccessDenied</c>: says so, and may not.</exception>
     /// <param name="key">What is about to be changed.</param>
-    public static async ValueTask<bool> BypassesGovernanceAsync(this S3Request s3, string key, CancellationToken ct)
+    /// <param name="named">The version that the client named.</param>
+    public static async ValueTask<bool> BypassesGovernanceAsync(this S3Request s3, string key, VersionName? named, CancellationToken ct)
     {
         if (!string.Equals(s3.Headers["x-amz-bypass-governance-retention"], "true", StringComparison.OrdinalIgnoreCase)) return false;
-        await s3.AuthorizeAsync(S3Action.BypassGovernanceRetention, s3.BucketName, key, ct);
+        await s3.AuthorizeAsync(S3Action.BypassGovernanceRetention, s3.BucketName, key, named, ct);
         return true;
     }
 }

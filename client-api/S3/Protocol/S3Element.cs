@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text;
 using System.Xml;
 
 namespace DarkStorage.ClientApi.S3;
@@ -147,6 +148,7 @@ internal sealed class S3Element
         if (depth > DepthMax || ++elements > ElementsMax) throw Malformed();
         var element = new S3Element(xml.LocalName, xml.GetAttribute("type", "http://www.w3.org/2001/XMLSchema-instance"));
         if (xml.IsEmptyElement) return element;
+        var text = new StringBuilder(); // a document of many comments brings its text in as many pieces
         while (xml.Read())
         {
             switch (xml.NodeType)
@@ -155,10 +157,11 @@ internal sealed class S3Element
                     element._children.Add(Read(xml, depth + 1, ref elements));
                     break;
                 case XmlNodeType.EndElement:
+                    element.Text = text.ToString();
                     if (element._children.Count > 0 && !string.IsNullOrWhiteSpace(element.Text)) throw Malformed();
                     return element;
                 case XmlNodeType.Text or XmlNodeType.CDATA or XmlNodeType.Whitespace or XmlNodeType.SignificantWhitespace:
-                    element.Text += xml.Value;
+                    text.Append(xml.Value);
                     break;
                 default: throw Malformed();
             }

@@ -83,6 +83,7 @@ internal sealed record S3Error(string Code, HttpStatusCode Status, string Messag
     public static readonly S3Error PreconditionFailed = new("PreconditionFailed", HttpStatusCode.PreconditionFailed, "At least one of the pre-conditions you specified did not hold");
     public static readonly S3Error NotModified = new("NotModified", HttpStatusCode.NotModified, "Not Modified");
     public static readonly S3Error ConditionalRequestConflict = new("ConditionalRequestConflict", HttpStatusCode.Conflict, "The conditional request cannot succeed due to a conflicting operation against this resource.");
+    public static readonly S3Error OperationAborted = new("OperationAborted", HttpStatusCode.Conflict, "A conflicting conditional operation is currently in progress against this resource. Please try again.");
     public static readonly S3Error InvalidObjectState = new("InvalidObjectState", HttpStatusCode.Forbidden, "The operation is not valid for the object's storage class");
 
     // Keys of the key service, in whose words AWS answers

@@ -32,6 +32,7 @@ internal static class StorageErrorMapping
         StorageError.EntityTooLarge => S3Error.EntityTooLarge,
         StorageError.PreconditionFailed => S3Error.PreconditionFailed,
         StorageError.Conflict => S3Error.ConditionalRequestConflict,
+        StorageError.VersionChanged => S3Error.OperationAborted,
         StorageError.BadDigest => S3Error.BadDigest,
         StorageError.ContentSha256Mismatch => S3Error.ContentSha256Mismatch,
         StorageError.ChecksumMismatch => S3Error.BadDigest,

@@ -18,7 +18,7 @@ internal static class LifecycleSetting
         Missing = S3Error.NoSuchLifecycleConfiguration,
         GetAction = S3Action.GetLifecycleConfiguration,
         PutAction = S3Action.PutLifecycleConfiguration,
-        BytesMax = 4 << 20,
+        BytesMax = 1 << 20,
         Read = Read,
         Write = Write,
     };

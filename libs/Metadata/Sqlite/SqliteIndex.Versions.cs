@@ -102,6 +102,7 @@ public sealed partial class SqliteIndex
             ChecksumType = (ChecksumType)(byte)(flags >> ChecksumTypeShift),
             StorageClass = row.IsNull(5) ? "STANDARD"u8 : row.Bytes(5),
             Version = NameOf(row),
+            Revision = row.Long(7),
             IsLatest = isLatest,
             IsDeleteMarker = (flags & DeleteMarkerFlag) != 0,
             Owner = row.Bytes(8),

@@ -1,0 +1,111 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Reflection;
+using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.Grains;
+using DarkStorage.Grains.Lifecycle;
+using DarkStorage.Grains.Objects;
+using DarkStorage.Metadata;
+using DarkStorage.Metadata.Grains;
+using DarkStorage.Metadata.Sqlite;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Options;
+using Orleans;
+using Orleans.Hosting;
+using Orleans.Runtime.Hosting;
+
+namespace DarkStorage.Unit.Grains;
+
+/// <summary>The grains on an index of their own, and a hook in the gap that a race needs: between a listing and what is done about it.</summary>
+internal sealed class GrainHost : IAsyncDisposable
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("darkstorage-grains-").FullName;
+    private readonly SqliteIndex _index;
+    private readonly IHost _host;
+
+    private GrainHost()
+    {
+        _index = SqliteIndex.Open(Path.Combine(_folder, "index.db"), NullLogger<SqliteIndex>.Instance);
+        var builder = Host.CreateApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
+        builder.Logging.SetMinimumLevel(LogLevel.Warning);
+        builder.Services
+            .AddSingleton(TimeProvider.System)
+            .AddSingleton(HookedIndex.Over(this))
+            .AddSingleton<ObjectGrainPopulation>()
+            .AddSingleton(Options.Create(new LifecycleOptions { DayLength = TimeSpan.FromSeconds(1), Interval = TimeSpan.FromSeconds(1) }));
+        builder.UseOrleans(silo =>
+        {
+            silo.UseLocalhostClustering(FreePort(), FreePort());
+            silo.AddReminders();
+            silo.Services.AddSingleton<IReminderTable>(new IndexReminderTable(_index));
+            silo.Services.AddGrainStorage(StorageNames.Index, (_, _) => new IndexGrainStorage(_index));
+        });
+        _host = builder.Build();
+    }
+
+    public IMetadataIndex Index => _index;
+
+    public IGrainFactory Grains => _host.Services.GetRequiredService<IGrainFactory>();
+
+    /// <summary>Awaited after a question to the index was answered, named by its method, before a grain hears of it.</summary>
+    public Func<string, Task>? After { get; set; }
+
+    public static async Task<GrainHost> StartAsync()
+    {
+        var host = new GrainHost();
+        await host._host.StartAsync();
+        return host;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _host.StopAsync();
+        _host.Dispose();
+        await _index.DisposeAsync();
+        Directory.Delete(_folder, recursive: true);
+    }
+
+    private static int FreePort()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
+    }
+
+#pragma warning disable CA1852, CA2012 // a DispatchProxy is derived from, at run time; the value tasks come boxed and are awaited once
+    /// <summary>The index as it is, but for the hook.</summary>
+    public class HookedIndex : DispatchProxy
+    {
+        private GrainHost _host = null!;
+
+        public static IMetadataIndex Over(object host)
+        {
+            var proxy = Create<IMetadataIndex, HookedIndex>();
+            ((HookedIndex)(object)proxy)._host = (GrainHost)host;
+            return proxy;
+        }
+
+        protected override object? Invoke(MethodInfo? targetMethod, object?[]? args)
+        {
+            var answer = targetMethod!.Invoke(_host._index, BindingFlags.DoNotWrapExceptions, null, args, null);
+            if (_host.After is not { } hook) return answer;
+            return targetMethod.Name switch
+            {
+                nameof(IMetadataIndex.ListVersionsAsync) => HookAsync((ValueTask<VersionListingEnd>)answer!, hook, targetMethod.Name),
+                nameof(IMetadataIndex.FindVersionAsync) => HookAsync((ValueTask<ObjectVersion?>)answer!, hook, targetMethod.Name),
+                _ => answer,
+            };
+        }
+
+        private static async ValueTask<T> HookAsync<T>(ValueTask<T> answering, Func<string, Task> hook, string method)
+        {
+            var answer = await answering;
+            await hook(method);
+            return answer;
+        }
+    }
+}

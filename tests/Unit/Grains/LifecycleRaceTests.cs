@@ -1,0 +1,130 @@
+using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Buckets;
+using DarkStorage.GrainInterfaces.Lifecycle;
+using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.Metadata;
+using DarkStorage.Rules.Buckets;
+using DarkStorage.Rules.Lifecycle;
+using Xunit;
+
+namespace DarkStorage.Unit.Grains;
+
+/// <summary>What a client does between the lifecycle's look at a version and what it does about it.</summary>
+public sealed class LifecycleRaceTests : IAsyncLifetime
+{
+    private const string Name = "bucket";
+    private static readonly CancellationToken Ct = TestContext.Current.CancellationToken;
+    private static readonly DateTimeOffset LongAgo = new(2020, 1, 1, 0, 0, 0, TimeSpan.Zero);
+
+    /// <summary>Of what a client writes meanwhile: not due in any run.</summary>
+    private static readonly DateTimeOffset NotDue = DateTimeOffset.UtcNow.AddYears(1);
+
+    private GrainHost _host = null!;
+
+    public async ValueTask InitializeAsync() => _host = await GrainHost.StartAsync();
+
+    public ValueTask DisposeAsync() => _host.DisposeAsync();
+
+    [Fact]
+    public async Task A_null_version_that_took_the_place_of_the_one_looked_at_stays()
+    {
+        var bucket = await NewBucketAsync(NoncurrentExpires);
+        await WriteAsync(bucket, "old", BucketVersioning.Suspended, LongAgo);
+        await WriteAsync(bucket, "newer", BucketVersioning.Enabled, LongAgo);
+
+        await RunAsync(() => WriteAsync(bucket, "newest", BucketVersioning.Suspended, NotDue));
+
+        Assert.Equal("newest", await CurrentAsync(bucket));
+    }
+
+    [Fact]
+    public async Task An_object_that_took_the_place_of_the_one_looked_at_stays()
+    {
+        var bucket = await NewBucketAsync(CurrentExpires);
+        await WriteAsync(bucket, "same", BucketVersioning.Off, LongAgo);
+
+        // The same bytes: its entity tag and its length are those that were looked at.
+        await RunAsync(() => WriteAsync(bucket, "same", BucketVersioning.Off, NotDue));
+
+        Assert.Equal("same", await CurrentAsync(bucket));
+    }
+
+    [Fact]
+    public async Task A_noncurrent_version_that_came_up_again_stays()
+    {
+        var bucket = await NewBucketAsync(NoncurrentExpires);
+        await WriteAsync(bucket, "undeleted", BucketVersioning.Enabled, LongAgo);
+        var above = await WriteAsync(bucket, "mistake", BucketVersioning.Enabled, LongAgo);
+
+        await RunAsync(() => Grain.DeleteAsync(new(bucket, above.Name, default, "owner", WriteCondition.None, BypassGovernance: false), Ct));
+
+        Assert.Equal("undeleted", await CurrentAsync(bucket));
+    }
+
+    [Fact]
+    public async Task An_object_whose_tags_no_longer_match_stays()
+    {
+        var rule = CurrentExpires with { Filter = new(null, [new("go", "1")], null, null) };
+        var bucket = await NewBucketAsync(rule);
+        var version = await WriteAsync(bucket, "kept", BucketVersioning.Off, LongAgo, new(0, [new("go", "1")], null, null, false));
+
+        await RunAsync(() => Grain.UpdateAsync(new(bucket, null, new(version.Revision), Tags: []), Ct), after: nameof(IMetadataIndex.FindVersionAsync));
+
+        Assert.Equal("kept", await CurrentAsync(bucket));
+    }
+
+    [Fact]
+    public async Task What_nobody_touches_goes()
+    {
+        var bucket = await NewBucketAsync(CurrentExpires);
+        await WriteAsync(bucket, "old", BucketVersioning.Off, LongAgo);
+        await RunAsync(() => Task.CompletedTask);
+        Assert.Null(await CurrentAsync(bucket));
+    }
+
+    private static readonly LifecycleRule CurrentExpires =
+        new("rule", true, LifecycleFilter.Everything, new(1, null, null), null, null, [], [], false);
+
+    private static readonly LifecycleRule NoncurrentExpires = CurrentExpires with { Expiration = null, NoncurrentExpiration = new(1, null) };
+
+    private IObjectGrain Grain => GrainOf("key");
+
+    private IObjectGrain GrainOf(string key) => _host.Grains.GetGrain<IObjectGrain>(new ObjectId(Name, key).ToString());
+
+    private async Task<BucketId> NewBucketAsync(LifecycleRule rule)
+    {
+        var bucket = await _host.Index.CreateBucketAsync(Name, new("owner", "r", BucketVersioning.Off, []), DateTimeOffset.UtcNow, Ct);
+        await _host.Index.UpdateBucketAsync(new(bucket.Id, 0, null, new(BucketSettings.Lifecycle, "", SettingJson.Write(new LifecycleConfiguration([rule])))), Ct);
+        return bucket.Id;
+    }
+
+    /// <summary>As if it had been written at that time, by a client, under that versioning.</summary>
+    private async Task<ObjectVersion> WriteAsync(BucketId bucket, string content, BucketVersioning versioning, DateTimeOffset modified, ObjectAttributes? attributes = null, string key = "key")
+    {
+        var revision = (await _host.Index.FindLatestAsync(bucket, key, Ct))?.Revision ?? 0;
+        var id = VersionId.Of(BlobId.New(TimeProvider.System));
+        var version = new ObjectVersion(new(id, content.Length, $"etag of {content}", null, [], [.. System.Text.Encoding.UTF8.GetBytes(content)]), ObjectMetadata.Default, modified,
+            revision + 1, versioning != BucketVersioning.Enabled, "STANDARD", null, "owner", attributes ?? ObjectAttributes.None);
+        await _host.Index.SaveObjectAsync(new(bucket, key, revision, version), Ct);
+        return version;
+    }
+
+    private async Task<string?> CurrentAsync(BucketId bucket) =>
+        await _host.Index.FindObjectAsync(bucket, "key", Ct) is { } found ? System.Text.Encoding.UTF8.GetString(found.Manifest.Inline.AsSpan()) : null;
+
+    /// <summary>One run of the lifecycle, with a client that acts once the run has asked the index for this.</summary>
+    private async Task RunAsync(Func<Task> meanwhile, string after = nameof(IMetadataIndex.ListVersionsAsync))
+    {
+        var (acted, listings) = (0, 0);
+        var ended = new TaskCompletionSource();
+        _host.After = async method =>
+        {
+            if (method == after && Interlocked.Increment(ref acted) == 1) await meanwhile();
+            // The next run's first look: the one before has done all it does.
+            if (method == nameof(IMetadataIndex.ListVersionsAsync) && Interlocked.Increment(ref listings) == 2) ended.SetResult();
+        };
+        await _host.Grains.GetGrain<ILifecycleGrain>(Name).WakeAsync(Ct);
+        await ended.Task.WaitAsync(TimeSpan.FromMinutes(1), Ct);
+        _host.After = null;
+    }
+}
