@@ -38,6 +38,7 @@ public static class ClientApiHosting
         .AddSingleton<AccessKeysApi>()
         .AddSingleton<UsersApi>()
         .AddSingleton<LifecycleApi>()
+        .AddSingleton<EventTargetsApi>()
         .AddSingleton<ManagementEndpoint>();
 
     /// <summary>Says which API a listener serves.</summary>

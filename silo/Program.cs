@@ -4,7 +4,10 @@ using System.Text;
 using DarkStorage.ClientApi;
 using DarkStorage.ClientApi.Admin;
 using DarkStorage.ClientApi.S3;
+using DarkStorage.Connectors.Events;
 using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Events;
+using DarkStorage.Grains.Events;
 using DarkStorage.Grains.Lifecycle;
 using DarkStorage.Grains.Uploads;
 using DarkStorage.Metadata;
@@ -52,6 +55,7 @@ static async Task<int> RunAsync(NodeOptions node)
     builder.Services.AddSingleton(Options.Create(s3Options));
     AddOptions<UploadOptions>(builder, "Uploads");
     AddOptions<LifecycleOptions>(builder, "Lifecycle");
+    AddOptions<EventOptions>(builder, "Events");
     AddOptions<GarbageOptions>(builder, "Garbage");
     AddOptions<DriveCareOptions>(builder, "DriveCare");
     AddOptions<ScrubOptions>(builder, "Scrub");
@@ -76,6 +80,7 @@ static async Task<int> RunAsync(NodeOptions node)
         .AddSingleton<IMetadataIndex>(index)
         .AddSingleton<IIndexReader>(index)
         .AddSingleton<ISecretBox>(box)
+        .AddSingleton<IEventSender, WebhookSender>()
         .AddSingleton(keys.Ring)
         .AddSingleton<IDataKeys>(keys.Data)
         .AddSingleton(new RootKey(root.AccessKey, root.SecretKey))

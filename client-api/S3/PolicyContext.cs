@@ -15,7 +15,7 @@ internal sealed class PolicyContext(S3Request s3, BucketRecord? bucket, VersionN
 {
     public ConditionValues Find(ConditionKey key) => key.Name switch
     {
-        "aws:SourceIp" => new(s3.Http.Connection.RemoteIpAddress is { } address ? (address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address).ToString() : null),
+        "aws:SourceIp" => new(s3.ClientAddress),
         "aws:SecureTransport" => new(s3.Http.Request.IsHttps ? "true" : "false"),
         "aws:UserAgent" => Header("User-Agent"),
         "aws:Referer" => Header("Referer"),

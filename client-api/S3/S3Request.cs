@@ -41,6 +41,12 @@ internal sealed partial class S3Request(HttpContext http, S3Target target, S3Ser
 
     public IBucketGrain BucketGrain => services.Grains.GetGrain<IBucketGrain>(BucketName);
 
+    /// <summary>What events tell of a change that this request makes.</summary>
+    public ChangeOrigin OriginOf(ChangeMeans means) => new(means, caller.Principal.ToString(), ClientAddress, http.TraceIdentifier);
+
+    /// <summary>The network address that the request came from; null where it came over no network.</summary>
+    public string? ClientAddress => http.Connection.RemoteIpAddress is { } address ? (address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address).ToString() : null;
+
     /// <summary>An integer parameter within bounds, or its default where it is not there.</summary>
     /// <exception cref="S3Exception"><c>InvalidArgument</c>.</exception>
     public int QueryInt32(string name, int otherwise, int min, int max)

@@ -45,7 +45,8 @@ public sealed record ObjectCommit(
     ObjectAttributes Attributes,
     WriteCondition Condition,
     UploadId? Upload,
-    ContentEncryption? Encryption);
+    ContentEncryption? Encryption,
+    ChangeOrigin Origin);
 
 /// <summary>What is to be removed.</summary>
 /// <param name="Version">One version for good; null for the object, as its bucket's versioning has it.</param>
@@ -55,7 +56,7 @@ public sealed record ObjectCommit(
 /// <param name="Expected">What the deletion was decided on; null where whatever is there may go.</param>
 [GenerateSerializer, Immutable, Alias("object-deletion")]
 public sealed record ObjectDeletion(
-    BucketId Bucket, VersionName? Version, VersionId Marker, string Owner, WriteCondition Condition, bool BypassGovernance, VersionState? Expected = null);
+    BucketId Bucket, VersionName? Version, VersionId Marker, string Owner, WriteCondition Condition, bool BypassGovernance, ChangeOrigin Origin, VersionState? Expected = null);
 
 /// <summary>The state of a version that something was decided on. A name does not tell: whatever is written next without versioning is "null" again.</summary>
 /// <param name="Revision">The version's.</param>
@@ -80,6 +81,7 @@ public sealed record ObjectUpdate(
     BucketId Bucket,
     VersionName? Version,
     VersionState Expected,
+    ChangeOrigin Origin,
     ImmutableArray<KeyValuePair<string, string>>? Tags = null,
     string? Acl = null,
     RetentionChange? Retention = null,

@@ -70,7 +70,8 @@ public sealed record UploadCompletion(
     ImmutableArray<CompletedPart> Parts,
     WriteCondition Condition,
     Checksum? Checksum,
-    long? ObjectSize);
+    long? ObjectSize,
+    ChangeOrigin Origin);
 
 /// <summary>A part as the client names it: its number, its entity tag without quotes, and its checksum where it states one.</summary>
 [GenerateSerializer, Immutable, Alias("completed-part")]

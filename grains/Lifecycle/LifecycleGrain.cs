@@ -223,13 +223,13 @@ internal sealed partial class LifecycleGrain(
             switch (decision.Act)
             {
                 case LifecycleAct.Expire:
-                    await grain.DeleteAsync(new(bucket.Id, null, VersionId.Of(BlobId.New(clock)), bucket.Owner, WriteCondition.None, BypassGovernance: false, state), ct);
+                    await grain.DeleteAsync(new(bucket.Id, null, VersionId.Of(BlobId.New(clock)), bucket.Owner, WriteCondition.None, BypassGovernance: false, ChangeOrigin.Lifecycle, state), ct);
                     break;
                 case LifecycleAct.Remove:
-                    await grain.DeleteAsync(new(bucket.Id, entry.Version, default, bucket.Owner, WriteCondition.None, BypassGovernance: false, state), ct);
+                    await grain.DeleteAsync(new(bucket.Id, entry.Version, default, bucket.Owner, WriteCondition.None, BypassGovernance: false, ChangeOrigin.Lifecycle, state), ct);
                     break;
                 default:
-                    await grain.UpdateAsync(new(bucket.Id, entry.Version, state, StorageClass: decision.StorageClass), ct);
+                    await grain.UpdateAsync(new(bucket.Id, entry.Version, state, ChangeOrigin.Lifecycle, StorageClass: decision.StorageClass), ct);
                     break;
             }
             return Outcome.Done;

@@ -1,10 +1,13 @@
+using System.Collections.Immutable;
 using System.Diagnostics.CodeAnalysis;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Buckets;
+using DarkStorage.GrainInterfaces.Events;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Metadata;
 using DarkStorage.Rules.Buckets;
 using DarkStorage.Rules.Conditions;
+using DarkStorage.Rules.Notifications;
 using DarkStorage.Rules.ObjectLock;
 using Microsoft.Extensions.Logging;
 using Orleans;
@@ -52,7 +55,7 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
                 : commit.Attributes;
             var next = new ObjectVersion(commit.Manifest, commit.Metadata, now, NextRevision(now), bucket.Versioning != BucketVersioning.Enabled,
                 commit.StorageClass, commit.Upload, commit.Owner, attributes, Encryption: commit.Encryption);
-            await SaveAsync(next, ct);
+            await SaveAsync(next, BucketEvents.OfCommit(bucket, _id.Key, next, commit.Origin), ct);
             LogCommitted(log, _id, next.Manifest.Version, next.Manifest.Length);
             return next;
         }, ct);
@@ -60,13 +63,13 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
     public Task<ObjectDeleted> DeleteAsync(ObjectDeletion deletion, CancellationToken ct) =>
         DecideAsync(deletion.Bucket, bucket => (deletion.Version, bucket.Versioning) switch
         {
-            ({ } version, _) => RemoveVersionAsync(version, deletion, ct),
-            (null, BucketVersioning.Off) => RemoveAsync(deletion, ct),
+            ({ } version, _) => RemoveVersionAsync(bucket, version, deletion, ct),
+            (null, BucketVersioning.Off) => RemoveAsync(bucket, deletion, ct),
             _ => MarkDeletedAsync(bucket, deletion, ct),
         }, ct);
 
     public Task<ObjectVersion> UpdateAsync(ObjectUpdate update, CancellationToken ct) =>
-        DecideAsync(update.Bucket, async _ =>
+        DecideAsync(update.Bucket, async bucket =>
         {
             // With its content, which memory does not have: the whole row is written anew.
             var version = await (update.Version is { } wanted ? index.FindVersionAsync(update.Bucket, _id.Key, wanted, ct) : index.FindLatestAsync(update.Bucket, _id.Key, ct)) ?? throw (update.Version is { } name
@@ -86,36 +89,40 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
                     update.Retention is { } retention ? retention.To : version.Attributes.Retention,
                     update.LegalHold ?? version.Attributes.LegalHold),
             };
-            await index.UpdateVersionAsync(update.Bucket, _id.Key, next, now, ct);
+            var events = BucketEvents.OfUpdate(bucket, _id.Key, update, next, now);
+            await index.UpdateVersionAsync(update.Bucket, _id.Key, next, now, events, ct);
+            Tell(events);
             if (_latest?.Revision == next.Revision) _latest = WithoutContent(next); // memory follows the index, never leads it
             return next;
         }, ct);
 
     /// <summary>The object of a bucket that never had versioning.</summary>
-    private async Task<ObjectDeleted> RemoveAsync(ObjectDeletion deletion, CancellationToken ct)
+    private async Task<ObjectDeleted> RemoveAsync(BucketRecord bucket, ObjectDeletion deletion, CancellationToken ct)
     {
         ThrowIfOther(deletion.Expected, _latest);
         deletion.Condition.ThrowIfUnmet(Current);
         if (_latest is not { } version) return new(null, IsDeleteMarker: false, MarkerMade: false);
-        await RemoveAsync(version, deletion, ct);
+        await RemoveAsync(bucket, version, deletion, ct);
         return new(null, IsDeleteMarker: false, MarkerMade: false);
     }
 
-    private async Task<ObjectDeleted> RemoveVersionAsync(VersionName name, ObjectDeletion deletion, CancellationToken ct)
+    private async Task<ObjectDeleted> RemoveVersionAsync(BucketRecord bucket, VersionName name, ObjectDeletion deletion, CancellationToken ct)
     {
         var version = await FindAsync(name, ct);
         ThrowIfOther(deletion.Expected, version);
         deletion.Condition.ThrowIfUnmet(version is { IsDeleteMarker: false } ? version : null);
         if (version is null) return new(name, IsDeleteMarker: false, MarkerMade: false);
-        await RemoveAsync(version, deletion, ct);
+        await RemoveAsync(bucket, version, deletion, ct);
         return new(name, version.IsDeleteMarker, MarkerMade: false);
     }
 
-    private async Task RemoveAsync(ObjectVersion version, ObjectDeletion deletion, CancellationToken ct)
+    private async Task RemoveAsync(BucketRecord bucket, ObjectVersion version, ObjectDeletion deletion, CancellationToken ct)
     {
         var now = clock.GetUtcNow();
         version.ThrowIfKept(now, deletion.BypassGovernance);
-        await index.RemoveVersionAsync(deletion.Bucket, _id.Key, version.Name, version.Revision, version.Attributes.Change, now, ct);
+        var events = BucketEvents.OfRemoval(bucket, _id.Key, version, deletion.Origin, now);
+        await index.RemoveVersionAsync(deletion.Bucket, _id.Key, version.Name, version.Revision, version.Attributes.Change, now, events, ct);
+        Tell(events);
         LogDeleted(log, _id, version.Manifest.Version);
         if (version.Revision == _latest?.Revision) _latest = WithoutContent(await index.FindLatestAsync(deletion.Bucket, _id.Key, ct));
     }
@@ -131,15 +138,22 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
         if (isNull && await FindAsync(VersionName.Null, ct) is { } replaced) replaced.ThrowIfKept(now, deletion.BypassGovernance);
         var marker = new ObjectVersion(new(deletion.Marker, 0, "", null, [], []), ObjectMetadata.Default, now, NextRevision(now), isNull, StandardClass,
             null, deletion.Owner, ObjectAttributes.None, IsDeleteMarker: true);
-        await SaveAsync(marker, ct);
+        await SaveAsync(marker, BucketEvents.OfCommit(bucket, _id.Key, marker, deletion.Origin), ct);
         LogDeleted(log, _id, deletion.Marker);
         return new(marker.Name, IsDeleteMarker: true, MarkerMade: true);
     }
 
-    private async Task SaveAsync(ObjectVersion next, CancellationToken ct)
+    private async Task SaveAsync(ObjectVersion next, ImmutableArray<ObjectEvent> events, CancellationToken ct)
     {
-        await index.SaveObjectAsync(new(_bucket!.Value, _id.Key, Revision, next), ct);
+        await index.SaveObjectAsync(new(_bucket!.Value, _id.Key, Revision, next) { Events = events }, ct);
         _latest = WithoutContent(next); // memory follows the index, never leads it
+        Tell(events);
+    }
+
+    /// <summary>The events are in the index; this only spares their targets the wait until they look.</summary>
+    private void Tell(ImmutableArray<ObjectEvent> events)
+    {
+        foreach (var told in events) _ = GrainFactory.GetGrain<IEventTargetGrain>(told.Target).WakeAsync();
     }
 
     /// <param name="version">Null for the one on top.</param>

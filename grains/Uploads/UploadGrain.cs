@@ -55,7 +55,7 @@ internal sealed partial class UploadGrain(IMetadataIndex index, TimeProvider clo
         var stored = await index.ListPartsAsync(upload.Id, 0, PartsMax, ct);
         var manifest = MultipartAssembly.Assemble(upload, stored.ToDictionary(p => p.Part.Number, p => p.Part), completion);
         var version = await GrainFactory.GetGrain<IObjectGrain>(new ObjectId(upload.BucketName, upload.Key).ToString()).CommitAsync(
-            new(upload.Bucket, manifest, upload.Metadata, upload.StorageClass, upload.Owner, upload.Attributes, completion.Condition, upload.Id, upload.Encryption), ct);
+            new(upload.Bucket, manifest, upload.Metadata, upload.StorageClass, upload.Owner, upload.Attributes, completion.Condition, upload.Id, upload.Encryption, completion.Origin), ct);
         await EndAsync();
         LogCompleted(log, upload.Id, upload.BucketName, completion.Parts.Length, manifest.Length);
         return version;

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Buckets;
+using DarkStorage.GrainInterfaces.Events;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.GrainInterfaces.Uploads;
 
@@ -28,21 +29,21 @@ public interface IMetadataIndex : IIndexReader, IAsyncDisposable
     /// <see cref="StorageError.TooManySettings"/>.</exception>
     Task<BucketRecord> UpdateBucketAsync(BucketChange change, CancellationToken ct);
 
-    /// <summary>Puts a version on top of a key's others. A null version takes the place of the null version there may be, and frees what it held; every other one stays.</summary>
+    /// <summary>Puts a version on top of a key's others, and writes its events. A null version takes the place of the null version there may be, and frees what it held; every other one stays.</summary>
     /// <exception cref="StorageException"><see cref="StorageError.Conflict"/>, <see cref="StorageError.NoSuchBucket"/>, <see cref="StorageError.NoSuchUpload"/>.</exception>
     Task SaveObjectAsync(ObjectChange change, CancellationToken ct);
 
     /// <summary>Changes a version in its place: its attributes, or where its content lies. Blobs that its manifest no longer names are freed.</summary>
     /// <param name="next">Its revision and id are those of the version; its <see cref="ObjectAttributes.Change"/> is one more than that which was decided on.</param>
     /// <exception cref="StorageException"><see cref="StorageError.Conflict"/>: it was changed since, or is gone. <see cref="StorageError.NoSuchBucket"/>.</exception>
-    Task UpdateVersionAsync(BucketId bucket, string key, ObjectVersion next, DateTimeOffset now, CancellationToken ct);
+    Task UpdateVersionAsync(BucketId bucket, string key, ObjectVersion next, DateTimeOffset now, ImmutableArray<ObjectEvent> events, CancellationToken ct);
 
     /// <summary>Removes one version for good and frees what it held. Where it was on top, the next one comes up.</summary>
     /// <param name="expectedRevision">The version's revision, and</param>
     /// <param name="expectedChange">its count of changes that were decided on.</param>
     /// <returns>False where there was no such version.</returns>
     /// <exception cref="StorageException"><see cref="StorageError.Conflict"/>, <see cref="StorageError.NoSuchBucket"/>.</exception>
-    Task<bool> RemoveVersionAsync(BucketId bucket, string key, VersionName version, long expectedRevision, long expectedChange, DateTimeOffset now, CancellationToken ct);
+    Task<bool> RemoveVersionAsync(BucketId bucket, string key, VersionName version, long expectedRevision, long expectedChange, DateTimeOffset now, ImmutableArray<ObjectEvent> events, CancellationToken ct);
 
     /// <exception cref="StorageException"><see cref="StorageError.NoSuchBucket"/>.</exception>
     Task BeginUploadAsync(UploadRecord upload, CancellationToken ct);
@@ -63,6 +64,25 @@ public interface IMetadataIndex : IIndexReader, IAsyncDisposable
 
     /// <returns>Those of the given blobs that the index has never heard of: what a crash left between bytes and facts.</returns>
     ValueTask<IReadOnlyList<BlobId>> FindUnknownBlobsAsync(IReadOnlyList<BlobId> blobs, CancellationToken ct);
+
+    /// <summary>Events that wait for a target, in the order of their sequence.</summary>
+    /// <param name="after">Only those with a greater sequence.</param>
+    ValueTask<IReadOnlyList<WaitingEvent>> ListEventsAsync(string target, long after, int max, CancellationToken ct);
+
+    /// <summary>Ends the wait of events. They are kept to be sent again, until they are forgotten.</summary>
+    Task EndEventsAsync(IReadOnlyList<long> sequences, EventEnd end, DateTimeOffset now, CancellationToken ct);
+
+    /// <summary>Makes a target's events that ended wait again.</summary>
+    /// <param name="since">Only those that occurred then or later.</param>
+    /// <returns>How many.</returns>
+    Task<long> ReplayEventsAsync(string target, DateTimeOffset since, CancellationToken ct);
+
+    ValueTask<EventCounts> CountEventsAsync(string target, CancellationToken ct);
+
+    /// <summary>Removes events of a target: those that ended before a time, or all.</summary>
+    /// <param name="endedBefore">Null removes those that wait too.</param>
+    /// <returns>How many, at most <paramref name="max"/>.</returns>
+    Task<long> ForgetEventsAsync(string target, DateTimeOffset? endedBefore, int max, CancellationToken ct);
 
     ValueTask<GrainStateRecord?> ReadGrainStateAsync(string stateName, string grain, CancellationToken ct);
 
@@ -94,7 +114,11 @@ public interface IMetadataIndex : IIndexReader, IAsyncDisposable
 /// <summary>A decided change of one key.</summary>
 /// <param name="ExpectedRevision">The revision of the latest version, delete markers included, that was decided on; 0 where there was none.</param>
 /// <param name="Next">The version that comes on top. Its revision is greater than the expected one.</param>
-public sealed record ObjectChange(BucketId Bucket, string Key, long ExpectedRevision, ObjectVersion Next);
+public sealed record ObjectChange(BucketId Bucket, string Key, long ExpectedRevision, ObjectVersion Next)
+{
+    /// <summary>What is to be told of it, and to whom.</summary>
+    public ImmutableArray<ObjectEvent> Events { get; init; } = [];
+}
 
 /// <summary>A decided change of a bucket's record.</summary>
 /// <param name="Versioning">Null leaves it.</param>

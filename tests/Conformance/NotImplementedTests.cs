@@ -22,12 +22,10 @@ public sealed class NotImplementedTests(NodeFixture node)
         GetBucketLogging GET ?logging
         GetBucketMetadataConfiguration GET ?metadataConfiguration
         GetBucketMetadataTableConfiguration GET ?metadataTable
-        GetBucketNotificationConfiguration GET ?notification
         CreateSession GET ?session
         PutBucketLogging PUT ?logging
         UpdateBucketMetadataInventoryTableConfiguration PUT ?metadataInventoryTable
         UpdateBucketMetadataJournalTableConfiguration PUT ?metadataJournalTable
-        PutBucketNotificationConfiguration PUT ?notification
         CreateBucketMetadataConfiguration POST ?metadataConfiguration
         CreateBucketMetadataTableConfiguration POST ?metadataTable
         PostObject POST ?

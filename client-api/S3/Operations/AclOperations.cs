@@ -48,7 +48,7 @@ internal static class PutObjectAcl
         var (bucket, version) = await s3.AuthorizeObjectAsync(s3.Query.Has("versionId") ? S3Action.PutObjectVersionAcl : S3Action.PutObjectAcl, ct);
         var acl = await Acls.ReadAsync(s3, version.Owner, bucket.Owner, ct);
         Acls.RequireAllowed(bucket, acl);
-        await s3.ObjectGrain.UpdateAsync(new(bucket.Id, version.Name, new(version.Revision), Acl: SettingJson.Write(acl)), ct);
+        await s3.ObjectGrain.UpdateAsync(new(bucket.Id, version.Name, new(version.Revision), s3.OriginOf(ChangeMeans.Request), Acl: SettingJson.Write(acl)), ct);
         s3.WriteVersionId(bucket, version.Name);
     }
 }

@@ -14,7 +14,7 @@ internal static class CompleteMultipartUpload
         var document = await S3XmlReader.ReadBodyAsync(RequestContent.Open(s3.Http, s3.Signing, lengthRequired: false).Reader, CompleteMultipartUploadRequest.BytesMax, ct);
         RequireSignedDocument(s3, document);
         var parts = CompleteMultipartUploadRequest.Parse(document);
-        var version = await grain.CompleteAsync(new(bucket.Id, s3.Key, parts, condition, stated, ObjectSize(s3)), ct);
+        var version = await grain.CompleteAsync(new(bucket.Id, s3.Key, parts, condition, stated, ObjectSize(s3), s3.OriginOf(ChangeMeans.Multipart)), ct);
 
         s3.WriteVersionId(bucket, version.Name);
         // Nothing is opened here, so nothing is said of a customer's key that may have come.

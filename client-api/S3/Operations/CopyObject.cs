@@ -46,7 +46,7 @@ internal static class CopyObject
             // A redirect is not copied: it belongs to the place, not to the content.
             : source.Version.Metadata with { WebsiteRedirectLocation = RequestMetadata.Read(s3.Headers).WebsiteRedirectLocation };
         var version = await write.CommitAsync(commit =>
-            s3.ObjectGrain.CommitAsync(new(bucket.Id, content.ToManifest(checksum, seal.Encryption), metadata, storageClass, owner, attributes, condition, null, seal.Encryption), commit));
+            s3.ObjectGrain.CommitAsync(new(bucket.Id, content.ToManifest(checksum, seal.Encryption), metadata, storageClass, owner, attributes, condition, null, seal.Encryption, s3.OriginOf(ChangeMeans.Copy)), commit));
         s3.WriteVersionId(bucket, version.Name);
         RequestEncryption.WriteHeaders(s3, version.Encryption);
         await WriteResultAsync(s3, "CopyObjectResult"u8.ToArray(), version.Manifest.ETag, version.Modified, checksum, ct);

@@ -12,7 +12,7 @@ internal static class DeleteObject
         var bucket = await s3.AuthorizeAsync(version is null ? S3Action.DeleteObject : S3Action.DeleteObjectVersion, ct);
         var condition = new WriteCondition(RequestConditions.OfWrite(s3.Headers).IfMatch, null, IfModified(s3), IfSize(s3));
         var deleted = await s3.ObjectGrain.DeleteAsync(
-            new(bucket.Id, version, NewMarker(s3), s3.Caller.Account, condition, await s3.BypassesGovernanceAsync(s3.Key, version, ct)), ct);
+            new(bucket.Id, version, NewMarker(s3), s3.Caller.Account, condition, await s3.BypassesGovernanceAsync(s3.Key, version, ct), s3.OriginOf(ChangeMeans.Request)), ct);
         if (deleted.Version is { } name) s3.WriteVersionId(bucket, name);
         if (deleted.IsDeleteMarker) s3.Response.Headers["x-amz-delete-marker"] = "true";
         s3.Response.StatusCode = StatusCodes.Status204NoContent;

@@ -58,7 +58,7 @@ internal static class DeleteObjects
             var bucket = await s3.AuthorizeAsync(version is null ? S3Action.DeleteObject : S3Action.DeleteObjectVersion, s3.BucketName, entry.Key, version, ct);
             var grain = s3.Grains.GetGrain<IObjectGrain>(new ObjectId(s3.BucketName, entry.Key).ToString());
             var condition = new WriteCondition(entry.ETag, null, entry.Modified, entry.Size);
-            return new(entry, null, await grain.DeleteAsync(new(bucket.Id, version, DeleteObject.NewMarker(s3), s3.Caller.Account, condition, await s3.BypassesGovernanceAsync(entry.Key, version, ct)), ct));
+            return new(entry, null, await grain.DeleteAsync(new(bucket.Id, version, DeleteObject.NewMarker(s3), s3.Caller.Account, condition, await s3.BypassesGovernanceAsync(entry.Key, version, ct), s3.OriginOf(ChangeMeans.Request)), ct));
         }
         catch (S3Exception e)
         {

@@ -32,7 +32,7 @@ internal static class PutObjectRetention
         if (mode is null != until is null) throw S3Element.Malformed();
         if (until <= s3.Clock.GetUtcNow()) throw S3Exception.InvalidArgument("The retain until date must be in the future!", "RetainUntilDate", document.TextOf("RetainUntilDate")!);
         var retention = mode is { } kept ? new ObjectRetention(kept, until!.Value) : null;
-        await s3.ObjectGrain.UpdateAsync(new(bucket.Id, version.Name, new(version.Revision), Retention: new(retention, await s3.BypassesGovernanceAsync(s3.Key, s3.Version, ct))), ct);
+        await s3.ObjectGrain.UpdateAsync(new(bucket.Id, version.Name, new(version.Revision), s3.OriginOf(ChangeMeans.Request), Retention: new(retention, await s3.BypassesGovernanceAsync(s3.Key, s3.Version, ct))), ct);
     }
 }
 
@@ -64,7 +64,7 @@ internal static class PutObjectLegalHold
             "OFF" => false,
             _ => throw S3Element.Malformed(),
         };
-        await s3.ObjectGrain.UpdateAsync(new(bucket.Id, version.Name, new(version.Revision), LegalHold: hold), ct);
+        await s3.ObjectGrain.UpdateAsync(new(bucket.Id, version.Name, new(version.Revision), s3.OriginOf(ChangeMeans.Request), LegalHold: hold), ct);
     }
 }
 

@@ -1,3 +1,4 @@
+using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.ClientApi.S3.Settings;
 using Microsoft.AspNetCore.Http;
 
@@ -24,7 +25,7 @@ internal static class PutObjectTagging
     {
         var (bucket, version) = await s3.AuthorizeObjectAsync(s3.Query.Has("versionId") ? S3Action.PutObjectVersionTagging : S3Action.PutObjectTagging, ct);
         var tags = Tags.Read(S3Element.Parse(await s3.ReadDocumentAsync(Tags.BytesMax, ct), "Tagging"), Tags.OfObjectMax);
-        await s3.ObjectGrain.UpdateAsync(new(bucket.Id, version.Name, new(version.Revision), Tags: tags), ct);
+        await s3.ObjectGrain.UpdateAsync(new(bucket.Id, version.Name, new(version.Revision), s3.OriginOf(ChangeMeans.Request), Tags: tags), ct);
         s3.WriteVersionId(bucket, version.Name);
     }
 }
@@ -34,7 +35,7 @@ internal static class DeleteObjectTagging
     public static async Task HandleAsync(S3Request s3, CancellationToken ct)
     {
         var (bucket, version) = await s3.AuthorizeObjectAsync(s3.Query.Has("versionId") ? S3Action.DeleteObjectVersionTagging : S3Action.DeleteObjectTagging, ct);
-        await s3.ObjectGrain.UpdateAsync(new(bucket.Id, version.Name, new(version.Revision), Tags: []), ct);
+        await s3.ObjectGrain.UpdateAsync(new(bucket.Id, version.Name, new(version.Revision), s3.OriginOf(ChangeMeans.Request), Tags: []), ct);
         s3.WriteVersionId(bucket, version.Name);
         s3.Response.StatusCode = StatusCodes.Status204NoContent;
     }

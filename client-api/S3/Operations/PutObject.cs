@@ -30,7 +30,7 @@ internal static class PutObject
         var content = await write.CopyFromAsync(body.Reader, ct);
         var manifest = content.ToManifest(expected.Verify(content.Digests, body.Trailers), seal.Encryption);
         var version = await write.CommitAsync(commit => s3.ObjectGrain.CommitAsync(
-            new(bucket.Id, manifest, metadata, storageClass, owner, attributes, condition, null, seal.Encryption), commit));
+            new(bucket.Id, manifest, metadata, storageClass, owner, attributes, condition, null, seal.Encryption, s3.OriginOf(ChangeMeans.Request)), commit));
 
         s3.WriteVersionId(bucket, version.Name);
         s3.WriteExpiration(bucket, version);

@@ -1,6 +1,8 @@
 using System.Collections.Immutable;
 using System.Runtime.InteropServices;
 using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Buckets;
+using DarkStorage.GrainInterfaces.Events;
 using DarkStorage.GrainInterfaces.Objects;
 
 namespace DarkStorage.Metadata.Sqlite;
@@ -53,7 +55,7 @@ public sealed partial class SqliteIndex
         return _writer.WriteAsync(session => Save(session, change, detail), ct);
     }
 
-    public Task UpdateVersionAsync(BucketId bucket, string key, ObjectVersion next, DateTimeOffset now, CancellationToken ct)
+    public Task UpdateVersionAsync(BucketId bucket, string key, ObjectVersion next, DateTimeOffset now, ImmutableArray<ObjectEvent> events, CancellationToken ct)
     {
         var detail = DetailCodec.Encode(next);
         return _writer.WriteAsync(session =>
@@ -71,11 +73,12 @@ public sealed partial class SqliteIndex
             foreach (var blob in kept) session.AddBlob(blob);
             session.CountUsage(bucket, 0, next.Manifest.Length - held.Length);
             Write(session.Connection, table, bucket, key, next, detail);
+            AddEvents(session.Connection, bucket, key, events, now);
             return true;
         }, ct);
     }
 
-    public Task<bool> RemoveVersionAsync(BucketId bucket, string key, VersionName version, long expectedRevision, long expectedChange, DateTimeOffset now, CancellationToken ct) =>
+    public Task<bool> RemoveVersionAsync(BucketId bucket, string key, VersionName version, long expectedRevision, long expectedChange, DateTimeOffset now, ImmutableArray<ObjectEvent> events, CancellationToken ct) =>
         _writer.RemoveAsync(session =>
         {
             session.RequireBucket(bucket);
@@ -84,6 +87,7 @@ public sealed partial class SqliteIndex
             session.ChangeObject(bucket, key);
             Remove(session, table, bucket, key, held, now);
             Promote(session.Connection, bucket, key);
+            AddEvents(session.Connection, bucket, key, events, now);
             return true;
         }, ct);
 
@@ -101,6 +105,7 @@ public sealed partial class SqliteIndex
         if (current is { } old && !(old.IsNull && next.IsNull)) Move(connection, "objects", "versions", bucket, key, old.Revision);
         Write(connection, next.IsDeleteMarker ? "versions" : "objects", bucket, key, next, detail);
         if (!next.IsDeleteMarker) session.CountUsage(bucket, 1, next.Manifest.Length);
+        AddEvents(connection, bucket, key, change.Events, next.Modified);
         return true;
     }
 

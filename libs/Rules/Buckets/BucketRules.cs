@@ -3,6 +3,7 @@ using DarkStorage.GrainInterfaces.Buckets;
 using DarkStorage.Rules.Acls;
 using DarkStorage.Rules.Cors;
 using DarkStorage.Rules.Lifecycle;
+using DarkStorage.Rules.Notifications;
 using DarkStorage.Rules.ObjectLock;
 using DarkStorage.Rules.Policies;
 
@@ -17,6 +18,7 @@ public sealed class BucketRules
     private readonly Lazy<CorsConfiguration?> _cors;
     private readonly Lazy<BucketEncryption?> _encryption;
     private readonly Lazy<LifecycleConfiguration?> _lifecycle;
+    private readonly Lazy<NotificationConfiguration?> _notifications;
     private readonly Lazy<ObjectLockConfiguration?> _objectLock;
     private readonly Lazy<RequestPayment?> _requestPayment;
     private readonly Lazy<TagSet?> _tags;
@@ -27,6 +29,7 @@ public sealed class BucketRules
         _cors = Setting<CorsConfiguration>(bucket, BucketSettings.Cors);
         _encryption = Setting<BucketEncryption>(bucket, BucketSettings.Encryption);
         _lifecycle = Setting<LifecycleConfiguration>(bucket, BucketSettings.Lifecycle);
+        _notifications = Setting<NotificationConfiguration>(bucket, BucketSettings.Notification);
         _objectLock = Setting<ObjectLockConfiguration>(bucket, BucketSettings.ObjectLock);
         _requestPayment = Setting<RequestPayment>(bucket, BucketSettings.RequestPayment);
         _tags = Setting<TagSet>(bucket, BucketSettings.Tagging);
@@ -42,8 +45,12 @@ public sealed class BucketRules
 
     /// <summary>Null where objects lie open unless their writers say otherwise.</summary>
     public BucketEncryption? Encryption => _encryption.Value;
+
     /// <summary>Null where time changes nothing.</summary>
     public LifecycleConfiguration? Lifecycle => _lifecycle.Value;
+
+    /// <summary>Null where nobody is told of anything.</summary>
+    public NotificationConfiguration? Notifications => _notifications.Value;
 
     /// <summary>Null where the bucket has no object lock.</summary>
     public ObjectLockConfiguration? ObjectLock => _objectLock.Value;

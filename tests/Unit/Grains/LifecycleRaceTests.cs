@@ -56,7 +56,7 @@ public sealed class LifecycleRaceTests : IAsyncLifetime
         await WriteAsync(bucket, "undeleted", BucketVersioning.Enabled, LongAgo);
         var above = await WriteAsync(bucket, "mistake", BucketVersioning.Enabled, LongAgo);
 
-        await RunAsync(() => Grain.DeleteAsync(new(bucket, above.Name, default, "owner", WriteCondition.None, BypassGovernance: false), Ct));
+        await RunAsync(() => Grain.DeleteAsync(new(bucket, above.Name, default, "owner", WriteCondition.None, BypassGovernance: false, ChangeOrigin.Lifecycle), Ct));
 
         Assert.Equal("undeleted", await CurrentAsync(bucket));
     }
@@ -68,7 +68,7 @@ public sealed class LifecycleRaceTests : IAsyncLifetime
         var bucket = await NewBucketAsync(rule);
         var version = await WriteAsync(bucket, "kept", BucketVersioning.Off, LongAgo, new(0, [new("go", "1")], null, null, false));
 
-        await RunAsync(() => Grain.UpdateAsync(new(bucket, null, new(version.Revision), Tags: []), Ct), after: nameof(IMetadataIndex.FindVersionAsync));
+        await RunAsync(() => Grain.UpdateAsync(new(bucket, null, new(version.Revision), ChangeOrigin.Lifecycle, Tags: []), Ct), after: nameof(IMetadataIndex.FindVersionAsync));
 
         Assert.Equal("kept", await CurrentAsync(bucket));
     }

@@ -35,18 +35,18 @@ public abstract partial class MetadataIndexContract
                     break;
                 case < 8 when versions.Count > 0:
                     var removed = versions[random.Next(versions.Count)];
-                    Assert.True(await _index.RemoveVersionAsync(bucket, key, removed.Name, removed.Revision, removed.Attributes.Change, Now, Ct));
+                    Assert.True(await _index.RemoveVersionAsync(bucket, key, removed.Name, removed.Revision, removed.Attributes.Change, Now, [], Ct));
                     freed.UnionWith(Blobs(removed));
                     versions.Remove(removed);
                     break;
                 case 8 when versions.Count > 0:
                     var at = random.Next(versions.Count);
                     var changed = versions[at] with { Attributes = versions[at].Attributes with { Change = versions[at].Attributes.Change + 1, LegalHold = !versions[at].Attributes.LegalHold } };
-                    await _index.UpdateVersionAsync(bucket, key, changed, Now, Ct);
+                    await _index.UpdateVersionAsync(bucket, key, changed, Now, [], Ct);
                     versions[at] = changed;
                     break;
                 default:
-                    Assert.False(await _index.RemoveVersionAsync(bucket, key, new(new VersionId(99, 99)), 1, 0, Now, Ct));
+                    Assert.False(await _index.RemoveVersionAsync(bucket, key, new(new VersionId(99, 99)), 1, 0, Now, [], Ct));
                     break;
             }
             await AssertKeyAsync(bucket, key, versions);
@@ -71,10 +71,10 @@ public abstract partial class MetadataIndexContract
         var version = Stored(1);
         await _index.SaveObjectAsync(new(bucket, "k", 0, version), Ct);
         var held = version with { Attributes = version.Attributes with { Change = 1, LegalHold = true } };
-        await _index.UpdateVersionAsync(bucket, "k", held, Now, Ct);
+        await _index.UpdateVersionAsync(bucket, "k", held, Now, [], Ct);
 
-        var remove = await Assert.ThrowsAsync<StorageException>(() => _index.RemoveVersionAsync(bucket, "k", version.Name, 1, 0, Now, Ct));
-        var change = await Assert.ThrowsAsync<StorageException>(() => _index.UpdateVersionAsync(bucket, "k", held with { Attributes = ObjectAttributes.None with { Change = 1 } }, Now, Ct));
+        var remove = await Assert.ThrowsAsync<StorageException>(() => _index.RemoveVersionAsync(bucket, "k", version.Name, 1, 0, Now, [], Ct));
+        var change = await Assert.ThrowsAsync<StorageException>(() => _index.UpdateVersionAsync(bucket, "k", held with { Attributes = ObjectAttributes.None with { Change = 1 } }, Now, [], Ct));
 
         Assert.Equal((StorageError.Conflict, StorageError.Conflict), (remove.Error, change.Error));
         Assert.True((await _index.FindObjectAsync(bucket, "k", Ct))!.Attributes.LegalHold);
@@ -89,7 +89,7 @@ public abstract partial class MetadataIndexContract
         await _index.SaveObjectAsync(new(bucket, "k", 1, second), Ct);
         var moved = first with { StorageClass = "GLACIER", Manifest = first.Manifest with { Parts = [Part(1)] }, Attributes = first.Attributes with { Change = 1 } };
 
-        await _index.UpdateVersionAsync(bucket, "k", moved, Now, Ct);
+        await _index.UpdateVersionAsync(bucket, "k", moved, Now, [], Ct);
 
         var found = await _index.FindVersionAsync(bucket, "k", first.Name, Ct);
         Assert.Equal(("GLACIER", Blob(moved)), (found!.StorageClass, Blob(found)));
