@@ -30,7 +30,6 @@ public sealed class NotImplementedTests(NodeFixture node)
         PutBucketNotificationConfiguration PUT ?notification
         CreateBucketMetadataConfiguration POST ?metadataConfiguration
         CreateBucketMetadataTableConfiguration POST ?metadataTable
-        PostObject POST ?
         DeleteBucketMetadataConfiguration DELETE ?metadataConfiguration
         DeleteBucketMetadataTableConfiguration DELETE ?metadataTable
         GetObjectTorrent GET /key?torrent

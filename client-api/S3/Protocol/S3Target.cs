@@ -76,6 +76,15 @@ internal sealed class S3Target
         return new(ParseBucket(path.AsSpan(0, slash)), ParseKey(path.AsSpan(slash + 1), tolerateUnicode: true), query, "/" + path);
     }
 
+    /// <summary>The same request about a key of its bucket that stands elsewhere than in its path.</summary>
+    /// <exception cref="S3Exception"><c>KeyTooLongError</c>; <c>InvalidArgument</c>: it is empty.</exception>
+    public S3Target WithKey(string key)
+    {
+        if (key.Length == 0) throw S3Exception.InvalidArgument("User key must have a length greater than 0.", "key", "");
+        var bytes = Encoding.UTF8.GetByteCount(key);
+        return bytes <= KeyBytesMax ? new(Bucket, key, Query, RawPath) : throw TooLong(bytes);
+    }
+
     private static (string Path, S3Query Query) Split(string target)
     {
         var start = 0;
