@@ -383,6 +383,7 @@ public sealed class PostObjectTests(NodeFixture node)
         { "two files", 400, "InvalidArgument" },
         { "no key", 400, "InvalidArgument" },
         { "empty key", 400, "InvalidArgument" },
+        { "a key with NUL", 400, "InvalidArgument" },
         { "key after the file", 400, "InvalidArgument" },
         { "long key", 400, "KeyTooLongError" },
         { "a field twice", 400, "InvalidArgument" },
@@ -412,7 +413,6 @@ public sealed class PostObjectTests(NodeFixture node)
         { "bad tags", 400, "MalformedXML" },
         { "an unknown ACL", 400, "InvalidArgument" },
         { "an unknown storage class", 400, "InvalidStorageClass" },
-        { "cut off", 400, "IncompleteBody" },
     };
 
     [Theory, MemberData(nameof(Malformed))]
@@ -434,6 +434,7 @@ public sealed class PostObjectTests(NodeFixture node)
             case "two files": form.After.Add($"{Head}\"file\"; filename=\"b\"\r\n\r\nmore"); break;
             case "no key": form.Without("key"); break;
             case "empty key": form.Without("key").With("key", ""); break;
+            case "a key with NUL": form.Without("key").With("key", "a\0b"); break;
             case "key after the file": form.Without("key").After.Add($"{Head}\"key\"\r\n\r\nkey"); break;
             case "long key": form.Without("key").With("key", new string('k', 1025)); break;
             case "a field twice": form.With("KEY", "other"); break;
@@ -477,27 +478,35 @@ public sealed class PostObjectTests(NodeFixture node)
             case "another type": return Typed("application/x-www-form-urlencoded");
             case "no length": request.TransferChunked = true; return request;
             case "an empty body": return request.WithBody(Array.Empty<byte>());
-            case "cut off": request.CutAfter = 150_000; return request;
             default: return request;
         }
     }
 
-    [Fact]
-    public async Task A_connection_that_dies_within_the_file_leaves_nothing()
+    [Theory]
+    [InlineData(100)]
+    [InlineData(5_000)]
+    [InlineData(5 << 20)]
+    [InlineData(-40)]
+    [InlineData(-5)]
+    [InlineData(-3)]
+    [InlineData(-1)]
+    public async Task A_form_that_is_cut_off_with_its_connection_stores_nothing(int after)
     {
         var bucket = await node.Client.NewBucketAsync();
-        var request = new RawForm().With("key", "key").WithFile(S3Clients.Content(8 << 20)).SignedBy(node.Raw, bucket).ToRequest(bucket);
-        var bytes = node.Raw.ToBytes(request);
-        using (var socket = new System.Net.Sockets.Socket(System.Net.Sockets.SocketType.Stream, System.Net.Sockets.ProtocolType.Tcp))
+        RawRequest Form() => new RawForm().With("key", "key").WithFile(S3Clients.Content(6 << 20)).SignedBy(node.Raw, bucket).ToRequest(bucket);
+        var request = Form();
+        request.CutAfter = after > 0 ? after : request.Body.Length + after;
+        try
         {
-            await socket.ConnectAsync(node.Node.S3Url.Host, node.Node.S3Url.Port);
-            await socket.SendAsync(bytes.AsMemory(0, 5 << 20));
-            socket.Close(0);
+            Assert.Equal((400, "IncompleteBody"), (await node.Raw.SendAsync(request)).Error);
         }
-        // The node is still there for others, and the same form, whole, is taken.
+        catch (IOException)
+        {
+            // To the node a client that has ended its half is gone; what it had begun is over when the connection ends.
+        }
         await RequireNothingStoredAsync(bucket);
-        Assert.Equal(204, (await node.Raw.SendAsync(request)).Status);
-        Assert.Single((await node.Raw.GetAsync($"/{bucket}")).Elements("Key"));
+        Assert.Equal(204, (await node.Raw.SendAsync(Form())).Status);
+        Assert.Equal(["key"], (await node.Raw.GetAsync($"/{bucket}")).Elements("Key"));
     }
 
     [Fact]
@@ -579,7 +588,10 @@ public sealed class PostObjectTests(NodeFixture node)
         }
         // What was taken can be given.
         foreach (var key in (await node.Raw.GetAsync($"/{bucket}?encoding-type=url")).Elements("Key"))
-            Assert.True((await node.Raw.HeadAsync($"/{bucket}/{key}")).Status == 200, $"DARKSTORAGE_TEST_SEED={seed}: {key} was taken and can't be given.");
+        {
+            var answer = await node.Raw.GetAsync($"/{bucket}/{key}");
+            Assert.True(answer.Status == 200, $"DARKSTORAGE_TEST_SEED={seed}: {key} was taken, and a GET answers {answer}");
+        }
 
         string Junk() => string.Concat(Enumerable.Range(0, random.Next(12)).Select(_ => "a-$%{}\\\r\n\t\"\0:;=<&é你\u007f"[random.Next(20)]));
         byte[] Change(byte[] body)

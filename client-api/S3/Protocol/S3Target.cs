@@ -77,10 +77,12 @@ internal sealed class S3Target
     }
 
     /// <summary>The same request about a key of its bucket that stands elsewhere than in its path.</summary>
-    /// <exception cref="S3Exception"><c>KeyTooLongError</c>; <c>InvalidArgument</c>: it is empty.</exception>
+    /// <exception cref="S3Exception"><c>KeyTooLongError</c>; <c>InvalidArgument</c>: it is empty, or has the character NUL.</exception>
     public S3Target WithKey(string key)
     {
         if (key.Length == 0) throw S3Exception.InvalidArgument("User key must have a length greater than 0.", "key", "");
+        // The web server lets no path with it in, so the object could never be asked for again.
+        if (key.Contains('\0', StringComparison.Ordinal)) throw S3Exception.InvalidArgument("User key must not have the character NUL.", "key", "");
         var bytes = Encoding.UTF8.GetByteCount(key);
         return bytes <= KeyBytesMax ? new(Bucket, key, Query, RawPath) : throw TooLong(bytes);
     }
