@@ -1,14 +1,10 @@
-using Microsoft.AspNetCore.Http;
-
 namespace DarkStorage.ClientApi.S3;
 
 // A form is another way to say what a PutObject says: its fields are the headers, its file is the body.
 internal sealed partial class S3Request
 {
-    public sealed record FormUpload(IHeaderDictionary Headers, RequestContent Content);
-
     /// <summary>The request is a form, and so is its signature.</summary>
-    public bool IsForm => form is not null;
+    public bool IsForm => upload is not null;
 
     /// <summary>The upload that a form asks for, authenticated by its policy and within it; what its caller may do is still to be authorized.</summary>
     /// <exception cref="S3Exception">Those of the signature and the policy; <c>InvalidArgument</c>: no key; <c>KeyTooLongError</c>.</exception>
@@ -24,6 +20,6 @@ internal sealed partial class S3Request
             posted.File.LengthRange = policy.LengthRange ?? posted.File.LengthRange;
         }
         var key = posted.Find("key") ?? throw S3Exception.InvalidArgument("Bucket POST must contain a field named 'key'.  If it is specified, please check the order of the fields.", "key", "");
-        return new(http, target.WithKey(key), services, uploader, context, new(posted.ToHeaders(http.Request.Headers), RequestContent.OfUnknownLength(posted.File.AsPipeReader())));
+        return new(http, target.WithKey(key), services, uploader, context, posted.ToHeaders(http.Request.Headers), RequestContent.OfUnknownLength(posted.File.AsPipeReader()));
     }
 }

@@ -24,6 +24,7 @@ internal sealed record S3Error(string Code, HttpStatusCode Status, string Messag
     public static readonly S3Error KeyTooLong = new("KeyTooLongError", HttpStatusCode.BadRequest, "Your key is too long");
     public static readonly S3Error InvalidTag = new("InvalidTag", HttpStatusCode.BadRequest, "The tag provided was not a valid tag.");
     public static readonly S3Error InvalidStorageClass = new("InvalidStorageClass", HttpStatusCode.BadRequest, "The storage class you specified is not valid");
+    public static readonly S3Error InvalidRedirectLocation = new("InvalidRedirectLocation", HttpStatusCode.BadRequest, "The website redirect location must have a prefix of 'http://' or 'https://' or '/'.");
     public static readonly S3Error InvalidLocationConstraint = new("InvalidLocationConstraint", HttpStatusCode.BadRequest, "The specified location-constraint is not valid");
     public static readonly S3Error InvalidEncryptionAlgorithm = new("InvalidEncryptionAlgorithmError", HttpStatusCode.BadRequest, "The encryption request you specified is not valid. The valid value is AES256.");
     public static readonly S3Error MalformedPostRequest = new("MalformedPOSTRequest", HttpStatusCode.BadRequest, "The body of your POST request is not well-formed multipart/form-data.");
