@@ -50,6 +50,7 @@ static async Task<int> RunAsync(NodeOptions node)
 
     // Settings first: a wrong one is said before anything is made or locked.
     var s3Options = Read<S3Options>(builder.Configuration, "S3") with { Region = node.Region, Domains = node.Domain.Length == 0 ? [] : [node.Domain] };
+    if (node.WebsiteDomain.Length > 0) s3Options = s3Options with { WebsiteDomains = node.WebsiteDomain.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries) };
     var blobOptions = Read<BlobStoreOptions>(builder.Configuration, "Blobs");
     var indexOptions = Read<IndexOptions>(builder.Configuration, "IndexDrive");
     builder.Services.AddSingleton(Options.Create(s3Options));

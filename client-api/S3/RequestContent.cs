@@ -23,6 +23,9 @@ internal sealed class RequestContent
     /// <summary>What came behind the content. Complete once all of it was read.</summary>
     public IReadOnlyList<KeyValuePair<string, string>> Trailers => _chunked?.Trailers ?? [];
 
+    /// <summary>A content whose length shows at its end, and that is free already of what its transfer added.</summary>
+    public static RequestContent OfUnknownLength(PipeReader reader) => new(reader, -1, null);
+
     /// <exception cref="S3Exception"><c>MissingContentLength</c> and what <see cref="AwsChunkedStream.Open"/> throws.</exception>
     public static RequestContent Open(HttpContext http, SigningContext signing, bool lengthRequired = true)
     {

@@ -42,6 +42,12 @@ internal sealed partial class S3Endpoint(S3Services services, ILogger<S3Endpoint
         try
         {
             var raw = http.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget;
+            if (Website.BucketOf(http.Request.Headers.Host, services.Options.WebsiteDomains) is { } site)
+            {
+                operation = Website.Operation;
+                await new Website(http, services, site).AnswerAsync(raw, http.RequestAborted);
+                return;
+            }
             var target = S3Target.Parse(raw, http.Request.Headers.Host, services.Options.Domains);
             operation = S3Operations.Find(http.Request.Method, target, http.Request.Headers);
             if (HttpMethods.IsOptions(http.Request.Method))
@@ -102,8 +108,7 @@ internal sealed partial class S3Endpoint(S3Services services, ILogger<S3Endpoint
         var response = http.Response;
         response.Headers.ContentLength = null;
         if (ExpectsContinue(http.Request)) response.Headers.Connection = "close"; // most likely refused before its body was asked for
-        foreach (var header in (string[])["ETag", "Content-Range", "Accept-Ranges", "Content-Encoding", "Content-Disposition", "Cache-Control", "Expires", "Content-Language"])
-            if (error.Error != S3Error.NotModified) response.Headers.Remove(header);
+        if (error.Error != S3Error.NotModified) RemoveObjectHeaders(response.Headers);
         response.StatusCode = (int)error.Error.Status;
         if (error.Error == S3Error.ServiceUnavailable || error.Error == S3Error.SlowDown) response.Headers.RetryAfter = "1";
         if (HttpMethods.IsHead(http.Request.Method) || error.Error == S3Error.NotModified) return;
@@ -114,7 +119,13 @@ internal sealed partial class S3Endpoint(S3Services services, ILogger<S3Endpoint
         await response.BodyWriter.WriteAsync(body.WrittenMemory, http.RequestAborted);
     }
 
-    private static S3Exception ToS3(Exception exception) => exception switch
+    /// <summary>Takes out what was said of an object before it showed that the answer is an error.</summary>
+    public static void RemoveObjectHeaders(IHeaderDictionary headers)
+    {
+        foreach (var header in (string[])["ETag", "Content-Range", "Accept-Ranges", "Content-Encoding", "Content-Disposition", "Cache-Control", "Expires", "Content-Language"]) headers.Remove(header);
+    }
+
+    public static S3Exception ToS3(Exception exception) => exception switch
     {
         S3Exception e => e,
         StorageException e => e.ToS3(),

@@ -91,7 +91,7 @@ internal static class S3Operations
         Bucket("POST", "delete", new("DeleteObjects", DeleteObjects.HandleAsync)),
         Bucket("POST", "metadataConfiguration", new("CreateBucketMetadataConfiguration")),
         Bucket("POST", "metadataTable", new("CreateBucketMetadataTableConfiguration")),
-        Bucket("POST", new("PostObject")),
+        Bucket("POST", new("PostObject", PostObject.HandleAsync)),
 
         Bucket("DELETE", "analytics", new("DeleteBucketAnalyticsConfiguration", StoredSettings.Analytics.DeleteAsync)),
         Bucket("DELETE", "cors", new("DeleteBucketCors", CorsSetting.Setting.DeleteAsync)),

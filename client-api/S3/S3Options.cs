@@ -16,6 +16,10 @@ public sealed record S3Options
     /// <summary>Base domains of virtual-host style requests. None by default: path style alone.</summary>
     public IReadOnlyList<string> Domains { get; init; } = [];
 
+    /// <summary>Domains of websites: with <c>web.example.com</c>, the host <c>photos.web.example.com</c> is the site of the bucket photos, and <c>web.example.com</c> that of the bucket so named.
+    /// None by default: there are no sites.</summary>
+    public IReadOnlyList<string> WebsiteDomains { get; init; } = [];
+
     /// <summary>Objects of at most this many bytes live in the index, so that they cost one durable write. Default 4 KiB: one page.</summary>
     [Range(0, 64 << 10)]
     public int InlineBytesMax { get; init; } = 4 << 10;

@@ -13,11 +13,14 @@ internal sealed record S3Services(
     IIndexReader Index, IBlobStore Blobs, IDataKeys Keys, IGrainFactory Grains, SignatureVerifier Verifier, Credentials Credentials, S3Options Options, TimeProvider Clock);
 
 /// <summary>An authenticated request of one operation: what handlers work with.</summary>
-internal sealed partial class S3Request(HttpContext http, S3Target target, S3Services services, Caller caller, SigningContext signing)
+/// <param name="headers">In place of the request's own; null for those.</param>
+/// <param name="upload">The file of a form, in place of the request's body; null for that.</param>
+internal sealed partial class S3Request(
+    HttpContext http, S3Target target, S3Services services, Caller caller, SigningContext signing, IHeaderDictionary? headers = null, RequestContent? upload = null)
 {
     public HttpContext Http => http;
     public HttpResponse Response => http.Response;
-    public IHeaderDictionary Headers => http.Request.Headers;
+    public IHeaderDictionary Headers => headers ?? http.Request.Headers;
     public S3Query Query => target.Query;
     public Caller Caller => caller;
     public IIndexReader Index => services.Index;
@@ -74,7 +77,7 @@ internal sealed partial class S3Request(HttpContext http, S3Target target, S3Ser
     /// <exception cref="S3Exception"><c>MissingContentLength</c>, <c>EntityTooLarge</c>, and what a malformed chunked body answers.</exception>
     public RequestContent OpenContent(long lengthMax)
     {
-        var content = RequestContent.Open(http, signing);
+        var content = upload ?? RequestContent.Open(http, signing);
         if (content.Length > lengthMax)
         {
             throw new S3Exception(S3Error.EntityTooLarge)

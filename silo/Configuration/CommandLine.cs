@@ -19,10 +19,11 @@ internal static class CommandLine
     private static readonly Option<string> Node = Flag("--node", "NAME", "This node's name (default: the machine's)");
     private static readonly Option<string> Region = Flag("--region", "NAME", "Region that signatures name (default us-east-1)");
     private static readonly Option<string> Domain = Flag("--domain", "NAME", "Base domain of virtual-host style requests (default: path style alone)");
+    private static readonly Option<string> WebsiteDomain = Flag("--website-domain", "NAMES", "Domains of websites, with commas between (default: no websites)");
     private static readonly Option<string> Format = Flag("--log-format", "text|json", "How log lines look (default text)");
     private static readonly Option<string> Level = Flag("--log-level", "LEVEL", "Trace, Debug, Information, Warning, Error (default Information)");
 
-    private static readonly Option<string>[] Flags = [Data, S3Url, ManagementUrl, Index, Node, Region, Domain, Format, Level];
+    private static readonly Option<string>[] Flags = [Data, S3Url, ManagementUrl, Index, Node, Region, Domain, WebsiteDomain, Format, Level];
 
     /// <param name="options">The node's options; null where the program has nothing more to do.</param>
     /// <returns>The exit code where <paramref name="options"/> is null.</returns>
@@ -68,6 +69,7 @@ internal static class CommandLine
             Node = Text(Node, defaults.Node),
             Region = Text(Region, defaults.Region),
             Domain = Text(Domain, defaults.Domain),
+            WebsiteDomain = Text(WebsiteDomain, defaults.WebsiteDomain),
             LogFormat = Choice<LogFormat>(Format, defaults.LogFormat),
             LogLevel = Choice<LogLevel>(Level, defaults.LogLevel),
         };

@@ -24,6 +24,10 @@ internal sealed record NodeOptions
     /// <summary>Base domain of virtual-host style requests: with <c>s3.example.com</c>, the host <c>photos.s3.example.com</c> names the bucket photos. Empty: path style alone.</summary>
     public string Domain { get; init; } = "";
 
+    /// <summary>Domains of websites, with commas between: with <c>web.example.com</c>, the host <c>photos.web.example.com</c> is the site of the bucket photos, and <c>web.example.com</c> that of the
+    /// bucket so named. Empty: those of <c>S3:WebsiteDomains</c>.</summary>
+    public string WebsiteDomain { get; init; } = "";
+
     public LogFormat LogFormat { get; init; } = LogFormat.Text;
 
     public Microsoft.Extensions.Logging.LogLevel LogLevel { get; init; } = Microsoft.Extensions.Logging.LogLevel.Information;

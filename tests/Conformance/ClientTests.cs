@@ -75,6 +75,37 @@ public sealed class ClientTests(NodeFixture node) : IDisposable
     }
 
     [Fact]
+    public async Task Botocore_presigns_forms_that_another_posts()
+    {
+        // Debian's tool brings a botocore of its own.
+        const string Script = """
+            import importlib, sys, urllib3
+            try: from awscli.botocore.session import get_session
+            except ImportError: from botocore.session import get_session
+            config = importlib.import_module(get_session.__module__.replace("session", "config")).Config
+            endpoint, bucket = sys.argv[1:]
+            s3 = get_session().create_client("s3", endpoint_url=endpoint, region_name="us-east-1", config=config(signature_version="s3v4", s3={"addressing_style": "path"}))
+            http = urllib3.PoolManager()
+            def post(key, content, content_type, **more):
+                form = s3.generate_presigned_post(bucket, "in/${filename}", Fields={"Content-Type": content_type, "success_action_status": "201"}, ExpiresIn=60,
+                    Conditions=[["starts-with", "$Content-Type", "image/"], ["content-length-range", 1, 100000], {"success_action_status": "201"}])
+                answer = http.request("POST", form["url"], fields={**form["fields"], **more, "file": (key, content)})
+                return f"{answer.status} {'PostResponse' if b'<PostResponse>' in answer.data else answer.data.decode().split('<Code>')[1].split('</Code>')[0]}"
+            print(post("a b.png", b"x" * 100000, "image/png"))
+            print(post("c.png", b"x" * 100001, "image/png"))
+            print(post("d.png", b"x", "text/html"))
+            print(post("e.png", b"x", "image/png", acl="public-read"))
+            """;
+        Require("aws");
+        Require("python3");
+        var bucket = await node.Client.NewBucketAsync();
+        var printed = await RunAsync("python3", ["-c", Script, Endpoint, bucket]);
+        Assert.Equal(["201 PostResponse", "400 EntityTooLarge", "403 AccessDenied", "403 AccessDenied"], printed.Split('\n', StringSplitOptions.RemoveEmptyEntries));
+        Assert.Equal(100_000, (await node.Client.GetBytesAsync(bucket, "in/a b.png")).Length);
+        Assert.Single((await node.Client.ListObjectsV2Async(new() { BucketName = bucket })).S3Objects);
+    }
+
+    [Fact]
     public async Task Rclone_copies_syncs_and_checks()
     {
         Require("rclone");

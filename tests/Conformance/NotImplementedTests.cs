@@ -28,7 +28,6 @@ public sealed class NotImplementedTests(NodeFixture node)
         UpdateBucketMetadataJournalTableConfiguration PUT ?metadataJournalTable
         CreateBucketMetadataConfiguration POST ?metadataConfiguration
         CreateBucketMetadataTableConfiguration POST ?metadataTable
-        PostObject POST ?
         DeleteBucketMetadataConfiguration DELETE ?metadataConfiguration
         DeleteBucketMetadataTableConfiguration DELETE ?metadataTable
         GetObjectTorrent GET /key?torrent

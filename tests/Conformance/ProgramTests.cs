@@ -67,7 +67,7 @@ public sealed partial class ProgramTests(NodeFixture shared)
     {
         var help = await NodeProcess.RunAsync(["--help"]);
         Assert.Equal(0, help.ExitCode);
-        foreach (var flag in (string[])["--data", "--s3-url", "--management-url", "--index", "--node", "--region", "--domain", "--log-format", "--log-level"])
+        foreach (var flag in (string[])["--data", "--s3-url", "--management-url", "--index", "--node", "--region", "--domain", "--website-domain", "--log-format", "--log-level"])
             Assert.Contains(flag, help.Output, StringComparison.Ordinal);
         var version = await NodeProcess.RunAsync(["--version"]);
         Assert.Equal(0, version.ExitCode);

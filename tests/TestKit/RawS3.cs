@@ -89,6 +89,28 @@ public sealed class RawS3(Uri endpoint, string accessKey, string secretKey, stri
         return $"{target}&X-Amz-Signature={signer.Sign(method, target, signed, "UNSIGNED-PAYLOAD", out _)}";
     }
 
+    /// <summary>Signs a form with a policy document as it stands, however wrong.</summary>
+    /// <param name="form">Given the fields of policy and signature.</param>
+    public void SignPolicy(RawForm form, string document, DateTimeOffset? time = null, string? inRegion = null)
+    {
+        var signer = new RawSigner(accessKey, secretKey, inRegion ?? region, time ?? DateTimeOffset.UtcNow);
+        var policy = Convert.ToBase64String(Encoding.UTF8.GetBytes(document));
+        foreach (var (name, value) in Identity(signer)) form.With(name, value);
+        form.With("policy", policy).With("x-amz-signature", signer.SignPolicy(policy));
+    }
+
+    /// <summary>Signs a form with a policy for one bucket.</summary>
+    /// <param name="conditions">As JSON, besides those of the bucket and of the signature itself.</param>
+    internal void SignForm(RawForm form, string bucket, string expiration, IEnumerable<string> conditions)
+    {
+        var time = DateTimeOffset.UtcNow;
+        var all = conditions.Append($$"""{"bucket": "{{bucket}}"}""").Concat(Identity(new(accessKey, secretKey, region, time)).Select(RawForm.Equal));
+        SignPolicy(form, $$"""{"expiration": "{{expiration}}", "conditions": [{{string.Join(", ", all)}}]}""", time);
+    }
+
+    private static KeyValuePair<string, string>[] Identity(RawSigner signer) =>
+        [new("x-amz-algorithm", "AWS4-HMAC-SHA256"), new("x-amz-credential", signer.Credential), new("x-amz-date", signer.Timestamp)];
+
     private RawSigner Signer(RawRequest request) => new(accessKey, secretKey, request.Region ?? region, request.Time ?? DateTimeOffset.UtcNow);
 
     private static bool IsSigned(string header) =>

@@ -39,6 +39,9 @@ internal sealed class RawSigner(string accessKey, string secretKey, string regio
     public string Authorization(string signedHeaders, string signature) =>
         $"{Algorithm} Credential={Credential},SignedHeaders={signedHeaders},Signature={signature}";
 
+    /// <summary>Of a form: its policy, in Base64, is all there is to sign.</summary>
+    public string SignPolicy(string policy) => SignText(policy);
+
     public static string Hash(ReadOnlySpan<byte> content) => Convert.ToHexStringLower(SHA256.HashData(content));
 
     private string SignText(string text)

@@ -1,4 +1,6 @@
 using System.Runtime.InteropServices;
+using DarkStorage.GrainInterfaces.Buckets;
+using DarkStorage.GrainInterfaces.Objects;
 
 namespace DarkStorage.ClientApi.S3.Operations;
 
@@ -7,6 +9,12 @@ internal static class GetObject
     public static async Task HandleAsync(S3Request s3, CancellationToken ct)
     {
         var (bucket, version) = await s3.AuthorizeObjectAsync(ReadAction(s3), ct);
+        await AnswerAsync(s3, bucket, version, ct);
+    }
+
+    /// <summary>Answers with a version that its reader may have.</summary>
+    public static async Task AnswerAsync(S3Request s3, BucketRecord bucket, ObjectVersion version, CancellationToken ct)
+    {
         s3.WriteVersionId(bucket, version.Name);
         s3.WriteExpiration(bucket, version);
         RequestEncryption.RefuseOfRead(s3);
@@ -34,6 +42,12 @@ internal static class HeadObject
     public static async Task HandleAsync(S3Request s3, CancellationToken ct)
     {
         var (bucket, version) = await s3.AuthorizeObjectAsync(GetObject.ReadAction(s3), ct);
+        Answer(s3, bucket, version);
+    }
+
+    /// <summary>Answers with the headers of a version that its reader may have.</summary>
+    public static void Answer(S3Request s3, BucketRecord bucket, ObjectVersion version)
+    {
         s3.WriteVersionId(bucket, version.Name);
         s3.WriteExpiration(bucket, version);
         RequestEncryption.RefuseOfRead(s3);

@@ -23,7 +23,7 @@ internal static class PutObject
         {
             InlineMax = s3.Options.InlineBytesMax,
             LengthMax = LengthMax,
-            ExpectedLength = body.Length,
+            ExpectedLength = body.Length < 0 ? null : body.Length,
             Digests = expected.Digests,
             Key = seal.Key,
         });

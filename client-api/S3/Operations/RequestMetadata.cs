@@ -14,10 +14,14 @@ internal static class RequestMetadata
     /// <summary>Bytes of all user metadata, names without their prefix and values together, as S3 limits them.</summary>
     private const int UserBytesMax = 2 << 10;
 
+    private const int RedirectLengthMax = 2 << 10;
+
+    private static readonly string[] RedirectPrefixes = ["/", "http://", "https://"];
+
     public static readonly string[] StorageClasses =
         [StandardClass, "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER", "DEEP_ARCHIVE", "GLACIER_IR", "EXPRESS_ONEZONE"];
 
-    /// <exception cref="S3Exception"><c>MetadataTooLarge</c>; <c>InvalidArgument</c>: a value that no answer could repeat.</exception>
+    /// <exception cref="S3Exception"><c>MetadataTooLarge</c>; <c>InvalidRedirectLocation</c>; <c>InvalidArgument</c>: a value that no answer could repeat.</exception>
     public static ObjectMetadata Read(IHeaderDictionary headers) => new(
         ContentType: Text(headers, "Content-Type") ?? ObjectMetadata.Default.ContentType,
         CacheControl: Text(headers, "Cache-Control"),
@@ -25,7 +29,7 @@ internal static class RequestMetadata
         ContentEncoding: WithoutTransferCoding(Text(headers, "Content-Encoding")),
         ContentLanguage: Text(headers, "Content-Language"),
         Expires: Text(headers, "Expires"),
-        WebsiteRedirectLocation: Text(headers, "x-amz-website-redirect-location"),
+        WebsiteRedirectLocation: RedirectLocation(headers),
         UserMetadata: ReadUser(headers));
 
     /// <exception cref="S3Exception"><c>InvalidStorageClass</c>.</exception>
@@ -34,6 +38,16 @@ internal static class RequestMetadata
         var wanted = Text(headers, "x-amz-storage-class");
         if (wanted is null) return StandardClass;
         return Array.Find(StorageClasses, c => c == wanted) ?? throw new S3Exception(S3Error.InvalidStorageClass).With("StorageClassRequested", wanted);
+    }
+
+    /// <summary>A path of the same site, or a page of another.</summary>
+    public static bool IsRedirectLocation(string text) => Array.Exists(RedirectPrefixes, p => text.StartsWith(p, StringComparison.Ordinal));
+
+    private static string? RedirectLocation(IHeaderDictionary headers)
+    {
+        if (Text(headers, "x-amz-website-redirect-location") is not { } location) return null;
+        if (!IsRedirectLocation(location)) throw new S3Exception(S3Error.InvalidRedirectLocation);
+        return location.Length <= RedirectLengthMax ? location : throw new S3Exception(S3Error.InvalidRedirectLocation, $"The length of website redirect location cannot exceed {RedirectLengthMax} characters.");
     }
 
     private static string? Text(IHeaderDictionary headers, string name) =>

@@ -24,8 +24,12 @@ internal sealed record S3Error(string Code, HttpStatusCode Status, string Messag
     public static readonly S3Error KeyTooLong = new("KeyTooLongError", HttpStatusCode.BadRequest, "Your key is too long");
     public static readonly S3Error InvalidTag = new("InvalidTag", HttpStatusCode.BadRequest, "The tag provided was not a valid tag.");
     public static readonly S3Error InvalidStorageClass = new("InvalidStorageClass", HttpStatusCode.BadRequest, "The storage class you specified is not valid");
+    public static readonly S3Error InvalidRedirectLocation = new("InvalidRedirectLocation", HttpStatusCode.BadRequest, "The website redirect location must have a prefix of 'http://' or 'https://' or '/'.");
     public static readonly S3Error InvalidLocationConstraint = new("InvalidLocationConstraint", HttpStatusCode.BadRequest, "The specified location-constraint is not valid");
     public static readonly S3Error InvalidEncryptionAlgorithm = new("InvalidEncryptionAlgorithmError", HttpStatusCode.BadRequest, "The encryption request you specified is not valid. The valid value is AES256.");
+    public static readonly S3Error MalformedPostRequest = new("MalformedPOSTRequest", HttpStatusCode.BadRequest, "The body of your POST request is not well-formed multipart/form-data.");
+    public static readonly S3Error MaxPostPreDataLengthExceeded = new("MaxPostPreDataLengthExceededError", HttpStatusCode.BadRequest, "Your POST request fields preceding the upload file were too large.");
+    public static readonly S3Error InvalidPolicyDocument = new("InvalidPolicyDocument", HttpStatusCode.BadRequest, "The content of the form does not meet the conditions specified in the policy document.");
     public static readonly S3Error MetadataTooLarge = new("MetadataTooLarge", HttpStatusCode.BadRequest, "Your metadata headers exceed the maximum allowed metadata size");
     public static readonly S3Error RequestHeaderSectionTooLarge = new("RequestHeaderSectionTooLarge", HttpStatusCode.BadRequest, "Your request header section exceeds the maximum allowed request header section size.");
     public static readonly S3Error MalformedXml = new("MalformedXML", HttpStatusCode.BadRequest, "The XML you provided was not well-formed or did not validate against our published schema");

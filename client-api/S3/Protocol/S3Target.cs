@@ -76,6 +76,28 @@ internal sealed class S3Target
         return new(ParseBucket(path.AsSpan(0, slash)), ParseKey(path.AsSpan(slash + 1), tolerateUnicode: true), query, "/" + path);
     }
 
+    /// <summary>Of the whole path's key in a bucket that the host names. What a website is asked has no query.</summary>
+    /// <exception cref="S3Exception"><c>InvalidURI</c>, <c>KeyTooLongError</c>.</exception>
+    public static S3Target ParseWebsite(string rawTarget, string bucket)
+    {
+        if (rawTarget.Length > LengthMax) throw new S3Exception(S3Error.InvalidUri, "The request target is too long.");
+        var (path, _) = Split(rawTarget);
+        return new(bucket, ParseKey(path.AsSpan(1)), S3Query.Empty, path);
+    }
+
+    public static S3Target OfBucket(string bucket) => new(bucket, null, S3Query.Empty, "/");
+
+    /// <summary>The same request about a key of its bucket that stands elsewhere than in its path.</summary>
+    /// <exception cref="S3Exception"><c>KeyTooLongError</c>; <c>InvalidArgument</c>: it is empty, or has the character NUL.</exception>
+    public S3Target WithKey(string key)
+    {
+        if (key.Length == 0) throw S3Exception.InvalidArgument("User key must have a length greater than 0.", "key", "");
+        // The web server lets no path with it in, so the object could never be asked for again.
+        if (key.Contains('\0', StringComparison.Ordinal)) throw S3Exception.InvalidArgument("User key must not have the character NUL.", "key", "");
+        var bytes = Encoding.UTF8.GetByteCount(key);
+        return bytes <= KeyBytesMax ? new(Bucket, key, Query, RawPath) : throw TooLong(bytes);
+    }
+
     private static (string Path, S3Query Query) Split(string target)
     {
         var start = 0;
@@ -92,12 +114,10 @@ internal sealed class S3Target
     }
 
     /// <returns>Null where the host is none of ours with a label before it.</returns>
-    private static string? BucketOfHost(string? host, IReadOnlyList<string> domains)
+    public static string? BucketOfHost(string? host, IReadOnlyList<string> domains)
     {
         if (string.IsNullOrEmpty(host) || domains.Count == 0) return null;
-        var name = host.AsSpan();
-        var colon = name.LastIndexOf(':');
-        if (colon >= 0 && name[0] != '[') name = name[..colon];
+        var name = WithoutPort(host);
         for (var i = 0; i < domains.Count; i++)
         {
             var domain = domains[i].AsSpan();
@@ -106,6 +126,13 @@ internal sealed class S3Target
                 return name[..bucketLength].ToString().ToLowerInvariant();   // host names have no case
         }
         return null;
+    }
+
+    /// <summary>The name in a Host header.</summary>
+    public static ReadOnlySpan<char> WithoutPort(ReadOnlySpan<char> host)
+    {
+        var colon = host.LastIndexOf(':');
+        return colon >= 0 && host[0] != '[' ? host[..colon] : host;
     }
 
     private static string ParseBucket(ReadOnlySpan<char> raw)

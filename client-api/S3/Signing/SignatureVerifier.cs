@@ -39,17 +39,22 @@ internal sealed partial class SignatureVerifier(IReadOnlyList<string> regions, T
             Span<byte> hash = stackalloc byte[32];
             HMACSHA256.HashData(key, stringToSign[..length], hash);
 
-            Span<byte> expected = stackalloc byte[64];
-            Span<byte> given = stackalloc byte[64];
-            Convert.TryToHexStringLower(hash, expected, out _);
-            var wellFormed = signature.Signature.Length == 64
-                && Encoding.UTF8.TryGetBytes(signature.Signature, given, out var written) && written == 64;
-            return wellFormed && CryptographicOperations.FixedTimeEquals(expected, given);
+            return IsHexOf(hash, signature.Signature);
         }
         finally
         {
             text.Dispose();
         }
+    }
+
+    /// <summary>Whether a signature as it was sent is this one, in a time that tells nothing of where they differ.</summary>
+    private static bool IsHexOf(ReadOnlySpan<byte> hash, string signature)
+    {
+        Span<byte> expected = stackalloc byte[64];
+        Span<byte> given = stackalloc byte[64];
+        Convert.TryToHexStringLower(hash, expected, out _);
+        var wellFormed = signature.Length == 64 && Encoding.UTF8.TryGetBytes(signature, given, out var written) && written == 64;
+        return wellFormed && CryptographicOperations.FixedTimeEquals(expected, given);
     }
 
     private const int StringToSignLengthMax = 17 + 17 + ScopeLengthMax + 1 + 64;

@@ -7,6 +7,9 @@ namespace DarkStorage.ClientApi.S3;
 /// <param name="SeedSignature">64 lower-case hexadecimal digits.</param>
 internal sealed record SigningContext(string AccessKeyId, byte[] SigningKey, string Timestamp, string Scope, string SeedSignature, PayloadHash Payload)
 {
+    /// <summary>Of a request without a signature that says nothing of its body.</summary>
+    public static readonly SigningContext Unsigned = new("", [], "", "", "", PayloadHash.Unsigned);
+
     /// <summary>Of a request without a signature. Its body may state its hash, and may come in unsigned chunks.</summary>
     /// <exception cref="S3Exception"><c>InvalidArgument</c>; <c>AccessDenied</c>: signed chunks with nothing to check them against.</exception>
     public static SigningContext Anonymous(IHeaderDictionary headers)

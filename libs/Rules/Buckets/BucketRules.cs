@@ -6,6 +6,7 @@ using DarkStorage.Rules.Lifecycle;
 using DarkStorage.Rules.Notifications;
 using DarkStorage.Rules.ObjectLock;
 using DarkStorage.Rules.Policies;
+using DarkStorage.Rules.Website;
 
 namespace DarkStorage.Rules.Buckets;
 
@@ -22,6 +23,7 @@ public sealed class BucketRules
     private readonly Lazy<ObjectLockConfiguration?> _objectLock;
     private readonly Lazy<RequestPayment?> _requestPayment;
     private readonly Lazy<TagSet?> _tags;
+    private readonly Lazy<WebsiteConfiguration?> _website;
 
     private BucketRules(BucketRecord bucket)
     {
@@ -33,6 +35,7 @@ public sealed class BucketRules
         _objectLock = Setting<ObjectLockConfiguration>(bucket, BucketSettings.ObjectLock);
         _requestPayment = Setting<RequestPayment>(bucket, BucketSettings.RequestPayment);
         _tags = Setting<TagSet>(bucket, BucketSettings.Tagging);
+        _website = Setting<WebsiteConfiguration>(bucket, BucketSettings.Website);
     }
 
     public static BucketRules Of(BucketRecord bucket) => Known.GetValue(bucket, static b => new(b));
@@ -56,6 +59,9 @@ public sealed class BucketRules
     public ObjectLockConfiguration? ObjectLock => _objectLock.Value;
 
     public IReadOnlyList<KeyValuePair<string, string>> Tags => _tags.Value?.Tags ?? [];
+
+    /// <summary>Null where the bucket is no website.</summary>
+    public WebsiteConfiguration? Website => _website.Value;
 
     public Payer Payer => _requestPayment.Value?.Payer ?? Payer.BucketOwner;
 

@@ -1,0 +1,54 @@
+using System.Security.Cryptography;
+using System.Text;
+
+namespace DarkStorage.ClientApi.S3;
+
+/// <summary>The signature of a form: of the Base64 of its policy, and of nothing else.</summary>
+internal sealed record FormSignature(string AccessKeyId, string Timestamp, string Region, string Policy, string Signature)
+{
+    /// <summary><c>20130524/us-east-1/s3/aws4_request</c>.</summary>
+    public string Scope => $"{Timestamp.AsSpan(0, 8)}/{Region}/s3/aws4_request";
+}
+
+internal sealed partial class SignatureVerifier
+{
+    /// <summary>Reads the signature of a form from its fields. How long it holds, its policy says.</summary>
+    /// <param name="fields">By name in any case.</param>
+    /// <returns>Null where the form is anonymous: it has neither policy nor signature.</returns>
+    /// <exception cref="S3Exception"><c>InvalidRequest</c>: Signature Version 2; <c>InvalidArgument</c>: a field is missing or malformed, or names another region; <c>NotImplemented</c>.</exception>
+    public FormSignature? ParseForm(IReadOnlyDictionary<string, string> fields)
+    {
+        string[] needed = [PostPolicy.Field, "x-amz-algorithm", "x-amz-credential", "x-amz-date", PostPolicy.SignatureField];
+        if (fields.ContainsKey("AWSAccessKeyId") || fields.ContainsKey("signature")) throw new S3Exception(S3Error.InvalidRequest, OldMechanism);
+        if (!needed.Any(fields.ContainsKey)) return null;
+        if (Array.Find(needed, n => !fields.ContainsKey(n)) is { } missing)
+            throw S3Exception.InvalidArgument($"Bucket POST must contain a field named '{missing}'.  If it is specified, please check the order of the fields.", missing, "");
+        var (algorithm, credential, timestamp) = (fields[needed[1]], fields[needed[2]], fields[needed[3]]);
+        if (algorithm == "AWS4-ECDSA-P256-SHA256") throw new S3Exception(S3Error.NotImplemented).With("Header", needed[1]);
+        if (algorithm != Algorithm) throw S3Exception.InvalidArgument("x-amz-algorithm only supports \"AWS4-HMAC-SHA256\"", needed[1], algorithm);
+        var scope = CredentialScope.Parse(credential) ?? throw S3Exception.InvalidArgument(MalformedCredential, needed[2], credential);
+        if (scope.Terminal != "aws4_request") throw S3Exception.InvalidArgument($"incorrect terminal \"{scope.Terminal}\". This endpoint uses \"aws4_request\".", needed[2], credential);
+        if (scope.Service != "s3") throw S3Exception.InvalidArgument($"incorrect service \"{scope.Service}\". This endpoint belongs to \"s3\".", needed[2], credential);
+        if (!IsOurs(scope.Region)) throw S3Exception.InvalidArgument($"the region '{scope.Region}' is wrong; expecting '{regions[0]}'", needed[2], credential).With("Region", regions[0]);
+        if (!SignatureTime.TryParse(timestamp, out _)) throw S3Exception.InvalidArgument("x-amz-date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"", needed[3], timestamp);
+        if (!timestamp.AsSpan(0, 8).SequenceEqual(scope.Date))
+            throw S3Exception.InvalidArgument($"Invalid credential date \"{scope.Date}\". This date is not the same as x-amz-date: \"{timestamp.AsSpan(0, 8)}\".", needed[3], timestamp);
+        return new(scope.AccessKeyId, timestamp, scope.Region, fields[needed[0]], fields[needed[4]]);
+    }
+
+    /// <summary>Whether the signature is the one that the secret makes of the form's policy.</summary>
+    /// <param name="secret">Of <see cref="FormSignature.AccessKeyId"/>.</param>
+    /// <exception cref="S3Exception"><c>SignatureDoesNotMatch</c>.</exception>
+    public SigningContext Verify(FormSignature signature, string secret)
+    {
+        var key = _keys.Get(signature.AccessKeyId, secret, signature.Timestamp[..8], signature.Region);
+        Span<byte> hash = stackalloc byte[32];
+        HMACSHA256.HashData(key, Encoding.UTF8.GetBytes(signature.Policy), hash);
+        if (!IsHexOf(hash, signature.Signature))
+            throw new S3Exception(S3Error.SignatureDoesNotMatch)
+                .With("AWSAccessKeyId", signature.AccessKeyId)
+                .With("StringToSign", signature.Policy)
+                .With("SignatureProvided", signature.Signature);
+        return new(signature.AccessKeyId, key, signature.Timestamp, signature.Scope, signature.Signature, PayloadHash.Unsigned);
+    }
+}
