@@ -45,7 +45,7 @@ internal sealed partial class S3Request(
     public IBucketGrain BucketGrain => services.Grains.GetGrain<IBucketGrain>(BucketName);
 
     /// <summary>What events tell of a change that this request makes.</summary>
-    public ChangeOrigin OriginOf(ChangeMeans means) => new(means, caller.Principal.ToString(), ClientAddress, http.TraceIdentifier);
+    public ChangeOrigin OriginOf(ChangeMeans means) => new(IsForm ? ChangeMeans.Post : means, caller.Principal.ToString(), ClientAddress, http.TraceIdentifier);
 
     /// <summary>The network address that the request came from; null where it came over no network.</summary>
     public string? ClientAddress => http.Connection.RemoteIpAddress is { } address ? (address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address).ToString() : null;

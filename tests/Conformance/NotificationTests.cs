@@ -35,6 +35,8 @@ public sealed class NotificationTests(EventNodeFixture node) : IClassFixture<Eve
         Assert.Equal("the rule", (string?)put["s3"]!["configurationId"]);
         Assert.Null(put["s3"]!["object"]!["versionId"]);
 
+        Assert.Equal(204, (await node.Raw.SendAsync(new RawForm().With("key", "form").SignedBy(node.Raw, bucket).ToRequest(bucket))).Status);
+        Assert.Equal(("form", "ObjectCreated:Post"), (await receiver.NextAsync()) is var posted ? (posted.Key, posted.Name) : default);
         await s3.CopyObjectAsync(bucket, "a key/ü+", bucket, "copy");
         var upload = (await s3.InitiateMultipartUploadAsync(bucket, "multipart")).UploadId;
         var part = await s3.UploadPartAsync(new() { BucketName = bucket, Key = "multipart", UploadId = upload, PartNumber = 1, InputStream = new MemoryStream(new byte[10]) });
