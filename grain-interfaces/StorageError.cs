@@ -11,6 +11,7 @@ public enum StorageError
     NoSuchUpload,
     NoSuchAccessKey,
     NoSuchUser,
+    NoSuchRole,
     BucketAlreadyExists,
     BucketAlreadyOwnedByYou,
     BucketNotEmpty,

@@ -15,6 +15,7 @@ internal static class StorageErrorMapping
         StorageError.NoSuchUpload => S3Error.NoSuchUpload,
         StorageError.NoSuchAccessKey => S3Error.InvalidAccessKeyId,
         StorageError.NoSuchUser => S3Error.InvalidAccessKeyId,
+        StorageError.NoSuchRole => S3Error.InvalidAccessKeyId,
         StorageError.TooManySettings => S3Error.TooManyConfigurations,
         StorageError.InvalidBucketState => S3Error.InvalidBucketState,
         StorageError.IsDeleteMarker => S3Error.MethodNotAllowed,
