@@ -220,7 +220,7 @@ internal sealed class PolicyParser(PolicyParser.Language language, string? bucke
     private Pattern ParseAction(string text)
     {
         var pattern = Pattern.Parse(text, wildcards: true, variables: false, ignoreCase: true);
-        if (IsTrust) return StsActions.MatchesAny(pattern) ? pattern : throw new PolicyFormatException("A trust policy may only specify STS AssumeRole actions.");
+        if (IsTrust) return text != "*" && StsActions.MatchesAny(pattern) ? pattern : throw new PolicyFormatException("A trust policy may only specify STS AssumeRole actions.");
         if (text == "*") return pattern;
         var colon = text.IndexOf(':');
         var service = colon > 0 ? text[..colon] : "";
