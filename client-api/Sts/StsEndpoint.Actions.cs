@@ -15,6 +15,7 @@ internal sealed partial class StsEndpoint
     /// <summary>Of a session that was begun from another, and of root's: an hour, as in AWS.</summary>
     private const int ShortDurationMax = 3600;
 
+    /// <summary>Of a user's GetSessionToken: 36 hours.</summary>
     private const int SessionTokenDurationMax = 129_600;
     private const int PolicyCharactersMax = 2048;
     private const int ArnLengthMin = 20;

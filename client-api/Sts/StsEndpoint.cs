@@ -93,7 +93,9 @@ internal sealed partial class StsEndpoint(S3Services services, Roles roles, Sess
 
     private async Task AnswerErrorAsync(HttpContext http, S3Operation operation, string requestId, StsException e)
     {
-        if ((int)e.Error.Status >= StatusCodes.Status500InternalServerError || e.Error == StsError.IdpCommunicationError) LogFailed(log, operation.Name, e);
+        if ((int)e.Error.Status >= StatusCodes.Status500InternalServerError) LogFailed(log, operation.Name, e);
+        // Strangers can ask for this as often as they like: a line, and no trace.
+        if (e.Error == StsError.IdpCommunicationError) LogProviderFailed(log, e.InnerException!.Message);
         if (http.Request.Headers.Expect.Count > 0) http.Response.Headers.Connection = "close";
         await WriteAsync(http, (int)e.Error.Status, xml =>
         {
@@ -136,6 +138,9 @@ internal sealed partial class StsEndpoint(S3Services services, Roles roles, Sess
     // Who became whom is worth a line: it is what an administrator asks afterwards.
     [LoggerMessage(LogLevel.Information, "{Principal} assumed {Role} as {Session} until {Expires}")]
     private static partial void LogAssumed(ILogger log, string principal, string role, string session, DateTimeOffset expires);
+
+    [LoggerMessage(LogLevel.Warning, "An identity provider's keys can't be had: {Reason}")]
+    private static partial void LogProviderFailed(ILogger log, string reason);
 
     [LoggerMessage(LogLevel.Error, "{Operation} failed")]
     private static partial void LogFailed(ILogger log, string operation, Exception exception);

@@ -227,6 +227,25 @@ public sealed class StsTests(NodeFixture fixture)
     }
 
     [Fact]
+    public async Task A_trust_policy_asks_for_an_external_id_and_a_denial_beats_it()
+    {
+        var user = await Node.NewUserAsync();
+        var arn = $"arn:aws:iam::{TestRoles.Account}:user/{user.Name}";
+        var role = await Node.NewRoleAsync(Trust("Allow", """{"StringEquals":{"sts:ExternalId":"the:id/1"}}"""));
+        Assert.Equal((403, "AccessDenied"), Sts(await AssumeAsync(Node.Raw(user), role)));
+        Assert.Equal((403, "AccessDenied"), Sts(await AssumeAsync(Node.Raw(user), role, ("ExternalId", "another"))));
+        Assert.Equal(200, (await AssumeAsync(Node.Raw(user), role, ("ExternalId", "the:id/1"))).Status);
+        var denied = await Node.NewRoleAsync(Trust("Allow", "{}", Statement("Deny", """{"StringEquals":{"sts:RoleSessionName":"test"}}""")));
+        Assert.Equal((403, "AccessDenied"), Sts(await AssumeAsync(Node.Raw(user), denied)));
+
+        string Trust(string effect, string condition, string more = "") =>
+            $$"""{"Version":"2012-10-17","Statement":[{{Statement(effect, condition)}}{{(more.Length > 0 ? "," + more : "")}}]}""";
+
+        string Statement(string effect, string condition) =>
+            $$"""{"Effect":"{{effect}}","Principal":{"AWS":"{{arn}}"},"Action":"sts:AssumeRole","Condition":{{condition}} }""";
+    }
+
+    [Fact]
     public async Task A_session_assumes_another_role_for_an_hour_at_most_and_only_if_its_policy_lets_it()
     {
         var user = await Node.NewUserAsync();

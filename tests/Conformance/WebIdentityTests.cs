@@ -86,6 +86,8 @@ public sealed class WebIdentityTests(WebIdentityFixture fixture) : IClassFixture
         // Everybody's role is for those who sign: a provider must be named.
         var everybody = await Node.NewRoleAsync("""{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"sts:*"}]}""");
         Assert.Equal((403, "AccessDenied"), StsTests.Sts(await TradeAsync(everybody, other)));
+        var closed = await Node.NewRoleAsync($$"""{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Federated":"{{Issuer.Url}}"},"Action":"sts:*"},{"Effect":"Deny","Principal":"*","Action":"sts:*"}]}""");
+        Assert.Equal((403, "AccessDenied"), StsTests.Sts(await TradeAsync(closed, other)));
         var another = await Node.NewRoleAsync(TestRoles.TrustProvider("issuer.example", """{"StringEquals":{"issuer.example:sub":"repo:two"}}"""));
         Assert.Equal((403, "AccessDenied"), StsTests.Sts(await TradeAsync(another, other)));
     }

@@ -70,8 +70,6 @@ internal sealed record Principals(PrincipalEntry[] Entries, bool Negated)
     {
         foreach (var entry in Entries)
         {
-            // A token is nobody's signature: it acts for those whom its provider is named for, not for everybody.
-            if (principal.Kind == PrincipalKind.WebIdentity && entry is not FederatedEntry) continue;
             if (entry.Matches(principal)) return !Negated;
         }
         return Negated;
