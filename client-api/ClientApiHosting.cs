@@ -1,12 +1,16 @@
 using DarkStorage.ClientApi.Admin;
 using DarkStorage.ClientApi.S3;
+using DarkStorage.ClientApi.Sts;
 using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Identity;
 using DarkStorage.Storage;
 using DarkStorage.Storage.Encryption;
+using DarkStorage.Storage.Secrets;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using Orleans;
 
@@ -22,10 +26,16 @@ public enum ApiEndpoint
 /// <summary>Puts the front end into a host: the S3 API and the management API, each on listeners of its own.</summary>
 public static class ClientApiHosting
 {
-    /// <summary>Adds what the front end needs besides <see cref="IIndexReader"/>, <see cref="IBlobStore"/>, <see cref="IDataKeys"/>, <see cref="IGrainFactory"/> and <see cref="RootKey"/>.</summary>
+    /// <summary>Adds what the front end needs besides <see cref="IIndexReader"/>, <see cref="IBlobStore"/>, <see cref="IDataKeys"/>, <see cref="IGrainFactory"/>,
+    /// <see cref="ISecretBox"/>, <see cref="IIdentityProviders"/> and <see cref="RootKey"/>.</summary>
     public static IServiceCollection AddClientApi(this IServiceCollection services) => services
-        .AddSingleton(p => new Credentials(p.GetRequiredService<RootKey>(), p.GetRequiredService<IGrainFactory>(),
+        .AddSingleton(p => new Sessions(p.GetRequiredService<ISecretBox>(), p.GetRequiredService<Roles>(), p.GetRequiredService<IOptions<S3Options>>().Value, p.GetRequiredService<TimeProvider>()))
+        .AddSingleton(p => new Credentials(p.GetRequiredService<RootKey>(), p.GetRequiredService<Sessions>(), p.GetRequiredService<IGrainFactory>(),
             p.GetRequiredService<IOptions<S3Options>>().Value, p.GetRequiredService<TimeProvider>()))
+        .AddSingleton<Roles>()
+        .AddSingleton(p => new StsEndpoint(p.GetRequiredService<S3Services>(), p.GetRequiredService<Roles>(), p.GetRequiredService<Sessions>(),
+            p.GetRequiredService<WebIdentities>(), p.GetRequiredService<ILogger<StsEndpoint>>()))
+        .AddSingleton<WebIdentities>()
         .AddSingleton(p =>
         {
             var options = p.GetRequiredService<IOptions<S3Options>>().Value;
@@ -37,6 +47,7 @@ public static class ClientApiHosting
         .AddSingleton<PrometheusMetrics>()
         .AddSingleton<AccessKeysApi>()
         .AddSingleton<UsersApi>()
+        .AddSingleton(p => new RolesApi(p.GetRequiredService<Credentials>(), p.GetRequiredService<IGrainFactory>(), p.GetRequiredService<IOptions<S3Options>>().Value, p.GetRequiredService<TimeProvider>()))
         .AddSingleton<LifecycleApi>()
         .AddSingleton<EventTargetsApi>()
         .AddSingleton<ManagementEndpoint>();

@@ -12,6 +12,7 @@ public enum StorageError
     NoSuchAccessKey,
     NoSuchUser,
     NoSuchEventTarget,
+    NoSuchRole,
     BucketAlreadyExists,
     BucketAlreadyOwnedByYou,
     BucketNotEmpty,

@@ -5,8 +5,10 @@ using DarkStorage.ClientApi;
 using DarkStorage.ClientApi.Admin;
 using DarkStorage.ClientApi.S3;
 using DarkStorage.Connectors.Events;
+using DarkStorage.Connectors.Identity;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Events;
+using DarkStorage.GrainInterfaces.Identity;
 using DarkStorage.Grains.Events;
 using DarkStorage.Grains.Lifecycle;
 using DarkStorage.Grains.Uploads;
@@ -68,6 +70,7 @@ static async Task<int> RunAsync(NodeOptions node)
     await using var blobs = BlobStore.Open(data.Blobs, blobOptions, TimeProvider.System, logs.CreateLogger<BlobStore>());
     await using var index = SqliteIndex.Open(data.IndexFile, logs.CreateLogger<SqliteIndex>(), indexOptions);
     var box = data.OpenMasterKeyBox();
+    using var issuers = OpenIssuers(builder.Configuration);
     using var keys = await NodeKeys.OpenAsync(data, box, builder.Configuration, TimeProvider.System);
     var root = data.ReadRootCredentials(out var rootIsNew);
     var status = new NodeStatus { Name = node.Node, Engine = GrainHosting.Engine, Index = index.Description, Version = Version() };
@@ -84,6 +87,7 @@ static async Task<int> RunAsync(NodeOptions node)
         .AddSingleton<IEventSender, WebhookSender>()
         .AddSingleton(keys.Ring)
         .AddSingleton<IDataKeys>(keys.Data)
+        .AddSingleton<IIdentityProviders>(issuers)
         .AddSingleton(new RootKey(root.AccessKey, root.SecretKey))
         .AddSingleton(status)
         .AddClientApi()
@@ -103,6 +107,18 @@ static async Task<int> RunAsync(NodeOptions node)
     await app.DisposeAsync();
     await Log.CloseAndFlushAsync();
     return 0;
+}
+
+static OpenIdConnectIssuers OpenIssuers(IConfiguration configuration)
+{
+    try
+    {
+        return new(Read<OpenIdConnectOptions>(configuration, "OpenIdConnect"), TimeProvider.System);
+    }
+    catch (Exception e) when (e is System.ComponentModel.DataAnnotations.ValidationException or System.Security.Cryptography.CryptographicException)
+    {
+        throw new FormatException($"The settings of OpenIdConnect: {e.Message}", e);
+    }
 }
 
 static void AddOptions<T>(WebApplicationBuilder builder, string section) where T : class, new() =>

@@ -26,14 +26,15 @@ public sealed class NodeStatus
     }
 }
 
-/// <summary>The management API: health for orchestrators, metrics for Prometheus, users, access keys, lifecycles, event targets.</summary>
-internal sealed class ManagementEndpoint(NodeStatus node, PrometheusMetrics metrics, AccessKeysApi accessKeys, UsersApi users, LifecycleApi lifecycle, EventTargetsApi eventTargets)
+/// <summary>The management API: health for orchestrators, metrics for Prometheus, users, roles, access keys, lifecycles, event targets.</summary>
+internal sealed class ManagementEndpoint(NodeStatus node, PrometheusMetrics metrics, AccessKeysApi accessKeys, UsersApi users, RolesApi roles, LifecycleApi lifecycle, EventTargetsApi eventTargets)
 {
     public async Task HandleAsync(HttpContext http)
     {
         Func<HttpContext, CancellationToken, Task<(int, object)>>? api =
             http.Request.Path.StartsWithSegments(AccessKeysApi.Path, StringComparison.Ordinal) ? accessKeys.HandleAsync
             : http.Request.Path.StartsWithSegments(UsersApi.Path, StringComparison.Ordinal) ? users.HandleAsync
+            : http.Request.Path.StartsWithSegments(RolesApi.Path, StringComparison.Ordinal) ? roles.HandleAsync
             : http.Request.Path.StartsWithSegments(LifecycleApi.Path, StringComparison.Ordinal) ? lifecycle.HandleAsync
             : http.Request.Path.StartsWithSegments(EventTargetsApi.Path, StringComparison.Ordinal) ? eventTargets.HandleAsync
             : null;
@@ -56,7 +57,7 @@ internal sealed class ManagementEndpoint(NodeStatus node, PrometheusMetrics metr
                 new { status = node.Ready ? "ready" : "not ready" }),
             "/health" => AnswerAsync(http, StatusCodes.Status200OK, new { node = node.Name, version = node.Version, engine = node.Engine, index = node.Index, ready = node.Ready }),
             "/metrics" => AnswerMetricsAsync(http),
-            _ => AnswerAsync(http, StatusCodes.Status404NotFound, new { error = "There are /health, /health/live, /health/ready, /metrics, /v1/access-keys, /v1/users, /v1/lifecycle and /v1/event-targets." }),
+            _ => AnswerAsync(http, StatusCodes.Status404NotFound, new { error = "There are /health, /health/live, /health/ready, /metrics, /v1/access-keys, /v1/users, /v1/roles, /v1/lifecycle and /v1/event-targets." }),
         });
     }
 

@@ -16,7 +16,7 @@ internal sealed class UsersApi(Credentials credentials, AccessKeysApi keys, IGra
 {
     public const string Path = "/v1/users";
 
-    /// <summary>AWS attaches ten to a user.</summary>
+    /// <summary>AWS attaches ten to a user or a role.</summary>
     private const int PoliciesMax = 10;
 
     /// <param name="Policies">Each the name of a canned policy, a policy document, or an object of <c>name</c> and <c>document</c>.</param>
@@ -102,11 +102,12 @@ internal sealed class UsersApi(Credentials credentials, AccessKeysApi keys, IGra
         return (StatusCodes.Status200OK, new { name, deleted = true });
     }
 
+    /// <summary>Policies as users and roles are given them.</summary>
     /// <exception cref="PolicyFormatException"/>
-    private static ImmutableArray<AttachedPolicy> Read(JsonElement[]? wanted)
+    public static ImmutableArray<AttachedPolicy> Read(JsonElement[]? wanted)
     {
         if (wanted is null) return [];
-        if (wanted.Length > PoliciesMax) throw new PolicyFormatException($"A user has at most {PoliciesMax} policies.");
+        if (wanted.Length > PoliciesMax) throw new PolicyFormatException($"There are at most {PoliciesMax} policies.");
         var policies = wanted.Select((element, i) => Read(element, $"inline-{i + 1}")).ToImmutableArray();
         foreach (var policy in policies) IdentityPolicy.Parse(policy.Name, policy.Document);
         return policies.Select(p => p.Name).Distinct(StringComparer.Ordinal).Count() == policies.Length ? policies : throw new PolicyFormatException("Two policies have one name.");

@@ -9,9 +9,15 @@ namespace DarkStorage.ClientApi.S3;
 
 /// <summary>Who makes a request.</summary>
 /// <param name="Account">Whom buckets and objects belong to: the canonical id. Empty for an anonymous request.</param>
-/// <param name="Policies">Attached to the user.</param>
+/// <param name="Policies">Attached to the user or the role.</param>
 internal sealed record Caller(string Account, PolicyPrincipal Principal, IReadOnlyList<IdentityPolicy> Policies)
 {
+    /// <summary>Of a session that was begun with one: narrows what it may do.</summary>
+    public IdentityPolicy? SessionPolicy { get; init; }
+
+    /// <summary>With temporary credentials.</summary>
+    public bool IsSession { get; init; }
+
     /// <summary>The account of the root credentials.</summary>
     public const string RootAccount = "root";
 
@@ -30,7 +36,7 @@ public sealed record RootKey(string AccessKeyId, string Secret)
 
 /// <summary>Finds the secret of an access key, and who acts with it. Answers are remembered for <see cref="Lifetime"/>: a key that is disabled, or a policy that is
 /// taken away, works that much longer.</summary>
-internal sealed class Credentials(RootKey root, IGrainFactory grains, S3Options options, TimeProvider clock)
+internal sealed class Credentials(RootKey root, Sessions sessions, IGrainFactory grains, S3Options options, TimeProvider clock)
 {
     private static readonly TimeSpan Lifetime = TimeSpan.FromSeconds(5);
 
@@ -49,6 +55,33 @@ internal sealed class Credentials(RootKey root, IGrainFactory grains, S3Options 
         if (!_remembered.TryGetValue(accessKeyId, out var known) || known.Until < clock.GetTimestamp()) known = await AskAsync(accessKeyId, ct);
         if (known.Caller is null) throw new S3Exception(S3Error.InvalidAccessKeyId).With("AWSAccessKeyId", accessKeyId);
         return (known.Caller, known.Secret);
+    }
+
+    /// <summary>The same for a request that may bring a session token, whose secret is then the token's.</summary>
+    /// <param name="sessionToken">Null where none came.</param>
+    /// <exception cref="S3Exception"><c>InvalidAccessKeyId</c>: unknown or disabled, and so is what the session was begun with; <c>InvalidToken</c>, <c>ExpiredToken</c>.</exception>
+    public async ValueTask<(Caller Caller, string Secret)> FindAsync(string accessKeyId, string? sessionToken, CancellationToken ct)
+    {
+        if (sessionToken is null) return await FindAsync(accessKeyId, ct);
+        var session = sessions.Open(sessionToken, accessKeyId);
+        var caller = session.Content.Parent.Length > 0
+            ? await FindParentAsync(session, ct)
+            : await sessions.FindRoleAsync(session, ct);
+        return (caller ?? throw new S3Exception(S3Error.InvalidAccessKeyId).With("AWSAccessKeyId", accessKeyId), session.Content.Secret);
+    }
+
+    /// <summary>A session of a user, or of root, may what they may, as long as the key is good that began it.</summary>
+    private async ValueTask<Caller?> FindParentAsync(OpenedSession session, CancellationToken ct)
+    {
+        try
+        {
+            var (caller, _) = await FindAsync(session.Content.Parent, ct);
+            return caller with { Principal = caller.Principal.With(session.Facts), IsSession = true };
+        }
+        catch (S3Exception e) when (e.Error == S3Error.InvalidAccessKeyId)
+        {
+            return null;
+        }
     }
 
     /// <summary>Whether a pair of key and secret may administer the cluster: root's may, and that of a user with the policy <see cref="CannedPolicies.Administrator"/>.</summary>
@@ -82,20 +115,7 @@ internal sealed class Credentials(RootKey root, IGrainFactory grains, S3Options 
     private async ValueTask<IReadOnlyList<IdentityPolicy>> FindPoliciesAsync(string account, CancellationToken ct)
     {
         if (await grains.GetGrain<IUserGrain>(account).FindAsync(ct) is not { Policies.Length: > 0 } user) return [];
-        return [.. user.Policies.Select(Parse)];
-    }
-
-    /// <summary>What can't be read any more denies everything: nobody can tell what it forbade.</summary>
-    private static IdentityPolicy Parse(AttachedPolicy policy)
-    {
-        try
-        {
-            return IdentityPolicy.Parse(policy.Name, policy.Document);
-        }
-        catch (PolicyFormatException)
-        {
-            return IdentityPolicy.Unreadable;
-        }
+        return [.. user.Policies.Select(p => StoredPolicy.Read(p.Name, p.Document))];
     }
 
     /// <summary>Hashed first, so that the comparison tells nothing of the lengths either.</summary>

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
 using System.Security.Cryptography;
+using DarkStorage.ClientApi.Sts;
 using DarkStorage.GrainInterfaces;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
@@ -9,7 +10,7 @@ using Microsoft.Extensions.Logging;
 namespace DarkStorage.ClientApi.S3;
 
 /// <summary>The S3 front door: names the request, authenticates it, hands it to its operation, and turns what is thrown into S3's XML.</summary>
-internal sealed partial class S3Endpoint(S3Services services, ILogger<S3Endpoint> log)
+internal sealed partial class S3Endpoint(S3Services services, StsEndpoint sts, ILogger<S3Endpoint> log)
 {
     private const string UnknownOperation = "Unknown";
 
@@ -49,6 +50,12 @@ internal sealed partial class S3Endpoint(S3Services services, ILogger<S3Endpoint
                 return;
             }
             var target = S3Target.Parse(raw, http.Request.Headers.Host, services.Options.Domains);
+            if (StsEndpoint.IsFor(http.Request.Method, target))
+            {
+                operation = StsEndpoint.Unknown;
+                operation = await sts.HandleAsync(http, target, requestId);
+                return;
+            }
             operation = S3Operations.Find(http.Request.Method, target, http.Request.Headers);
             if (HttpMethods.IsOptions(http.Request.Method))
             {
@@ -83,9 +90,19 @@ internal sealed partial class S3Endpoint(S3Services services, ILogger<S3Endpoint
     {
         var signed = new SignedRequest(http.Request.Method, target, http.Request.Headers);
         if (services.Verifier.Parse(signed) is not { } signature) return new(http, target, services, Caller.Anonymous, SigningContext.Anonymous(http.Request.Headers));
-        var (caller, secret) = await services.Credentials.FindAsync(signature.AccessKeyId, http.RequestAborted);
+        var (caller, secret) = await services.Credentials.FindAsync(signature.AccessKeyId, SessionTokenOf(signed), http.RequestAborted);
         var signing = services.Verifier.Verify(signed, signature, secret);
         return new(http, target, services, caller, signing);
+    }
+
+    /// <summary>Covered by the signature in either place.</summary>
+    /// <returns>Null where there is none.</returns>
+    /// <exception cref="S3Exception"><c>InvalidToken</c>: there are two.</exception>
+    public static string? SessionTokenOf(in SignedRequest request)
+    {
+        var header = (string?)request.Headers["x-amz-security-token"];
+        var query = request.Target.Query.Find("X-Amz-Security-Token");
+        return header is null || query is null || header == query ? header ?? query : throw new S3Exception(S3Error.InvalidToken);
     }
 
     private async Task AnswerErrorAsync(HttpContext http, S3Operation? operation, string requestId, Exception exception)

@@ -98,6 +98,7 @@ internal sealed partial class S3Request
     {
         Request = new(caller.Principal, action, resource, new PolicyContext(this, bucket, named, version)),
         IdentityPolicies = caller.Policies,
+        SessionPolicy = caller.SessionPolicy,
         Bucket = bucket is null ? null : BucketRules.Of(bucket).Access,
         Object = version is null ? null : new ObjectAccess(version.Owner, version.Attributes.Acl is { } acl ? SettingJson.Read<AccessControlList>(acl) : null),
     }).IsAllowed;

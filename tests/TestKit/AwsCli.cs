@@ -4,7 +4,7 @@ using System.Text.Json.Nodes;
 namespace DarkStorage.TestKit;
 
 /// <summary>Debian's AWS CLI against a node, with the keys of its root or others.</summary>
-public sealed class AwsCli(NodeProcess node, string? accessKey = null, string? secretKey = null)
+public sealed class AwsCli(NodeProcess node, string? accessKey = null, string? secretKey = null, string? sessionToken = null)
 {
     /// <summary>The tool needs a second to start; what takes this long hangs.</summary>
     private static readonly TimeSpan HangsAfter = TimeSpan.FromMinutes(2);
@@ -30,6 +30,8 @@ public sealed class AwsCli(NodeProcess node, string? accessKey = null, string? s
         };
         start.Environment["AWS_ACCESS_KEY_ID"] = accessKey ?? node.Settings.AccessKey;
         start.Environment["AWS_SECRET_ACCESS_KEY"] = secretKey ?? node.Settings.SecretKey;
+        if (sessionToken is null) start.Environment.Remove("AWS_SESSION_TOKEN");
+        else start.Environment["AWS_SESSION_TOKEN"] = sessionToken;
         start.Environment["AWS_DEFAULT_REGION"] = node.Settings.Region;
         start.Environment["AWS_MAX_ATTEMPTS"] = "1";
         start.Environment["AWS_EC2_METADATA_DISABLED"] = "true";

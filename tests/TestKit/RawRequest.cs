@@ -30,6 +30,9 @@ public sealed class RawRequest(string method, string target)
     /// <summary>The region that the signature names. Null for the client's.</summary>
     public string? Region { get; set; }
 
+    /// <summary>The service that the signature names.</summary>
+    public string Service { get; set; } = "s3";
+
     /// <summary>What Content-Length says. Null for the body's length.</summary>
     public long? StatedLength { get; set; }
 

@@ -5,7 +5,8 @@ using System.Text;
 namespace DarkStorage.TestKit;
 
 /// <summary>Makes S3 requests by hand, over a connection of their own: correct ones, and what no SDK would send.</summary>
-public sealed class RawS3(Uri endpoint, string accessKey, string secretKey, string region = "us-east-1")
+/// <param name="sessionToken">Of temporary credentials: sent and signed with each request that is signed in its header.</param>
+public sealed class RawS3(Uri endpoint, string accessKey, string secretKey, string region = "us-east-1", string? sessionToken = null)
 {
     /// <summary>Past this an answer is not coming.</summary>
     private static readonly TimeSpan HangsAfter = TimeSpan.FromSeconds(60);
@@ -13,7 +14,7 @@ public sealed class RawS3(Uri endpoint, string accessKey, string secretKey, stri
     public string Host => endpoint.Authority;
 
     /// <summary>The same requester with another key.</summary>
-    public RawS3 As(string otherAccessKey, string otherSecretKey) => new(endpoint, otherAccessKey, otherSecretKey, region);
+    public RawS3 As(string otherAccessKey, string otherSecretKey, string? otherSessionToken = null) => new(endpoint, otherAccessKey, otherSecretKey, region, otherSessionToken);
 
     public Task<RawAnswer> GetAsync(string target) => SendAsync(new("GET", target));
 
@@ -69,6 +70,7 @@ public sealed class RawS3(Uri endpoint, string accessKey, string secretKey, stri
         request.PayloadHash ??= RawSigner.Hash(request.Body);
         if (request.Header("x-amz-date") is null) request.With("x-amz-date", signer.Timestamp);
         if (request.Header("x-amz-content-sha256") is null) request.With("x-amz-content-sha256", request.PayloadHash);
+        if (sessionToken is not null && request.Header("x-amz-security-token") is null) request.With("x-amz-security-token", sessionToken);
         var signed = request.Headers.Where(h => IsSigned(h.Key));
         var signature = signer.Sign(request.Method, request.Target, signed, request.PayloadHash, out var names);
         if (request.Header("Authorization") is null) request.With("Authorization", signer.Authorization(names, signature));
@@ -111,7 +113,7 @@ public sealed class RawS3(Uri endpoint, string accessKey, string secretKey, stri
     private static KeyValuePair<string, string>[] Identity(RawSigner signer) =>
         [new("x-amz-algorithm", "AWS4-HMAC-SHA256"), new("x-amz-credential", signer.Credential), new("x-amz-date", signer.Timestamp)];
 
-    private RawSigner Signer(RawRequest request) => new(accessKey, secretKey, request.Region ?? region, request.Time ?? DateTimeOffset.UtcNow);
+    private RawSigner Signer(RawRequest request) => new(accessKey, secretKey, request.Region ?? region, request.Time ?? DateTimeOffset.UtcNow, request.Service);
 
     private static bool IsSigned(string header) =>
         header.Equals("host", StringComparison.OrdinalIgnoreCase)

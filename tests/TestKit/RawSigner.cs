@@ -5,7 +5,7 @@ using System.Text;
 namespace DarkStorage.TestKit;
 
 /// <summary>Signature Version 4, the sending side, written from its specification and sharing nothing with the product.</summary>
-internal sealed class RawSigner(string accessKey, string secretKey, string region, DateTimeOffset time)
+internal sealed class RawSigner(string accessKey, string secretKey, string region, DateTimeOffset time, string service = "s3")
 {
     private const string Algorithm = "AWS4-HMAC-SHA256";
     public static readonly string EmptyHash = Hash([]);
@@ -14,7 +14,7 @@ internal sealed class RawSigner(string accessKey, string secretKey, string regio
 
     private string Date => Timestamp[..8];
 
-    public string Scope => $"{Date}/{region}/s3/aws4_request";
+    public string Scope => $"{Date}/{region}/{service}/aws4_request";
 
     public string Credential => $"{accessKey}/{Scope}";
 
@@ -47,7 +47,7 @@ internal sealed class RawSigner(string accessKey, string secretKey, string regio
     private string SignText(string text)
     {
         var key = HMACSHA256.HashData(Encoding.UTF8.GetBytes("AWS4" + secretKey), Encoding.UTF8.GetBytes(Date));
-        foreach (var part in (string[])[region, "s3", "aws4_request"]) key = HMACSHA256.HashData(key, Encoding.UTF8.GetBytes(part));
+        foreach (var part in (string[])[region, service, "aws4_request"]) key = HMACSHA256.HashData(key, Encoding.UTF8.GetBytes(part));
         return Convert.ToHexStringLower(HMACSHA256.HashData(key, Encoding.UTF8.GetBytes(text)));
     }
 

@@ -10,6 +10,8 @@ internal sealed record S3Error(string Code, HttpStatusCode Status, string Messag
     public static readonly S3Error AccessDenied = new("AccessDenied", HttpStatusCode.Forbidden, "Access Denied");
     public static readonly S3Error AccessForbidden = new("AccessForbidden", HttpStatusCode.Forbidden, "CORSResponse: This CORS request is not allowed.");
     public static readonly S3Error InvalidAccessKeyId = new("InvalidAccessKeyId", HttpStatusCode.Forbidden, "The AWS Access Key Id you provided does not exist in our records.");
+    public static readonly S3Error InvalidToken = new("InvalidToken", HttpStatusCode.BadRequest, "The provided token is malformed or otherwise invalid.");
+    public static readonly S3Error ExpiredToken = new("ExpiredToken", HttpStatusCode.BadRequest, "The provided token has expired.");
     public static readonly S3Error SignatureDoesNotMatch = new("SignatureDoesNotMatch", HttpStatusCode.Forbidden, "The request signature we calculated does not match the signature you provided. Check your key and signing method.");
     public static readonly S3Error RequestTimeTooSkewed = new("RequestTimeTooSkewed", HttpStatusCode.Forbidden, "The difference between the request time and the current time is too large.");
     public static readonly S3Error AuthorizationHeaderMalformed = new("AuthorizationHeaderMalformed", HttpStatusCode.BadRequest, "The authorization header you provided is invalid.");

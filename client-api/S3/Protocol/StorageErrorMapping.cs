@@ -16,6 +16,7 @@ internal static class StorageErrorMapping
         StorageError.NoSuchAccessKey => S3Error.InvalidAccessKeyId,
         StorageError.NoSuchUser => S3Error.InvalidAccessKeyId,
         StorageError.NoSuchEventTarget => S3Error.InvalidArgument,
+        StorageError.NoSuchRole => S3Error.InvalidAccessKeyId,
         StorageError.TooManySettings => S3Error.TooManyConfigurations,
         StorageError.InvalidBucketState => S3Error.InvalidBucketState,
         StorageError.IsDeleteMarker => S3Error.MethodNotAllowed,

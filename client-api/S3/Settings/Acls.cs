@@ -1,4 +1,5 @@
 using DarkStorage.GrainInterfaces.Buckets;
+using DarkStorage.GrainInterfaces.Roles;
 using DarkStorage.GrainInterfaces.Users;
 using DarkStorage.Rules;
 using DarkStorage.Rules.Acls;
@@ -142,10 +143,14 @@ internal static class Acls
     /// <summary>A grant to nobody would be a mistake that shows much later.</summary>
     private static async Task<Grantee> ReadUserAsync(S3Request s3, string argument, string id, CancellationToken ct)
     {
-        if (id != Caller.RootAccount && id != s3.Caller.Account && (id.Length is 0 or > 128 || await s3.Grains.GetGrain<IUserGrain>(id).FindAsync(ct) is null))
+        if (id != Caller.RootAccount && id != s3.Caller.Account && (id.Length is 0 or > 128 || !await IsThereAsync(s3, id, ct)))
             throw S3Exception.InvalidArgument("Invalid id", argument, id.Length <= 128 ? id : id[..128]);
         return Grantee.User(id);
     }
+
+    private static async Task<bool> IsThereAsync(S3Request s3, string id, CancellationToken ct) => Roles.NameOf(id) is { } role
+        ? await s3.Grains.GetGrain<IRoleGrain>(role).FindAsync(ct) is not null
+        : await s3.Grains.GetGrain<IUserGrain>(id).FindAsync(ct) is not null;
 
     private static AccessControlList Checked(string owner, List<Grant> grants)
     {

@@ -7,6 +7,7 @@ namespace DarkStorage.ClientApi.S3;
 /// <param name="SignedHeaders">Names with semicolons between, as sent.</param>
 /// <param name="Signature">As sent, so perhaps not even hexadecimal.</param>
 /// <param name="IsPresigned">In the query, not in a header.</param>
+/// <param name="Service">Of the scope: <c>s3</c> or <c>sts</c>.</param>
 internal sealed record ParsedSignature(
     string AccessKeyId,
     string Timestamp,
@@ -14,11 +15,12 @@ internal sealed record ParsedSignature(
     string SignedHeaders,
     string Signature,
     PayloadHash Payload,
-    bool IsPresigned)
+    bool IsPresigned,
+    string Service)
 {
     /// <summary><c>20130524</c>.</summary>
     public string Date => Timestamp[..8];
 
     /// <summary><c>20130524/us-east-1/s3/aws4_request</c>.</summary>
-    public string Scope { get; } = $"{Timestamp.AsSpan(0, 8)}/{Region}/s3/aws4_request";
+    public string Scope { get; } = $"{Timestamp.AsSpan(0, 8)}/{Region}/{Service}/aws4_request";
 }

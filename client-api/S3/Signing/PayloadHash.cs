@@ -25,6 +25,13 @@ internal readonly record struct PayloadHash(PayloadKind Kind, string Text, byte[
 
     public static readonly PayloadHash Unsigned = new(PayloadKind.Unsigned, UnsignedText, null);
 
+    /// <summary>Of a body that is there whole.</summary>
+    public static PayloadHash Of(ReadOnlySpan<byte> body)
+    {
+        var digest = System.Security.Cryptography.SHA256.HashData(body);
+        return new(PayloadKind.Sha256, Convert.ToHexStringLower(digest), digest);
+    }
+
     /// <summary>The body comes in aws-chunked form and must be decoded.</summary>
     public bool IsChunked => Kind is PayloadKind.SignedChunks or PayloadKind.SignedChunksWithTrailer or PayloadKind.UnsignedChunksWithTrailer;
 

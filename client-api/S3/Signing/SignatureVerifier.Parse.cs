@@ -21,8 +21,9 @@ internal sealed partial class SignatureVerifier
 
     /// <summary>Reads the signature of a request, from its Authorization header or its query.</summary>
     /// <returns>Null where the request is anonymous.</returns>
-    /// <exception cref="S3Exception">With AWS's codes for each way of being malformed, out of time, or for another region.</exception>
-    public ParsedSignature? Parse(in SignedRequest request)
+    /// <param name="bodySha256">For STS, whose requests need not state it: what the signature covers is the body that came. Null for S3.</param>
+    /// <exception cref="S3Exception">With AWS's codes for each way of being malformed, out of time, or for another region or service.</exception>
+    public ParsedSignature? Parse(in SignedRequest request, PayloadHash? bodySha256 = null)
     {
         var authorization = request.Headers.Authorization;
         var query = request.Target.Query;
@@ -30,15 +31,15 @@ internal sealed partial class SignatureVerifier
         var oldInQuery = query.Has("AWSAccessKeyId") && query.Has("Signature");
         if (authorization.Count == 0)
         {
-            if (inQuery) return ParseQuery(request);
+            if (inQuery) return ParseQuery(request, bodySha256);
             return oldInQuery ? throw new S3Exception(S3Error.InvalidRequest, OldMechanism) : null;
         }
         if (inQuery || oldInQuery || authorization.Count > 1)
             throw S3Exception.InvalidArgument(OnlyOneMechanism, "Authorization", SchemeOf(authorization.ToString()).ToString());
-        return ParseHeader(request, authorization.ToString());
+        return ParseHeader(request, authorization.ToString(), bodySha256);
     }
 
-    private ParsedSignature ParseHeader(in SignedRequest request, string authorization)
+    private ParsedSignature ParseHeader(in SignedRequest request, string authorization, PayloadHash? bodySha256)
     {
         if (authorization.Length > AuthorizationLengthMax) throw new S3Exception(S3Error.RequestHeaderSectionTooLarge);
         switch (SchemeOf(authorization))
@@ -49,6 +50,7 @@ internal sealed partial class SignatureVerifier
             case var scheme: throw S3Exception.InvalidArgument("Unsupported Authorization Type", "Authorization", scheme.ToString());
         }
 
+        var service = bodySha256 is null ? S3 : Sts;
         string? credential = null, signedHeaders = null, given = null;
         foreach (var range in authorization.AsSpan(Algorithm.Length).Split(','))
         {
@@ -70,7 +72,7 @@ internal sealed partial class SignatureVerifier
 
         var scope = CredentialScope.Parse(credential) ?? throw HeaderMalformed(MalformedCredential);
         if (scope.Terminal != "aws4_request") throw HeaderMalformed($"incorrect terminal \"{scope.Terminal}\". This endpoint uses \"aws4_request\".");
-        if (scope.Service != "s3") throw HeaderMalformed($"incorrect service \"{scope.Service}\". This endpoint belongs to \"s3\".");
+        if (scope.Service != service) throw HeaderMalformed($"incorrect service \"{scope.Service}\". This endpoint belongs to \"{service}\".");
         if (!IsOurs(scope.Region))
             throw HeaderMalformed($"the region '{scope.Region}' is wrong; expecting '{regions[0]}'").With("Region", regions[0]);
         if (!IsSignedHeaderList(signedHeaders)) throw HeaderMalformed("the SignedHeaders are mal-formed.");
@@ -81,13 +83,15 @@ internal sealed partial class SignatureVerifier
         ThrowIfSkewed(time, timestamp);
         ThrowUnlessSigned(request.Headers, signedHeaders, isPresigned: false);
 
+        if (bodySha256 is { } body) return new(scope.AccessKeyId, timestamp, scope.Region, signedHeaders, given, body, IsPresigned: false, service);
         var hash = request.Headers[PayloadHash.Header];
         if (hash.Count == 0) throw new S3Exception(S3Error.InvalidRequest, "Missing required header for this request: x-amz-content-sha256");
-        return new(scope.AccessKeyId, timestamp, scope.Region, signedHeaders, given, PayloadHash.Parse(hash.ToString().Trim()), IsPresigned: false);
+        return new(scope.AccessKeyId, timestamp, scope.Region, signedHeaders, given, PayloadHash.Parse(hash.ToString().Trim()), IsPresigned: false, service);
     }
 
-    private ParsedSignature ParseQuery(in SignedRequest request)
+    private ParsedSignature ParseQuery(in SignedRequest request, PayloadHash? bodySha256)
     {
+        var service = bodySha256 is null ? S3 : Sts;
         var query = request.Target.Query;
         if (!query.TryGet("X-Amz-Algorithm", out var algorithm) || !query.TryGet("X-Amz-Credential", out var credential)
             || !query.TryGet("X-Amz-Signature", out var given) || !query.TryGet("X-Amz-Date", out var timestamp)
@@ -99,7 +103,7 @@ internal sealed partial class SignatureVerifier
         const string WhereItIs = "Error parsing the X-Amz-Credential parameter; ";
         var scope = CredentialScope.Parse(credential) ?? throw QueryError(WhereItIs + MalformedCredential);
         if (scope.Terminal != "aws4_request") throw QueryError($"{WhereItIs}incorrect terminal \"{scope.Terminal}\". This endpoint uses \"aws4_request\".");
-        if (scope.Service != "s3") throw QueryError($"{WhereItIs}incorrect service \"{scope.Service}\". This endpoint belongs to \"s3\".");
+        if (scope.Service != service) throw QueryError($"{WhereItIs}incorrect service \"{scope.Service}\". This endpoint belongs to \"{service}\".");
         if (!IsOurs(scope.Region))
             throw QueryError($"{WhereItIs}the region '{scope.Region}' is wrong; expecting '{regions[0]}'").With("Region", regions[0]);
         if (!SignatureTime.TryParse(timestamp, out var time))
@@ -113,7 +117,7 @@ internal sealed partial class SignatureVerifier
         // The hash may be given in the query or, where it is signed, in the header; most presigned URLs don't know the body.
         var hash = query.Find(PayloadHash.Header) ?? query.Find("X-Amz-Content-Sha256") ?? (string?)request.Headers[PayloadHash.Header];
         return new(scope.AccessKeyId, timestamp, scope.Region, signedHeaders, given,
-            hash is null ? PayloadHash.Unsigned : PayloadHash.Parse(hash.Trim()), IsPresigned: true);
+            bodySha256 ?? (hash is null ? PayloadHash.Unsigned : PayloadHash.Parse(hash.Trim())), IsPresigned: true, service);
     }
 
     private bool IsOurs(string region)

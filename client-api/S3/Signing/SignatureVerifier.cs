@@ -10,6 +10,11 @@ internal sealed partial class SignatureVerifier(IReadOnlyList<string> regions, T
 {
     public const string DefaultRegion = "us-east-1";
 
+    /// <summary>What a signature for STS names as its service.</summary>
+    public const string Sts = "sts";
+
+    private const string S3 = "s3";
+
     private readonly SigningKeyCache _keys = new();
 
     /// <summary>Whether the signature is the one that the secret makes of this request.</summary>
@@ -19,10 +24,10 @@ internal sealed partial class SignatureVerifier(IReadOnlyList<string> regions, T
     /// </remarks>
     /// <param name="secret">Of <see cref="ParsedSignature.AccessKeyId"/>.</param>
     /// <exception cref="S3Exception"><c>SignatureDoesNotMatch</c>, with the string to sign and the canonical request as AWS sends them: made of
-    /// what the client sent, they hold no secret of ours, and of a customer's encryption key they hold only that it came.</exception>
+    /// what the client sent, they hold no secret of ours, and of a customer's encryption key or a session token they hold only that it came.</exception>
     public SigningContext Verify(in SignedRequest request, ParsedSignature signature, string secret)
     {
-        var key = _keys.Get(signature.AccessKeyId, secret, signature.Date, signature.Region);
+        var key = _keys.Get(signature.AccessKeyId, secret, signature.Date, signature.Region, signature.Service);
         if (!Matches(request, signature, key, reencodePath: false) && !Matches(request, signature, key, reencodePath: true))
             throw Mismatch(request, signature);
         return new(signature.AccessKeyId, key, signature.Timestamp, signature.Scope, signature.Signature, signature.Payload);
@@ -58,7 +63,7 @@ internal sealed partial class SignatureVerifier(IReadOnlyList<string> regions, T
     }
 
     private const int StringToSignLengthMax = 17 + 17 + ScopeLengthMax + 1 + 64;
-    private const int ScopeLengthMax = 8 + 1 + RegionLengthMax + 1 + 2 + 1 + 12;
+    private const int ScopeLengthMax = 8 + 1 + RegionLengthMax + 1 + 3 + 1 + 12;
 
     private static int WriteStringToSign(Span<byte> to, ParsedSignature signature, ReadOnlySpan<byte> canonicalRequest)
     {
@@ -73,9 +78,10 @@ internal sealed partial class SignatureVerifier(IReadOnlyList<string> regions, T
         return length + written;
     }
 
-    /// <summary>A client's key does not go back in an answer, which may be logged on its way.</summary>
-    [GeneratedRegex("^(?<name>x-amz-[a-z-]*-customer-key:).*$", RegexOptions.Multiline | RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture)]
-    private static partial Regex CustomerKeys();
+    /// <summary>A client's key or session token does not go back in an answer, which may be logged on its way.</summary>
+    [GeneratedRegex("^(?<name>x-amz-([a-z-]*-customer-key|security-token):).*$|(?<name>X-Amz-Security-Token=)[^&\n]*",
+        RegexOptions.Multiline | RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture)]
+    private static partial Regex Secrets();
 
     private static S3Exception Mismatch(in SignedRequest request, ParsedSignature signature)
     {
@@ -89,7 +95,7 @@ internal sealed partial class SignatureVerifier(IReadOnlyList<string> regions, T
                 .With("AWSAccessKeyId", signature.AccessKeyId)
                 .With("StringToSign", Encoding.ASCII.GetString(stringToSign[..length]))
                 .With("SignatureProvided", signature.Signature)
-                .With("CanonicalRequest", CustomerKeys().Replace(Encoding.UTF8.GetString(text.Span), "${name}***"));
+                .With("CanonicalRequest", Secrets().Replace(Encoding.UTF8.GetString(text.Span), "${name}***"));
         }
         finally
         {

@@ -75,6 +75,9 @@ public static class ConditionKeys
 
     private static readonly FrozenSet<string>.AlternateLookup<ReadOnlySpan<char>> KnownSpans = Known.GetAlternateLookup<ReadOnlySpan<char>>();
 
+    /// <summary>Whether it is one of those here, and not another service's.</summary>
+    internal static bool IsKnown(ConditionKey key) => Known.Contains(key.Name);
+
     /// <summary>Keys of AWS as a whole and of S3 are looked up, so that a misspelt one is refused instead of never being there. Those of other
     /// services are taken as they are, where <paramref name="otherServices"/> allows it.</summary>
     internal static bool TryParse(ReadOnlySpan<char> text, bool otherServices, out ConditionKey key)

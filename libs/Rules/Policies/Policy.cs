@@ -62,10 +62,36 @@ public sealed class BucketPolicy : Policy
     public static BucketPolicy Parse(string bucket, string json)
     {
         if (json.Length > BytesMax) throw PolicyParser.TooLarge();
-        return new PolicyParser(bucket).ParseBucketPolicy(json);
+        return new PolicyParser(PolicyParser.Language.Bucket, bucket).ParseBucketPolicy(json);
     }
 
     public override string ToString() => "the bucket policy";
+}
+
+/// <summary>Who may assume a role: a policy whose resource is that role.</summary>
+public sealed class TrustPolicy : Policy
+{
+    /// <summary>Characters of the document. AWS's limit where its quota is raised.</summary>
+    public const int CharactersMax = 4096;
+
+    internal TrustPolicy(string version, string id, IReadOnlyList<PolicyStatement> statements) : base(version, id, statements)
+    {
+    }
+
+    /// <summary>Stands in for a stored policy that cannot be parsed: nobody may assume the role.</summary>
+    public static TrustPolicy Unreadable { get; } = new(PolicyParser.NewestVersion, "", DenyAll(new([new Everyone()], Negated: false)));
+
+    /// <exception cref="PolicyFormatException"/>
+    public static TrustPolicy Parse(string json)
+    {
+        if (json.Length > CharactersMax) throw PolicyParser.TooLarge();
+        return new PolicyParser(PolicyParser.Language.Trust).ParseTrustPolicy(json);
+    }
+
+    /// <summary>A provider as policies name it: its address without the scheme and without a slash at its end.</summary>
+    public static string ProviderOf(string issuer) => Principals.ProviderOf(issuer);
+
+    public override string ToString() => "the role's trust policy";
 }
 
 /// <summary>A policy attached to a user, a group or a role, or to one session.</summary>
@@ -89,7 +115,7 @@ public sealed class IdentityPolicy : Policy
     public static IdentityPolicy Parse(string name, string json)
     {
         if (json.Length > DocumentCharactersMax || json.Length - json.Count(char.IsWhiteSpace) > CharactersMax) throw PolicyParser.TooLarge();
-        return new PolicyParser(bucket: null).ParseIdentityPolicy(name, json);
+        return new PolicyParser(PolicyParser.Language.Identity).ParseIdentityPolicy(name, json);
     }
 
     public override string ToString() => Name.Length > 0 ? $"the policy \"{Name}\"" : "the session's policy";

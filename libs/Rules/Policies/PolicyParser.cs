@@ -4,9 +4,17 @@ using System.Text.Json;
 namespace DarkStorage.Rules.Policies;
 
 /// <summary>Reads a policy document. Whatever it does not know it refuses: an element that is ignored might have been the one that protects.</summary>
-/// <param name="bucket">Whose policy it is; null for the policy of an identity.</param>
-internal sealed class PolicyParser(string? bucket)
+/// <param name="bucket">Whose policy it is; null for the others.</param>
+internal sealed class PolicyParser(PolicyParser.Language language, string? bucket = null)
 {
+    internal enum Language
+    {
+        Identity,
+        Bucket,
+        Trust,
+    }
+
+
     internal const string NewestVersion = "2012-10-17";
     private const string OldestVersion = "2008-10-17";
 
@@ -20,13 +28,21 @@ internal sealed class PolicyParser(string? bucket)
 
     private bool _variables;
 
-    private bool IsIdentity => bucket is null;
+    private bool IsIdentity => language == Language.Identity;
+
+    private bool IsTrust => language == Language.Trust;
 
     public static PolicyFormatException TooLarge() => new("Policy exceeds the maximum allowed document size.");
 
     public BucketPolicy ParseBucketPolicy(string json)
     {
         var (version, id, statements) = ParseDocument(json, BucketPolicy.BytesMax);
+        return new(version, id, statements);
+    }
+
+    public TrustPolicy ParseTrustPolicy(string json)
+    {
+        var (version, id, statements) = ParseDocument(json, int.MaxValue);
         return new(version, id, statements);
     }
 
@@ -129,6 +145,8 @@ internal sealed class PolicyParser(string? bucket)
                 case "Principal" or "NotPrincipal":
                     if (IsIdentity) throw new PolicyFormatException("Policy document should not specify a principal.");
                     if (principals is not null) throw Both("Principal");
+                    // As in AWS: whom it would let in nobody can see.
+                    if (IsTrust && name == "NotPrincipal") throw new PolicyFormatException("NotPrincipal is not supported in a trust policy.");
                     principals = new(ParsePrincipals(value), Negated: name == "NotPrincipal");
                     break;
                 case "Action" or "NotAction":
@@ -137,6 +155,7 @@ internal sealed class PolicyParser(string? bucket)
                     actionsNegated = name == "NotAction";
                     break;
                 case "Resource" or "NotResource":
+                    if (IsTrust) throw new PolicyFormatException($"Has prohibited field {name}");
                     if (resources is not null) throw Both("Resource");
                     resources = [.. Texts(value, name).Select(ParseResource)];
                     resourcesNegated = name == "NotResource";
@@ -151,8 +170,11 @@ internal sealed class PolicyParser(string? bucket)
         if (effect is null) throw Missing("Effect");
         if (!IsIdentity && principals is null) throw Missing("Principal");
         if (actions is null) throw Missing("Action");
+        // The policy is the role's: its only resource is that.
+        if (IsTrust) resources = [ArnPattern.Parse("*", variables: false, otherServices: false)!];
         if (resources is null) throw Missing("Resource");
-        if (!IsIdentity && !actionsNegated && !resourcesNegated) RequireActionsToApply(actions, resources);
+        if (language == Language.Bucket && !actionsNegated && !resourcesNegated) RequireActionsToApply(actions, resources);
+        if (IsTrust) RequireClaimsToApply(principals!, conditions);
         return new()
         {
             Sid = sid,
@@ -198,6 +220,7 @@ internal sealed class PolicyParser(string? bucket)
     private Pattern ParseAction(string text)
     {
         var pattern = Pattern.Parse(text, wildcards: true, variables: false, ignoreCase: true);
+        if (IsTrust) return text != "*" && StsActions.MatchesAny(pattern) ? pattern : throw new PolicyFormatException("A trust policy may only specify STS AssumeRole actions.");
         if (text == "*") return pattern;
         var colon = text.IndexOf(':');
         var service = colon > 0 ? text[..colon] : "";
@@ -229,6 +252,19 @@ internal sealed class PolicyParser(string? bucket)
         }
     }
 
+    /// <summary>A claim of a provider that the statement does not name is never there: what asks for it is misspelt.</summary>
+    private static void RequireClaimsToApply(Principals principals, Condition[] conditions)
+    {
+        foreach (var key in conditions.SelectMany(c => c.Keys))
+        {
+            if (ConditionKeys.IsKnown(key) || key.Name is "sts:ExternalId" or "sts:RoleSessionName") continue;
+            var colon = key.Name.LastIndexOf(':');
+            var isClaim = key.Name[(colon + 1)..] is "sub" or "aud"
+                && Array.Exists(principals.Entries, e => e is FederatedEntry federated && federated.Provider.AsSpan().SequenceEqual(key.Name.AsSpan(0, colon)));
+            if (!isClaim) throw new PolicyFormatException($"Policy has an invalid condition key: {Shown(key.Name)}");
+        }
+    }
+
     private Condition[] ParseConditions(JsonElement value)
     {
         if (value.ValueKind != JsonValueKind.Object) throw Syntax("Condition");
@@ -240,7 +276,7 @@ internal sealed class PolicyParser(string? bucket)
             var keys = new HashSet<ConditionKey>();
             foreach (var (keyName, values) in Members(block))
             {
-                if (!ConditionKeys.TryParse(keyName, otherServices: IsIdentity, out var key))
+                if (!ConditionKeys.TryParse(keyName, otherServices: IsIdentity || IsTrust, out var key))
                     throw new PolicyFormatException($"Policy has an invalid condition key: {Shown(keyName)}");
                 if (!keys.Add(key)) throw Duplicate(keyName);
                 conditions.Add(new(@operator, key, [.. ConditionTexts(values).Select(text => ParseComparand(@operator, text))]));

@@ -6,6 +6,9 @@ public enum PrincipalKind
     User,
     Root,
     AssumedRole,
+
+    /// <summary>Whoever holds a token of an identity provider: may assume a role, and nothing else.</summary>
+    WebIdentity,
 }
 
 /// <summary>Who makes a request, in the words of policies. Made once for an access key, not once for a request.</summary>
@@ -39,18 +42,28 @@ public sealed record PolicyPrincipal
 
     internal string? Role { get; private init; }
 
-    internal string UserId { get; private init; } = "";
+    /// <summary>What <c>aws:userid</c> says.</summary>
+    public string UserId { get; private init; } = "";
 
     internal string PrincipalAccount { get; private init; } = "";
 
     /// <summary>What <c>aws:PrincipalArn</c> says: of a session the role it is of.</summary>
     internal string? PrincipalArn { get; private init; }
 
+    /// <summary>The identity provider that a token is of, without its scheme.</summary>
+    internal string? Provider { get; private init; }
+
+    private SessionFacts? Session { get; init; }
+
+    /// <summary>What only a session knows: <c>aws:TokenIssueTime</c>, <c>aws:FederatedProvider</c> and the claims of the token it began with.</summary>
+    internal ConditionValues FindOfSession(ConditionKey key) => Session?.Find(key) ?? default;
+
     internal string PrincipalType => Kind switch
     {
         PrincipalKind.Anonymous => "Anonymous",
         PrincipalKind.User => "User",
         PrincipalKind.Root => "Account",
+        PrincipalKind.WebIdentity => "FederatedUser",
         _ => "AssumedRole",
     };
 
@@ -74,6 +87,13 @@ public sealed record PolicyPrincipal
         };
     }
 
+    /// <param name="facts">The token's claims, which the policy's conditions ask for.</param>
+    public static PolicyPrincipal WebIdentity(string accountId, SessionFacts facts) =>
+        new(PrincipalKind.WebIdentity) { AccountId = accountId, Provider = facts.Provider, UserId = $"{facts.Provider}:{facts.Subject}", Session = facts };
+
+    /// <summary>The same caller with temporary credentials.</summary>
+    public PolicyPrincipal With(SessionFacts facts) => this with { Session = facts };
+
     /// <param name="roleId">The role's id: <c>aws:userid</c> is <c>ROLEID:SESSION</c>.</param>
     public static PolicyPrincipal AssumedRole(string accountId, string role, string session, string canonicalId, string roleId) => new(PrincipalKind.AssumedRole)
     {
@@ -87,5 +107,10 @@ public sealed record PolicyPrincipal
         PrincipalArn = $"arn:aws:iam::{accountId}:role/{role}",
     };
 
-    public override string ToString() => Kind == PrincipalKind.Anonymous ? "anonymous" : Arn;
+    public override string ToString() => Kind switch
+    {
+        PrincipalKind.Anonymous => "anonymous",
+        PrincipalKind.WebIdentity => UserId,
+        _ => Arn,
+    };
 }

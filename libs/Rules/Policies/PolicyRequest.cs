@@ -12,6 +12,6 @@ public sealed record PolicyRequest(PolicyPrincipal Principal, string Action, str
         ConditionKeys.PrincipalArn => new(Principal.PrincipalArn),
         ConditionKeys.PrincipalAccount => new(Principal.PrincipalAccount),
         ConditionKeys.PrincipalType => new(Principal.PrincipalType),
-        _ => Context.Find(key),
+        _ => Principal.FindOfSession(key) is { Count: > 0 } known ? known : Context.Find(key),
     };
 }

@@ -39,7 +39,16 @@ internal sealed record CanonicalUserEntry(string Id) : PrincipalEntry
     public override bool Matches(PolicyPrincipal principal) => principal.Kind != PrincipalKind.Anonymous && Id == principal.CanonicalId;
 }
 
-/// <summary>A service of AWS or an identity provider: nobody who could come here.</summary>
+/// <summary>Whoever holds a token of an identity provider. They come to STS alone: a bucket policy that names a provider names nobody.</summary>
+/// <param name="Provider">As <see cref="PolicyPrincipal.Provider"/>.</param>
+/// <param name="AccountId">Empty where the provider is named by its address and not by an ARN.</param>
+internal sealed record FederatedEntry(string AccountId, string Provider) : PrincipalEntry
+{
+    public override bool Matches(PolicyPrincipal principal) =>
+        principal.Kind == PrincipalKind.WebIdentity && (AccountId.Length == 0 || AccountId == principal.AccountId) && Provider == principal.Provider;
+}
+
+/// <summary>A service of AWS: nobody who could come here.</summary>
 internal sealed record ForeignEntry(string Name) : PrincipalEntry
 {
     public override bool Matches(PolicyPrincipal principal) => false;
@@ -53,6 +62,9 @@ internal sealed record Principals(PrincipalEntry[] Entries, bool Negated)
 
     /// <summary>Whether nobody in particular is named.</summary>
     public bool IsOpen => Negated || Array.Exists(Entries, e => e is Everyone);
+
+    /// <summary>Whether one entry is this caller or their role, and not all of an account.</summary>
+    public bool Names(PolicyPrincipal principal) => !Negated && Array.Exists(Entries, e => e is not (Everyone or AccountEntry) && e.Matches(principal));
 
     public bool Match(PolicyPrincipal principal)
     {
@@ -74,9 +86,27 @@ internal sealed record Principals(PrincipalEntry[] Entries, bool Negated)
         {
             "AWS" => ParseAws(name),
             "CanonicalUser" => new CanonicalUserEntry(name),
-            "Federated" or "Service" => new ForeignEntry(name),
+            "Federated" => ParseFederated(name),
+            "Service" => new ForeignEntry(name),
             _ => null,
         };
+    }
+
+    // arn:aws:iam::ACCOUNT:oidc-provider/HOST/PATH, or the address with or without its scheme
+    private static FederatedEntry ParseFederated(string name)
+    {
+        var parts = name.Split(':', 6);
+        const string Provider = "oidc-provider/";
+        return parts is ["arn", "aws", "iam", "", var account, var resource] && resource.StartsWith(Provider, StringComparison.Ordinal)
+            ? new(account, resource[Provider.Length..])
+            : new("", ProviderOf(name));
+    }
+
+    /// <summary>An issuer's address as policies write it: without its scheme and without a slash at its end.</summary>
+    public static string ProviderOf(string issuer)
+    {
+        var scheme = issuer.IndexOf("://", StringComparison.Ordinal);
+        return (scheme < 0 ? issuer : issuer[(scheme + 3)..]).TrimEnd('/');
     }
 
     // arn:aws:iam::ACCOUNT:root|user/NAME|role/NAME, arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION, or the account alone
