@@ -54,8 +54,8 @@ public sealed class SelectRun
         var lastWrite = _clock.GetTimestamp();
         try
         {
-            await using var plain = Decompress(content);
-            var input = new InputBuffer(plain, from);
+            await using var unpacked = Decompress(content);
+            var input = new InputBuffer(unpacked ?? content, from);
             using var reader = OpenReader(input, last, () => ProgressedAsync(input));
             if (from > 0) await SkipPartAsync(reader, source, from, ct);
             else if (first > 0) await SkipToAsync(reader, input, first, ct);
@@ -175,10 +175,11 @@ public sealed class SelectRun
         }
     }
 
-    private Stream Decompress(Stream content) => _query.Compression switch
+    /// <returns>Null where the content is as it is.</returns>
+    private Stream? Decompress(Stream content) => _query.Compression switch
     {
         Compression.Gzip => new GZipStream(content, CompressionMode.Decompress, leaveOpen: true),
         Compression.Bzip2 => new BZip2InputStream(content) { IsStreamOwner = false },
-        _ => content,
+        _ => null,
     };
 }

@@ -26,7 +26,7 @@ public sealed class SelectTests(NodeFixture fixture)
         await S3.PutTextAsync(bucket, "people", People);
         var events = await SelectAsync(S3, Csv(bucket, "people", "SELECT s.name FROM S3Object s WHERE s.id > 1"));
         Assert.Equal("Bob\nCy\n", events.Records);
-        Assert.Equal((People.Length, People.Length, "Bob\nCy\n".Length), ((int)events.Stats!.BytesScanned!, (int)events.Stats.BytesProcessed!, (int)events.Stats.BytesReturned!));
+        Assert.Equal((People.Length, People.Length, "Bob\nCy\n".Length), ((int)events.Stats!.BytesScanned, (int)events.Stats.BytesProcessed, (int)events.Stats.BytesReturned));
         Assert.True(events.Ended);
 
         var asked = Csv(bucket, "people", "SELECT COUNT(*) AS n FROM S3Object");
@@ -76,7 +76,7 @@ public sealed class SelectTests(NodeFixture fixture)
         await SelectAsync(s3, Csv(bucket, "large", "SELECT COUNT(*) FROM S3Object LIMIT 1", FileHeaderInfo.None));
         var before = node.ResidentBytesPeak();
         var few = await SelectAsync(s3, Csv(bucket, "large", "SELECT COUNT(*), SUM(_1), MAX(_1) FROM S3Object WHERE _2 = '7'", FileHeaderInfo.None));
-        Assert.Equal("104858,54976193362,01048577\n".Length > 0 ? Expected() : "", few.Records);
+        Assert.Equal(Expected(), few.Records);
         var all = await SelectAsync(s3, Csv(bucket, "large", "SELECT * FROM S3Object", FileHeaderInfo.None));
         Assert.True(content.Same(Encoding.ASCII.GetBytes(all.Records)));
         Assert.Equal(Bytes, all.Stats!.BytesReturned);
@@ -96,7 +96,7 @@ public sealed class SelectTests(NodeFixture fixture)
         await S3.PutBytesAsync(bucket, "large", Encoding.ASCII.GetBytes(string.Concat(Enumerable.Repeat("0123456789abcdef\n", 1 << 20))));
         var events = await SelectAsync(S3, Csv(bucket, "large", "SELECT * FROM S3Object LIMIT 3", FileHeaderInfo.None));
         Assert.Equal(51, events.Records.Length);
-        Assert.InRange(events.Stats!.BytesScanned!.Value, 51, 1 << 20);
+        Assert.InRange(events.Stats!.BytesScanned, 51, 1 << 20);
     }
 
     [Fact]
@@ -164,7 +164,7 @@ public sealed class SelectTests(NodeFixture fixture)
     [InlineData("<CSV>", "<CSV><FieldDelimiter>ab</FieldDelimiter>", "InvalidRequestParameter")]
     [InlineData("</ExpressionType>", "</ExpressionType><ScanRange><Start>9</Start><End>1</End></ScanRange>", "InvalidScanRange")]
     [InlineData("SELECT s.name", "SELECT s.nobody", "MissingHeaders")]
-    [InlineData("SELECT s.name", "SELECT s.", "ParseInvalidPathComponent")]
+    [InlineData("SELECT s.name", "SELECT s[x]", "ParseInvalidPathComponent")]
     [InlineData("SELECT s.name", "SELECT s.name!", "LexerInvalidOperator")]
     [InlineData("SELECT s.name", "SELECT MEDIAN(s.name)", "UnsupportedFunction")]
     [InlineData("SELECT s.name", "SELECT CAST(s.name AS INT)", "CastFailed")]
@@ -215,12 +215,13 @@ public sealed class SelectTests(NodeFixture fixture)
         OutputSerialization = new() { CSV = new() },
     };
 
-    private static async Task<(string Records, StatsEventDetails? Stats, int Progress, bool Ended)> SelectAsync(AmazonS3Client s3, SelectObjectContentRequest request)
+    private static async Task<(string Records, Stats? Stats, int Progress, bool Ended)> SelectAsync(AmazonS3Client s3, SelectObjectContentRequest request)
     {
-        using var answer = await s3.SelectObjectContentAsync(request);
+        var answer = await s3.SelectObjectContentAsync(request);
+        using var payload = answer.Payload;
         using var records = new MemoryStream();
-        var (stats, progress, ended) = ((StatsEventDetails?)null, 0, false);
-        foreach (var message in answer.Payload)
+        var (stats, progress, ended) = ((Stats?)null, 0, false);
+        foreach (var message in payload)
         {
             switch (message)
             {
