@@ -50,7 +50,7 @@ public sealed class SelectRun
         var delimiter = _query.Input is CsvInput csv ? System.Text.Encoding.UTF8.GetByteCount(csv.RecordDelimiter) : 1;
         var from = first == 0 ? 0 : Math.Max(0, first - delimiter);
         await using var content = new CountingStream(await source.OpenAsync(from, ct));
-        var output = RecordWriter.Create(_query.Output);
+        using var output = RecordWriter.Create(_query.Output);
         var lastWrite = _clock.GetTimestamp();
         try
         {

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Buffers.Binary;
 using System.Globalization;
 using System.Text;
@@ -26,6 +27,8 @@ internal readonly struct SelectValue
     private const byte TimestampTag = (byte)'t';
     private const byte JsonTag = (byte)'j';
     private const int TimestampBytes = 1 + 8 + 2 + 1;
+
+    private static readonly SearchValues<byte> OfNumbers = SearchValues.Create("0123456789+-.eE"u8);
 
     private readonly long _bits;
     private readonly short _offset;
@@ -67,7 +70,7 @@ internal readonly struct SelectValue
     {
         value = default;
         utf8 = utf8.Trim(" \t\r\n"u8);
-        if (utf8.IsEmpty || utf8.Length > 400 || utf8.IndexOfAnyExcept("0123456789+-.eE"u8) >= 0) return false;
+        if (utf8.IsEmpty || utf8.Length > 400 || utf8.ContainsAnyExcept(OfNumbers)) return false;
         if (long.TryParse(utf8, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var integer))
         {
             value = OfInteger(integer, written);

@@ -84,7 +84,11 @@ internal sealed class JsonReader(InputBuffer input, JsonInput format, IReadOnlyL
         foreach (var property in record.EnumerateObject()) output.Write(NameOf(property), ValueOf(property.Value));
     }
 
-    public override void Dispose() => _document?.Dispose();
+    public override void Dispose()
+    {
+        _document?.Dispose();
+        base.Dispose();
+    }
 
     /// <summary>The bytes of the next value; null after the last.</summary>
     private async ValueTask<ReadOnlyMemory<byte>?> NextAsync(CancellationToken ct)

@@ -7,7 +7,7 @@ using DarkStorage.Select.Evaluation;
 namespace DarkStorage.Select.Records;
 
 /// <summary>Writes the answer's records, field by field.</summary>
-internal abstract class RecordWriter(OutputFormat format)
+internal abstract class RecordWriter(OutputFormat format) : IDisposable
 {
     public static readonly JsonWriterOptions JsonOptions = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, SkipValidation = true };
 
@@ -35,6 +35,10 @@ internal abstract class RecordWriter(OutputFormat format)
         if (length > RecordReader.RecordBytesMax + _delimiter.Length)
             throw new SelectException("OverMaxRecordSize", "The length of a record in the input or result is greater than the maximum of 1 MB.");
         Written += length;
+    }
+
+    public virtual void Dispose()
+    {
     }
 
     private sealed class CsvWriter(CsvOutput format) : RecordWriter(format)
@@ -126,6 +130,12 @@ internal abstract class RecordWriter(OutputFormat format)
             _json.WriteEndObject();
             _json.Flush();
             base.End();
+        }
+
+        public override void Dispose()
+        {
+            _json.Dispose();
+            base.Dispose();
         }
     }
 }

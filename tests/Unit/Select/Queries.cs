@@ -53,6 +53,8 @@ internal static class Queries
 
     private sealed class Pieces(MemoryStream content, Random? cuts) : Stream
     {
+        private bool _disposed;
+
         public override bool CanRead => true;
         public override bool CanSeek => false;
         public override bool CanWrite => false;
@@ -63,6 +65,13 @@ internal static class Queries
 
         public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>
             ValueTask.FromResult(content.Read(buffer.Span[..(cuts is null ? buffer.Length : Math.Min(buffer.Length, cuts.Next(1, 12)))]));
+
+        public override ValueTask DisposeAsync()
+        {
+            Assert.False(_disposed, "A stream of the store is disposed once.");
+            _disposed = true;
+            return base.DisposeAsync();
+        }
 
         public override void Flush()
         {
