@@ -135,7 +135,7 @@ internal static class S3Operations
         Object("POST", "uploads", new("CreateMultipartUpload", CreateMultipartUpload.HandleAsync)),
         Object("POST", "uploadId", new("CompleteMultipartUpload", CompleteMultipartUpload.HandleAsync)),
         Object("POST", "restore", new("RestoreObject", RestoreObject.HandleAsync)),
-        Object("POST", "select", new("SelectObjectContent")),
+        Object("POST", "select", new("SelectObjectContent", SelectObjectContent.HandleAsync)),
 
         Object("DELETE", "uploadId", new("AbortMultipartUpload", AbortMultipartUpload.HandleAsync)),
         Object("DELETE", "tagging", new("DeleteObjectTagging", DeleteObjectTagging.HandleAsync)),

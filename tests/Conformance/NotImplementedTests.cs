@@ -33,7 +33,6 @@ public sealed class NotImplementedTests(NodeFixture node)
         GetObjectTorrent GET /key?torrent
         UpdateObjectEncryption PUT /key?encryption
         RenameObject PUT /key?renameObject
-        SelectObjectContent POST /key?select&select-type=2
         """;
 
     [Theory, MemberData(nameof(Operations))]

@@ -30,7 +30,8 @@ internal sealed class S3Element
     public IReadOnlyList<S3Element> Children => _children;
 
     /// <exception cref="S3Exception"><c>MalformedXML</c>; <c>MissingRequestBodyError</c> for an empty body.</exception>
-    public static S3Element Parse(byte[] document, string root)
+    /// <param name="otherRoot">Another name that the root may have.</param>
+    public static S3Element Parse(byte[] document, string root, string? otherRoot = null)
     {
         if (document.Length == 0) throw new S3Exception(S3Error.MissingRequestBody);
         try
@@ -45,7 +46,7 @@ internal sealed class S3Element
                 IgnoreWhitespace = false,
                 MaxCharactersFromEntities = 1,
             });
-            if (xml.MoveToContent() != XmlNodeType.Element || xml.LocalName != root) throw Malformed();
+            if (xml.MoveToContent() != XmlNodeType.Element || (xml.LocalName != root && xml.LocalName != otherRoot)) throw Malformed();
             var elements = 0;
             var element = Read(xml, 1, ref elements);
             while (xml.Read())

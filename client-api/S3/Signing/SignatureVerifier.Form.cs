@@ -28,7 +28,7 @@ internal sealed partial class SignatureVerifier
         if (algorithm != Algorithm) throw S3Exception.InvalidArgument("x-amz-algorithm only supports \"AWS4-HMAC-SHA256\"", needed[1], algorithm);
         var scope = CredentialScope.Parse(credential) ?? throw S3Exception.InvalidArgument(MalformedCredential, needed[2], credential);
         if (scope.Terminal != "aws4_request") throw S3Exception.InvalidArgument($"incorrect terminal \"{scope.Terminal}\". This endpoint uses \"aws4_request\".", needed[2], credential);
-        if (scope.Service != "s3") throw S3Exception.InvalidArgument($"incorrect service \"{scope.Service}\". This endpoint belongs to \"s3\".", needed[2], credential);
+        if (scope.Service != S3) throw S3Exception.InvalidArgument($"incorrect service \"{scope.Service}\". This endpoint belongs to \"s3\".", needed[2], credential);
         if (!IsOurs(scope.Region)) throw S3Exception.InvalidArgument($"the region '{scope.Region}' is wrong; expecting '{regions[0]}'", needed[2], credential).With("Region", regions[0]);
         if (!SignatureTime.TryParse(timestamp, out _)) throw S3Exception.InvalidArgument("x-amz-date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"", needed[3], timestamp);
         if (!timestamp.AsSpan(0, 8).SequenceEqual(scope.Date))
@@ -41,7 +41,7 @@ internal sealed partial class SignatureVerifier
     /// <exception cref="S3Exception"><c>SignatureDoesNotMatch</c>.</exception>
     public SigningContext Verify(FormSignature signature, string secret)
     {
-        var key = _keys.Get(signature.AccessKeyId, secret, signature.Timestamp[..8], signature.Region);
+        var key = _keys.Get(signature.AccessKeyId, secret, signature.Timestamp[..8], signature.Region, S3);
         Span<byte> hash = stackalloc byte[32];
         HMACSHA256.HashData(key, Encoding.UTF8.GetBytes(signature.Policy), hash);
         if (!IsHexOf(hash, signature.Signature))

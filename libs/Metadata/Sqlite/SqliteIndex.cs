@@ -1,4 +1,5 @@
 using System.Globalization;
+using DarkStorage.Sqlite;
 using Microsoft.Extensions.Logging;
 
 namespace DarkStorage.Metadata.Sqlite;

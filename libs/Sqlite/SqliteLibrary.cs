@@ -2,10 +2,10 @@ using System.Reflection;
 using System.Runtime.InteropServices;
 using SQLitePCL;
 
-namespace DarkStorage.Metadata.Sqlite;
+namespace DarkStorage.Sqlite;
 
-/// <summary>Chooses the native SQLite once per process: the system's where it is newer than the one the package brings (docs/adr/0003-sqlite.md).</summary>
-internal static class SqliteLibrary
+/// <summary>Chooses the native SQLite once per process, for the index and for queries alike: the system's where it is newer than the one the package brings (docs/adr/0003-sqlite.md).</summary>
+public static class SqliteLibrary
 {
     /// <summary>What the package brings: 3.35.5.</summary>
     private const int BundledVersion = 3_035_005;
