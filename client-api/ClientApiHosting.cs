@@ -50,6 +50,7 @@ public static class ClientApiHosting
         .AddSingleton(p => new RolesApi(p.GetRequiredService<Credentials>(), p.GetRequiredService<IGrainFactory>(), p.GetRequiredService<IOptions<S3Options>>().Value, p.GetRequiredService<TimeProvider>()))
         .AddSingleton<LifecycleApi>()
         .AddSingleton<EventTargetsApi>()
+        .AddSingleton<EncryptionKeysApi>()
         .AddSingleton<ManagementEndpoint>();
 
     /// <summary>Says which API a listener serves.</summary>

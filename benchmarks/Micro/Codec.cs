@@ -30,7 +30,7 @@ public class Codec
         _version = Samples.Stored(1, Parts);
         _detail = DetailCodec.Encode(_version);
         var manifest = _version.Manifest;
-        _columns = new(manifest.Version, manifest.Length, manifest.ETag, _version.Modified, _version.Revision, _version.IsNull, _version.StorageClass, []);
+        _columns = new(manifest.Version, manifest.Length, manifest.ETag, _version.Modified, _version.Revision, _version.IsNull, _version.IsDeleteMarker, _version.StorageClass, _version.Owner, []);
     }
 
     [Benchmark]

@@ -17,7 +17,6 @@ internal sealed class AccessKeysApi(RootKey root, Credentials credentials, IGrai
 
     private const int SecretBytes = 30;
 
-
     /// <param name="AccessKey">Made where it is not given: 3 to 128 letters, digits, '-', '_' or '.'.</param>
     /// <param name="SecretKey">Made where it is not given: at least 8 characters.</param>
     private sealed record NewKey(string? Account, string? AccessKey, string? SecretKey);
@@ -100,5 +99,4 @@ internal sealed class AccessKeysApi(RootKey root, Credentials credentials, IGrai
         if (account is not null) await grains.GetGrain<IUserGrain>(account).RemoveKeyAsync(id, ct);
         return (StatusCodes.Status200OK, new { accessKey = id, deleted = true });
     }
-
 }

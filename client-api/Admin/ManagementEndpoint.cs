@@ -1,4 +1,5 @@
 using System.Text.Json;
+using DarkStorage.ClientApi.S3;
 using Microsoft.AspNetCore.Http;
 
 namespace DarkStorage.ClientApi.Admin;
@@ -26,8 +27,9 @@ public sealed class NodeStatus
     }
 }
 
-/// <summary>The management API: health for orchestrators, metrics for Prometheus, users, roles, access keys, lifecycles, event targets.</summary>
-internal sealed class ManagementEndpoint(NodeStatus node, PrometheusMetrics metrics, AccessKeysApi accessKeys, UsersApi users, RolesApi roles, LifecycleApi lifecycle, EventTargetsApi eventTargets)
+/// <summary>The management API: health for orchestrators, metrics for Prometheus, users, roles, access keys, lifecycles, event targets, encryption keys.</summary>
+internal sealed class ManagementEndpoint(
+    NodeStatus node, PrometheusMetrics metrics, AccessKeysApi accessKeys, UsersApi users, RolesApi roles, LifecycleApi lifecycle, EventTargetsApi eventTargets, EncryptionKeysApi encryptionKeys, Credentials credentials)
 {
     public async Task HandleAsync(HttpContext http)
     {
@@ -37,10 +39,12 @@ internal sealed class ManagementEndpoint(NodeStatus node, PrometheusMetrics metr
             : http.Request.Path.StartsWithSegments(RolesApi.Path, StringComparison.Ordinal) ? roles.HandleAsync
             : http.Request.Path.StartsWithSegments(LifecycleApi.Path, StringComparison.Ordinal) ? lifecycle.HandleAsync
             : http.Request.Path.StartsWithSegments(EventTargetsApi.Path, StringComparison.Ordinal) ? eventTargets.HandleAsync
+            : http.Request.Path.StartsWithSegments(EncryptionKeysApi.Path, StringComparison.Ordinal) ? encryptionKeys.HandleAsync
             : null;
         if (api is not null)
         {
             var (status, body) = await api(http, http.RequestAborted);
+            if (status < StatusCodes.Status300MultipleChoices && !HttpMethods.IsGet(http.Request.Method)) credentials.Forget();
             await AnswerAsync(http, status, body);
             return;
         }
@@ -57,7 +61,7 @@ internal sealed class ManagementEndpoint(NodeStatus node, PrometheusMetrics metr
                 new { status = node.Ready ? "ready" : "not ready" }),
             "/health" => AnswerAsync(http, StatusCodes.Status200OK, new { node = node.Name, version = node.Version, engine = node.Engine, index = node.Index, ready = node.Ready }),
             "/metrics" => AnswerMetricsAsync(http),
-            _ => AnswerAsync(http, StatusCodes.Status404NotFound, new { error = "There are /health, /health/live, /health/ready, /metrics, /v1/access-keys, /v1/users, /v1/roles, /v1/lifecycle and /v1/event-targets." }),
+            _ => AnswerAsync(http, StatusCodes.Status404NotFound, new { error = "There are /health, /health/live, /health/ready, /metrics, /v1/access-keys, /v1/users, /v1/roles, /v1/lifecycle, /v1/event-targets and /v1/encryption-keys." }),
         });
     }
 

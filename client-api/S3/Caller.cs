@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Security.Cryptography;
 using DarkStorage.GrainInterfaces.AccessKeys;
 using DarkStorage.GrainInterfaces.Users;
@@ -34,27 +33,37 @@ public sealed record RootKey(string AccessKeyId, string Secret)
     public override string ToString() => $"RootKey {AccessKeyId}";
 }
 
-/// <summary>Finds the secret of an access key, and who acts with it. Answers are remembered for <see cref="Lifetime"/>: a key that is disabled, or a policy that is
-/// taken away, works that much longer.</summary>
-internal sealed class Credentials(RootKey root, Sessions sessions, IGrainFactory grains, S3Options options, TimeProvider clock)
+/// <summary>Finds the secret of an access key, and who acts with it.</summary>
+internal sealed class Credentials
 {
-    private static readonly TimeSpan Lifetime = TimeSpan.FromSeconds(5);
+    private readonly RootKey _root;
+    private readonly Sessions _sessions;
+    private readonly IGrainFactory _grains;
+    private readonly S3Options _options;
+    private readonly Caller _rootCaller;
+    private readonly RememberedAnswers<(Caller? Caller, string Secret)> _keys;
 
-    /// <summary>Keys remembered at the most; unknown ones are remembered too, so that guessing does not wake grains.</summary>
-    private const int RememberedMax = 10_000;
+    public Credentials(RootKey root, Sessions sessions, IGrainFactory grains, S3Options options, TimeProvider clock)
+    {
+        (_root, _sessions, _grains, _options) = (root, sessions, grains, options);
+        _rootCaller = new(Caller.RootAccount, PolicyPrincipal.Root(options.AccountId, Caller.RootAccount), []);
+        _keys = new(AskAsync, clock);
+    }
 
-    private readonly Caller _rootCaller = new(Caller.RootAccount, PolicyPrincipal.Root(options.AccountId, Caller.RootAccount), []);
-    private readonly ConcurrentDictionary<string, Remembered> _remembered = new(StringComparer.Ordinal);
-
-    private sealed record Remembered(Caller? Caller, string Secret, long Until);
+    /// <summary>A key, a user or a role was changed over this node: it acts on that from now on.</summary>
+    public void Forget()
+    {
+        _keys.Forget();
+        _sessions.Forget();
+    }
 
     /// <exception cref="S3Exception"><c>InvalidAccessKeyId</c>: unknown or disabled.</exception>
     public async ValueTask<(Caller Caller, string Secret)> FindAsync(string accessKeyId, CancellationToken ct)
     {
-        if (accessKeyId == root.AccessKeyId) return (_rootCaller, root.Secret);
-        if (!_remembered.TryGetValue(accessKeyId, out var known) || known.Until < clock.GetTimestamp()) known = await AskAsync(accessKeyId, ct);
-        if (known.Caller is null) throw new S3Exception(S3Error.InvalidAccessKeyId).With("AWSAccessKeyId", accessKeyId);
-        return (known.Caller, known.Secret);
+        if (accessKeyId == _root.AccessKeyId) return (_rootCaller, _root.Secret);
+        var (caller, secret) = await _keys.FindAsync(accessKeyId, ct);
+        if (caller is null) throw new S3Exception(S3Error.InvalidAccessKeyId).With("AWSAccessKeyId", accessKeyId);
+        return (caller, secret);
     }
 
     /// <summary>The same for a request that may bring a session token, whose secret is then the token's.</summary>
@@ -63,10 +72,10 @@ internal sealed class Credentials(RootKey root, Sessions sessions, IGrainFactory
     public async ValueTask<(Caller Caller, string Secret)> FindAsync(string accessKeyId, string? sessionToken, CancellationToken ct)
     {
         if (sessionToken is null) return await FindAsync(accessKeyId, ct);
-        var session = sessions.Open(sessionToken, accessKeyId);
+        var session = _sessions.Open(sessionToken, accessKeyId);
         var caller = session.Content.Parent.Length > 0
             ? await FindParentAsync(session, ct)
-            : await sessions.FindRoleAsync(session, ct);
+            : await _sessions.FindRoleAsync(session, ct);
         return (caller ?? throw new S3Exception(S3Error.InvalidAccessKeyId).With("AWSAccessKeyId", accessKeyId), session.Content.Secret);
     }
 
@@ -98,23 +107,17 @@ internal sealed class Credentials(RootKey root, Sessions sessions, IGrainFactory
         }
     }
 
-    private async Task<Remembered> AskAsync(string accessKeyId, CancellationToken ct)
-    {
-        var key = await grains.GetGrain<IAccessKeyGrain>(accessKeyId).FindAsync(ct);
-        var until = clock.GetTimestamp() + (long)(Lifetime.TotalSeconds * clock.TimestampFrequency);
-        var answer = key is { Enabled: true }
-            ? new Remembered(new(key.Account, UserPrincipal(key.Account), await FindPoliciesAsync(key.Account, ct)), key.Secret, until)
-            : new(null, "", until);
-        if (_remembered.Count >= RememberedMax) _remembered.Clear();
-        return _remembered[accessKeyId] = answer;
-    }
+    private async Task<(Caller? Caller, string Secret)> AskAsync(string accessKeyId, CancellationToken ct) =>
+        await _grains.GetGrain<IAccessKeyGrain>(accessKeyId).FindAsync(ct) is { Enabled: true } key
+            ? (new(key.Account, UserPrincipal(key.Account), await FindPoliciesAsync(key.Account, ct)), key.Secret)
+            : (null, "");
 
-    private PolicyPrincipal UserPrincipal(string account) => PolicyPrincipal.User(options.AccountId, account, account, account);
+    private PolicyPrincipal UserPrincipal(string account) => PolicyPrincipal.User(_options.AccountId, account, account, account);
 
     /// <summary>An account that has keys and was never made as a user has no policies.</summary>
     private async ValueTask<IReadOnlyList<IdentityPolicy>> FindPoliciesAsync(string account, CancellationToken ct)
     {
-        if (await grains.GetGrain<IUserGrain>(account).FindAsync(ct) is not { Policies.Length: > 0 } user) return [];
+        if (await _grains.GetGrain<IUserGrain>(account).FindAsync(ct) is not { Policies.Length: > 0 } user) return [];
         return [.. user.Policies.Select(p => StoredPolicy.Read(p.Name, p.Document))];
     }
 

@@ -150,6 +150,7 @@ internal sealed partial class LifecycleGrain(
             LogRun(log, Bucket, current.Last.Looked, current.Last.Expired, current.Last.Removed, current.Last.Transitioned, current.Last.UploadsAborted, current.Last.Locked, current.Last.Failed);
         }
         await state.WriteStateAsync(ct);
+        LogBatch(log, Bucket, run.Report.Looked);
     }
 
     /// <param name="Above">When the version above the next one, of the same key, was made.</param>
@@ -298,6 +299,9 @@ internal sealed partial class LifecycleGrain(
 
     [LoggerMessage(LogLevel.Information, "Lifecycle of {Bucket}: looked at {Looked}, expired {Expired}, removed {Removed}, moved {Transitioned}, ended {Uploads} uploads; {Locked} locked, {Failed} failed")]
     private static partial void LogRun(ILogger log, string bucket, long looked, long expired, long removed, long transitioned, long uploads, long locked, long failed);
+
+    [LoggerMessage(LogLevel.Debug, "Lifecycle of {Bucket}: a batch is done; looked at {Looked} so far")]
+    private static partial void LogBatch(ILogger log, string bucket, long looked);
 
     [LoggerMessage(LogLevel.Debug, "Lifecycle of {Bucket}: one object was left for the next run ({Error})")]
     private static partial void LogFailed(ILogger log, string bucket, StorageError error);

@@ -23,9 +23,6 @@ public sealed class SelectRun
     private readonly SelectStatement _statement;
     private readonly Translation _translation;
 
-    /// <summary>Without this switch .NET takes the end of a cut GZIP stream for its end. It is read once, before the first such stream.</summary>
-    static SelectRun() => AppContext.SetSwitch("System.IO.Compression.UseStrictValidation", true);
-
     private SelectRun(SelectQuery query, TimeProvider clock, SelectStatement statement, Translation translation) =>
         (_query, _clock, _statement, _translation) = (query, clock, statement, translation);
 

@@ -53,6 +53,31 @@ public sealed class EncryptionTests(NodeFixture node)
         }
     }
 
+    [Fact]
+    public async Task A_key_of_the_ring_is_made_rotated_disabled_and_enabled_by_an_administrator()
+    {
+        const string keys = "/v1/encryption-keys";
+        var (bucket, key) = (await S3.NewBucketAsync(), $"team/{Guid.NewGuid():n}");
+        Assert.Equal((400, "KMS.NotFoundException"), (await PutAsync("early")).Error);
+        using (var made = await node.Node.AdminAsync(HttpMethod.Post, keys, new { name = key })) Assert.Equal(HttpStatusCode.Created, made.StatusCode);
+        using (var twice = await node.Node.AdminAsync(HttpMethod.Post, keys, new { name = key })) Assert.Equal(HttpStatusCode.BadRequest, twice.StatusCode);
+        using (var stranger = await node.Node.AdminAsync(HttpMethod.Post, keys, new { name = "theirs" }, by: await node.Node.NewUserAsync())) Assert.Equal(HttpStatusCode.Unauthorized, stranger.StatusCode);
+        Assert.Equal(200, (await PutAsync("before")).Status);
+        using (var rotated = await node.Node.AdminAsync(HttpMethod.Post, $"{keys}/{key}/rotate")) Assert.Contains("\"versions\":2", await rotated.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        Assert.Equal(200, (await PutAsync("after")).Status);
+        foreach (var name in (string[])["before", "after"]) Assert.Equal(name, await S3.GetTextAsync(bucket, name));
+
+        using (var disabled = await node.Node.AdminAsync(HttpMethod.Put, $"{keys}/{key}", new { enabled = false })) Assert.Equal(HttpStatusCode.OK, disabled.StatusCode);
+        Assert.Equal((400, "KMS.DisabledException"), (await PutAsync("meanwhile")).Error);
+        Assert.Equal((400, "KMS.DisabledException"), (await node.Raw.GetAsync($"/{bucket}/before")).Error);
+        using (var enabled = await node.Node.AdminAsync(HttpMethod.Put, $"{keys}/{key}", new { enabled = true })) Assert.Equal(HttpStatusCode.OK, enabled.StatusCode);
+        Assert.Equal("before", await S3.GetTextAsync(bucket, "before"));
+        using var missing = await node.Node.AdminAsync(HttpMethod.Post, $"{keys}/none/rotate");
+        Assert.Equal(HttpStatusCode.NotFound, missing.StatusCode);
+
+        Task<RawAnswer> PutAsync(string name) => node.Raw.SendAsync(new RawRequest("PUT", $"/{bucket}/{name}").WithBody(name).With(Header, Kms).With($"{Header}-aws-kms-key-id", key));
+    }
+
     [Theory, InlineData(None), InlineData(S3Mode), InlineData(Kms), InlineData(SseC)]
     public async Task The_parts_of_an_upload_are_sealed_as_it_was_begun(string mode)
     {

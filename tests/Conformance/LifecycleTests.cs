@@ -15,9 +15,6 @@ public sealed class FastLifecycleFixture : NodeFixture
 /// <summary>Lifecycle configurations, and what the grain that runs them does.</summary>
 public sealed class LifecycleTests(NodeFixture node, FastLifecycleFixture fast) : IClassFixture<FastLifecycleFixture>
 {
-    /// <summary>A run comes every second; past this none is coming.</summary>
-    private static readonly TimeSpan HangsAfter = TimeSpan.FromSeconds(60);
-
     private const string Full = """
         <LifecycleConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/">
           <Rule><ID>one</ID><Filter><And><Prefix>a/</Prefix><Tag><Key>k</Key><Value>v</Value></Tag><ObjectSizeGreaterThan>10</ObjectSizeGreaterThan></And></Filter><Status>Enabled</Status>
@@ -96,14 +93,14 @@ public sealed class LifecycleTests(NodeFixture node, FastLifecycleFixture fast) 
             <Rule><ID>u</ID><Filter/><Status>Enabled</Status><AbortIncompleteMultipartUpload><DaysAfterInitiation>1</DaysAfterInitiation></AbortIncompleteMultipartUpload></Rule>
             """);
 
-        await UntilAsync(async () => (await KeysAsync(bucket)).SequenceEqual(["keep/1", "move/1", "tagged/no"])
+        await UntilAsync(fast.Node, bucket, async () => (await KeysAsync(bucket)).SequenceEqual(["keep/1", "move/1", "tagged/no"])
             && (await s3.GetObjectMetadataAsync(bucket, "move/1")).StorageClass?.Value == "GLACIER_IR"
             && (await s3.ListMultipartUploadsAsync(bucket)).MultipartUploads is null or []);
 
         Assert.Equal("content", await s3.GetTextAsync(bucket, "move/1"));
         Assert.Equal((404, "NoSuchUpload"), (await fast.Raw.GetAsync($"/{bucket}/upload?uploadId={upload}")).Error);
         // More runs find nothing more to do, and say so.
-        await UntilAsync(async () => await ReportAsync(bucket) is { } report && (long)report["looked"]! == 3 && (long)report["expired"]! == 0 && (long)report["transitioned"]! == 0);
+        await UntilAsync(fast.Node, bucket, async () => await ReportAsync(bucket) is { } report && (long)report["looked"]! == 3 && (long)report["expired"]! == 0 && (long)report["transitioned"]! == 0);
     }
 
     [Fact]
@@ -122,12 +119,12 @@ public sealed class LifecycleTests(NodeFixture node, FastLifecycleFixture fast) 
             <Rule><ID>m</ID><Filter/><Status>Enabled</Status><Expiration><ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker></Expiration></Rule>
             """);
 
-        await UntilAsync(async () => (await s3.ListVersionsAsync(bucket)).Versions.Select(v => v.Key).SequenceEqual(["locked", "locked", "versions"]));
+        await UntilAsync(fast.Node, bucket, async () => (await s3.ListVersionsAsync(bucket)).Versions.Select(v => v.Key).SequenceEqual(["locked", "locked", "versions"]));
 
         Assert.Equal("4", await s3.GetTextAsync(bucket, "versions"));
         using var held = await s3.GetObjectAsync(bucket, "locked", locked);
         Assert.Equal("held", Encoding.UTF8.GetString(await held.ReadBytesAsync()));
-        await UntilAsync(async () => await ReportAsync(bucket) is { } report && (long)report["locked"]! == 1);
+        await UntilAsync(fast.Node, bucket, async () => await ReportAsync(bucket) is { } report && (long)report["locked"]! == 1);
     }
 
     [Fact]
@@ -148,19 +145,21 @@ public sealed class LifecycleTests(NodeFixture node, FastLifecycleFixture fast) 
     [Fact]
     public async Task A_run_goes_on_after_the_node_was_killed()
     {
-        await using var killed = await NodeProcess.StartAsync(new() { Environment = new Dictionary<string, string> { ["DARKSTORAGE_Lifecycle__DayLength"] = "00:00:01", ["DARKSTORAGE_Lifecycle__Interval"] = "00:00:01" } });
+        await using var killed = await NodeProcess.StartAsync(new() { Flags = ["--log-level", "Debug"], Environment = new Dictionary<string, string> { ["DARKSTORAGE_Lifecycle__DayLength"] = "00:00:01", ["DARKSTORAGE_Lifecycle__Interval"] = "00:00:01" } });
         using var s3 = killed.S3();
         var bucket = await s3.NewBucketAsync();
         await Task.WhenAll(Enumerable.Range(0, 3_000).Chunk(100).Select(async keys =>
         {
             foreach (var key in keys) await s3.PutTextAsync(bucket, $"{key:D5}", "x");
         }));
+        var batch = killed.NextLineAsync($"Lifecycle of {bucket}: a batch");
         await killed.Raw().PutAsync($"/{bucket}?lifecycle", "<LifecycleConfiguration><Rule><Filter/><Status>Enabled</Status><Expiration><Days>1</Days></Expiration></Rule></LifecycleConfiguration>");
-        await UntilAsync(async () => (await s3.ListObjectsV2Async(new() { BucketName = bucket })).KeyCount < 1_000);
+        await batch;
         await killed.KillAsync();
         await killed.RestartAsync();
         using var again = killed.S3();
-        await UntilAsync(async () => (await again.ListObjectsV2Async(new() { BucketName = bucket })).KeyCount == 0, TimeSpan.FromMinutes(3));
+        Assert.NotEqual(0, (await again.ListObjectsV2Async(new() { BucketName = bucket })).KeyCount); // it died amid the run
+        await UntilAsync(killed, bucket, async () => (await again.ListObjectsV2Async(new() { BucketName = bucket })).KeyCount == 0);
     }
 
     private async Task PutAsync(string bucket, string rules) =>
@@ -177,10 +176,9 @@ public sealed class LifecycleTests(NodeFixture node, FastLifecycleFixture fast) 
         return JsonNode.Parse(await http.GetStringAsync(path))!;
     }
 
-    /// <summary>The node tells nobody that a run is over, so it is asked until what must come has come.</summary>
-    private static async Task UntilAsync(Func<Task<bool>> holds, TimeSpan? hangsAfter = null)
+    /// <summary>Looks after each run, which the node's log tells of, until what must come has come.</summary>
+    private static async Task UntilAsync(NodeProcess node, string bucket, Func<Task<bool>> holds)
     {
-        using var hang = new CancellationTokenSource(hangsAfter ?? HangsAfter);
-        while (!await holds()) await Task.Delay(100, hang.Token);
+        for (var run = node.NextLineAsync($"Lifecycle of {bucket}: looked"); !await holds(); run = node.NextLineAsync($"Lifecycle of {bucket}: looked")) await run;
     }
 }

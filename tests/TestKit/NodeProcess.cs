@@ -47,6 +47,7 @@ public sealed partial class NodeProcess : IAsyncDisposable
     private readonly bool _ownsData;
     private readonly StringBuilder _output = new();
     private readonly Lock _outputLock = new();
+    private readonly List<(string Text, TaskCompletionSource<string> Line)> _awaited = [];
     private Process _process = null!;
     private Task _reading = Task.CompletedTask;
 
@@ -76,6 +77,14 @@ public sealed partial class NodeProcess : IAsyncDisposable
         {
             lock (_outputLock) return _output.ToString();
         }
+    }
+
+    /// <summary>The next line with this text in it that the program writes from now on. Ask before what makes it write it.</summary>
+    public Task<string> NextLineAsync(string text)
+    {
+        var line = new TaskCompletionSource<string>(TaskCreationOptions.RunContinuationsAsynchronously);
+        lock (_outputLock) _awaited.Add((text, line));
+        return line.Task.WaitAsync(HangsAfter);
     }
 
     /// <summary>The built program, in the configuration that the tests were built in.</summary>
@@ -200,7 +209,12 @@ public sealed partial class NodeProcess : IAsyncDisposable
     {
         while (await reader.ReadLineAsync() is { } line)
         {
-            lock (_outputLock) _output.Append(line).Append('\n');
+            lock (_outputLock)
+            {
+                _output.Append(line).Append('\n');
+                foreach (var (_, awaited) in _awaited.FindAll(a => line.Contains(a.Text, StringComparison.Ordinal))) awaited.SetResult(line);
+                _awaited.RemoveAll(a => a.Line.Task.IsCompleted);
+            }
             var words = line.Split(' ', StringSplitOptions.RemoveEmptyEntries);
             if (started is null || !line.StartsWith("  ", StringComparison.Ordinal) || words.Length != 2) continue;
             if (words[0] == "S3") S3Url = new(words[1]);

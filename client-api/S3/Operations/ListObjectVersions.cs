@@ -10,7 +10,7 @@ internal static class ListObjectVersions
         var bucket = await s3.AuthorizeAsync(S3Action.ListBucketVersions, ct);
         var query = ListingQuery.Read(s3);
         var (keyMarker, versionMarker) = (s3.Query.Find("key-marker") ?? "", s3.Query.Find("version-id-marker") ?? "");
-        using var page = new VersionsPage(query.UrlEncoded);
+        using var page = new ListingPage(query.UrlEncoded);
         var end = await s3.Index.ListVersionsAsync(new(bucket.Id, query.Prefix, query.Delimiter, Place(keyMarker, versionMarker), query.Max), page, ct);
         await s3.WriteXmlAsync(200, xml =>
         {
@@ -58,66 +58,5 @@ internal static class VersionMarker
         if (!VersionName.TryParse(dot < 0 ? text : text[..dot], out var version)) return false;
         place = new(key, version, revision);
         return true;
-    }
-}
-
-/// <summary>Writes a page's versions as they are read: versions and delete markers as they come, folded prefixes after them.</summary>
-internal sealed class VersionsPage : IVersionListingSink, IDisposable
-{
-    private readonly PooledBuffer _versionsBuffer = new(256 << 10);
-    private readonly PooledBuffer _prefixesBuffer = new(4 << 10);
-    private readonly S3XmlWriter _versions;
-    private readonly S3XmlWriter _prefixes;
-    private readonly bool _urlEncoded;
-
-    public VersionsPage(bool urlEncoded)
-    {
-        _urlEncoded = urlEncoded;
-        _versions = new(_versionsBuffer);
-        _prefixes = new(_prefixesBuffer);
-    }
-
-    public void Version(in ListedObject entry)
-    {
-        ReadOnlySpan<byte> element = entry.IsDeleteMarker ? "DeleteMarker"u8 : "Version"u8;
-        _versions.Start(element);
-        _versions.Key("Key"u8, entry.Key, _urlEncoded);
-        _versions.Element("VersionId"u8, entry.Version.ToString());
-        _versions.Element("IsLatest"u8, entry.IsLatest);
-        _versions.Element("LastModified"u8, entry.Modified);
-        if (!entry.IsDeleteMarker)
-        {
-            _versions.ETag(entry.ETag);
-            if (entry.ChecksumAlgorithm != ChecksumAlgorithm.None)
-            {
-                _versions.Element("ChecksumAlgorithm"u8, ChecksumHeaders.NameOf(entry.ChecksumAlgorithm));
-                _versions.Element("ChecksumType"u8, ChecksumHeaders.NameOf(entry.ChecksumType));
-            }
-            _versions.Element("Size"u8, entry.Length);
-            _versions.Element("StorageClass"u8, entry.StorageClass);
-        }
-        _versions.Account("Owner"u8, System.Text.Encoding.UTF8.GetString(entry.Owner));
-        _versions.End(element);
-    }
-
-    public void CommonPrefix(ReadOnlySpan<byte> prefix)
-    {
-        _prefixes.Start("CommonPrefixes"u8);
-        _prefixes.Key("Prefix"u8, prefix, _urlEncoded);
-        _prefixes.End("CommonPrefixes"u8);
-    }
-
-    public void WriteTo(S3XmlWriter xml)
-    {
-        _versions.Complete();
-        _prefixes.Complete();
-        xml.Fragment(_versionsBuffer.WrittenSpan);
-        xml.Fragment(_prefixesBuffer.WrittenSpan);
-    }
-
-    public void Dispose()
-    {
-        _versionsBuffer.Dispose();
-        _prefixesBuffer.Dispose();
     }
 }

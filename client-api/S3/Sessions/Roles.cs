@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using DarkStorage.GrainInterfaces.Roles;
 using DarkStorage.Rules.Policies;
 using Orleans;
@@ -8,14 +7,15 @@ namespace DarkStorage.ClientApi.S3;
 /// <summary>A role with its policies read.</summary>
 internal sealed record KnownRole(RoleRecord Record, TrustPolicy Trust, IReadOnlyList<IdentityPolicy> Policies);
 
-/// <summary>Finds roles. Answers are remembered for <see cref="Lifetime"/>, as those about keys are: a role that is deleted works that much longer.</summary>
-internal sealed class Roles(IGrainFactory grains, TimeProvider clock)
+/// <summary>Finds roles.</summary>
+internal sealed class Roles
 {
     private const string Prefix = "role/";
-    private static readonly TimeSpan Lifetime = TimeSpan.FromSeconds(5);
-    private const int RememberedMax = 10_000;
 
-    private readonly ConcurrentDictionary<string, (KnownRole? Role, long Until)> _remembered = new(StringComparer.Ordinal);
+    private readonly IGrainFactory _grains;
+    private readonly RememberedAnswers<KnownRole?> _roles;
+
+    public Roles(IGrainFactory grains, TimeProvider clock) => (_grains, _roles) = (grains, new(ReadAsync, clock));
 
     /// <summary>Whom the buckets and objects belong to that a role's sessions make. No user's name has a slash.</summary>
     public static string CanonicalId(string name) => Prefix + name;
@@ -24,17 +24,14 @@ internal sealed class Roles(IGrainFactory grains, TimeProvider clock)
     public static string? NameOf(string canonicalId) => canonicalId.StartsWith(Prefix, StringComparison.Ordinal) ? canonicalId[Prefix.Length..] : null;
 
     /// <returns>Null where there is no such role.</returns>
-    public async ValueTask<KnownRole?> FindAsync(string name, CancellationToken ct) =>
-        _remembered.TryGetValue(name, out var known) && known.Until >= clock.GetTimestamp() ? known.Role : await AskAsync(name, ct);
+    public ValueTask<KnownRole?> FindAsync(string name, CancellationToken ct) => _roles.FindAsync(name, ct);
 
     /// <summary>The same, of this moment: for who begins a session.</summary>
-    public async Task<KnownRole?> AskAsync(string name, CancellationToken ct)
-    {
-        var record = await grains.GetGrain<IRoleGrain>(name).FindAsync(ct);
-        var role = record is null ? null
-            : new KnownRole(record, StoredPolicy.ReadTrust(record.Terms.TrustPolicy), [.. record.Terms.Policies.Select(p => StoredPolicy.Read(p.Name, p.Document))]);
-        if (_remembered.Count >= RememberedMax) _remembered.Clear();
-        _remembered[name] = (role, clock.GetTimestamp() + (long)(Lifetime.TotalSeconds * clock.TimestampFrequency));
-        return role;
-    }
+    public Task<KnownRole?> AskAsync(string name, CancellationToken ct) => _roles.AskAsync(name, ct);
+
+    public void Forget() => _roles.Forget();
+
+    private async Task<KnownRole?> ReadAsync(string name, CancellationToken ct) => await _grains.GetGrain<IRoleGrain>(name).FindAsync(ct) is { } record
+        ? new(record, StoredPolicy.ReadTrust(record.Terms.TrustPolicy), [.. record.Terms.Policies.Select(p => StoredPolicy.Read(p.Name, p.Document))])
+        : null;
 }

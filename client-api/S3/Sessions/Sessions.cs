@@ -16,6 +16,9 @@ internal sealed class Sessions(ISecretBox box, Roles roles, S3Options options, T
 
     private readonly ConcurrentDictionary<string, OpenedSession> _opened = new(StringComparer.Ordinal);
 
+    /// <summary>Tokens stay as they are; what the roles behind them may do is asked anew.</summary>
+    public void Forget() => roles.Forget();
+
     public string Seal(SessionToken token) => token.Seal(box);
 
     /// <exception cref="S3Exception"><c>InvalidToken</c>: it is none of ours, or goes with another access key; <c>ExpiredToken</c>.</exception>

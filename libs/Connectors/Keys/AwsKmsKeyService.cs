@@ -8,7 +8,7 @@ using DarkStorage.Storage.Encryption;
 
 namespace DarkStorage.Connectors.Keys;
 
-/// <summary>Keys of AWS KMS: GenerateDataKey, Decrypt, ReEncrypt and DescribeKey through AWS's own client.</summary>
+/// <summary>Keys of AWS KMS: GenerateDataKey, Decrypt and DescribeKey through AWS's own client.</summary>
 internal sealed class AwsKmsKeyService : IKeyService, IDisposable
 {
     private readonly AwsKmsOptions _options;
@@ -38,16 +38,6 @@ internal sealed class AwsKmsKeyService : IKeyService, IDisposable
         using var blob = new MemoryStream(wrapped.ToArray());
         var answer = await _kms.DecryptAsync(new() { KeyId = keyId, CiphertextBlob = blob, EncryptionContext = Of(context) }, ct);
         return ToKey(answer.Plaintext, keyId);
-    }, ct);
-
-    public ValueTask<byte[]> RewrapAsync(string keyId, ReadOnlyMemory<byte> wrapped, KeyContext context, CancellationToken ct) => CallAsync(keyId, async () =>
-    {
-        using var blob = new MemoryStream(wrapped.ToArray());
-        var answer = await _kms.ReEncryptAsync(new()
-        {
-            SourceKeyId = keyId, DestinationKeyId = keyId, CiphertextBlob = blob, SourceEncryptionContext = Of(context), DestinationEncryptionContext = Of(context),
-        }, ct);
-        return answer.CiphertextBlob.ToArray();
     }, ct);
 
     public ValueTask<KeyDescription?> DescribeAsync(string keyId, CancellationToken ct) => CallAsync<KeyDescription?>(keyId, async () =>

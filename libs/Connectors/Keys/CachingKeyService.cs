@@ -53,9 +53,6 @@ public sealed class CachingKeyService : IKeyService, IDisposable
         return key;
     }
 
-    public ValueTask<byte[]> RewrapAsync(string keyId, ReadOnlyMemory<byte> wrapped, KeyContext context, CancellationToken ct) =>
-        _inner.RewrapAsync(keyId, wrapped, context, ct);
-
     public ValueTask<KeyDescription?> DescribeAsync(string keyId, CancellationToken ct) => _inner.DescribeAsync(keyId, ct);
 
     public void Dispose()

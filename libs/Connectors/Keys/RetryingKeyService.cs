@@ -14,9 +14,6 @@ internal sealed class RetryingKeyService(IKeyService inner, KeyServiceOptions op
     public ValueTask<DataKey> DecryptAsync(string keyId, ReadOnlyMemory<byte> wrapped, KeyContext context, CancellationToken ct) =>
         TryAsync(() => inner.DecryptAsync(keyId, wrapped, context, ct), ct);
 
-    public ValueTask<byte[]> RewrapAsync(string keyId, ReadOnlyMemory<byte> wrapped, KeyContext context, CancellationToken ct) =>
-        TryAsync(() => inner.RewrapAsync(keyId, wrapped, context, ct), ct);
-
     public ValueTask<KeyDescription?> DescribeAsync(string keyId, CancellationToken ct) =>
         TryAsync(() => inner.DescribeAsync(keyId, ct), ct);
 

@@ -11,7 +11,7 @@ using DarkStorage.Storage.Encryption;
 
 namespace DarkStorage.Connectors.Keys;
 
-/// <summary>Keys of Vault's transit engine: <c>datakey/plaintext</c>, <c>decrypt</c>, <c>rewrap</c> and <c>keys</c> of its HTTP API.</summary>
+/// <summary>Keys of Vault's transit engine: <c>datakey/plaintext</c>, <c>decrypt</c> and <c>keys</c> of its HTTP API.</summary>
 /// <remarks>The context is sent as Vault's <c>context</c>, which binds only where the key was made with <c>derived=true</c>; Vault ignores it for others.</remarks>
 internal sealed class VaultKeyService : IKeyService, IDisposable
 {
@@ -45,12 +45,6 @@ internal sealed class VaultKeyService : IKeyService, IDisposable
 
     public async ValueTask<DataKey> DecryptAsync(string keyId, ReadOnlyMemory<byte> wrapped, KeyContext context, CancellationToken ct) =>
         ToKey(await PostAsync($"decrypt/{NameOf(keyId)}", keyId, new() { Context = Of(context), Ciphertext = Encoding.UTF8.GetString(wrapped.Span) }, ct), keyId);
-
-    public async ValueTask<byte[]> RewrapAsync(string keyId, ReadOnlyMemory<byte> wrapped, KeyContext context, CancellationToken ct)
-    {
-        var answer = await PostAsync($"rewrap/{NameOf(keyId)}", keyId, new() { Context = Of(context), Ciphertext = Encoding.UTF8.GetString(wrapped.Span) }, ct);
-        return Encoding.UTF8.GetBytes(answer.Ciphertext ?? throw Strange(keyId));
-    }
 
     public async ValueTask<KeyDescription?> DescribeAsync(string keyId, CancellationToken ct)
     {

@@ -53,14 +53,6 @@ public sealed class DataKeys(KeyRing objects, IKeyService kms) : IDataKeys
 
     public string KeyIdOf(ContentEncryption encryption) => encryption.KeyId ?? Named(encryption).KeyId;
 
-    public async ValueTask<ContentEncryption> RewrapAsync(ContentEncryption encryption, CancellationToken ct)
-    {
-        if (encryption.Mode == EncryptionMode.SseC) return encryption;
-        var (keyId, wrapped) = Named(encryption);
-        var again = await ServiceOf(encryption).RewrapAsync(keyId, wrapped, KeyContext.Parse(encryption.Context), ct);
-        return again.AsSpan().SequenceEqual(wrapped.Span) ? encryption : encryption with { WrappedKey = Name(keyId, again) };
-    }
-
     private IKeyService ServiceOf(ContentEncryption encryption) => encryption.Mode switch
     {
         EncryptionMode.SseS3 => objects,

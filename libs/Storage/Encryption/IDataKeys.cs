@@ -24,10 +24,6 @@ public interface IDataKeys
     /// <summary>The key that the data key is wrapped under: as the client named it, else the default it got.</summary>
     /// <param name="encryption">SSE-S3 or SSE-KMS.</param>
     string KeyIdOf(ContentEncryption encryption);
-
-    /// <summary>Wraps the data key under the newest version of its key; the content is not touched. SSE-C is answered unchanged.</summary>
-    /// <exception cref="StorageException">Those of <see cref="IKeyService.RewrapAsync"/>.</exception>
-    ValueTask<ContentEncryption> RewrapAsync(ContentEncryption encryption, CancellationToken ct);
 }
 
 /// <summary>What a client asks for.</summary>

@@ -17,10 +17,6 @@ public interface IKeyService
     /// <exception cref="StorageException">As <see cref="GenerateAsync"/>, and <see cref="StorageError.DataDamaged"/>: it was not wrapped under this key and context.</exception>
     ValueTask<DataKey> DecryptAsync(string keyId, ReadOnlyMemory<byte> wrapped, KeyContext context, CancellationToken ct);
 
-    /// <summary>Wraps the same data key under the newest version of its key.</summary>
-    /// <exception cref="StorageException">As <see cref="DecryptAsync"/>.</exception>
-    ValueTask<byte[]> RewrapAsync(string keyId, ReadOnlyMemory<byte> wrapped, KeyContext context, CancellationToken ct);
-
     /// <returns>Null where there is no key of that name.</returns>
     /// <exception cref="StorageException"><see cref="StorageError.KeyAccessDenied"/>, <see cref="StorageError.KeyServiceUnavailable"/>.</exception>
     ValueTask<KeyDescription?> DescribeAsync(string keyId, CancellationToken ct);

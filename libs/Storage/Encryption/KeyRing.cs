@@ -99,14 +99,6 @@ public sealed class KeyRing : IKeyService, IDisposable
     public ValueTask<DataKey> DecryptAsync(string keyId, ReadOnlyMemory<byte> wrapped, KeyContext context, CancellationToken ct) =>
         new(Unwrap(FindEnabled(keyId), wrapped.Span, context));
 
-    public ValueTask<byte[]> RewrapAsync(string keyId, ReadOnlyMemory<byte> wrapped, KeyContext context, CancellationToken ct)
-    {
-        var key = FindEnabled(keyId);
-        using var data = Unwrap(key, wrapped.Span, context);
-        var newest = BinaryPrimitives.ReadInt32BigEndian(wrapped.Span) == key.Versions[^1].Number;
-        return new(newest ? wrapped.ToArray() : Wrap(key, data, context));
-    }
-
     public ValueTask<KeyDescription?> DescribeAsync(string keyId, CancellationToken ct) =>
         new(_keys.TryGetValue(NameOf(keyId), out var key) ? new KeyDescription(key.Name, key.Enabled, key.Created) : null);
 

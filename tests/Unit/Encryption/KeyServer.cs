@@ -97,11 +97,9 @@ public sealed class KeyServer : IAsyncDisposable
             case "datakey" when path[3] == "plaintext":
                 var plain = RandomNumberGenerator.GetBytes(question["bits"]!.GetValue<int>() / 8);
                 return (200, Data(new() { ["plaintext"] = Convert.ToBase64String(plain), ["ciphertext"] = Wrap(key, plain, context) }));
-            case "decrypt" or "rewrap":
+            case "decrypt":
                 if (Unwrap(key, question["ciphertext"]!.GetValue<string>(), context) is not { } opened) return (400, Errors("cipher: message authentication failed"));
-                return path[2] == "decrypt"
-                    ? (200, Data(new() { ["plaintext"] = Convert.ToBase64String(opened) }))
-                    : (200, Data(new() { ["ciphertext"] = Wrap(key, opened, context) }));
+                return (200, Data(new() { ["plaintext"] = Convert.ToBase64String(opened) }));
             default:
                 return (404, Errors());
         }
@@ -112,8 +110,8 @@ public sealed class KeyServer : IAsyncDisposable
 
     private (int, JsonObject) Kms(string target, JsonObject question)
     {
-        var keyId = (question["KeyId"] ?? question["SourceKeyId"])!.GetValue<string>();
-        var context = (question["EncryptionContext"] ?? question["SourceEncryptionContext"])?.ToJsonString() ?? "";
+        var keyId = question["KeyId"]!.GetValue<string>();
+        var context = question["EncryptionContext"]?.ToJsonString() ?? "";
         if (!_keys.TryGetValue(keyId, out var key)) return (400, Failure("NotFoundException"));
         if (_disabled.ContainsKey(keyId) && target != "TrentService.DescribeKey") return (400, Failure("DisabledException"));
         var arn = $"arn:aws:kms:eu-west-1:111122223333:key/{keyId}";
@@ -122,12 +120,10 @@ public sealed class KeyServer : IAsyncDisposable
             case "TrentService.GenerateDataKey":
                 var plain = RandomNumberGenerator.GetBytes(question["KeySpec"]!.GetValue<string>() == "AES_256" ? 32 : 16);
                 return (200, new() { ["KeyId"] = arn, ["Plaintext"] = Convert.ToBase64String(plain), ["CiphertextBlob"] = Blob(Wrap(key, plain, context)) });
-            case "TrentService.Decrypt" or "TrentService.ReEncrypt":
+            case "TrentService.Decrypt":
                 var text = Encoding.UTF8.GetString(Convert.FromBase64String(question["CiphertextBlob"]!.GetValue<string>()));
                 if (Unwrap(key, text, context) is not { } opened) return (400, Failure("InvalidCiphertextException"));
-                return target == "TrentService.Decrypt"
-                    ? (200, new() { ["KeyId"] = arn, ["Plaintext"] = Convert.ToBase64String(opened), ["EncryptionAlgorithm"] = "SYMMETRIC_DEFAULT" })
-                    : (200, new() { ["KeyId"] = arn, ["SourceKeyId"] = arn, ["CiphertextBlob"] = Blob(Wrap(key, opened, context)) });
+                return (200, new() { ["KeyId"] = arn, ["Plaintext"] = Convert.ToBase64String(opened), ["EncryptionAlgorithm"] = "SYMMETRIC_DEFAULT" });
             case "TrentService.DescribeKey":
                 return (200, new()
                 {
