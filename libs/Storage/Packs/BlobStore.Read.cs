@@ -9,8 +9,8 @@ using DarkStorage.Storage.Encryption;
 
 namespace DarkStorage.Storage.Packs;
 
-/// <remarks>Reading. Invariants: bytes are handed out only after their whole block matched, in the very memory that is handed out
-/// or opened from; of sealed content only what opened under its key. A blob that is open is not freed under its reader. Finding a place costs a look at the parts and runs, never at the chunks.</remarks>
+/// <remarks>Reading. Invariants: bytes are handed out only after their whole block matched, in the very memory that is handed out; of sealed content only
+/// what opened under its key, which is the stronger proof and spares the other. A blob that is open is not freed under its reader. Finding a place costs a look at the parts and runs, never at the chunks.</remarks>
 public sealed partial class BlobStore
 {
     /// <summary>Bytes read in one go into the destination: few enough to stay in a processor's cache between disk, checksum and socket.</summary>
@@ -334,7 +334,7 @@ public sealed partial class BlobStore
                 var frame = stored[..Math.Min(PackFormat.Block, stored.Length)];
                 var content = destination.Slice(opened, frame.Length - FrameCipher.TagBytes);
                 var last = IsLastChunk && block == PackFormat.Blocks(_location.Length) - 1;
-                if (!_cipher.TryOpen(_frame + block, last, frame, content)) return Unopened;
+                if (!_cipher.TryOpen(_frame + block, last, frame, content)) return PackFormat.BlocksMatch(_header, block, frame) ? Unopened : Mismatch;
                 opened += content.Length;
                 stored = stored[frame.Length..];
             }
@@ -343,7 +343,7 @@ public sealed partial class BlobStore
 
         private bool IsLastChunk => _run == _parts[_part].Chunks.Length - 1 && _chunkInRun == _parts[_part].Chunks[_run].Count - 1;
 
-        /// <summary>Reads whole blocks, with the frame's header before them where that is not known yet.</summary>
+        /// <summary>Reads whole blocks, with the frame's header before them where that is not known yet. Sealed ones are still to be proved.</summary>
         private int ReadBlocks(int block, Span<byte> destination, bool mayBlock)
         {
             var header = _header.AsSpan(0, _location.PayloadOffset);
@@ -368,7 +368,7 @@ public sealed partial class BlobStore
                 if (read < header.Length + destination.Length || !HeaderMatches(header)) return Mismatch;
                 _headerRead = true;
             }
-            if (!PackFormat.BlocksMatch(header, block, destination)) return Mismatch;
+            if (_cipher is null && !PackFormat.BlocksMatch(header, block, destination)) return Mismatch;
             _store.CountRead(destination.Length);
             return destination.Length;
         }

@@ -8,7 +8,7 @@ using DarkStorage.Storage.Encryption;
 namespace DarkStorage.Storage.Packs;
 
 /// <remarks>Writing. Invariants: a write holds two chunks at most, one that fills while the other is hashed and written. A chunk's memory is
-/// given back only when the disk and the hasher are done with it, however the write ends. The last chunk waits for a sync; that every earlier
+/// given back only when the disk, the hasher and the cipher are done with it, however the write ends. The last chunk waits for a sync; that every earlier
 /// one is durable too is checked, not assumed. Where there is a key no chunk reaches a lane before all of it is sealed.</remarks>
 public sealed partial class BlobStore
 {
@@ -34,6 +34,7 @@ public sealed partial class BlobStore
         private readonly FrameCipher? _cipher;
         private ContentHasher? _hasher;
         private Task _hashing = Task.CompletedTask;
+        private Task _sealing = Task.CompletedTask;
         private ChunkBuffer? _chunk;
         private Append? _pending;
         private AppendLane? _lane;
@@ -83,9 +84,10 @@ public sealed partial class BlobStore
             }
             finally
             {
-                // However it ends: nobody may be writing or hashing this memory when it goes back.
+                // However it ends: nobody may be writing, hashing or sealing this memory when it goes back.
                 if (_pending is not null) await _pending.Done.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
                 await _hashing.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                await _sealing.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
                 _pending?.Chunk.Dispose();
                 _chunk?.Dispose();
                 _hasher.Dispose();
@@ -126,18 +128,36 @@ public sealed partial class BlobStore
             return new(_store._memory, expected, _store._memory.ChunkTarget, cipher: _cipher, firstFrame: _frames);
         }
 
-        /// <summary>Small content is hashed as it comes; large content beside the receiving of what follows.</summary>
+        /// <summary>Small content is hashed and sealed as it comes; large content beside the receiving of what follows.</summary>
         private void Hash(ChunkBuffer chunk)
         {
             var end = chunk.Hashable;
-            if (!IsLarge) chunk.HashThrough(_hasher!, end);
-            else if (end - chunk.Hashed >= SmallBytes && _hashing.IsCompleted) _hashing = HashAfterAsync(_hashing, chunk, _hasher!, end);
+            if (!IsLarge) HashAndSeal(chunk, end);
+            else if (end - chunk.Hashed >= SmallBytes && _hashing.IsCompleted)
+            {
+                _hashing = HashAfterAsync(_hashing, chunk, _hasher!, end);
+                if (_cipher is not null) _sealing = SealAfterAsync(_sealing, _hashing, chunk, end);
+            }
+        }
+
+        private void HashAndSeal(ChunkBuffer chunk, int end)
+        {
+            chunk.HashThrough(_hasher!, end);
+            if (_cipher is not null) chunk.SealThrough(end);
         }
 
         private static async Task HashAfterAsync(Task previous, ChunkBuffer chunk, ContentHasher hasher, int end)
         {
             await previous.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
             chunk.HashThrough(hasher, end);
+        }
+
+        /// <summary>One stretch is sealed while the next is hashed.</summary>
+        private static async Task SealAfterAsync(Task previous, Task hashing, ChunkBuffer chunk, int end)
+        {
+            await previous;
+            await hashing;
+            chunk.SealThrough(end);
         }
 
         /// <summary>Sends a chunk that is not the last on its way, when the one before is through.</summary>
@@ -148,23 +168,24 @@ public sealed partial class BlobStore
             var append = Prepare(chunk, last: false);
             if (_cipher is not null && IsLarge)
             {
-                _hashing = SubmitSealedAsync(_hashing, append, _hasher!, _lane!);
+                _hashing = HashAfterAsync(_hashing, chunk, _hasher!, chunk.Hashable);
+                _sealing = SubmitSealedAsync(_sealing, _hashing, append, _lane!);
             }
             else
             {
                 if (_cipher is null) _hashing = HashAfterAsync(_hashing, chunk, _hasher!, chunk.Hashable);
-                else chunk.HashThrough(_hasher!, chunk.Hashable);       // what follows is hashed on this thread too, and comes after
+                else HashAndSeal(chunk, chunk.Hashable);       // what follows is hashed on this thread too, and comes after
                 _lane!.Submit(append, inline: false);
             }
             (_pending, _chunk) = (append, null);
         }
 
-        /// <summary>Hashes, seals, and only then hands over, beside the receiving of what follows.</summary>
-        private static async Task SubmitSealedAsync(Task previous, Append append, ContentHasher hasher, AppendLane lane)
+        /// <summary>Seals all that is hashed, and only then hands over, beside the receiving of what follows.</summary>
+        private static async Task SubmitSealedAsync(Task previous, Task hashing, Append append, AppendLane lane)
         {
             try
             {
-                await HashAfterAsync(previous, append.Chunk, hasher, append.Chunk.Hashable);
+                await SealAfterAsync(previous, hashing, append.Chunk, append.Chunk.Hashable);
                 lane.Submit(append, inline: false);
             }
             catch (Exception e)     // whoever waits for the append would wait for ever
@@ -177,6 +198,7 @@ public sealed partial class BlobStore
         private async ValueTask SettleAsync()
         {
             await _hashing;
+            await _sealing;
             if (_pending is not { } append) return;
             await append.Done;
             _touched.Add((append.Pack!, append.Location.Offset + append.Location.FrameBytes));
@@ -202,13 +224,13 @@ public sealed partial class BlobStore
                 if (_chunk is null) return new(_blob, _length, _hasher!.Finish(), [], [], IsSealed: false);
                 _store.RequireRoom();
                 _chunk.Finish(last: true);
-                _chunk.HashThrough(_hasher!, _chunk.Hashable);
+                HashAndSeal(_chunk, _chunk.Hashable);
                 return new(_blob, _length, _hasher!.Finish(), [], ImmutableCollectionsMarshal.AsImmutableArray(_chunk.ToArray()), _cipher is not null);
             }
             var chunk = _chunk;
             await SettleAsync();
             var append = Prepare(chunk, last: true);
-            if (_cipher is not null) chunk.HashThrough(_hasher!, chunk.Hashable);
+            if (_cipher is not null) HashAndSeal(chunk, chunk.Hashable);
             _lane!.Submit(append, inline: !IsLarge);
             (_pending, _chunk) = (append, null);
             chunk.HashThrough(_hasher!, chunk.Hashable);

@@ -121,7 +121,8 @@ internal sealed unsafe class ChunkMemory(int bytesMax, int chunkBytesMax) : IDis
 
 /// <summary>One chunk being filled and then written: a frame in the making, in a few pieces of memory that are taken as bytes come.</summary>
 /// <remarks>Invariants: what was appended never changes, so a plain chunk can be hashed and written at the same time. A sealed one is hashed, then sealed
-/// where it lies, then checksummed, block by block, before it is written; a block is sealed once, and only when it is known whether it is the blob's last.</remarks>
+/// where it lies, then checksummed, block by block, before it is written; a block is sealed once, and only when it is known whether it is the blob's last.
+/// One thread may fill, one hash behind it and one seal behind that.</remarks>
 internal sealed unsafe class ChunkBuffer : IDisposable
 {
     private readonly ChunkMemory _memory;
@@ -163,8 +164,11 @@ internal sealed unsafe class ChunkBuffer : IDisposable
     /// blob's last. To be asked by the filling side.</summary>
     public int Hashable => _cipher is null || _finished ? Filled : (Filled - 1) / PackFormat.Block * PackFormat.Block;
 
-    /// <summary>Bytes of payload that the hasher has seen, and that are sealed where the chunk is.</summary>
+    /// <summary>Bytes of payload that the hasher has seen.</summary>
     public int Hashed { get; private set; }
+
+    /// <summary>Bytes of payload that are sealed. Not of a plain chunk.</summary>
+    public int Sealed { get; private set; }
 
     public bool IsFull => Filled == Limit;
 
@@ -219,16 +223,21 @@ internal sealed unsafe class ChunkBuffer : IDisposable
         _finished = true;
     }
 
-    /// <summary>Shows the hasher what it has not seen yet, and seals it.</summary>
+    /// <summary>Shows the hasher what it has not seen yet.</summary>
     /// <param name="end">What <see cref="Hashable"/> said.</param>
     public void HashThrough(ContentHasher hasher, int end)
     {
-        if (_cipher is not null) SealThrough(hasher, end);
         while (Hashed < end)
         {
-            var span = Contiguous(Hashed, end - Hashed);
-            hasher.Append(span);
-            Hashed += span.Length;
+            // The hasher sees the content alone: of a sealed chunk each block without the room for its tag.
+            var part = _cipher is null ? end : Math.Min(end, (Hashed / PackFormat.Block * PackFormat.Block) + PackFormat.Block);
+            for (var content = part - TagBytes; Hashed < content;)
+            {
+                var span = Contiguous(Hashed, content - Hashed);
+                hasher.Append(span);
+                Hashed += span.Length;
+            }
+            Hashed = part;
         }
     }
 
@@ -259,11 +268,11 @@ internal sealed unsafe class ChunkBuffer : IDisposable
         // What a write that failed did not come to seal.
         if (_cipher is not null)
         {
-            while (Hashed < Filled)
+            while (Sealed < Filled)
             {
-                var open = Contiguous(Hashed, Filled - Hashed);
+                var open = Contiguous(Sealed, Filled - Sealed);
                 CryptographicOperations.ZeroMemory(open);
-                Hashed += open.Length;
+                Sealed += open.Length;
             }
         }
         foreach (var piece in _pieces) _memory.Return(piece);
@@ -271,31 +280,32 @@ internal sealed unsafe class ChunkBuffer : IDisposable
         _capacity = 0;
     }
 
-    private void SealThrough(ContentHasher hasher, int end)
+    /// <summary>Seals and checksums what is not sealed yet.</summary>
+    /// <param name="end">Not more than was hashed.</param>
+    public void SealThrough(int end)
     {
         byte[]? gathered = null;
-        while (Hashed < end)
+        while (Sealed < end)
         {
-            var length = Math.Min(PackFormat.Block, end - Hashed);
-            var frame = Contiguous(Hashed, length);
+            var length = Math.Min(PackFormat.Block, end - Sealed);
+            var frame = Contiguous(Sealed, length);
             var torn = frame.Length < length;       // it lies across two pieces, as one in sixteen does
             if (torn)
             {
                 gathered ??= ArrayPool<byte>.Shared.Rent(PackFormat.Block);
                 frame = gathered.AsSpan(0, length);
-                Copy(Hashed, frame);
+                Copy(Sealed, frame);
             }
-            var block = Hashed / PackFormat.Block;
-            hasher.Append(frame[..^FrameCipher.TagBytes]);
-            _cipher!.Seal(_firstFrame + block, last: _last && Hashed + length == Filled, frame);
+            var block = Sealed / PackFormat.Block;
+            _cipher!.Seal(_firstFrame + block, last: _last && Sealed + length == Filled, frame);
             PackFormat.SetBlockChecksum(_pieces[0].Span, block, Crc32C.Append(0, frame));
             for (var done = 0; torn && done < length;)
             {
-                var into = Contiguous(Hashed + done, length - done);
+                var into = Contiguous(Sealed + done, length - done);
                 frame.Slice(done, into.Length).CopyTo(into);
                 done += into.Length;
             }
-            Hashed += length;
+            Sealed += length;
         }
         if (gathered is not null) ArrayPool<byte>.Shared.Return(gathered);      // holds what was sealed, nothing plain
     }
