@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Collections.Immutable;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Buckets;
@@ -9,24 +8,14 @@ public sealed partial class SqliteIndex
 {
     private const string BucketColumns = "id, name, owner, region, created, versioning, revision";
 
-    /// <summary>Buckets that were asked for lately, since every request asks. This process alone writes the database, so what stands here is so.</summary>
-    private readonly ConcurrentDictionary<string, BucketRecord> _bucketCache = new(StringComparer.Ordinal);
-    private long _bucketChanges;
-
-    /// <summary>Buckets kept in memory at the most.</summary>
-    private const int BucketCacheMax = 10_000;
+    private readonly BucketCache _buckets = new();
 
     public ValueTask<BucketRecord?> FindBucketAsync(string name, CancellationToken ct)
     {
-        if (_bucketCache.TryGetValue(name, out var known)) return new(known);
-        var before = Interlocked.Read(ref _bucketChanges);
+        if (_buckets.TryGet(name, out var known)) return new(known);
+        var before = _buckets.Changes;
         var found = _readers.Read(name, FindBucket);
-        if (found is not null && _bucketCache.Count < BucketCacheMax)
-        {
-            _bucketCache[name] = found;
-            // A bucket that went between the read and the line above must not stay.
-            if (Interlocked.Read(ref _bucketChanges) != before) _bucketCache.TryRemove(name, out _);
-        }
+        if (found is not null) _buckets.Keep(found, before);
         return new(found);
     }
 
@@ -80,7 +69,7 @@ public sealed partial class SqliteIndex
                 connection.Prepare("DELETE FROM bucket_settings WHERE bucket = ?1 AND kind = ?2 AND id = ?3")
                     .Bind(1, bucket.Value).BindText(2, removed.Kind).BindText(3, removed.Id).Run();
             }
-            session.OnEnd(ForgetBuckets);
+            ForgetAtEnd(session, bucket);
             var record = connection.Prepare($"SELECT {BucketColumns} FROM buckets WHERE id = ?1").Bind(1, bucket.Value);
             record.Step();
             var next = ReadBucket(connection, record);
@@ -110,11 +99,10 @@ public sealed partial class SqliteIndex
                 throw new StorageException(StorageError.BucketNotEmpty, $"Bucket {bucket} still has rows in {table}.");
             }
             foreach (var upload in ListUploads(session.Connection, bucket)) RemoveUpload(session, upload, keep: [], now);
+            ForgetAtEnd(session, bucket);
             session.Connection.Prepare("DELETE FROM bucket_settings WHERE bucket = ?1").Bind(1, bucket.Value).Run();
             session.Connection.Prepare("DELETE FROM buckets WHERE id = ?1").Bind(1, bucket.Value).Run();
             session.RemoveBucket(bucket);
-            // Whether or not the commit succeeds: a cache may forget too much, never too little.
-            session.OnEnd(ForgetBuckets);
             return true;
         }, ct);
 
@@ -136,10 +124,14 @@ public sealed partial class SqliteIndex
         return uploads;
     }
 
-    private void ForgetBuckets()
+    /// <summary>Whether or not the commit succeeds: a cache may forget too much, never too little.</summary>
+    private void ForgetAtEnd(WriteSession session, BucketId bucket)
     {
-        Interlocked.Increment(ref _bucketChanges);
-        _bucketCache.Clear();
+        var query = session.Connection.Prepare("SELECT name FROM buckets WHERE id = ?1").Bind(1, bucket.Value);
+        query.Step();
+        var name = query.Text(0);
+        query.Reset();
+        session.OnEnd(() => _buckets.Forget(name));
     }
 
     private static BucketRecord? FindBucket(SqliteConnection connection, string name)

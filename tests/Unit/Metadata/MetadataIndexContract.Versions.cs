@@ -98,6 +98,25 @@ public abstract partial class MetadataIndexContract
     }
 
     [Fact]
+    public async Task A_bucket_reads_as_it_was_last_left_whatever_was_asked_before()
+    {
+        var names = Enumerable.Range(0, 20).Select(i => $"many-{Guid.NewGuid():n}").ToList();
+        // Settings that together are more than any cache keeps.
+        var document = new string('x', 1 << 20);
+        foreach (var name in names)
+        {
+            var bucket = await _index.CreateBucketAsync(name, new("owner", "us-east-1", BucketVersioning.Off, [new("lifecycle", "", document)]), Now, Ct);
+            Assert.Equal(document, (await _index.FindBucketAsync(name, Ct))!.Find("lifecycle"));
+            await _index.UpdateBucketAsync(new(bucket.Id, 0, null, new("cors", "", name)), Ct);
+            Assert.Equal(name, (await _index.FindBucketAsync(name, Ct))!.Find("cors"));
+        }
+        foreach (var name in names) Assert.Equal(name, (await _index.FindBucketAsync(name, Ct))!.Find("cors"));
+        await _index.DeleteBucketAsync((await _index.FindBucketAsync(names[0], Ct))!.Id, Now, Ct);
+        Assert.Null(await _index.FindBucketAsync(names[0], Ct));
+        Assert.NotNull(await _index.FindBucketAsync(names[1], Ct));
+    }
+
+    [Fact]
     public async Task A_buckets_settings_change_only_on_the_revision_they_were_decided_on()
     {
         var name = $"b-{Guid.NewGuid():n}";
