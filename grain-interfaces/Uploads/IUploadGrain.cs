@@ -36,7 +36,7 @@ public interface IUploadGrain : IGrainWithStringKey
 /// <summary>What was said when the upload began.</summary>
 /// <param name="Initiator">The account that began it.</param>
 /// <param name="Owner">The account that will own the object.</param>
-/// <param name="ChecksumAlgorithm">The algorithm that each part is to have, or none.</param>
+/// <param name="ChecksumAlgorithm">The algorithm that each part must have; none where the client left that open.</param>
 /// <param name="Attributes">Of the object to be.</param>
 /// <param name="Encryption">How all parts are sealed, under one data key; null where they are not.</param>
 [GenerateSerializer, Immutable, Alias("upload-record")]
@@ -53,7 +53,11 @@ public sealed record UploadRecord(
     ChecksumAlgorithm ChecksumAlgorithm,
     ChecksumType ChecksumType,
     ObjectAttributes Attributes,
-    ContentEncryption? Encryption = null);
+    ContentEncryption? Encryption = null)
+{
+    /// <summary>What the object's checksum is made with, whatever the client says of its parts: AWS's default where it left that open.</summary>
+    public ChecksumAlgorithm ObjectChecksum => ChecksumAlgorithm == ChecksumAlgorithm.None ? ChecksumAlgorithm.Crc64Nvme : ChecksumAlgorithm;
+}
 
 /// <summary>A stored part.</summary>
 [GenerateSerializer, Immutable, Alias("upload-part")]

@@ -53,9 +53,8 @@ internal static class MultipartAssembly
 
     private static Checksum? Checksum(UploadRecord upload, ImmutableArray<ManifestPart>.Builder parts, Checksum? stated)
     {
-        if (upload.ChecksumAlgorithm == ChecksumAlgorithm.None) return null;
-        if (parts.Any(p => p.Checksum?.Algorithm != upload.ChecksumAlgorithm)) return null;
-        var made = MultipartChecksums.Combine(upload.ChecksumAlgorithm, upload.ChecksumType, parts.Select(p => (p.Checksum!, p.Length)));
+        if (parts.Any(p => p.Checksum?.Algorithm != upload.ObjectChecksum)) return null;
+        var made = MultipartChecksums.Combine(upload.ObjectChecksum, upload.ChecksumType, parts.Select(p => (p.Checksum!, p.Length)));
         if (stated is not null && stated.Algorithm == made.Algorithm && !stated.Value.AsSpan().SequenceEqual(made.Value.AsSpan()))
             throw new StorageException(StorageError.ChecksumMismatch, $"The object has the {made.Algorithm} {made}, not {stated}.");
         return made;

@@ -39,6 +39,36 @@ public sealed class MultipartTests(NodeFixture node)
     }
 
     [Fact]
+    public async Task An_upload_that_names_no_checksum_takes_parts_with_any_as_SDKs_send_them_by_default()
+    {
+        var bucket = await S3.NewBucketAsync();
+        var upload = (await node.Raw.PostAsync($"/{bucket}/key?uploads", "")).Element("UploadId");
+        var target = $"/{bucket}/key?partNumber=1&uploadId={upload}";
+        var crc = Checksums.Base64("CRC32", "part"u8);
+        Assert.Equal((400, "BadDigest"), (await node.Raw.SendAsync(new RawRequest("PUT", target).WithBody("part").With("x-amz-checksum-crc32", "AAAAAA=="))).Error);
+        var part = await node.Raw.SendAsync(new RawRequest("PUT", target).WithBody("part").With("x-amz-checksum-crc32", crc));
+        Assert.Equal((200, crc), (part.Status, part.Header("x-amz-checksum-crc32")));
+        Assert.Equal(200, (await node.Raw.SendAsync(new RawRequest("PUT", target.Replace("partNumber=1", "partNumber=2", StringComparison.Ordinal)).WithBody("more"))).Status);
+        var document = $"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{part.Header("ETag")}</ETag><ChecksumCRC32>{crc}</ChecksumCRC32></Part></CompleteMultipartUpload>";
+        Assert.Equal(200, (await node.Raw.PostAsync($"/{bucket}/key?uploadId={upload}", document)).Status);
+        var read = await node.Raw.SendAsync(new RawRequest("GET", $"/{bucket}/key").With("x-amz-checksum-mode", "ENABLED"));
+        Assert.Equal(("part", "FULL_OBJECT"), (read.Text, read.Header("x-amz-checksum-type")));
+        Assert.NotNull(read.Header("x-amz-checksum-crc64nvme"));
+    }
+
+    [Fact]
+    public async Task An_upload_that_names_a_checksum_takes_parts_with_no_other()
+    {
+        var bucket = await S3.NewBucketAsync();
+        foreach (var named in (string[])["CRC64NVME", "SHA256"])
+        {
+            var upload = (await node.Raw.SendAsync(new RawRequest("POST", $"/{bucket}/key?uploads").With("x-amz-checksum-algorithm", named))).Element("UploadId");
+            Assert.Equal((400, "InvalidRequest"), (await node.Raw.SendAsync(
+                new RawRequest("PUT", $"/{bucket}/key?partNumber=1&uploadId={upload}").WithBody("part").With("x-amz-checksum-crc32", Checksums.Base64("CRC32", "part"u8)))).Error);
+        }
+    }
+
+    [Fact]
     public async Task Parts_that_the_completion_does_not_name_are_left_out()
     {
         var bucket = await S3.NewBucketAsync();

@@ -15,6 +15,13 @@ public sealed class SignatureTests(NodeFixture node)
     }
 
     [Fact]
+    public async Task An_empty_Authorization_header_is_no_signature()
+    {
+        var bucket = await node.Client.NewBucketAsync();
+        Assert.Equal((403, "AccessDenied"), (await node.Raw.SendAsync(new RawRequest("GET", $"/{bucket}") { Sign = false }.With("Authorization", ""))).Error);
+    }
+
+    [Fact]
     public async Task A_request_without_a_signature_is_denied_whatever_it_asks_for()
     {
         var bucket = await BucketAsync();

@@ -36,7 +36,7 @@ internal static class ListMultipartUploads
                 xml.Account("Owner"u8, upload.Owner);
                 xml.Element("StorageClass"u8, upload.StorageClass);
                 xml.Element("Initiated"u8, upload.Initiated);
-                xml.Element("ChecksumAlgorithm"u8, ChecksumHeaders.NameOf(upload.ChecksumAlgorithm));
+                xml.Element("ChecksumAlgorithm"u8, ChecksumHeaders.NameOf(upload.ObjectChecksum));
                 xml.Element("ChecksumType"u8, ChecksumHeaders.NameOf(upload.ChecksumType));
                 xml.End("Upload"u8);
             }

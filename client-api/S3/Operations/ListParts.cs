@@ -26,7 +26,7 @@ internal static class ListParts
             if (page.Count > 0) xml.Element("NextPartNumberMarker"u8, page[^1].Part.Number);
             xml.Element("MaxParts"u8, max);
             xml.Element("IsTruncated"u8, found.Count > max);
-            xml.Element("ChecksumAlgorithm"u8, ChecksumHeaders.NameOf(upload.ChecksumAlgorithm));
+            xml.Element("ChecksumAlgorithm"u8, ChecksumHeaders.NameOf(upload.ObjectChecksum));
             xml.Element("ChecksumType"u8, ChecksumHeaders.NameOf(upload.ChecksumType));
             foreach (var part in page)
             {

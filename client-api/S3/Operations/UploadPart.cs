@@ -1,3 +1,4 @@
+using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.GrainInterfaces.Uploads;
 using DarkStorage.Storage;
 
@@ -11,7 +12,7 @@ internal static class UploadPart
         var number = PartNumber(s3);
         var (grain, upload) = await RequireUploadAsync(s3, bucket.Id, ct);
         var expected = ExpectedChecksums.Parse(s3.Headers, s3.Signing.Payload, upload.ChecksumAlgorithm);
-        if (expected.Algorithm != upload.ChecksumAlgorithm && s3.Headers.Keys.Any(h => ChecksumHeaders.AlgorithmOfHeader(h) != default))
+        if (upload.ChecksumAlgorithm != ChecksumAlgorithm.None && expected.Algorithm != upload.ChecksumAlgorithm && s3.Headers.Keys.Any(h => ChecksumHeaders.AlgorithmOfHeader(h) != default))
         {
             throw new S3Exception(S3Error.InvalidRequest,
                 $"Checksum Type mismatch occurred, expected checksum Type: {ChecksumHeaders.NameOf(upload.ChecksumAlgorithm).ToLowerInvariant()}, actual checksum Type: {ChecksumHeaders.NameOf(expected.Algorithm).ToLowerInvariant()}");
@@ -23,12 +24,12 @@ internal static class UploadPart
         {
             LengthMax = PutObject.LengthMax,
             ExpectedLength = body.Length,
-            Digests = expected.Digests | upload.ChecksumAlgorithm.ToDigest(),
+            Digests = expected.Digests | upload.ObjectChecksum.ToDigest(),
             Key = seal.Key,
         });
         var content = await write.CopyFromAsync(body.Reader, ct);
         var stated = expected.Verify(content.Digests, body.Trailers);
-        var checksum = content.ChecksumOf(upload.ChecksumAlgorithm);
+        var checksum = content.ChecksumOf(upload.ObjectChecksum);
         var part = content.ToPart(number, RequestEncryption.ETagOf(content, upload.Encryption), checksum);
         await write.CommitAsync(async commit =>
         {

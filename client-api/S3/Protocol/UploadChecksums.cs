@@ -8,13 +8,14 @@ namespace DarkStorage.ClientApi.S3;
 internal static class UploadChecksums
 {
     /// <summary>Which checksum an upload is to have: <c>x-amz-checksum-algorithm</c> and <c>x-amz-checksum-type</c> of CreateMultipartUpload.</summary>
-    /// <remarks>Where neither is stated the object still gets one, a CRC-64/NVME of all its bytes, as AWS does it.</remarks>
+    /// <remarks>Where neither is stated parts may come with any or none, as SDKs send them by default, and the object still gets one
+    /// (<see cref="GrainInterfaces.Uploads.UploadRecord.ObjectChecksum"/>).</remarks>
     /// <exception cref="S3Exception"><c>InvalidRequest</c>: unknown, or a pair that S3 does not have.</exception>
     public static (ChecksumAlgorithm Algorithm, ChecksumType Type) OfNewUpload(IHeaderDictionary headers)
     {
         var type = TypeOf(headers);
         if (headers["x-amz-checksum-algorithm"] is not { Count: > 0 } header)
-            return type is null ? (ChecksumAlgorithm.Crc64Nvme, ChecksumType.FullObject)
+            return type is null ? (ChecksumAlgorithm.None, ChecksumType.FullObject)
                 : throw new S3Exception(S3Error.InvalidRequest, "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.");
         var algorithm = ChecksumHeaders.AlgorithmNamed(header.ToString());
         if (algorithm == ChecksumAlgorithm.None)

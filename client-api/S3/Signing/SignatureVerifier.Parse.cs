@@ -1,5 +1,6 @@
 using System.Globalization;
 using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Primitives;
 
 namespace DarkStorage.ClientApi.S3;
 
@@ -29,7 +30,7 @@ internal sealed partial class SignatureVerifier
         var query = request.Target.Query;
         var inQuery = query.Has("X-Amz-Algorithm") || query.Has("X-Amz-Signature") || query.Has("X-Amz-Credential");
         var oldInQuery = query.Has("AWSAccessKeyId") && query.Has("Signature");
-        if (authorization.Count == 0)
+        if (StringValues.IsNullOrEmpty(authorization))
         {
             if (inQuery) return ParseQuery(request, bodySha256);
             return oldInQuery ? throw new S3Exception(S3Error.InvalidRequest, OldMechanism) : null;

@@ -91,7 +91,7 @@ public sealed class ExpectedChecksumsTests
     }
 
     [Theory]
-    [InlineData(null, null, ChecksumAlgorithm.Crc64Nvme, ChecksumType.FullObject)]
+    [InlineData(null, null, ChecksumAlgorithm.None, ChecksumType.FullObject)]
     [InlineData("CRC32", null, ChecksumAlgorithm.Crc32, ChecksumType.Composite)]
     [InlineData("crc32c", "FULL_OBJECT", ChecksumAlgorithm.Crc32C, ChecksumType.FullObject)]
     [InlineData("SHA256", "COMPOSITE", ChecksumAlgorithm.Sha256, ChecksumType.Composite)]
