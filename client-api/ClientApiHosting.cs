@@ -41,7 +41,7 @@ public static class ClientApiHosting
             var options = p.GetRequiredService<IOptions<S3Options>>().Value;
             var clock = p.GetRequiredService<TimeProvider>();
             return new S3Services(p.GetRequiredService<IIndexReader>(), p.GetRequiredService<IBlobStore>(), p.GetRequiredService<IDataKeys>(), p.GetRequiredService<IGrainFactory>(),
-                new SignatureVerifier([options.Region], clock), p.GetRequiredService<Credentials>(), options, clock);
+                new SignatureVerifier([options.Region], clock, options.SignatureVersion2), p.GetRequiredService<Credentials>(), options, clock);
         })
         .AddSingleton<S3Endpoint>()
         .AddSingleton<PrometheusMetrics>()

@@ -33,7 +33,7 @@ internal sealed class PolicyContext(S3Request s3, BucketRecord? bucket, VersionN
         "s3:VersionId" => new(named?.ToString()),
         "s3:LocationConstraint" => new(s3.Options.Region),
         "s3:authType" => new(s3.Caller.IsAnonymous ? null : s3.IsForm ? "POST" : s3.Query.Has("X-Amz-Signature") ? "REST-QUERY-STRING" : "REST-HEADER"),
-        "s3:signatureversion" => new(s3.Caller.IsAnonymous ? null : "AWS4-HMAC-SHA256"),
+        "s3:signatureversion" => new(s3.Caller.IsAnonymous ? null : s3.Signing.IsVersion2 ? SignatureVerifier.Version2 : "AWS4-HMAC-SHA256"),
         "s3:signatureAge" => SignatureAge(),
         "s3:if-match" => Header("If-Match"),
         "s3:if-none-match" => Header("If-None-Match"),

@@ -89,6 +89,11 @@ internal sealed partial class S3Endpoint(S3Services services, StsEndpoint sts, I
     private async ValueTask<S3Request> AuthenticateAsync(HttpContext http, S3Target target)
     {
         var signed = new SignedRequest(http.Request.Method, target, http.Request.Headers);
+        if (services.Verifier.ParseVersion2(signed) is { } old)
+        {
+            var (oldCaller, oldSecret) = await services.Credentials.FindAsync(old.AccessKeyId, SessionTokenOf(signed), http.RequestAborted);
+            return new(http, target, services, oldCaller, SignatureVerifier.Verify(old, oldSecret));
+        }
         if (services.Verifier.Parse(signed) is not { } signature) return new(http, target, services, Caller.Anonymous, SigningContext.Anonymous(http.Request.Headers));
         var (caller, secret) = await services.Credentials.FindAsync(signature.AccessKeyId, SessionTokenOf(signed), http.RequestAborted);
         var signing = services.Verifier.Verify(signed, signature, secret);
@@ -101,7 +106,7 @@ internal sealed partial class S3Endpoint(S3Services services, StsEndpoint sts, I
     public static string? SessionTokenOf(in SignedRequest request)
     {
         var header = (string?)request.Headers["x-amz-security-token"];
-        var query = request.Target.Query.Find("X-Amz-Security-Token");
+        var query = request.Target.Query.Find("X-Amz-Security-Token") ?? request.Target.Query.Find("x-amz-security-token");
         return header is null || query is null || header == query ? header ?? query : throw new S3Exception(S3Error.InvalidToken);
     }
 

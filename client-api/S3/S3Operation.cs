@@ -152,6 +152,9 @@ internal static class S3Operations
     /// <summary>Every operation there is, for tests and documentation.</summary>
     public static IEnumerable<S3Operation> All => Routes.Select(r => r.Operation);
 
+    /// <summary>The parameters that tell operations from each other.</summary>
+    public static IEnumerable<string> Parameters => Routes.SelectMany(r => r.Query).Distinct(StringComparer.Ordinal);
+
     /// <exception cref="S3Exception"><c>MethodNotAllowed</c>: S3 has no such operation.</exception>
     public static S3Operation Find(string method, S3Target target, IHeaderDictionary headers)
     {

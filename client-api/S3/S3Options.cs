@@ -13,6 +13,9 @@ public sealed record S3Options
     [RegularExpression("^[0-9]{12}$")]
     public string AccountId { get; init; } = "000000000000";
 
+    /// <summary>Whether Signature Version 2 is taken: by default it is, as SDKs presign URLs and forms with it unless told otherwise. It covers neither bodies nor all of the query.</summary>
+    public bool SignatureVersion2 { get; init; } = true;
+
     /// <summary>Base domains of virtual-host style requests. None by default: path style alone.</summary>
     public IReadOnlyList<string> Domains { get; init; } = [];
 

@@ -105,16 +105,16 @@ public sealed class ClientTests(NodeFixture node) : IDisposable
         Assert.Single((await node.Client.ListObjectsV2Async(new() { BucketName = bucket })).S3Objects);
     }
 
-    [Fact]
-    public async Task Rclone_copies_syncs_and_checks()
+    [Theory, InlineData(4), InlineData(2)]
+    public async Task Rclone_copies_syncs_and_checks(int signatureVersion)
     {
         Require("rclone");
         var bucket = S3Clients.NewBucketName("rclone");
         var from = MakeTree("from");
         Task<string> Rclone(params string[] arguments) => RunAsync("rclone",
         [
-            "--config", Path.Combine(_folder.FullName, "none.conf"), "--s3-provider", "Other", "--s3-endpoint", Endpoint, "--s3-env-auth", "--s3-region", "us-east-1",
-            "--s3-force-path-style", "--s3-chunk-size", "5M", "--s3-upload-cutoff", "6M", "--retries", "1", "--low-level-retries", "1", .. arguments,
+            "--config", Path.Combine(_folder.FullName, "none.conf"), "--s3-provider", "Other", "--s3-endpoint", Endpoint, "--s3-access-key-id", node.Node.Settings.AccessKey, "--s3-secret-access-key", node.Node.Settings.SecretKey, "--s3-region", "us-east-1",
+            "--s3-force-path-style", signatureVersion == 2 ? "--s3-v2-auth" : "--s3-v2-auth=false", "--s3-chunk-size", "5M", "--s3-upload-cutoff", "6M", "--retries", "1", "--low-level-retries", "1", .. arguments,
         ]);
 
         await Rclone("mkdir", $":s3:{bucket}");
@@ -136,8 +136,8 @@ public sealed class ClientTests(NodeFixture node) : IDisposable
         await Refused.WithAsync("NoSuchBucket", HttpStatusCode.NotFound, () => node.Client.ListObjectsV2Async(new() { BucketName = bucket }));
     }
 
-    [Fact]
-    public async Task S3cmd_puts_gets_syncs_and_lists()
+    [Theory, InlineData(4), InlineData(2)]
+    public async Task S3cmd_puts_gets_syncs_and_lists(int signatureVersion)
     {
         Require("s3cmd");
         var bucket = S3Clients.NewBucketName("s3cmd");
@@ -150,7 +150,7 @@ public sealed class ClientTests(NodeFixture node) : IDisposable
             host_base = {node.Node.S3Url.Authority}
             host_bucket = {node.Node.S3Url.Authority}
             use_https = False
-            signature_v2 = False
+            signature_v2 = {signatureVersion == 2}
             bucket_location = us-east-1
             multipart_chunk_size_mb = 5
             """);

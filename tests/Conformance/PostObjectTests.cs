@@ -18,6 +18,22 @@ public sealed class PostObjectTests(NodeFixture node)
     }
 
     [Fact]
+    public async Task A_form_of_signature_version_2_is_taken_and_held_to_its_policy()
+    {
+        var bucket = await node.Client.NewBucketAsync();
+        var policy = Convert.ToBase64String(Encoding.UTF8.GetBytes(
+            $$"""{"expiration":"{{DateTime.UtcNow.AddMinutes(5):yyyy-MM-ddTHH:mm:ssZ}}","conditions":[{"bucket":"{{bucket}}"},["starts-with","$key","in/"],{"acl":"private"}]}"""));
+        var signature = Convert.ToBase64String(System.Security.Cryptography.HMACSHA1.HashData(Encoding.UTF8.GetBytes(node.Node.Settings.SecretKey), Encoding.UTF8.GetBytes(policy)));
+        RawForm Form(string key) => new RawForm().With("key", key).With("acl", "private").With("AWSAccessKeyId", node.Node.Settings.AccessKey).With("policy", policy);
+        Assert.Equal(204, (await SendAsync(Form("in/key").With("signature", signature), bucket)).Status);
+        Assert.Equal("content", await node.Client.GetTextAsync(bucket, "in/key"));
+        Assert.Equal((403, "AccessDenied"), (await SendAsync(Form("out/key").With("signature", signature), bucket)).Error);
+        Assert.Equal((403, "SignatureDoesNotMatch"), (await SendAsync(Form("in/other").With("signature", Convert.ToBase64String(new byte[20])), bucket)).Error);
+        Assert.Equal((400, "InvalidArgument"), (await SendAsync(Form("in/other"), bucket)).Error);
+        Assert.Single((await node.Client.ListObjectsV2Async(new() { BucketName = bucket })).S3Objects);
+    }
+
+    [Fact]
     public async Task A_form_that_is_signed_stores_its_file()
     {
         var bucket = await node.Client.NewBucketAsync();
@@ -310,7 +326,7 @@ public sealed class PostObjectTests(NodeFixture node)
         await RefusedAsync(400, "InvalidArgument", f => Set(f, "x-amz-credential", _ => "a/b/c"));
         await RefusedAsync(400, "InvalidArgument", f => Set(f, "x-amz-credential", c => c.Replace("us-east-1", "eu-central-1", StringComparison.Ordinal)));
         await RefusedAsync(400, "InvalidArgument", f => Set(f, "x-amz-credential", c => c.Replace("/s3/", "/sts/", StringComparison.Ordinal)));
-        await RefusedAsync(400, "InvalidRequest", f => f.With("AWSAccessKeyId", "key").With("signature", "x"));
+        await RefusedAsync(400, "InvalidArgument", f => f.With("AWSAccessKeyId", "key").With("signature", "x"));
         await RequireNothingStoredAsync(bucket);
     }
 

@@ -26,7 +26,7 @@ internal sealed partial record PostPolicy(DateTimeOffset Expiration, ImmutableAr
     public static bool IsIgnored(string field) => field.StartsWith(IgnoredPrefix, StringComparison.OrdinalIgnoreCase);
 
     /// <summary>Fields that say who signed, and are nothing of the object's.</summary>
-    public static bool IsSignature(string field) => field.ToLowerInvariant() is SignatureField or "x-amz-algorithm" or "x-amz-credential" or "x-amz-date" or "x-amz-security-token";
+    public static bool IsSignature(string field) => field.ToLowerInvariant() is SignatureField or "awsaccesskeyid" or "signature" or "x-amz-algorithm" or "x-amz-credential" or "x-amz-date" or "x-amz-security-token";
 
     /// <param name="text">Base64 of JSON, as the form has it.</param>
     /// <exception cref="S3Exception"><c>InvalidPolicyDocument</c>.</exception>
@@ -58,7 +58,7 @@ internal sealed partial record PostPolicy(DateTimeOffset Expiration, ImmutableAr
             if (!condition.IsMet(fields.GetValueOrDefault(condition.Field))) throw Refused($"Policy Condition failed: {condition}");
         }
         var covered = Conditions.Select(c => c.Field).ToHashSet(StringComparer.OrdinalIgnoreCase);
-        var extra = fields.Keys.Where(f => !covered.Contains(f) && !IsIgnored(f) && f.ToLowerInvariant() is not (SignatureField or Field)).Order(StringComparer.Ordinal).ToList();
+        var extra = fields.Keys.Where(f => !covered.Contains(f) && !IsIgnored(f) && f.ToLowerInvariant() is not (SignatureField or Field or "awsaccesskeyid" or "signature")).Order(StringComparer.Ordinal).ToList();
         if (extra.Count > 0) throw Refused($"Extra input fields: {string.Join(", ", extra)}");
     }
 

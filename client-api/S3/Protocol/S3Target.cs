@@ -17,8 +17,9 @@ internal sealed class S3Target
     /// <summary>Characters of the whole target: room for a key and a prefix of escapes only, and a presigned query.</summary>
     public const int LengthMax = 16 << 10;
 
-    private S3Target(string? bucket, string? key, S3Query query, string rawPath)
+    private S3Target(string? bucket, string? key, S3Query query, string rawPath, bool isVirtualHosted = false)
     {
+        ResourcePath = isVirtualHosted ? $"/{bucket}{rawPath}" : rawPath;
         Bucket = bucket;
         Key = key;
         Query = query;
@@ -36,6 +37,9 @@ internal sealed class S3Target
     /// <summary>The path as sent, escapes and all: what was signed.</summary>
     public string RawPath { get; }
 
+    /// <summary>The same with the bucket before it where the host names that.</summary>
+    public string ResourcePath { get; }
+
     /// <param name="rawTarget">As on the request line: origin form (<c>/a?b</c>) or absolute form (<c>http://host/a?b</c>).</param>
     /// <param name="host">The Host header, with or without a port.</param>
     /// <param name="domains">Base domains whose subdomains are buckets: <c>s3.example.com</c>.</param>
@@ -47,7 +51,7 @@ internal sealed class S3Target
         if (BucketOfHost(host, domains) is { } virtualBucket)
         {
             BucketName.ThrowIfInvalid(virtualBucket);
-            return new(virtualBucket, ParseKey(path.AsSpan(1)), query, path);
+            return new(virtualBucket, ParseKey(path.AsSpan(1)), query, path, isVirtualHosted: true);
         }
 
         var rest = path.AsSpan(1);

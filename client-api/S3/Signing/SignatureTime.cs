@@ -18,10 +18,13 @@ internal static class SignatureTime
         return true;
     }
 
-    /// <summary>The Date header: RFC 9110's form, or the one above, which some signers put there.</summary>
+    /// <summary>The forms of the Date header: RFC 9110's, and with the zone as a number, as AWS's examples of version 2 have it.</summary>
+    private static readonly string[] DateForms = ["r", "ddd, dd MMM yyyy HH:mm:ss zzz"];
+
+    /// <summary>The Date header, or a time in the form above, which some signers put there.</summary>
     public static bool TryParseDateHeader(string text, out DateTimeOffset time) =>
         TryParse(text, out time)
-        || DateTimeOffset.TryParseExact(text, "r", CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out time);
+        || DateTimeOffset.TryParseExact(text, DateForms, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out time);
 
     public static string Format(DateTimeOffset time) => time.ToString("yyyyMMdd'T'HHmmss'Z'", CultureInfo.InvariantCulture);
 

@@ -4,8 +4,11 @@ using System.Text;
 namespace DarkStorage.ClientApi.S3;
 
 /// <summary>The signature of a form: of the Base64 of its policy, and of nothing else.</summary>
+/// <param name="Timestamp">Empty for one of version 2, as is the region.</param>
 internal sealed record FormSignature(string AccessKeyId, string Timestamp, string Region, string Policy, string Signature)
 {
+    public bool IsVersion2 => Timestamp.Length == 0;
+
     /// <summary><c>20130524/us-east-1/s3/aws4_request</c>.</summary>
     public string Scope => $"{Timestamp.AsSpan(0, 8)}/{Region}/s3/aws4_request";
 }
@@ -19,10 +22,10 @@ internal sealed partial class SignatureVerifier
     public FormSignature? ParseForm(IReadOnlyDictionary<string, string> fields)
     {
         string[] needed = [PostPolicy.Field, "x-amz-algorithm", "x-amz-credential", "x-amz-date", PostPolicy.SignatureField];
-        if (fields.ContainsKey("AWSAccessKeyId") || fields.ContainsKey("signature")) throw new S3Exception(S3Error.InvalidRequest, OldMechanism);
+        if (fields.ContainsKey(KeyIdParameter) || fields.ContainsKey(SignatureParameter)) return ParseFormVersion2(fields);
         if (!needed.Any(fields.ContainsKey)) return null;
         if (Array.Find(needed, n => !fields.ContainsKey(n)) is { } missing)
-            throw S3Exception.InvalidArgument($"Bucket POST must contain a field named '{missing}'.  If it is specified, please check the order of the fields.", missing, "");
+            throw Missing(missing);
         var (algorithm, credential, timestamp) = (fields[needed[1]], fields[needed[2]], fields[needed[3]]);
         if (algorithm == "AWS4-ECDSA-P256-SHA256") throw new S3Exception(S3Error.NotImplemented).With("Header", needed[1]);
         if (algorithm != Algorithm) throw S3Exception.InvalidArgument("x-amz-algorithm only supports \"AWS4-HMAC-SHA256\"", needed[1], algorithm);
@@ -36,11 +39,26 @@ internal sealed partial class SignatureVerifier
         return new(scope.AccessKeyId, timestamp, scope.Region, fields[needed[0]], fields[needed[4]]);
     }
 
+    private FormSignature ParseFormVersion2(IReadOnlyDictionary<string, string> fields)
+    {
+        if (!takesVersion2) throw new S3Exception(S3Error.InvalidRequest, OldMechanism);
+        if (fields.ContainsKey(PostPolicy.SignatureField)) throw S3Exception.InvalidArgument(OnlyOneMechanism, PostPolicy.SignatureField, "");
+        foreach (var name in (string[])[KeyIdParameter, PostPolicy.Field, SignatureParameter])
+        {
+            if (!fields.ContainsKey(name)) throw Missing(name);
+        }
+        return new(fields[KeyIdParameter], "", "", fields[PostPolicy.Field], fields[SignatureParameter]);
+    }
+
+    private static S3Exception Missing(string field) =>
+        S3Exception.InvalidArgument($"Bucket POST must contain a field named '{field}'.  If it is specified, please check the order of the fields.", field, "");
+
     /// <summary>Whether the signature is the one that the secret makes of the form's policy.</summary>
     /// <param name="secret">Of <see cref="FormSignature.AccessKeyId"/>.</param>
     /// <exception cref="S3Exception"><c>SignatureDoesNotMatch</c>.</exception>
     public SigningContext Verify(FormSignature signature, string secret)
     {
+        if (signature.IsVersion2) return Verify(new SignatureVersion2(signature.AccessKeyId, signature.Policy, null, signature.Signature, PayloadHash.Unsigned), secret);
         var key = _keys.Get(signature.AccessKeyId, secret, signature.Timestamp[..8], signature.Region, S3);
         Span<byte> hash = stackalloc byte[32];
         HMACSHA256.HashData(key, Encoding.UTF8.GetBytes(signature.Policy), hash);

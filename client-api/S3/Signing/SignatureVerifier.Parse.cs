@@ -28,17 +28,14 @@ internal sealed partial class SignatureVerifier
     {
         var authorization = request.Headers.Authorization;
         var query = request.Target.Query;
-        var inQuery = query.Has("X-Amz-Algorithm") || query.Has("X-Amz-Signature") || query.Has("X-Amz-Credential");
-        var oldInQuery = query.Has("AWSAccessKeyId") && query.Has("Signature");
-        if (StringValues.IsNullOrEmpty(authorization))
-        {
-            if (inQuery) return ParseQuery(request, bodySha256);
-            return oldInQuery ? throw new S3Exception(S3Error.InvalidRequest, OldMechanism) : null;
-        }
-        if (inQuery || oldInQuery || authorization.Count > 1)
+        var inQuery = IsVersion4(query);
+        if (StringValues.IsNullOrEmpty(authorization)) return inQuery ? ParseQuery(request, bodySha256) : null;
+        if (inQuery || IsVersion2(query) || authorization.Count > 1)
             throw S3Exception.InvalidArgument(OnlyOneMechanism, "Authorization", SchemeOf(authorization.ToString()).ToString());
         return ParseHeader(request, authorization.ToString(), bodySha256);
     }
+
+    private static bool IsVersion4(in S3Query query) => query.Has("X-Amz-Algorithm") || query.Has("X-Amz-Signature") || query.Has("X-Amz-Credential");
 
     private ParsedSignature ParseHeader(in SignedRequest request, string authorization, PayloadHash? bodySha256)
     {

@@ -6,7 +6,8 @@ namespace DarkStorage.ClientApi.S3;
 
 /// <summary>Signature Version 4, the receiving side. Parse, look the secret up, verify.</summary>
 /// <param name="regions">The regions that a signature may be for; the first is the one we name ourselves.</param>
-internal sealed partial class SignatureVerifier(IReadOnlyList<string> regions, TimeProvider clock)
+/// <param name="takesVersion2">Signatures of version 2 are taken too.</param>
+internal sealed partial class SignatureVerifier(IReadOnlyList<string> regions, TimeProvider clock, bool takesVersion2 = true)
 {
     public const string DefaultRegion = "us-east-1";
 

@@ -19,5 +19,10 @@ internal sealed record SigningContext(string AccessKeyId, byte[] SigningKey, str
         return new("", [], "", "", "", payload);
     }
 
+    /// <summary>Of a request signed by version 2, which says nothing of chunks.</summary>
+    public static SigningContext OfVersion2(string accessKeyId, PayloadHash payload) => new(accessKeyId, [], "", "", "", payload) { IsVersion2 = true };
+
+    public bool IsVersion2 { get; private init; }
+
     public override string ToString() => $"signature of {AccessKeyId} for {Scope}";   // the key stays out of logs
 }
