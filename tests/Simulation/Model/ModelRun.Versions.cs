@@ -144,13 +144,13 @@ internal sealed partial class ModelRun
             case 1:
                 request.With("If-Match", content is null || _random.Next(2) == 0 ? "*" : $"\"{content.ETag}\"");
                 return content is null ? NoSuchKey : NoContent;
-            case 2 when content is not null:
+            case 2:
                 var differs = _random.Next(2);
-                request.With("x-amz-if-match-size", (content.Bytes.Length + differs).ToString(CultureInfo.InvariantCulture));
-                return differs == 0 ? NoContent : PreconditionFailed;
-            case 3 when content is not null:
+                request.With("x-amz-if-match-size", ((content?.Bytes.Length ?? 0) + differs).ToString(CultureInfo.InvariantCulture));
+                return differs == 0 || content is null ? NoContent : PreconditionFailed;
+            case 3:
                 request.With("x-amz-if-match-last-modified-time", LongAgo);
-                return PreconditionFailed;
+                return content is null ? NoContent : PreconditionFailed;
             default: return NoContent;
         }
     }
