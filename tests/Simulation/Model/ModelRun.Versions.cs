@@ -15,7 +15,8 @@ internal sealed partial class ModelRun
     /// <summary>Every id that the node ever chose: none comes twice.</summary>
     private readonly HashSet<string> _ids = [];
 
-    private Task VersionStepAsync() => _random.Next(100) switch
+    /// <remarks>Where there are locks, every third step is about them: most of their rules are about a version that has one.</remarks>
+    private Task VersionStepAsync() => (_model is { Locks: true } && _random.Next(3) == 0 ? _random.Next(82, 98) : _random.Next(100)) switch
     {
         < 22 => SetVersioningAsync(),
         < 45 => ListVersionsAsync(),
