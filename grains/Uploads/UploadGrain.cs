@@ -92,7 +92,9 @@ internal sealed partial class UploadGrain(IMetadataIndex index, TimeProvider clo
     private async Task<ObjectVersion?> FindCompletedAsync(UploadCompletion completion, CancellationToken ct)
     {
         if (await index.FindObjectAsync(completion.Bucket, completion.Key, ct) is { } current && current.Upload == Id) return current;
-        return await index.FindVersionAsync(completion.Bucket, completion.Key, new(new VersionId(Id.High, Id.Low)), ct);
+        return await index.FindVersionAsync(completion.Bucket, completion.Key, new(new VersionId(Id.High, Id.Low)), ct)
+            // The null version is found by no id, and may lie under newer ones.
+            ?? (await index.FindVersionAsync(completion.Bucket, completion.Key, VersionName.Null, ct) is { } unversioned && unversioned.Upload == Id ? unversioned : null);
     }
 
     private async Task EndAsync()

@@ -331,4 +331,19 @@ public sealed class MultipartTests(NodeFixture node)
 
     private Task<CompleteMultipartUploadResponse> CompleteAsync(string bucket, string upload, params PartETag[] parts) =>
         S3.CompleteMultipartUploadAsync(new() { BucketName = bucket, Key = "key", UploadId = upload, PartETags = [.. parts] });
+
+    [Fact]
+    public async Task A_completion_sent_again_finds_its_version_under_a_newer_one_also_where_that_is_the_null_version()
+    {
+        var bucket = await S3.NewBucketAsync();
+        var id = (await S3.InitiateMultipartUploadAsync(bucket, "key")).UploadId;
+        var part = await S3.PutPartAsync(bucket, "key", id, 1, "first"u8.ToArray());
+        Task<CompleteMultipartUploadResponse> Complete() => S3.CompleteMultipartUploadAsync(new() { BucketName = bucket, Key = "key", UploadId = id, PartETags = [part] });
+        var made = await Complete();
+        await S3.PutBucketVersioningAsync(new() { BucketName = bucket, VersioningConfig = new() { Status = VersionStatus.Enabled } });
+        await S3.PutTextAsync(bucket, "key", "second");
+        var again = await Complete();
+        Assert.Equal((made.ETag, "null"), (again.ETag, again.VersionId));
+        Assert.Equal("second", await S3.GetTextAsync(bucket, "key"));
+    }
 }

@@ -121,4 +121,17 @@ public sealed class WriteConditionTests(NodeFixture node)
         Assert.Equal("first", await S3.GetTextAsync(bucket, "key"));
         Assert.Equal(204, (await node.Raw.SendAsync(new RawRequest("DELETE", $"/{bucket}/key").With("If-Match", etag))).Status);
     }
+
+    [Fact]
+    public async Task Where_nothing_is_a_delete_tied_to_a_size_or_a_time_has_nothing_to_do()
+    {
+        var bucket = await S3.NewBucketAsync();
+        foreach (var (header, value) in new[] { ("x-amz-if-match-size", "5"), ("x-amz-if-match-last-modified-time", "Sat, 29 Oct 1994 19:43:31 GMT") })
+        {
+            Assert.Equal(204, (await node.Raw.SendAsync(new RawRequest("DELETE", $"/{bucket}/key").With(header, value))).Status);
+            await S3.PutTextAsync(bucket, "key", "first!");
+            Assert.Equal((412, "PreconditionFailed"), (await node.Raw.SendAsync(new RawRequest("DELETE", $"/{bucket}/key").With(header, value))).Error);
+            await S3.DeleteObjectAsync(bucket, "key");
+        }
+    }
 }

@@ -19,9 +19,11 @@ public static class WriteConditions
         }
         if (condition.IfNoneMatch is { } unwanted && current is not null && (unwanted == WriteCondition.Any || unwanted == current.Manifest.ETag))
             throw new StorageException(StorageError.PreconditionFailed, $"If-None-Match names {unwanted}; the object is {current.Manifest.ETag}.");
-        if (condition.IfModified is { } time && current?.Modified.ToUnixTimeSeconds() != time.ToUnixTimeSeconds())
-            throw new StorageException(StorageError.PreconditionFailed, $"The condition names the time {time:O}; the object is of {current?.Modified:O}.");
-        if (condition.IfSize is { } size && current?.Manifest.Length != size)
-            throw new StorageException(StorageError.PreconditionFailed, $"The condition names {size} bytes; the object has {current?.Manifest.Length}.");
+        // These two are of deletes alone, and to delete what is not there is done already.
+        if (current is null) return;
+        if (condition.IfModified is { } time && current.Modified.ToUnixTimeSeconds() != time.ToUnixTimeSeconds())
+            throw new StorageException(StorageError.PreconditionFailed, $"The condition names the time {time:O}; the object is of {current.Modified:O}.");
+        if (condition.IfSize is { } size && current.Manifest.Length != size)
+            throw new StorageException(StorageError.PreconditionFailed, $"The condition names {size} bytes; the object has {current.Manifest.Length}.");
     }
 }

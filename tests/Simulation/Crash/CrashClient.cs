@@ -9,6 +9,9 @@ namespace DarkStorage.Simulation.Crash;
 /// <param name="Content">Of a GET of an object: what came, by length and MD5.</param>
 internal sealed record Answer(HttpStatusCode Status, string? ETag, string Text, Content Content)
 {
+    /// <summary>The version that the answer is about, where it names one.</summary>
+    public string? VersionId { get; init; }
+
     public bool Ok => (int)Status is >= 200 and < 300;
 
     public XElement Xml => XDocument.Parse(Text).Root!;
@@ -38,7 +41,10 @@ internal sealed class CrashClient(NodeProcess node) : IDisposable
         var isXml = response.Content.Headers.ContentType?.MediaType == "application/xml";
         var text = isXml ? await response.Content.ReadAsStringAsync() : "";
         var content = isXml ? Content.None : await ReadAsync(response);
-        return new(response.StatusCode, response.Headers.ETag?.Tag.Trim('"'), text, content);
+        return new(response.StatusCode, response.Headers.ETag?.Tag.Trim('"'), text, content)
+        {
+            VersionId = response.Headers.TryGetValues("x-amz-version-id", out var ids) ? ids.Single() : null,
+        };
     }
 
     private static async Task<Content> ReadAsync(HttpResponseMessage response)

@@ -75,7 +75,7 @@ public sealed class CrashTests(ITestOutputHelper output)
         await world.VerifyAsync();
         RequireNone(world, seed, kills, collecting);
         output.WriteLine(string.Create(CultureInfo.InvariantCulture,
-            $"{kills} kills, {world.Operations} answered operations, {world.Objects} objects at the end in {world.BlobsNeeded} blobs; before the last collection {before}"));
+            $"{kills} kills, {world.Operations} answered operations, {world.Objects} objects and {world.Versions} versions at the end in {world.BlobsNeeded} blobs; before the last collection {before}"));
     }
 
     private static void RequireNone(CrashWorld world, int seed, int kill, NodeProcess node)

@@ -21,6 +21,7 @@ internal sealed partial class CrashWorld
     {
         BlobsNeeded = 0;
         await VerifyUploadsAsync();
+        await VerifyVersionsAsync();
 
         var found = new (Content Content, string? ETag)[Keys];
         await Parallel.ForAsync(0, Keys, new ParallelOptions { MaxDegreeOfParallelism = Readers }, async (key, _) =>

@@ -5,7 +5,7 @@ using DarkStorage.TestKit;
 
 namespace DarkStorage.Simulation.Crash;
 
-/// <summary>A bucket that many writers change at once until the node is killed, and what is known of it.</summary>
+/// <summary>A bucket that many writers change at once until the node is killed, another with versioning beside it, and what is known of them.</summary>
 /// <remarks>What is random comes from the seed; how the writers interleave does not, so a seed repeats the mix and not the moment.</remarks>
 internal sealed partial class CrashWorld : IDisposable
 {
@@ -49,11 +49,12 @@ internal sealed partial class CrashWorld : IDisposable
     /// <summary>Everything found wrong so far.</summary>
     public IEnumerable<string> Complaints => _complaints;
 
-    /// <summary>Makes the bucket in a node.</summary>
+    /// <summary>Makes the buckets in a node.</summary>
     public static async Task<CrashWorld> CreateAsync(NodeProcess node, int seed)
     {
         var world = new CrashWorld(node, seed);
         var answer = await world._client.SendAsync(HttpMethod.Put, $"/{Bucket}");
+        await world.CreateVersionedBucketAsync();
         return answer.Ok ? world : throw new InvalidOperationException($"The bucket was not made: {answer}");
     }
 
@@ -106,7 +107,7 @@ internal sealed partial class CrashWorld : IDisposable
         }
     }
 
-    private Task StepAsync(Random random) => random.Next(100) switch
+    private Task StepAsync(Random random) => random.Next(3) == 0 ? VersionStepAsync(random) : random.Next(100) switch
     {
         < 34 => PutAsync(random, onlyIfNew: false),
         < 40 => PutAsync(random, onlyIfNew: true),

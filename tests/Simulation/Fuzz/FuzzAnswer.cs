@@ -46,11 +46,15 @@ internal static class FuzzAnswer
     private static string? ErrorProblem(string[] head, ReadOnlySpan<byte> body)
     {
         if (body.IsEmpty) return null;
-        if (Header(head, "Content-Type") != "application/xml") return $"the body of an error is {Header(head, "Content-Type")}";
+        // STS shares the listener, and has its own words for errors.
+        var isSts = Header(head, "Content-Type") == "text/xml";
+        if (!isSts && Header(head, "Content-Type") != "application/xml") return $"the body of an error is {Header(head, "Content-Type")}";
         try
         {
             using var reader = XmlReader.Create(new MemoryStream(body.ToArray()), new XmlReaderSettings { CheckCharacters = false });
-            return XElement.Load(reader) is { Name.LocalName: "Error" } error && error.Element("Code")?.Value.Length > 0 ? null : "the body is no error of S3";
+            var error = XElement.Load(reader);
+            if (isSts) error = error.Name.LocalName == "ErrorResponse" ? error.Elements().FirstOrDefault() : null;
+            return error is { Name.LocalName: "Error" } && error.Elements().Any(e => e.Name.LocalName == "Code" && e.Value.Length > 0) ? null : "the body is no error of S3 or STS";
         }
         catch (XmlException e)
         {

@@ -12,12 +12,18 @@ internal sealed partial class ModelRun
 
     private Task ListAsync()
     {
+        var (prefix, delimiter, after, max) = AnyListing();
+        return CompareListingAsync(prefix, delimiter, after, max, version2: _random.Next(2) == 0);
+    }
+
+    private (string Prefix, string Delimiter, string After, int Max) AnyListing()
+    {
         var key = AnyKey();
         var prefix = _random.Next(3) switch { 0 => "", 1 => Start(key), _ => NastyKeys.Piece(_random) };
         var delimiter = _random.Next(5) switch { 0 or 1 => "/", 2 => NastyKeys.Piece(_random), _ => "" };
         var after = _random.Next(4) switch { 0 => AnyKey(), 1 => Start(AnyKey()), _ => "" };
         var max = _random.Next(6) switch { 0 => 0, 1 or 2 => _random.Next(1, 4), 3 => _random.Next(1, 9), _ => 1000 };
-        return CompareListingAsync(prefix, delimiter, after, max, version2: _random.Next(2) == 0);
+        return (prefix, delimiter, after, max);
 
         // Whole characters only: half of one is in no URL.
         string Start(string text)

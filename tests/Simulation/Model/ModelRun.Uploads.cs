@@ -40,7 +40,7 @@ internal sealed partial class ModelRun
         var target = string.Create(CultureInfo.InvariantCulture, $"{Target(upload.Key, upload.Id)}&partNumber={number}");
         if (_random.Next(10) == 0)
         {
-            await SendAsync(new RawRequest("PUT", target.Replace($"partNumber={number}", "partNumber=10001", StringComparison.Ordinal)).WithBody(bytes), (400, "InvalidArgument"));
+            await SendAsync(new RawRequest("PUT", target.Replace($"partNumber={number}", "partNumber=10001", StringComparison.Ordinal)).WithBody(bytes), InvalidArgument);
             return;
         }
         var answer = await SendAsync(new RawRequest("PUT", target).WithBody(bytes), Ok);
@@ -52,19 +52,19 @@ internal sealed partial class ModelRun
     {
         if (AnyUpload() is not { } upload) return;
         var (number, key) = (AnyPartNumber(), AnyKey());
-        var request = new RawRequest("PUT", string.Create(CultureInfo.InvariantCulture, $"{Target(upload.Key, upload.Id)}&partNumber={number}"))
-            .With("x-amz-copy-source", $"{_bucket}/{NastyKeys.Escape(key)}");
-        if (!_model!.Objects.TryGetValue(key, out var source))
+        var request = new RawRequest("PUT", string.Create(CultureInfo.InvariantCulture, $"{Target(upload.Key, upload.Id)}&partNumber={number}"));
+        var (named, expected) = AnySource(request, key);
+        if (expected != Ok)
         {
-            await SendAsync(request, NoSuchKey);
+            await SendAsync(request, expected);
             return;
         }
-        var (bytes, expected) = (source.Bytes, Ok);
+        var bytes = named!.Object!.Bytes;
         if (_random.Next(2) == 0)
         {
             int first = _random.Next(bytes.Length + 1), last = first + _random.Next(bytes.Length + 1);
             request.With("x-amz-copy-source-range", string.Create(CultureInfo.InvariantCulture, $"bytes={first}-{last}"));
-            if (last >= bytes.Length) expected = (400, "InvalidArgument");
+            if (last >= bytes.Length) expected = InvalidArgument;
             else bytes = bytes[first..(last + 1)];
         }
         var answer = await SendAsync(request, expected);
@@ -78,11 +78,13 @@ internal sealed partial class ModelRun
         if (_model is null) return;
         if (_ended.Count > 0 && _random.Next(6) == 0)
         {
-            // Completed before: the same again, as long as the object is that upload's.
+            // Completed before: the same again, as long as the version that the upload made is there.
             var over = _ended[_random.Next(_ended.Count)];
-            var made = _model.Objects.GetValueOrDefault(over.Key) is { } current && current.UploadId == over.Id ? current : null;
+            var made = _model.VersionsOf(over.Key).FirstOrDefault(v => v.Object?.UploadId == over.Id);
             var repeated = await SendAsync(Completion(over, over.Parts.DefaultIfEmpty(new(1, [])).Select(p => (p.Key, ObjectModel.Md5(p.Value)))), made is null ? NoSuchUpload : Ok);
-            if (made is not null) Same("ETag", $"\"{made.ETag}\"", Xml(repeated).Element("ETag")?.Value);
+            if (made is null) return;
+            Same("ETag", $"\"{made.Object!.ETag}\"", Xml(repeated).Element("ETag")?.Value);
+            SameVersion(made, repeated);
             return;
         }
         if (AnyUpload() is not { } upload) return;
@@ -110,7 +112,7 @@ internal sealed partial class ModelRun
         var bytes = parts.SelectMany(p => p.Value).ToArray();
         var etag = ObjectModel.Md5(parts.SelectMany(p => System.Security.Cryptography.MD5.HashData(p.Value)).ToArray()) + string.Create(CultureInfo.InvariantCulture, $"-{parts.Count}");
         Same("ETag", $"\"{etag}\"", Xml(answer).Element("ETag")?.Value);
-        _model.Objects[upload.Key] = new(bytes, etag, upload.ContentType, upload.Note, [.. parts.Select(p => p.Value.Length)], upload.Id);
+        _model.Add(upload.Key, NewId(answer), new(bytes, etag, upload.ContentType, upload.Note, [.. parts.Select(p => p.Value.Length)], upload.Id));
         End(upload);
     }
 
@@ -122,7 +124,7 @@ internal sealed partial class ModelRun
     private async Task AbortUploadAsync()
     {
         if (AnyUpload() is not { } upload) return;
-        await SendAsync(new("DELETE", Target(upload.Key, upload.Id)), (204, ""));
+        await SendAsync(new("DELETE", Target(upload.Key, upload.Id)), NoContent);
         End(upload);
         await SendAsync(new("DELETE", Target(upload.Key, upload.Id)), NoSuchUpload);
     }

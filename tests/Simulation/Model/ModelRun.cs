@@ -13,6 +13,9 @@ internal sealed class ModelException(string message) : Exception(message);
 internal sealed partial class ModelRun(RawS3 s3, int seed)
 {
     private const int KeysMax = 14;
+
+    /// <summary>Few, where each is to have many versions.</summary>
+    private const int VersionedKeysMax = 5;
     private const int InlineBytesMax = 4 << 10;
     private const int PartBytesMin = 5 << 20;
 
@@ -22,15 +25,19 @@ internal sealed partial class ModelRun(RawS3 s3, int seed)
     private readonly List<string> _story = [];
     private BucketModel? _model;
 
+    /// <summary>Whether the story is one of versions too.</summary>
+    private bool _isVersioned;
+
     /// <returns>What went wrong, with the story until then; null where all was as the model has it.</returns>
     /// <param name="meddle">Called with the bucket's name before all is compared at the end.</param>
     public async Task<string?> RunAsync(int steps, Func<string, Task>? meddle = null)
     {
         try
         {
-            for (var i = 0; i < KeysMax; i++) _keys.Add(NastyKeys.Next(_random));
+            _isVersioned = _random.Next(3) > 0;
+            for (var i = 0; i < (_isVersioned ? VersionedKeysMax : KeysMax); i++) _keys.Add(NastyKeys.Next(_random));
             await CreateBucketAsync();
-            for (var step = 0; step < steps; step++) await StepAsync();
+            for (var step = 0; step < steps; step++) await (_isVersioned && _random.Next(5) < 2 ? VersionStepAsync() : StepAsync());
             if (meddle is not null) await meddle(_bucket);
             await CompareAllAsync();
             return null;
@@ -64,19 +71,24 @@ internal sealed partial class ModelRun(RawS3 s3, int seed)
 
     private async Task CreateBucketAsync()
     {
-        await SendAsync(new("PUT", $"/{_bucket}"), (200, ""));
-        _model ??= new();
+        var request = new RawRequest("PUT", $"/{_bucket}");
+        var locks = _isVersioned && _model is null && _random.Next(4) == 0;
+        if (locks) request.With("x-amz-bucket-object-lock-enabled", "true");
+        await SendAsync(request, Ok);
+        _model ??= new() { Versioning = locks ? VersioningModel.Enabled : VersioningModel.Off, Locks = locks };
     }
 
     private async Task DeleteBucketAsync()
     {
         if (_model is null) await SendAsync(new("DELETE", $"/{_bucket}"), NoSuchBucket);
-        else if (_model.Objects.Count > 0 && _random.Next(3) > 0) await SendAsync(new("DELETE", $"/{_bucket}"), (409, "BucketNotEmpty"));
+        else if (_model.Versions.Any(v => v.Version.IsKept(bypass: true)) || _model.Versions.Any() && _random.Next(3) > 0)
+            await SendAsync(new("DELETE", $"/{_bucket}"), (409, "BucketNotEmpty"));
         else
         {
             // Uploads under way end with their bucket.
-            foreach (var key in _model.Objects.Keys.ToList()) await SendAsync(new("DELETE", Target(key)), (204, ""));
-            await SendAsync(new("DELETE", $"/{_bucket}"), (204, ""));
+            foreach (var (key, version) in _model.Versions.ToList())
+                await SendAsync(new RawRequest("DELETE", WithVersion(Target(key), version.Id)).With("x-amz-bypass-governance-retention", "true"), NoContent);
+            await SendAsync(new("DELETE", $"/{_bucket}"), NoContent);
             _model = null;
             await SendAsync(new("HEAD", $"/{_bucket}"), (404, ""));
         }
@@ -88,23 +100,25 @@ internal sealed partial class ModelRun(RawS3 s3, int seed)
         var made = new ObjectModel(bytes, ObjectModel.Md5(bytes), AnyContentType(), AnyNote());
         var request = new RawRequest("PUT", Target(key)).WithBody(bytes);
         Describe(request, made.ContentType, made.Note);
+        var attributes = AnyAttributes(request);
         var expected = _model is null ? NoSuchBucket : WriteCondition(request, key);
         if (_random.Next(12) == 0)
         {
             request.With("Content-MD5", Convert.ToBase64String(System.Security.Cryptography.MD5.HashData([.. bytes, 0])));
             if (_model is not null) expected = (400, "BadDigest");
         }
+        if (_model is not null && attributes.IsLock && !_model.Locks) expected = InvalidRequest;
         var answer = await SendAsync(request, expected);
         if (answer.Status != 200) return;
         Same("ETag", $"\"{made.ETag}\"", answer.Header("ETag"));
-        _model!.Objects[key] = made;
+        attributes.Apply(_model!.Add(key, NewId(answer), made));
     }
 
     /// <summary>Gives some writes a condition.</summary>
     /// <returns>What the answer must be.</returns>
     private (int, string) WriteCondition(RawRequest request, string key)
     {
-        var current = _model!.Objects.GetValueOrDefault(key);
+        var current = _model!.Find(key)?.Object;
         switch (_random.Next(10))
         {
             case 0:
@@ -123,17 +137,14 @@ internal sealed partial class ModelRun(RawS3 s3, int seed)
     private async Task ReadAsync(string method)
     {
         var key = AnyKey();
-        var current = _model?.Objects.GetValueOrDefault(key);
-        var request = new RawRequest(method, Target(key));
-        if (current is null)
-        {
-            await SendAsync(request, _model is null ? NoSuchBucket : NoSuchKey);
-            return;
-        }
+        var (request, version) = await FindAsync(method, key, "");
+        if (request is null || version?.Object is not { } current) return;
         var condition = ReadCondition(request, current);
         var (status, code, sent, contentRange) = condition == Ok ? AnyRange(request, current) : (condition.Status, condition.Code, [], null);
         var answer = await SendAsync(request, (status, code));
         if (status is not (200 or 206)) return;
+        SameVersion(version, answer);
+        SameAttributes(version, answer);
         Same("ETag", $"\"{current.ETag}\"", answer.Header("ETag"));
         Same("Content-Length", sent.Length.ToString(CultureInfo.InvariantCulture), answer.Header("Content-Length"));
         Same("Content-Range", contentRange, answer.Header("Content-Range"));
@@ -193,7 +204,7 @@ internal sealed partial class ModelRun(RawS3 s3, int seed)
         (int, string, byte[], string?) Part()
         {
             var number = _random.Next(1, 4);
-            request.Target += string.Create(CultureInfo.InvariantCulture, $"?partNumber={number}");
+            request.Target += string.Create(CultureInfo.InvariantCulture, $"{(request.Target.Contains('?', StringComparison.Ordinal) ? '&' : '?')}partNumber={number}");
             int[] lengths = current.PartLengths ?? [length];
             if (number > lengths.Length) return (416, "InvalidPartNumber", [], null);
             var from = lengths.Take(number - 1).Sum();
@@ -202,43 +213,17 @@ internal sealed partial class ModelRun(RawS3 s3, int seed)
         }
     }
 
-    private async Task DeleteAsync()
-    {
-        var key = AnyKey();
-        var request = new RawRequest("DELETE", Target(key));
-        var expected = _model is null ? NoSuchBucket : (204, "");
-        if (_model?.Objects.GetValueOrDefault(key) is { } current && _random.Next(6) == 0)
-        {
-            var own = _random.Next(2) == 0;
-            request.With("If-Match", own ? $"\"{current.ETag}\"" : "\"00000000000000000000000000000000\"");
-            if (!own) expected = PreconditionFailed;
-        }
-        if ((await SendAsync(request, expected)).Status == 204) _model!.Objects.Remove(key);
-    }
-
-    private async Task DeleteManyAsync()
-    {
-        var keys = Enumerable.Range(0, _random.Next(1, 6)).Select(_ => AnyKey()).ToList();
-        var quiet = _random.Next(3) == 0;
-        var body = $"<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Quiet>{(quiet ? "true" : "false")}</Quiet>{string.Concat(keys.Select(k => $"<Object><Key>{XmlEscape(k)}</Key></Object>"))}</Delete>";
-        var answer = await SendAsync(new RawRequest("POST", $"/{_bucket}?delete").WithBody(body), _model is null ? NoSuchBucket : Ok);
-        if (answer.Status != 200) return;
-        foreach (var key in keys) _model!.Objects.Remove(key);
-        var xml = Xml(answer);
-        Same("Deleted", string.Join('|', quiet ? [] : keys), string.Join('|', xml.Elements("Deleted").Select(d => d.Element("Key")!.Value)));
-        Same("Error", 0, xml.Elements("Error").Count());
-    }
-
     private async Task CopyAsync()
     {
         var (key, sourceKey) = (AnyKey(), AnyKey());
-        var source = _model?.Objects.GetValueOrDefault(sourceKey);
-        var request = new RawRequest("PUT", Target(key)).With("x-amz-copy-source", (_random.Next(2) == 0 ? "/" : "") + $"{_bucket}/{NastyKeys.Escape(sourceKey)}");
-        if (_model is null || source is null)
+        var request = new RawRequest("PUT", Target(key));
+        var (named, expected) = AnySource(request, sourceKey);
+        if (expected != Ok)
         {
-            await SendAsync(request, _model is null ? NoSuchBucket : NoSuchKey);
+            await SendAsync(request, expected);
             return;
         }
+        var source = named!.Object!;
         var made = source with { ETag = ObjectModel.Md5(source.Bytes), PartLengths = null, UploadId = null };
         var replaces = _random.Next(3) == 0;
         if (replaces)
@@ -247,7 +232,8 @@ internal sealed partial class ModelRun(RawS3 s3, int seed)
             made = made with { ContentType = AnyContentType(), Note = AnyNote() };
             Describe(request, made.ContentType, made.Note);
         }
-        var expected = Ok;
+        var attributes = AnyAttributes(request);
+        if (attributes.Tags is not null) request.With("x-amz-tagging-directive", "REPLACE");
         switch (_random.Next(6))
         {
             case 0: request.With("x-amz-copy-source-if-match", $"\"{source.ETag}\""); break;
@@ -256,11 +242,17 @@ internal sealed partial class ModelRun(RawS3 s3, int seed)
                 expected = PreconditionFailed;
                 break;
         }
-        if (expected == Ok && key == sourceKey && !replaces) expected = (400, "InvalidRequest");
+        // An older version copied onto its key is S3's way to restore it.
+        if (expected == Ok && key == sourceKey && named == _model!.Latest(key) && !replaces) expected = InvalidRequest;
+        if (attributes.IsLock && !_model!.Locks) expected = InvalidRequest;
         var answer = await SendAsync(request, expected);
         if (answer.Status != 200) return;
         Same("ETag", $"\"{made.ETag}\"", Xml(answer).Element("ETag")?.Value);
-        _model.Objects[key] = made;
+        Same("x-amz-copy-source-version-id", _model!.Versioning == VersioningModel.Off ? null : named.Id, answer.Header("x-amz-copy-source-version-id"));
+        var tags = named.Tags;
+        var copy = _model.Add(key, NewId(answer), made);
+        copy.Tags = tags;
+        attributes.Apply(copy);
     }
 
     private async Task TooLongKeyAsync()
@@ -274,14 +266,31 @@ internal sealed partial class ModelRun(RawS3 s3, int seed)
     {
         if (_model is null) return;
         await CompareListingAsync("", "", "", 1000, version2: true);
-        foreach (var (key, expected) in _model.Objects)
+        foreach (var (key, expected) in _model.Current) await CompareAsync(Target(key), expected.Object!);
+        if (!_isVersioned) return;
+        await CompareVersionsAsync("", "", "", null, 1000);
+        foreach (var (key, expected) in _model.Versions)
         {
-            var answer = await SendAsync(new("GET", Target(key)), Ok);
+            var target = WithVersion(Target(key), expected.Id);
+            if (expected.Object is { } content) await CompareAsync(target, content);
+            else await SendAsync(new("GET", target), MethodNotAllowed);
+        }
+
+        async Task CompareAsync(string target, ObjectModel expected)
+        {
+            var answer = await SendAsync(new("GET", target), Ok);
             if (!answer.Body.AsSpan().SequenceEqual(expected.Bytes)) throw new ModelException("The bytes differ.");
         }
     }
 
     private static readonly (int Status, string Code) Ok = (200, "");
+    private static readonly (int Status, string Code) NoContent = (204, "");
+    private static readonly (int Status, string Code) InvalidRequest = (400, "InvalidRequest");
+    private static readonly (int Status, string Code) InvalidArgument = (400, "InvalidArgument");
+    private static readonly (int Status, string Code) AccessDenied = (403, "AccessDenied");
+    private static readonly (int Status, string Code) MethodNotAllowed = (405, "MethodNotAllowed");
+    private static readonly (int Status, string Code) InvalidBucketState = (409, "InvalidBucketState");
+    private static readonly (int Status, string Code) NoSuchVersion = (404, "NoSuchVersion");
     private static readonly (int Status, string Code) NoSuchBucket = (404, "NoSuchBucket");
     private static readonly (int Status, string Code) NoSuchKey = (404, "NoSuchKey");
     private static readonly (int Status, string Code) NoSuchUpload = (404, "NoSuchUpload");

@@ -27,7 +27,7 @@ internal sealed class GrainHost : IAsyncDisposable
     private readonly SqliteIndex _index;
     private readonly IHost _host;
 
-    private GrainHost()
+    private GrainHost(Action<IServiceCollection>? configure)
     {
         _index = SqliteIndex.Open(Path.Combine(_folder, "index.db"), NullLogger<SqliteIndex>.Instance);
         var builder = Host.CreateApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
@@ -37,6 +37,7 @@ internal sealed class GrainHost : IAsyncDisposable
             .AddSingleton(HookedIndex.Over(this))
             .AddSingleton<ObjectGrainPopulation>()
             .AddSingleton(Options.Create(new LifecycleOptions { DayLength = TimeSpan.FromSeconds(1), Interval = TimeSpan.FromSeconds(1) }));
+        configure?.Invoke(builder.Services);
         builder.UseOrleans(silo =>
         {
             silo.UseLocalhostClustering(FreePort(), FreePort());
@@ -54,9 +55,10 @@ internal sealed class GrainHost : IAsyncDisposable
     /// <summary>Awaited after a question to the index was answered, named by its method, before a grain hears of it.</summary>
     public Func<string, Task>? After { get; set; }
 
-    public static async Task<GrainHost> StartAsync()
+    /// <param name="configure">Adds what only some grains need.</param>
+    public static async Task<GrainHost> StartAsync(Action<IServiceCollection>? configure = null)
     {
-        var host = new GrainHost();
+        var host = new GrainHost(configure);
         await host._host.StartAsync();
         return host;
     }

@@ -82,6 +82,50 @@ public sealed class LifecycleRaceTests : IAsyncLifetime
         Assert.Null(await CurrentAsync(bucket));
     }
 
+    [Fact]
+    public async Task The_newest_noncurrent_versions_are_kept_of_each_key_by_itself()
+    {
+        var bucket = await NewBucketAsync(NoncurrentExpires with { NoncurrentExpiration = new(1, 2) });
+        foreach (var key in (string[])["a", "b"])
+        {
+            for (var i = 0; i < 4; i++) await WriteAsync(bucket, $"{i}", BucketVersioning.Enabled, LongAgo, key: key);
+        }
+
+        await RunAsync(() => Task.CompletedTask);
+
+        foreach (var key in (string[])["a", "b"]) Assert.Equal(["3", "2", "1"], await ContentsAsync(bucket, key));
+    }
+
+    [Fact]
+    public async Task A_noncurrent_version_is_as_old_as_the_version_that_replaced_it()
+    {
+        var bucket = await NewBucketAsync(NoncurrentExpires);
+        foreach (var (content, modified) in new[] { ("long replaced", LongAgo), ("just replaced", LongAgo), ("newest", NotDue) }) await WriteAsync(bucket, content, BucketVersioning.Enabled, modified);
+
+        await RunAsync(() => Task.CompletedTask);
+
+        Assert.Equal(["newest", "just replaced"], await ContentsAsync(bucket, "key"));
+    }
+
+    /// <summary>Of all versions, the newest first.</summary>
+    private async Task<List<string>> ContentsAsync(BucketId bucket, string key)
+    {
+        var names = new Names();
+        await _host.Index.ListVersionsAsync(new(bucket, key, null, new("", null, 0), 100), names, Ct);
+        var contents = new List<string>();
+        foreach (var name in names.All) contents.Add(System.Text.Encoding.UTF8.GetString((await _host.Index.FindVersionAsync(bucket, key, name, Ct))!.Manifest.Inline.AsSpan()));
+        return contents;
+    }
+
+    private sealed class Names : IVersionListingSink
+    {
+        public List<VersionName> All { get; } = [];
+
+        public void Version(in ListedObject entry) => All.Add(entry.Version);
+
+        public void CommonPrefix(ReadOnlySpan<byte> prefix) => throw new System.Diagnostics.UnreachableException("A listing without a delimiter folds nothing.");
+    }
+
     private static readonly LifecycleRule CurrentExpires =
         new("rule", true, LifecycleFilter.Everything, new(1, null, null), null, null, [], [], false);
 

@@ -71,6 +71,35 @@ public sealed class LifecycleRulesTests
         Assert.Equal(LifecycleAct.Keep, rules.Decide(Current() with { StorageClass = "GLACIER" }, Made.AddDays(100), Day).Act);
     }
 
+    [Fact]
+    public void A_noncurrent_version_goes_when_its_days_are_over_and_not_before()
+    {
+        var rules = Of(Rule with { NoncurrentExpiration = new(2, null) });
+        var old = Current() with { NoncurrentSince = Made.AddDays(10) };
+        var due = new DateTimeOffset(2026, 3, 14, 0, 0, 0, TimeSpan.Zero);
+        Assert.Equal(LifecycleAct.Keep, rules.Decide(old, due - TimeSpan.FromTicks(1), Day).Act);
+        Assert.Equal(LifecycleAct.Remove, rules.Decide(old, due, Day).Act);
+    }
+
+    [Fact]
+    public void Noncurrent_versions_move_but_for_the_newest_that_a_rule_keeps_and_for_delete_markers()
+    {
+        var rules = Of(Rule with { NoncurrentTransitions = [new(2, 3, "GLACIER")] });
+        var old = Current() with { NoncurrentSince = Made, NewerNoncurrent = 3 };
+        Assert.Equal((LifecycleAct.Transition, "GLACIER"), rules.Decide(old, Made.AddDays(10), Day) is var moved ? (moved.Act, moved.StorageClass) : default);
+        Assert.Equal(LifecycleAct.Keep, rules.Decide(old, Made.AddDays(1), Day).Act);
+        Assert.Equal(LifecycleAct.Keep, rules.Decide(old with { NewerNoncurrent = 2 }, Made.AddDays(10), Day).Act);
+        Assert.Equal(LifecycleAct.Keep, rules.Decide(old with { IsDeleteMarker = true }, Made.AddDays(10), Day).Act);
+    }
+
+    [Fact]
+    public void Of_several_rules_the_first_to_expire_an_object_is_told()
+    {
+        LifecycleRule[] rules = [Rule with { Id = "late", Expiration = new(9, null, null) }, Rule with { Id = "early", Expiration = new(3, null, null) }, Rule with { Id = "later", Expiration = new(20, null, null) }];
+        foreach (var order in (LifecycleRule[][])[rules, [.. rules.Reverse()]])
+            Assert.Equal("early", Of(order).NextExpiration("a/key", 100, Made, [], Day)?.Rule.Id);
+    }
+
     public static TheoryData<int> Seeds => [.. Enumerable.Range(1, 200)];
 
     [Theory, MemberData(nameof(Seeds))]

@@ -55,6 +55,18 @@ public abstract partial class MetadataIndexContract
         Assert.Equal(4, (await _index.CountEventsAsync("b", Ct)).Waiting);
     }
 
+    [Fact]
+    public async Task An_event_ends_once()
+    {
+        var bucket = await NewBucketAsync();
+        await _index.SaveObjectAsync(new(bucket, "k", 0, Stored(1)) { Events = [Event("a", "1")] }, Ct);
+        var sequence = (await _index.ListEventsAsync("a", 0, 10, Ct))[0].Sequence;
+        await _index.EndEventsAsync([sequence], EventEnd.Delivered, Now, Ct);
+        await _index.EndEventsAsync([sequence], EventEnd.GivenUp, Now.AddDays(1), Ct);
+        Assert.Equal(new(0, null, 1, 0), await _index.CountEventsAsync("a", Ct));
+        Assert.Equal(1, await _index.ForgetEventsAsync("a", Now.AddHours(1), 10, Ct));
+    }
+
     private static ObjectEvent Event(string target, string text) => new(target, System.Text.Encoding.UTF8.GetBytes(text));
 
     private static string TextOf(WaitingEvent waiting) => System.Text.Encoding.UTF8.GetString(waiting.Document.Span);

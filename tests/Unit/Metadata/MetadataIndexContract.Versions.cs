@@ -81,6 +81,32 @@ public abstract partial class MetadataIndexContract
     }
 
     [Fact]
+    public async Task The_null_version_is_found_by_no_id_wherever_it_is()
+    {
+        var bucket = await NewBucketAsync();
+        var unversioned = Stored(1) with { IsNull = true };
+        await _index.SaveObjectAsync(new(bucket, "k", 0, unversioned), Ct);
+        Assert.Null(await _index.FindVersionAsync(bucket, "k", new(unversioned.Manifest.Version), Ct));
+        await _index.SaveObjectAsync(new(bucket, "k", 1, Stored(2) with { IsNull = false }), Ct);
+        Assert.Null(await _index.FindVersionAsync(bucket, "k", new(unversioned.Manifest.Version), Ct));
+        Assert.Equal(1, (await _index.FindVersionAsync(bucket, "k", VersionName.Null, Ct))!.Revision);
+    }
+
+    [Fact]
+    public async Task A_listing_goes_on_behind_a_version_that_was_removed_between_two_pages()
+    {
+        var bucket = await NewBucketAsync();
+        ObjectVersion[] versions = [Stored(1) with { IsNull = false }, Stored(2) with { IsNull = false }, Stored(3) with { IsNull = false }];
+        foreach (var version in versions) await _index.SaveObjectAsync(new(bucket, "k", version.Revision - 1, version), Ct);
+        var model = new Dictionary<string, List<ObjectVersion>> { ["k"] = [.. versions] };
+        var (first, second) = (new VersionsPage(model), new VersionsPage(model));
+        var end = await _index.ListVersionsAsync(new(bucket, "", null, new("", null, 0), 2), first, Ct);
+        await _index.RemoveVersionAsync(bucket, "k", versions[1].Name, 2, 0, Now, [], Ct);
+        await _index.ListVersionsAsync(new(bucket, "", null, end.Next!.Value, 2), second, Ct);
+        Assert.Equal((2, 1), (first.Entries.Count, second.Entries.Count));
+    }
+
+    [Fact]
     public async Task Moving_a_versions_bytes_frees_the_old_ones_and_keeps_its_place()
     {
         var bucket = await NewBucketAsync();

@@ -1,0 +1,97 @@
+using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Buckets;
+using DarkStorage.GrainInterfaces.Objects;
+using Xunit;
+
+namespace DarkStorage.Unit.Grains;
+
+/// <summary>What a key's grain decides where no client can see it alone: calls that come twice, clocks that go back, states that only races make.</summary>
+public sealed class ObjectGrainTests : IAsyncLifetime
+{
+    private const string Name = "bucket";
+    private static readonly CancellationToken Ct = TestContext.Current.CancellationToken;
+    private static readonly ChangeOrigin Origin = new(ChangeMeans.Request, "owner", null, "id");
+
+    private GrainHost _host = null!;
+
+    public async ValueTask InitializeAsync() => _host = await GrainHost.StartAsync();
+
+    public ValueTask DisposeAsync() => _host.DisposeAsync();
+
+    [Fact]
+    public async Task A_commit_that_comes_twice_makes_one_version_even_where_its_condition_no_longer_holds()
+    {
+        var bucket = await NewBucketAsync(BucketVersioning.Enabled);
+        var commit = Commit(bucket) with { Condition = WriteCondition.None with { IfNoneMatch = WriteCondition.Any } };
+        var first = await Grain.CommitAsync(commit, Ct);
+        var second = await Grain.CommitAsync(commit, Ct);
+        Assert.Equal(first.Revision, second.Revision);
+        Assert.Equal(first.Revision, (await _host.Index.FindLatestAsync(bucket, "key", Ct))!.Revision);
+    }
+
+    [Fact]
+    public async Task A_deletion_that_comes_twice_makes_one_marker()
+    {
+        var bucket = await NewBucketAsync(BucketVersioning.Enabled);
+        await Grain.CommitAsync(Commit(bucket), Ct);
+        var deletion = Deletion(bucket, null);
+        var first = await Grain.DeleteAsync(deletion, Ct);
+        var revision = (await _host.Index.FindLatestAsync(bucket, "key", Ct))!.Revision;
+        Assert.Equal(first, await Grain.DeleteAsync(deletion, Ct));
+        Assert.Equal(revision, (await _host.Index.FindLatestAsync(bucket, "key", Ct))!.Revision);
+    }
+
+    [Fact]
+    public async Task A_version_is_newer_than_the_one_before_it_also_where_that_is_of_a_later_time()
+    {
+        var bucket = await NewBucketAsync(BucketVersioning.Enabled);
+        var future = new ObjectVersion(Commit(bucket).Manifest, ObjectMetadata.Default, DateTimeOffset.UtcNow, long.MaxValue / 2, false, "STANDARD", null, "owner", ObjectAttributes.None);
+        await _host.Index.SaveObjectAsync(new(bucket, "key", 0, future), Ct);
+        var next = await Grain.CommitAsync(Commit(bucket), Ct);
+        Assert.Equal(future.Revision + 1, next.Revision);
+        Assert.Equal(next.Name, (await _host.Index.FindObjectAsync(bucket, "key", Ct))!.Name);
+    }
+
+    [Fact]
+    public async Task A_delete_marker_has_no_attributes_to_change()
+    {
+        var bucket = await NewBucketAsync(BucketVersioning.Enabled);
+        var marker = (await Grain.DeleteAsync(Deletion(bucket, null), Ct)).Version;
+        var revision = (await _host.Index.FindLatestAsync(bucket, "key", Ct))!.Revision;
+        Assert.Equal(StorageError.IsDeleteMarker, (await RefusedAsync(Grain.UpdateAsync(new(bucket, marker, new(revision), Origin, LegalHold: true), Ct))).Error);
+        Assert.Equal(StorageError.NoSuchKey, (await RefusedAsync(Grain.UpdateAsync(new(bucket, null, new(revision), Origin, LegalHold: true), Ct))).Error);
+    }
+
+    [Fact]
+    public async Task A_null_marker_does_not_take_the_place_of_a_null_version_that_is_kept()
+    {
+        var bucket = await NewBucketAsync(BucketVersioning.Suspended);
+        var version = await Grain.CommitAsync(Commit(bucket) with { Attributes = ObjectAttributes.None with { LegalHold = true } }, Ct);
+        Assert.Equal(StorageError.ObjectLocked, (await RefusedAsync(Grain.DeleteAsync(Deletion(bucket, null), Ct))).Error);
+        Assert.Equal(version.Revision, (await _host.Index.FindObjectAsync(bucket, "key", Ct))!.Revision);
+    }
+
+    [Fact]
+    public async Task What_was_decided_on_other_attributes_is_refused()
+    {
+        var bucket = await NewBucketAsync(BucketVersioning.Enabled);
+        var version = await Grain.CommitAsync(Commit(bucket), Ct);
+        await Grain.UpdateAsync(new(bucket, version.Name, new(version.Revision), Origin, Tags: [new("k", "v")]), Ct);
+        Assert.Equal(StorageError.VersionChanged, (await RefusedAsync(Grain.DeleteAsync(Deletion(bucket, version.Name) with { Expected = new(version.Revision, true, 0) }, Ct))).Error);
+        Assert.Equal(StorageError.VersionChanged, (await RefusedAsync(Grain.DeleteAsync(Deletion(bucket, version.Name) with { Expected = new(version.Revision, false, 1) }, Ct))).Error);
+        Assert.Equal(version.Name, (await Grain.DeleteAsync(Deletion(bucket, version.Name) with { Expected = new(version.Revision, true, 1) }, Ct)).Version);
+    }
+
+    private IObjectGrain Grain => _host.Grains.GetGrain<IObjectGrain>(new ObjectId(Name, "key").ToString());
+
+    private async Task<BucketId> NewBucketAsync(BucketVersioning versioning) =>
+        (await _host.Index.CreateBucketAsync(Name, new("owner", "r", versioning, []), DateTimeOffset.UtcNow, Ct)).Id;
+
+    private static ObjectCommit Commit(BucketId bucket) => new(bucket, new(VersionId.Of(BlobId.New(TimeProvider.System)), 1, "etag", null, [], [1]),
+        ObjectMetadata.Default, "STANDARD", "owner", ObjectAttributes.None, WriteCondition.None, null, null, Origin);
+
+    private static ObjectDeletion Deletion(BucketId bucket, VersionName? version) =>
+        new(bucket, version, VersionId.Of(BlobId.New(TimeProvider.System)), "owner", WriteCondition.None, BypassGovernance: false, Origin);
+
+    private static Task<StorageException> RefusedAsync(Task call) => Assert.ThrowsAsync<StorageException>(() => call);
+}
