@@ -69,7 +69,7 @@ internal sealed partial class AccessLogSpool : IAccessLog, IDisposable
 
     private static readonly Meter Meter = new("DarkStorage.Silo");
     private static readonly Counter<long> Spooled = Meter.CreateCounter<long>("darkstorage.access_log.lines", "{line}", "Lines of access logs written to the disk.");
-    private static readonly Counter<long> Dropped = Meter.CreateCounter<long>("darkstorage.access_log.dropped", "{line}", "Lines of access logs that found no room.");
+    private static readonly Counter<long> Dropped = Meter.CreateCounter<long>("darkstorage.access_log.lines_dropped", "{line}", "Lines of access logs that found no room.");
 
     private readonly string _folder;
     private readonly AccessLogOptions _options;
