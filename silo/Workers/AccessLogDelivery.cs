@@ -4,6 +4,7 @@ using DarkStorage.ClientApi.S3;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Rules;
+using DarkStorage.Rules.Acls;
 using DarkStorage.Rules.Buckets;
 using DarkStorage.Rules.Logging;
 using Microsoft.Extensions.Options;
@@ -63,8 +64,9 @@ internal sealed partial class AccessLogDelivery(
             }
             var time = header.Day is { } day ? new(day, TimeOnly.MinValue, TimeSpan.Zero) : file.Sealed;
             var key = LogTarget.KeyOf(header.KeyFormat, header.TargetPrefix, objects.AccountId, header.Region, header.Bucket, time, file.Unique);
-            // Where lists do not count any more, one would mislead whoever reads it.
-            var acl = BucketRules.Of(bucket!).Access.Ownership == ObjectOwnership.BucketOwnerEnforced ? null : header.Acl;
+            // A list that a client could not put now is not put: the bucket may have changed since the setting was made.
+            var access = BucketRules.Of(bucket!).Access;
+            var acl = access.Ownership == ObjectOwnership.BucketOwnerEnforced || header.Acl is null || access.PublicAccess.Refuses(SettingJson.Read<AccessControlList>(header.Acl)) ? null : header.Acl;
             await using var content = new FileStream(file.Path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0, useAsync: true);
             content.Position = file.ContentAt;
             await objects.CreateAsync(bucket!, key, PipeReader.Create(content), file.Length, Metadata, acl, new(ChangeMeans.Request, Deliverer, null, file.Unique), ct);

@@ -65,7 +65,7 @@ internal sealed partial class AccessLogSpool : IAccessLog, IDisposable
     private const string OpenSuffix = ".open";
     private const string SealedSuffix = ".log";
     private const string TimeFormat = "yyyyMMddHHmmss";
-    private const int HeaderBytesMax = 64 << 10;
+    private const int HeaderBytesMax = 256 << 10;
 
     private static readonly Meter Meter = new("DarkStorage.Silo");
     private static readonly Counter<long> Spooled = Meter.CreateCounter<long>("darkstorage.access_log.lines", "{line}", "Lines of access logs written to the disk.");
@@ -186,7 +186,9 @@ internal sealed partial class AccessLogSpool : IAccessLog, IDisposable
         {
             var isNew = !_open.TryGetValue(header, out var path);
             path ??= Path.Combine(_folder, RandomNumberGenerator.GetHexString(LogTarget.UniqueLength) + OpenSuffix);
-            using var file = new FileStream(path, new FileStreamOptions { Mode = FileMode.Append, Access = FileAccess.Write, BufferSize = 0, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite });
+            var options = new FileStreamOptions { Mode = FileMode.Append, Access = FileAccess.Write, BufferSize = 0 };
+            if (!OperatingSystem.IsWindows()) options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+            using var file = new FileStream(path, options);
             var before = file.Length;
             try
             {
@@ -223,22 +225,20 @@ internal sealed partial class AccessLogSpool : IAccessLog, IDisposable
     /// <returns>Null where there is nothing in it.</returns>
     private AccessLogFile? Seal(string path)
     {
+        long first, end, length;
         using (var handle = File.OpenHandle(path, FileMode.Open, FileAccess.ReadWrite))
         {
-            var length = RandomAccess.GetLength(handle);
-            var (first, end) = (LineEnd(handle, length, last: false), LineEnd(handle, length, last: true));
-            if (first == end)
-            {
-                File.Delete(path);
-                Interlocked.Add(ref _spooledBytes, -length);
-                return null;
-            }
-            if (end < length)
-            {
-                RandomAccess.SetLength(handle, end);
-                Interlocked.Add(ref _spooledBytes, end - length);
-            }
+            length = RandomAccess.GetLength(handle);
+            (first, end) = (LineEnd(handle, length, last: false), LineEnd(handle, length, last: true));
+            if (first < end && end < length) RandomAccess.SetLength(handle, end);
         }
+        if (first == end)
+        {
+            File.Delete(path);
+            Interlocked.Add(ref _spooledBytes, -length);
+            return null;
+        }
+        Interlocked.Add(ref _spooledBytes, end - length);
         var name = $"{_clock.GetUtcNow().UtcDateTime.ToString(TimeFormat, CultureInfo.InvariantCulture)}-{Path.GetFileNameWithoutExtension(path)}{SealedSuffix}";
         var sealedPath = Path.Combine(_folder, name);
         File.Move(path, sealedPath);
