@@ -14,6 +14,7 @@ using DarkStorage.Grains.Lifecycle;
 using DarkStorage.Grains.Uploads;
 using DarkStorage.Metadata;
 using DarkStorage.Metadata.Sqlite;
+using DarkStorage.Rules.Logging;
 using DarkStorage.Silo;
 using DarkStorage.Silo.Configuration;
 using DarkStorage.Silo.Workers;
@@ -59,6 +60,7 @@ static async Task<int> RunAsync(NodeOptions node)
     AddOptions<UploadOptions>(builder, "Uploads");
     AddOptions<LifecycleOptions>(builder, "Lifecycle");
     AddOptions<EventOptions>(builder, "Events");
+    AddOptions<AccessLogOptions>(builder, "AccessLogs");
     AddOptions<GarbageOptions>(builder, "Garbage");
     AddOptions<DriveCareOptions>(builder, "DriveCare");
     AddOptions<ScrubOptions>(builder, "Scrub");
@@ -90,9 +92,12 @@ static async Task<int> RunAsync(NodeOptions node)
         .AddSingleton<IIdentityProviders>(issuers)
         .AddSingleton(new RootKey(root.AccessKey, root.SecretKey))
         .AddSingleton(status)
+        .AddSingleton<AccessLogSpool>()
+        .AddSingleton<IAccessLog>(p => p.GetRequiredService<AccessLogSpool>())
         .AddClientApi()
         .AddHostedService<GarbageCollector>()
-        .AddHostedService<DriveCare>();
+        .AddHostedService<DriveCare>()
+        .AddHostedService<AccessLogDelivery>();
     builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = TimeSpan.FromSeconds(8));
     builder.AddGrains(node);
     builder.AddListeners(node);

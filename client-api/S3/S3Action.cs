@@ -19,6 +19,7 @@ internal static class S3Action
     public const string GetBucketCors = "s3:GetBucketCORS";
     public const string GetBucketLocation = "s3:GetBucketLocation";
     public const string GetBucketObjectLockConfiguration = "s3:GetBucketObjectLockConfiguration";
+    public const string GetBucketLogging = "s3:GetBucketLogging";
     public const string GetBucketNotification = "s3:GetBucketNotification";
     public const string GetBucketOwnershipControls = "s3:GetBucketOwnershipControls";
     public const string GetBucketPolicy = "s3:GetBucketPolicy";
@@ -53,6 +54,7 @@ internal static class S3Action
     public const string PutAnalyticsConfiguration = "s3:PutAnalyticsConfiguration";
     public const string PutBucketAcl = "s3:PutBucketAcl";
     public const string PutBucketCors = "s3:PutBucketCORS";
+    public const string PutBucketLogging = "s3:PutBucketLogging";
     public const string PutBucketNotification = "s3:PutBucketNotification";
     public const string PutBucketObjectLockConfiguration = "s3:PutBucketObjectLockConfiguration";
     public const string PutBucketOwnershipControls = "s3:PutBucketOwnershipControls";

@@ -46,6 +46,7 @@ internal sealed partial class S3Endpoint(S3Services services, StsEndpoint sts, I
             if (Website.BucketOf(http.Request.Headers.Host, services.Options.WebsiteDomains) is { } site)
             {
                 operation = Website.Operation;
+                await RequestLog.BeginAsync(http, services, site, null, null);
                 await new Website(http, services, site).AnswerAsync(raw, http.RequestAborted);
                 return;
             }
@@ -56,6 +57,7 @@ internal sealed partial class S3Endpoint(S3Services services, StsEndpoint sts, I
                 operation = await sts.HandleAsync(http, target, requestId);
                 return;
             }
+            await RequestLog.BeginAsync(http, services, target.Bucket, target.Key, target.Query.Find("versionId"));
             operation = S3Operations.Find(http.Request.Method, target, http.Request.Headers);
             if (HttpMethods.IsOptions(http.Request.Method))
             {
@@ -64,6 +66,7 @@ internal sealed partial class S3Endpoint(S3Services services, StsEndpoint sts, I
             }
             await Cors.WriteAsync(http, target, services.Index, http.RequestAborted);
             var request = await AuthenticateAsync(http, target);
+            if (request.Log is { } logged) logged.Caller = request.Caller;
             if (operation.Handle is null)
                 throw new S3Exception(S3Error.NotImplemented, $"The operation {operation.Name} is not implemented.").With("Operation", operation.Name);
             await operation.Handle(request, http.RequestAborted);
@@ -81,6 +84,7 @@ internal sealed partial class S3Endpoint(S3Services services, StsEndpoint sts, I
             Durations.Record(elapsed.TotalSeconds, new KeyValuePair<string, object?>("operation", name));
             if (http.Request.ContentLength is > 0 and var received) BytesIn.Add(received, new KeyValuePair<string, object?>("operation", name));
             if (http.Response.ContentLength is > 0 and var sent && http.Request.Method != HttpMethods.Head) BytesOut.Add(sent, new KeyValuePair<string, object?>("operation", name));
+            RequestLog.Of(http)?.End(S3Operations.LogNameOf(operation, http.Request.Method), start);
             LogRequest(log, name, http.Request.Method, http.Request.Path, http.Response.StatusCode, elapsed.TotalMilliseconds);
         }
     }
@@ -119,6 +123,7 @@ internal sealed partial class S3Endpoint(S3Services services, StsEndpoint sts, I
             return;
         }
         var error = ToS3(exception);
+        RequestLog.Of(http)?.ErrorCode = error.Error.Code;
         if ((int)error.Error.Status >= StatusCodes.Status500InternalServerError && error.Error != S3Error.NotImplemented)
             LogFailed(log, operation?.Name ?? UnknownOperation, http.Request.Path, exception);
         if (http.Response.HasStarted)

@@ -1,5 +1,6 @@
 using DarkStorage.ClientApi.S3.Operations;
 using DarkStorage.ClientApi.S3.Settings;
+using DarkStorage.Rules.Logging;
 using Microsoft.AspNetCore.Http;
 
 namespace DarkStorage.ClientApi.S3;
@@ -43,7 +44,7 @@ internal static class S3Operations
         Bucket("GET", "inventory", "id", new("GetBucketInventoryConfiguration", StoredSettings.Inventory.GetAsync)),
         Bucket("GET", "inventory", new("ListBucketInventoryConfigurations", StoredSettings.Inventory.ListAsync)),
         Bucket("GET", "lifecycle", new("GetBucketLifecycleConfiguration", LifecycleSetting.Setting.GetAsync)),
-        Bucket("GET", "logging", new("GetBucketLogging")),
+        Bucket("GET", "logging", new("GetBucketLogging", LoggingSetting.Setting.GetAsync)),
         Bucket("GET", "metadataConfiguration", new("GetBucketMetadataConfiguration")),
         Bucket("GET", "metadataTable", new("GetBucketMetadataTableConfiguration")),
         Bucket("GET", "metrics", "id", new("GetBucketMetricsConfiguration", StoredSettings.Metrics.GetAsync)),
@@ -72,7 +73,7 @@ internal static class S3Operations
         Bucket("PUT", "intelligent-tiering", new("PutBucketIntelligentTieringConfiguration", StoredSettings.IntelligentTiering.PutAsync)),
         Bucket("PUT", "inventory", new("PutBucketInventoryConfiguration", StoredSettings.Inventory.PutAsync)),
         Bucket("PUT", "lifecycle", new("PutBucketLifecycleConfiguration", LifecycleSetting.Setting.PutAsync)),
-        Bucket("PUT", "logging", new("PutBucketLogging")),
+        Bucket("PUT", "logging", new("PutBucketLogging", LoggingSetting.Setting.PutAsync)),
         Bucket("PUT", "metadataInventoryTable", new("UpdateBucketMetadataInventoryTableConfiguration")),
         Bucket("PUT", "metadataJournalTable", new("UpdateBucketMetadataJournalTableConfiguration")),
         Bucket("PUT", "metrics", new("PutBucketMetricsConfiguration", StoredSettings.Metrics.PutAsync)),
@@ -148,6 +149,14 @@ internal static class S3Operations
     /// <summary>The routes of one method and level, the more particular first, as they stand in the table.</summary>
     private static readonly Dictionary<(string, Level), Route[]> ByMethod =
         Routes.GroupBy(r => (r.Method, r.Level)).ToDictionary(g => g.Key, g => g.ToArray());
+
+    private static readonly Dictionary<S3Operation, string> LogNames = Routes.DistinctBy(r => r.Operation)
+        .ToDictionary(r => r.Operation, r => AccessLogOperations.NameOf(r.Operation.Name, r.Method, r.Query.FirstOrDefault(), r.Level == Level.Object));
+
+    /// <summary>What access logs call an operation.</summary>
+    /// <param name="operation">Null where S3 has none such.</param>
+    public static string LogNameOf(S3Operation? operation, string method) =>
+        operation is not null && LogNames.TryGetValue(operation, out var name) ? name : AccessLogOperations.NameOf(operation?.Name ?? "", method, null, isOnObject: true);
 
     /// <summary>Every operation there is, for tests and documentation.</summary>
     public static IEnumerable<S3Operation> All => Routes.Select(r => r.Operation);

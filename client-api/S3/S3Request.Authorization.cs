@@ -66,6 +66,11 @@ internal sealed partial class S3Request
     public bool IsAllowed(string action, BucketRecord bucket, string? key, VersionName? named, ObjectVersion? version) =>
         Decide(action, bucket, key is null ? Arn + bucket.Name : $"{Arn}{bucket.Name}/{key}", named, version);
 
+    /// <summary>The access log of the bucket that is copied from is told too.</summary>
+    /// <param name="operation">As access logs name it.</param>
+    public ValueTask LogSourceAsync(string operation, string bucketName, string key, VersionName? named) =>
+        RequestLog.AddSourceAsync(http, services, caller, operation, bucketName, key, named?.ToString());
+
     /// <summary>Names the version in the answer, in a bucket that has or had versioning.</summary>
     public void WriteVersionId(BucketRecord bucket, VersionName version)
     {
@@ -94,14 +99,21 @@ internal sealed partial class S3Request
         RequirePayer(bucket);
     }
 
-    private bool Decide(string action, BucketRecord? bucket, string resource, VersionName? named, ObjectVersion? version) => Authorization.Decide(new()
+    private bool Decide(string action, BucketRecord? bucket, string resource, VersionName? named, ObjectVersion? version)
+    {
+        var decision = Authorization.Decide(Question(action, bucket, resource, named, version));
+        if (decision.Basis is AuthorizationBasis.BucketAcl or AuthorizationBasis.ObjectAcl && Log is { } log) log.AclRequired = true;
+        return decision.IsAllowed;
+    }
+
+    private AuthorizationRequest Question(string action, BucketRecord? bucket, string resource, VersionName? named, ObjectVersion? version) => new()
     {
         Request = new(caller.Principal, action, resource, new PolicyContext(this, bucket, named, version)),
         IdentityPolicies = caller.Policies,
         SessionPolicy = caller.SessionPolicy,
         Bucket = bucket is null ? null : BucketRules.Of(bucket).Access,
         Object = version is null ? null : new ObjectAccess(version.Owner, version.Attributes.Acl is { } acl ? SettingJson.Read<AccessControlList>(acl) : null),
-    }).IsAllowed;
+    };
 
     /// <summary>In a bucket whose requesters pay, those who do not own it say that they know.</summary>
     private void RequirePayer(BucketRecord bucket)

@@ -15,11 +15,13 @@ internal sealed partial class S3Request
         {
             (uploader, var secret) = await services.Credentials.FindAsync(signature.AccessKeyId, posted.Find("x-amz-security-token"), ct);
             context = services.Verifier.Verify(signature, secret);
+            if (Log is { } signed) signed.Caller = uploader;
             var policy = PostPolicy.Parse(signature.Policy);
             policy.Verify(new Dictionary<string, string>(posted.Fields, StringComparer.OrdinalIgnoreCase) { ["bucket"] = BucketName }, Clock.GetUtcNow());
             posted.File.LengthRange = policy.LengthRange ?? posted.File.LengthRange;
         }
         var key = posted.Find("key") ?? throw S3Exception.InvalidArgument("Bucket POST must contain a field named 'key'.  If it is specified, please check the order of the fields.", "key", "");
+        if (Log is { } log) log.Key = key;
         return new(http, target.WithKey(key), services, uploader, context, posted.ToHeaders(http.Request.Headers), RequestContent.OfUnknownLength(posted.File.AsPipeReader()));
     }
 }

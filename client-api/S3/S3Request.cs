@@ -1,6 +1,7 @@
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Buckets;
 using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.Rules.Logging;
 using DarkStorage.Storage;
 using DarkStorage.Storage.Encryption;
 using Microsoft.AspNetCore.Http;
@@ -10,7 +11,7 @@ namespace DarkStorage.ClientApi.S3;
 
 /// <summary>What every S3 request needs of the node.</summary>
 internal sealed record S3Services(
-    IIndexReader Index, IBlobStore Blobs, IDataKeys Keys, IGrainFactory Grains, SignatureVerifier Verifier, Credentials Credentials, S3Options Options, TimeProvider Clock);
+    IIndexReader Index, IBlobStore Blobs, IDataKeys Keys, IGrainFactory Grains, SignatureVerifier Verifier, Credentials Credentials, S3Options Options, TimeProvider Clock, IAccessLog AccessLog);
 
 /// <summary>An authenticated request of one operation: what handlers work with.</summary>
 /// <param name="headers">In place of the request's own; null for those.</param>
@@ -48,7 +49,13 @@ internal sealed partial class S3Request(
     public ChangeOrigin OriginOf(ChangeMeans means) => new(IsForm ? ChangeMeans.Post : means, caller.Principal.ToString(), ClientAddress, http.TraceIdentifier);
 
     /// <summary>The network address that the request came from; null where it came over no network.</summary>
-    public string? ClientAddress => http.Connection.RemoteIpAddress is { } address ? (address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address).ToString() : null;
+    public string? ClientAddress => AddressOf(http);
+
+    /// <summary>What the access logs are told of the request; null where none is kept.</summary>
+    public RequestLog? Log => RequestLog.Of(http);
+
+    /// <summary>As <see cref="ClientAddress"/>.</summary>
+    public static string? AddressOf(HttpContext http) => http.Connection.RemoteIpAddress is { } address ? (address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address).ToString() : null;
 
     /// <summary>An integer parameter within bounds, or its default where it is not there.</summary>
     /// <exception cref="S3Exception"><c>InvalidArgument</c>.</exception>
@@ -95,6 +102,7 @@ internal sealed partial class S3Request(
         var content = RequestContent.Open(http, signing, lengthRequired: false);
         var document = await S3XmlReader.ReadBodyAsync(content.Reader, bytesMax, ct);
         using var hasher = new ContentHasher(expected.Digests);
+        Log?.TakenIn();
         hasher.Append(document);
         expected.Verify(hasher.Finish(), content.Trailers);
         return document;

@@ -67,6 +67,7 @@ internal sealed class Website(HttpContext http, S3Services services, string buck
             return;
         }
         var s3 = Ask(_site.KeyOf(Key), http.Request.Headers);
+        s3.Log?.Key = s3.Key;
         var (found, version) = await s3.AuthorizeObjectAsync(S3Action.GetObject, ct);
         if (version.Metadata.WebsiteRedirectLocation is { } location && RequestMetadata.IsRedirectLocation(location))
         {

@@ -8,6 +8,7 @@ using DarkStorage.GrainInterfaces.Uploads;
 using DarkStorage.Metadata;
 using DarkStorage.Rules.Buckets;
 using DarkStorage.Rules.Lifecycle;
+using DarkStorage.Rules.Logging;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using Orleans;
@@ -63,7 +64,7 @@ public sealed class LifecycleState
 /// What is done twice after a crash is done to what is there then, so it does no harm.</summary>
 internal sealed partial class LifecycleGrain(
     IMetadataIndex index, TimeProvider clock, IOptions<LifecycleOptions> options, [PersistentState("lifecycle", StorageNames.Index)] IPersistentState<LifecycleState> state,
-    ILogger<LifecycleGrain> log) : Grain, ILifecycleGrain, IRemindable
+    IAccessLog accessLog, ILogger<LifecycleGrain> log) : Grain, ILifecycleGrain, IRemindable
 {
     private const string RunReminder = "run";
     private const string StandardClass = "STANDARD";
@@ -224,10 +225,12 @@ internal sealed partial class LifecycleGrain(
             switch (decision.Act)
             {
                 case LifecycleAct.Expire:
-                    await grain.DeleteAsync(new(bucket.Id, null, VersionId.Of(BlobId.New(clock)), bucket.Owner, WriteCondition.None, BypassGovernance: false, ChangeOrigin.Lifecycle, state), ct);
+                    var expired = await grain.DeleteAsync(new(bucket.Id, null, VersionId.Of(BlobId.New(clock)), bucket.Owner, WriteCondition.None, BypassGovernance: false, ChangeOrigin.Lifecycle, state), ct);
+                    WriteDown(bucket, entry, expired.MarkerMade ? AccessLogOperations.ExpireByMarker : AccessLogOperations.Expire);
                     break;
                 case LifecycleAct.Remove:
                     await grain.DeleteAsync(new(bucket.Id, entry.Version, default, bucket.Owner, WriteCondition.None, BypassGovernance: false, ChangeOrigin.Lifecycle, state), ct);
+                    WriteDown(bucket, entry, AccessLogOperations.Expire);
                     break;
                 default:
                     await grain.UpdateAsync(new(bucket.Id, entry.Version, state, ChangeOrigin.Lifecycle, StorageClass: decision.StorageClass), ct);
@@ -245,6 +248,17 @@ internal sealed partial class LifecycleGrain(
             LogFailed(log, Bucket, e.Error);
             return Outcome.Failed;
         }
+    }
+
+    /// <summary>In the bucket's access log, where it keeps one.</summary>
+    private void WriteDown(BucketRecord bucket, Entry entry, string operation)
+    {
+        if (BucketRules.Of(bucket).Logging is not { } target) return;
+        accessLog.Write(bucket, target, new()
+        {
+            BucketOwner = bucket.Owner, Bucket = bucket.Name, Time = clock.GetUtcNow(), Requester = "AmazonS3", Operation = operation, Key = entry.Key,
+            ObjectSize = entry.IsDeleteMarker ? null : entry.Length, VersionId = bucket.Versioning == BucketVersioning.Off ? null : entry.Version.ToString(),
+        });
     }
 
     private static LifecycleReport Count(LifecycleReport report, Entry entry, LifecycleAct act, Outcome outcome) => (outcome, act) switch

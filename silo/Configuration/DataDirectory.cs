@@ -17,6 +17,7 @@ internal sealed class DataDirectory
 
     public string IndexFile => Path.Combine(_root, "index.db");
     public string Blobs => Path.Combine(_root, "blobs");
+    public string AccessLogs => Path.Combine(_root, "access-logs");
     public string ScrubFile => Path.Combine(_root, "scrub.json");
     public string KeyRingFile => Path.Combine(_root, "keys", "keyring");
     private string MasterKeyFile => Path.Combine(_root, "keys", "master.key");

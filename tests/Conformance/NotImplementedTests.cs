@@ -19,11 +19,9 @@ public sealed class NotImplementedTests(NodeFixture node)
     }
 
     private const string List = """
-        GetBucketLogging GET ?logging
         GetBucketMetadataConfiguration GET ?metadataConfiguration
         GetBucketMetadataTableConfiguration GET ?metadataTable
         CreateSession GET ?session
-        PutBucketLogging PUT ?logging
         UpdateBucketMetadataInventoryTableConfiguration PUT ?metadataInventoryTable
         UpdateBucketMetadataJournalTableConfiguration PUT ?metadataJournalTable
         CreateBucketMetadataConfiguration POST ?metadataConfiguration

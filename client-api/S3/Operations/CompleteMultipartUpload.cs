@@ -12,11 +12,13 @@ internal static class CompleteMultipartUpload
         // The checksum headers are about the object, not about this document.
         var stated = UploadChecksums.OfCompletion(s3.Headers);
         var document = await S3XmlReader.ReadBodyAsync(RequestContent.Open(s3.Http, s3.Signing, lengthRequired: false).Reader, CompleteMultipartUploadRequest.BytesMax, ct);
+        s3.Log?.TakenIn();
         RequireSignedDocument(s3, document);
         var parts = CompleteMultipartUploadRequest.Parse(document);
         var version = await grain.CompleteAsync(new(bucket.Id, s3.Key, parts, condition, stated, ObjectSize(s3), s3.OriginOf(ChangeMeans.Multipart)), ct);
 
         s3.WriteVersionId(bucket, version.Name);
+        s3.Log?.ObjectSize = version.Manifest.Length;
         // Nothing is opened here, so nothing is said of a customer's key that may have come.
         if (version.Encryption?.Mode != EncryptionMode.SseC) RequestEncryption.WriteHeaders(s3, version.Encryption);
         var (etag, checksum) = (version.Manifest.ETag, version.Manifest.Checksum);

@@ -48,6 +48,7 @@ internal static class CopyObject
         var version = await write.CommitAsync(commit =>
             s3.ObjectGrain.CommitAsync(new(bucket.Id, content.ToManifest(checksum, seal.Encryption), metadata, storageClass, owner, attributes, condition, null, seal.Encryption, s3.OriginOf(ChangeMeans.Copy)), commit));
         s3.WriteVersionId(bucket, version.Name);
+        s3.Log?.ObjectSize = version.Manifest.Length;
         RequestEncryption.WriteHeaders(s3, version.Encryption);
         await WriteResultAsync(s3, "CopyObjectResult"u8.ToArray(), version.Manifest.ETag, version.Modified, checksum, ct);
     }

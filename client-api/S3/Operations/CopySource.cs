@@ -3,6 +3,7 @@ using System.Buffers;
 using System.Runtime.InteropServices;
 using DarkStorage.GrainInterfaces.Buckets;
 using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.Rules.Logging;
 using DarkStorage.Storage;
 using DarkStorage.Storage.Encryption;
 
@@ -21,6 +22,7 @@ internal sealed record CopySource(BucketRecord Bucket, string Key, VersionName? 
         var named = S3Target.ParseCopySource(s3.Headers["x-amz-copy-source"].ToString());
         var key = named.Key ?? throw S3Exception.InvalidArgument("Copy Source must mention the source bucket and key: sourcebucket/sourcekey", "x-amz-copy-source", named.RawPath);
         var name = S3Request.ParseVersion(named.Query);
+        await s3.LogSourceAsync(s3.Query.Has("uploadId") ? AccessLogOperations.CopyPartSource : AccessLogOperations.CopySource, named.Bucket!, key, name);
         var (bucket, version) = await FindAsync(s3, named.Bucket!, key, name, ct);
         if (RequestConditions.OfCopySource(s3.Headers).EvaluateForCopy(version.Manifest.ETag, version.Modified) != ConditionOutcome.Ok)
             throw new S3Exception(S3Error.PreconditionFailed);

@@ -1,6 +1,7 @@
 using System.Text;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.Rules.Logging;
 
 namespace DarkStorage.ClientApi.S3.Operations;
 
@@ -21,6 +22,10 @@ internal static class DeleteObjects
         await Parallel.ForAsync(0, outcomes.Length, new ParallelOptions { MaxDegreeOfParallelism = ParallelMax, CancellationToken = ct },
             async (i, token) => outcomes[i] = await DeleteAsync(s3, request.Objects[i], token));
 
+        if (s3.Log is { } log)
+        {
+            foreach (var (entry, failure, _) in outcomes) log.Add(AccessLogOperations.BatchDelete, entry.Key, entry.VersionId, (int?)failure?.Error.Status ?? 204, failure?.Error.Code);
+        }
         await s3.WriteXmlAsync(200, xml =>
         {
             xml.StartDocument("DeleteResult"u8);

@@ -14,6 +14,7 @@ internal static class ObjectSelection
     public static ByteRange? Answer(S3Request s3, ObjectVersion version)
     {
         var manifest = version.Manifest;
+        s3.Log?.ObjectSize = manifest.Length;
         switch (RequestConditions.OfRead(s3.Headers).Evaluate(manifest.ETag, version.Modified))
         {
             case ConditionOutcome.PreconditionFailed:

@@ -28,12 +28,14 @@ internal static class PutObject
             Key = seal.Key,
         });
         var content = await write.CopyFromAsync(body.Reader, ct);
+        s3.Log?.TakenIn();
         var manifest = content.ToManifest(expected.Verify(content.Digests, body.Trailers), seal.Encryption);
         var version = await write.CommitAsync(commit => s3.ObjectGrain.CommitAsync(
             new(bucket.Id, manifest, metadata, storageClass, owner, attributes, condition, null, seal.Encryption, s3.OriginOf(ChangeMeans.Request)), commit));
 
         s3.WriteVersionId(bucket, version.Name);
         s3.WriteExpiration(bucket, version);
+        s3.Log?.ObjectSize = version.Manifest.Length;
         s3.Response.Headers.ETag = ObjectHeaders.Quoted(version.Manifest.ETag);
         ChecksumHeaders.Write(s3.Response.Headers, version.Manifest.Checksum);
         RequestEncryption.WriteHeaders(s3, version.Encryption);

@@ -104,6 +104,11 @@ internal static class RequestEncryption
         ? RandomNumberGenerator.GetHexString(2 * MD5.HashSizeInBytes, lowercase: true)
         : content.Digests.ETag;
 
+    /// <summary>What a bucket has by default, as it is asked for.</summary>
+    /// <param name="bucketKey">What the request says of the bucket key; null where it says nothing.</param>
+    public static EncryptionRequest ByDefault(BucketEncryption encryption, bool? bucketKey) =>
+        new(encryption.Mode, encryption.KeyId, null, encryption.Mode == EncryptionMode.SseKms && (bucketKey ?? encryption.BucketKeyEnabled));
+
     private static S3Exception NotApplicable() => new(S3Error.InvalidRequest, "The encryption parameters are not applicable to this object.");
 
     private static EncryptionRequest? OfWrite(S3Request s3, BucketRecord bucket, CustomerKey? customer)
@@ -119,7 +124,7 @@ internal static class RequestEncryption
         {
             case null:
                 if (BucketRules.Of(bucket).Encryption is not { } otherwise) return null;
-                return new(otherwise.Mode, otherwise.KeyId, null, otherwise.Mode == EncryptionMode.SseKms && (bucketKey ?? otherwise.BucketKeyEnabled));
+                return ByDefault(otherwise, bucketKey);
             case CustomerKeyHeaders.Algorithm: return new(EncryptionMode.SseS3);
             case Kms:
                 if (keyId is "") throw S3Exception.InvalidArgument("The key ID is empty.", KeyIdHeader, "");

@@ -9,7 +9,7 @@ namespace DarkStorage.ClientApi.S3.Operations;
 internal static class RequestMetadata
 {
     private const string UserPrefix = "x-amz-meta-";
-    private const string StandardClass = "STANDARD";
+    public const string StandardClass = "STANDARD";
 
     /// <summary>Bytes of all user metadata, names without their prefix and values together, as S3 limits them.</summary>
     private const int UserBytesMax = 2 << 10;

@@ -28,6 +28,7 @@ internal static class UploadPart
             Key = seal.Key,
         });
         var content = await write.CopyFromAsync(body.Reader, ct);
+        s3.Log?.TakenIn();
         var stated = expected.Verify(content.Digests, body.Trailers);
         var checksum = content.ChecksumOf(upload.ObjectChecksum);
         var part = content.ToPart(number, RequestEncryption.ETagOf(content, upload.Encryption), checksum);
@@ -36,6 +37,7 @@ internal static class UploadPart
             await grain.CommitPartAsync(bucket.Id, s3.Key, part, commit);
             return true;
         });
+        s3.Log?.ObjectSize = part.Length;
         s3.Response.Headers.ETag = ObjectHeaders.Quoted(part.ETag);
         RequestEncryption.WriteHeaders(s3, upload.Encryption);
         if ((stated ?? checksum) is { } kept) s3.Response.Headers[ChecksumHeaders.HeaderOf(kept.Algorithm)] = kept.ToString();

@@ -26,6 +26,7 @@ internal static class UploadPartCopy
             await grain.CommitPartAsync(bucket.Id, s3.Key, part, commit);
             return true;
         });
+        s3.Log?.ObjectSize = part.Length;
         RequestEncryption.WriteHeaders(s3, upload.Encryption);
         await CopyObject.WriteResultAsync(s3, "CopyPartResult"u8.ToArray(), part.ETag, s3.Clock.GetUtcNow(), checksum, ct);
     }

@@ -76,6 +76,8 @@ internal sealed record S3Error(string Code, HttpStatusCode Status, string Messag
     public static readonly S3Error InvalidBucketAclWithObjectOwnership = new("InvalidBucketAclWithObjectOwnership", HttpStatusCode.BadRequest, "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting");
     public static readonly S3Error MalformedAcl = new("MalformedACLError", HttpStatusCode.BadRequest, "The XML you provided was not well-formed or did not validate against our published schema");
     public static readonly S3Error UnresolvableGrant = new("UnresolvableGrantByEmailAddress", HttpStatusCode.BadRequest, "The e-mail address you provided does not match any account on record.");
+    public static readonly S3Error InvalidTargetBucketForLogging = new("InvalidTargetBucketForLogging", HttpStatusCode.BadRequest, "The target bucket for logging does not exist, is not owned by you, or does not have the appropriate grants for the log-delivery group.");
+    public static readonly S3Error CrossLocationLoggingProhibited = new("CrossLocationLoggingProhibited", HttpStatusCode.Forbidden, "Cross-location logging is not allowed. Buckets in one location cannot log information to a bucket in another location.");
     public static readonly S3Error MalformedPolicy = new("MalformedPolicy", HttpStatusCode.BadRequest, "This policy contains invalid Json");
     public static readonly S3Error NoSuchTagSet = new("NoSuchTagSet", HttpStatusCode.NotFound, "The TagSet does not exist");
     public static readonly S3Error BucketAlreadyExists = new("BucketAlreadyExists", HttpStatusCode.Conflict, "The requested bucket name is not available. The bucket namespace is shared by all users of the system. Please select a different name and try again.");

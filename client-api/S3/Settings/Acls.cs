@@ -67,27 +67,29 @@ internal static class Acls
         xml.StartDocument("AccessControlPolicy"u8);
         xml.Account("Owner"u8, acl.Owner);
         xml.Start("AccessControlList"u8);
-        foreach (var (grantee, permission) in acl.Grants)
-        {
-            xml.Start("Grant"u8);
-            if (grantee.Uri is { } uri)
-            {
-                xml.Start("Grantee"u8, "xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" xsi:type=\"Group\""u8);
-                xml.Element("URI"u8, uri);
-            }
-            else
-            {
-                xml.Start("Grantee"u8, "xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" xsi:type=\"CanonicalUser\""u8);
-                xml.Element("ID"u8, grantee.CanonicalId);
-                xml.Element("DisplayName"u8, grantee.CanonicalId);
-            }
-            xml.End("Grantee"u8);
-            xml.Element("Permission"u8, S3Words.Of(permission));
-            xml.End("Grant"u8);
-        }
+        foreach (var grant in acl.Grants) Write(xml, grant);
         xml.End("AccessControlList"u8);
         xml.End("AccessControlPolicy"u8);
     }, ct);
+
+    public static void Write(S3XmlWriter xml, Grant grant)
+    {
+        xml.Start("Grant"u8);
+        if (grant.Grantee.Uri is { } uri)
+        {
+            xml.Start("Grantee"u8, "xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" xsi:type=\"Group\""u8);
+            xml.Element("URI"u8, uri);
+        }
+        else
+        {
+            xml.Start("Grantee"u8, "xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" xsi:type=\"CanonicalUser\""u8);
+            xml.Element("ID"u8, grant.Grantee.CanonicalId);
+            xml.Element("DisplayName"u8, grant.Grantee.CanonicalId);
+        }
+        xml.End("Grantee"u8);
+        xml.Element("Permission"u8, S3Words.Of(grant.Permission));
+        xml.End("Grant"u8);
+    }
 
     /// <summary>Whether a list may be put in this bucket, or on what is in it.</summary>
     /// <exception cref="S3Exception"><c>AccessControlListNotSupported</c>; <c>AccessDenied</c>: it is public, and the bucket blocks such lists.</exception>
@@ -108,12 +110,15 @@ internal static class Acls
         {
             grant.Allow("Grantee", "Permission");
             var permission = grant.EnumOf<AclPermission>("Permission") ?? throw S3Element.Malformed();
-            grants.Add(new(await ReadGranteeAsync(s3, grant.Require("Grantee"), ct), permission));
+            var grantee = ReadGrantee(grant.Require("Grantee"));
+            await RequireThereAsync(s3, "CanonicalUser/ID", grantee, ct);
+            grants.Add(new(grantee, permission));
         }
         return Checked(owner, grants);
     }
 
-    private static async Task<Grantee> ReadGranteeAsync(S3Request s3, S3Element element, CancellationToken ct)
+    /// <summary>To whom a grant in a document is; whether there is such a user is not asked.</summary>
+    public static Grantee ReadGrantee(S3Element element)
     {
         element.Allow("ID", "DisplayName", "URI", "EmailAddress");
         switch (element.Type)
@@ -121,7 +126,7 @@ internal static class Acls
             case "Group" or null when element.Find("URI") is not null:
                 return Grantee.FromUri(element.RequireText("URI")) ?? throw S3Exception.InvalidArgument("Invalid group uri", "CanonicalUser/ID", "");
             case "AmazonCustomerByEmail": throw new S3Exception(S3Error.UnresolvableGrant);
-            case "CanonicalUser" or null: return await ReadUserAsync(s3, "CanonicalUser/ID", element.RequireText("ID"), ct);
+            case "CanonicalUser" or null: return Grantee.User(element.RequireText("ID"));
             default: throw S3Element.Malformed();
         }
     }
@@ -133,7 +138,7 @@ internal static class Acls
         var value = equals < 0 ? "" : text[(equals + 1)..].Trim().Trim('"');
         return (equals < 0 ? "" : text[..equals].Trim()) switch
         {
-            "id" => await ReadUserAsync(s3, header, value, ct),
+            "id" => await RequireThereAsync(s3, header, Grantee.User(value), ct),
             "uri" => Grantee.FromUri(value) ?? throw S3Exception.InvalidArgument("Invalid group uri", header, value),
             "emailAddress" => throw new S3Exception(S3Error.UnresolvableGrant),
             _ => throw S3Exception.InvalidArgument("Argument format not recognized", header, text),
@@ -141,11 +146,13 @@ internal static class Acls
     }
 
     /// <summary>A grant to nobody would be a mistake that shows much later.</summary>
-    private static async Task<Grantee> ReadUserAsync(S3Request s3, string argument, string id, CancellationToken ct)
+    /// <exception cref="S3Exception"><c>InvalidArgument</c>.</exception>
+    public static async Task<Grantee> RequireThereAsync(S3Request s3, string argument, Grantee grantee, CancellationToken ct)
     {
-        if (id != Caller.RootAccount && id != s3.Caller.Account && (id.Length is 0 or > 128 || !await IsThereAsync(s3, id, ct)))
+        var id = grantee.CanonicalId;
+        if (grantee.Kind == GranteeKind.User && id != Caller.RootAccount && id != s3.Caller.Account && (id.Length is 0 or > 128 || !await IsThereAsync(s3, id, ct)))
             throw S3Exception.InvalidArgument("Invalid id", argument, id.Length <= 128 ? id : id[..128]);
-        return Grantee.User(id);
+        return grantee;
     }
 
     private static async Task<bool> IsThereAsync(S3Request s3, string id, CancellationToken ct) => Roles.NameOf(id) is { } role

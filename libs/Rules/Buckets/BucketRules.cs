@@ -3,6 +3,7 @@ using DarkStorage.GrainInterfaces.Buckets;
 using DarkStorage.Rules.Acls;
 using DarkStorage.Rules.Cors;
 using DarkStorage.Rules.Lifecycle;
+using DarkStorage.Rules.Logging;
 using DarkStorage.Rules.Notifications;
 using DarkStorage.Rules.ObjectLock;
 using DarkStorage.Rules.Policies;
@@ -19,6 +20,7 @@ public sealed class BucketRules
     private readonly Lazy<CorsConfiguration?> _cors;
     private readonly Lazy<BucketEncryption?> _encryption;
     private readonly Lazy<LifecycleConfiguration?> _lifecycle;
+    private readonly Lazy<LoggingConfiguration?> _logging;
     private readonly Lazy<NotificationConfiguration?> _notifications;
     private readonly Lazy<ObjectLockConfiguration?> _objectLock;
     private readonly Lazy<RequestPayment?> _requestPayment;
@@ -31,6 +33,7 @@ public sealed class BucketRules
         _cors = Setting<CorsConfiguration>(bucket, BucketSettings.Cors);
         _encryption = Setting<BucketEncryption>(bucket, BucketSettings.Encryption);
         _lifecycle = Setting<LifecycleConfiguration>(bucket, BucketSettings.Lifecycle);
+        _logging = Setting<LoggingConfiguration>(bucket, BucketSettings.Logging);
         _notifications = Setting<NotificationConfiguration>(bucket, BucketSettings.Notification);
         _objectLock = Setting<ObjectLockConfiguration>(bucket, BucketSettings.ObjectLock);
         _requestPayment = Setting<RequestPayment>(bucket, BucketSettings.RequestPayment);
@@ -51,6 +54,9 @@ public sealed class BucketRules
 
     /// <summary>Null where time changes nothing.</summary>
     public LifecycleConfiguration? Lifecycle => _lifecycle.Value;
+
+    /// <summary>Where the log of the bucket's requests goes. Null where none is kept.</summary>
+    public LogTarget? Logging => _logging.Value?.Enabled;
 
     /// <summary>Null where nobody is told of anything.</summary>
     public NotificationConfiguration? Notifications => _notifications.Value;

@@ -9,6 +9,8 @@ using DarkStorage.Grains.Objects;
 using DarkStorage.Metadata;
 using DarkStorage.Metadata.Grains;
 using DarkStorage.Metadata.Sqlite;
+using DarkStorage.GrainInterfaces.Buckets;
+using DarkStorage.Rules.Logging;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -36,6 +38,7 @@ internal sealed class GrainHost : IAsyncDisposable
             .AddSingleton(TimeProvider.System)
             .AddSingleton(HookedIndex.Over(this))
             .AddSingleton<ObjectGrainPopulation>()
+            .AddSingleton<IAccessLog, NoAccessLog>()
             .AddSingleton(Options.Create(new LifecycleOptions { DayLength = TimeSpan.FromSeconds(1), Interval = TimeSpan.FromSeconds(1) }));
         configure?.Invoke(builder.Services);
         builder.UseOrleans(silo =>
@@ -69,6 +72,13 @@ internal sealed class GrainHost : IAsyncDisposable
         _host.Dispose();
         await _index.DisposeAsync();
         Directory.Delete(_folder, recursive: true);
+    }
+
+    private sealed class NoAccessLog : IAccessLog
+    {
+        public void Write(BucketRecord bucket, LogTarget target, AccessLogEntry entry)
+        {
+        }
     }
 
     private static int FreePort()
