@@ -52,6 +52,24 @@ internal static class SelectFunctions
 
     public static SelectValue NullIf(in SelectValue a, in SelectValue b) => !a.IsNull && !b.IsNull && SelectValue.Compare(a, b) == 0 ? SelectValue.Null : a;
 
+    /// <summary>Texts, one behind the other.</summary>
+    public static SelectValue Concat(ReadOnlySpan<SelectValue> texts)
+    {
+        var length = 0;
+        foreach (ref readonly var text in texts)
+        {
+            if (text.IsNull) return SelectValue.Null;
+            length += text.Bytes.Length;
+        }
+        var (joined, at) = (new byte[length], 0);
+        foreach (ref readonly var text in texts)
+        {
+            text.Bytes.Span.CopyTo(joined.AsSpan(at));
+            at += text.Bytes.Length;
+        }
+        return SelectValue.OfText(joined);
+    }
+
     /// <summary>An operand of arithmetic.</summary>
     /// <exception cref="SelectException"><c>CastFailed</c>.</exception>
     public static SelectValue Number(in SelectValue value)
