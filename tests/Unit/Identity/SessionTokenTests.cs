@@ -78,7 +78,7 @@ public sealed class SessionTokenTests
     private static SessionToken NewToken(Random random)
     {
         var issued = DateTimeOffset.FromUnixTimeSeconds(random.Next());
-        return new($"ASIA{random.Next()}", Text(), issued, issued.AddSeconds(random.Next(900, 43_200)), Text(), Text(), Text(), Text(), Text(), Text(), Text(), Text());
+        return new($"ASIA{random.Next()}", Text(), issued, issued.AddSeconds(random.Next(900, 43_200)), Text(), Text(), Text(), Text(), Text(), Text(), Text(), Text(), Text());
 
         string Text() => Convert.ToHexString(Bytes(random, random.Next(20)));
     }
