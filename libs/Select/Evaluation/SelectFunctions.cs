@@ -155,7 +155,8 @@ internal static class SelectFunctions
     }
 
     /// <summary>A pattern of <c>%</c> and <c>_</c>. The time is the product of both lengths at the worst, whatever the pattern: SQLite's own LIKE goes back further.</summary>
-    public static SelectValue Like(ReadOnlySpan<SelectValue> arguments, CancellationToken ct)
+    /// <param name="steps">What is left of the comparisons that one record may cost.</param>
+    public static SelectValue Like(ReadOnlySpan<SelectValue> arguments, ref long steps, CancellationToken ct)
     {
         foreach (ref readonly var argument in arguments)
         {
@@ -187,10 +188,11 @@ internal static class SelectFunctions
         var text = new List<int>();
         foreach (var rune in arguments[0].Text.EnumerateRunes()) text.Add(rune.Value);
 
-        var (t, p, many, retry, steps) = (0, 0, -1, 0, 0);
+        var (t, p, many, retry) = (0, 0, -1, 0);
         while (t < text.Count)
         {
-            if ((++steps & 0xFFFFF) == 0) ct.ThrowIfCancellationRequested();
+            if ((--steps & 0xFFFFF) == 0) ct.ThrowIfCancellationRequested();
+            if (steps < 0) throw new SelectException("LikeInvalidInputs", "LIKE looks through a record for too long: the pattern fits too much of it by halves.");
             if (p < pattern.Count && pattern[p] == AnyMany)
             {
                 (many, retry) = (p++, t);

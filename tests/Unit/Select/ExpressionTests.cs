@@ -322,6 +322,18 @@ public sealed class ExpressionTests
     }
 
     [Fact]
+    public async Task A_pattern_that_is_a_trap_is_refused()
+    {
+        var text = "a\n" + new string('x', 1_000_000) + "\n";
+        await Queries.RefusedAsync("LikeInvalidInputs", () => Queries.CsvAsync($"SELECT COUNT(*) FROM S3Object WHERE a LIKE '%{new string('x', 2_000)}y%'", text));
+        var many = string.Join(" OR ", Enumerable.Range(0, 50).Select(i => $"a LIKE '%xxxxx{i}%'"));
+        await Queries.RefusedAsync("LikeInvalidInputs", () => Queries.CsvAsync($"SELECT COUNT(*) FROM S3Object WHERE {many}", text));
+        // Each record has as many as the one before.
+        var records = "a\n" + string.Concat(Enumerable.Repeat(new string('x', 10_000) + "\n", 200));
+        Assert.Equal("0\n", await Queries.CsvAsync($"SELECT COUNT(*) FROM S3Object WHERE a LIKE '%{new string('x', 100)}y%'", records));
+    }
+
+    [Fact]
     public async Task What_aggregates_keep_is_bounded()
     {
         // Each keeps the long text of another record.
