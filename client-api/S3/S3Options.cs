@@ -32,9 +32,9 @@ public sealed record S3Options
     [Range(1, 1_000_000)]
     public int BucketsMax { get; init; } = 10_000;
 
-    /// <summary>Queries (SelectObjectContent) at one time. Default 8: each may take some 100 MiB for a large JSON document, and as much of a core as it can get.</summary>
+    /// <summary>Queries (SelectObjectContent) at one time. Default 4: each may take 250 MiB for a JSON document of 16 MiB, and as much of a core as it can get.</summary>
     [Range(1, 1_000)]
-    public int QueriesMax { get; init; } = 8;
+    public int QueriesMax { get; init; } = 4;
 
     /// <summary>How long a query waits for its turn before it is answered with <c>Busy</c>. Default 10 s: clients wait longer than that for an answer.</summary>
     [Range(typeof(TimeSpan), "00:00:00", "00:01:00")]
