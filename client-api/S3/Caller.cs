@@ -84,7 +84,8 @@ internal sealed class Credentials
     {
         try
         {
-            var (caller, _) = await FindAsync(session.Content.Parent, ct);
+            var (caller, secret) = await FindAsync(session.Content.Parent, ct);
+            if (!IsSame(session.Content.ParentMark, SessionToken.MarkOf(caller.Account, secret))) return null;
             return caller with { Principal = caller.Principal.With(session.Facts), IsSession = true };
         }
         catch (S3Exception e) when (e.Error == S3Error.InvalidAccessKeyId)

@@ -60,8 +60,8 @@ internal sealed class PolicyContext(S3Request s3, BucketRecord? bucket, VersionN
         return default;
     }
 
-    /// <summary>Milliseconds since a presigned URL was signed.</summary>
-    private ConditionValues SignatureAge() => s3.Query.Find("X-Amz-Date") is { } date && SignatureTime.TryParse(date, out var time)
+    /// <summary>Milliseconds since a presigned URL or a form was signed. The query of a form is nobody's: whoever has the form writes what they like there.</summary>
+    private ConditionValues SignatureAge() => (s3.IsForm ? s3.Signing.Timestamp : s3.Query.Find("X-Amz-Date")) is { } date && SignatureTime.TryParse(date, out var time)
         ? new(((long)(s3.Clock.GetUtcNow() - time).TotalMilliseconds).ToString(CultureInfo.InvariantCulture))
         : default;
 

@@ -34,4 +34,12 @@ public sealed record S3Options
     /// <summary>Buckets of one account. Default 10,000, as AWS has it.</summary>
     [Range(1, 1_000_000)]
     public int BucketsMax { get; init; } = 10_000;
+
+    /// <summary>Queries (SelectObjectContent) at one time. Default 4: each may take 250 MiB for a JSON document of 16 MiB, and as much of a core as it can get.</summary>
+    [Range(1, 1_000)]
+    public int QueriesMax { get; init; } = 4;
+
+    /// <summary>How long a query waits for its turn before it is answered with <c>Busy</c>. Default 10 s: clients wait longer than that for an answer.</summary>
+    [Range(typeof(TimeSpan), "00:00:00", "00:01:00")]
+    public TimeSpan QueryWait { get; init; } = TimeSpan.FromSeconds(10);
 }

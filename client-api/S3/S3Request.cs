@@ -11,7 +11,11 @@ namespace DarkStorage.ClientApi.S3;
 
 /// <summary>What every S3 request needs of the node.</summary>
 internal sealed record S3Services(
-    IIndexReader Index, IBlobStore Blobs, IDataKeys Keys, IGrainFactory Grains, SignatureVerifier Verifier, Credentials Credentials, S3Options Options, TimeProvider Clock, IAccessLog AccessLog);
+    IIndexReader Index, IBlobStore Blobs, IDataKeys Keys, IGrainFactory Grains, SignatureVerifier Verifier, Credentials Credentials, S3Options Options, TimeProvider Clock, IAccessLog AccessLog)
+{
+    /// <summary>Places for queries that run.</summary>
+    public SemaphoreSlim QueryPlaces { get; } = new(Options.QueriesMax);
+}
 
 /// <summary>An authenticated request of one operation: what handlers work with.</summary>
 /// <param name="headers">In place of the request's own; null for those.</param>
@@ -30,6 +34,7 @@ internal sealed partial class S3Request(
     public IGrainFactory Grains => services.Grains;
     public S3Options Options => services.Options;
     public TimeProvider Clock => services.Clock;
+    public SemaphoreSlim QueryPlaces => services.QueryPlaces;
 
     public string BucketName => target.Bucket!;
     public string Key => target.Key!;

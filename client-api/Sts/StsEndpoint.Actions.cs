@@ -27,7 +27,7 @@ internal sealed partial class StsEndpoint
 
     private async Task<Action<S3XmlWriter>> AssumeRoleAsync(StsRequest request, CancellationToken ct)
     {
-        var (caller, _) = await AuthenticateAsync(request, ct);
+        var (caller, _, _) = await AuthenticateAsync(request, ct);
         var parameters = request.Parameters;
         parameters.Allow("RoleArn", "RoleSessionName", "DurationSeconds", "Policy", "ExternalId");
         if (parameters.Find("ExternalId") is not null) parameters.RequireName("ExternalId", 2, 1224, ":/");
@@ -64,7 +64,7 @@ internal sealed partial class StsEndpoint
 
     private async Task<Action<S3XmlWriter>> GetCallerIdentityAsync(StsRequest request, CancellationToken ct)
     {
-        var (caller, _) = await AuthenticateAsync(request, ct);
+        var (caller, _, _) = await AuthenticateAsync(request, ct);
         request.Parameters.Allow();
         return xml =>
         {
@@ -76,13 +76,13 @@ internal sealed partial class StsEndpoint
 
     private async Task<Action<S3XmlWriter>> GetSessionTokenAsync(StsRequest request, CancellationToken ct)
     {
-        var (caller, parent) = await AuthenticateAsync(request, ct);
+        var (caller, parent, secret) = await AuthenticateAsync(request, ct);
         if (caller.IsSession) throw new StsException(StsError.AccessDenied, "Cannot call GetSessionToken with session credentials");
         request.Parameters.Allow("DurationSeconds");
         var seconds = request.Parameters.Duration(caller.IsRoot ? DurationDefault : DurationMax, SessionTokenDurationMax);
         if (caller.IsRoot) seconds = Math.Min(seconds, ShortDurationMax);      // AWS cuts it short too
         var now = Clock.GetUtcNow();
-        var token = new SessionToken(NewId(), AccessKeysApi.NewSecret(), now, now.AddSeconds(seconds), parent, "", "", "", "", "", "", "");
+        var token = new SessionToken(NewId(), AccessKeysApi.NewSecret(), now, now.AddSeconds(seconds), parent, SessionToken.MarkOf(caller.Account, secret), "", "", "", "", "", "", "");
         return xml => WriteCredentials(xml, token);
     }
 
@@ -91,7 +91,7 @@ internal sealed partial class StsEndpoint
     {
         if (wanted.Duration > role.Record.Terms.MaxSessionSeconds)
             throw StsException.Invalid("The requested DurationSeconds exceeds the MaxSessionDuration set for this role.");
-        var token = new SessionToken(NewId(), AccessKeysApi.NewSecret(), facts.Issued, facts.Issued.AddSeconds(wanted.Duration), "", role.Record.Name, role.Record.Id,
+        var token = new SessionToken(NewId(), AccessKeysApi.NewSecret(), facts.Issued, facts.Issued.AddSeconds(wanted.Duration), "", "", role.Record.Name, role.Record.Id,
             wanted.SessionName, facts.Provider, facts.Subject, facts.Audience, wanted.Policy);
         LogAssumed(log, by.ToString(), role.Record.Name, wanted.SessionName, token.Expires);
         return xml =>

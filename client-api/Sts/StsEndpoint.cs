@@ -81,14 +81,14 @@ internal sealed partial class StsEndpoint(S3Services services, Roles roles, Sess
 
     /// <exception cref="StsException"><c>MissingAuthenticationToken</c>.</exception>
     /// <exception cref="S3Exception">As the signature of an S3 request is refused.</exception>
-    private async Task<(Caller Caller, string AccessKeyId)> AuthenticateAsync(StsRequest request, CancellationToken ct)
+    private async Task<(Caller Caller, string AccessKeyId, string Secret)> AuthenticateAsync(StsRequest request, CancellationToken ct)
     {
         var http = request.Http;
         var signed = new SignedRequest(http.Request.Method, request.Target, http.Request.Headers);
         if (services.Verifier.Parse(signed, PayloadHash.Of(request.Body)) is not { } signature) throw new StsException(StsError.MissingAuthenticationToken, "Request is missing Authentication Token");
         var (caller, secret) = await services.Credentials.FindAsync(signature.AccessKeyId, S3Endpoint.SessionTokenOf(signed), ct);
         services.Verifier.Verify(signed, signature, secret);
-        return (caller, signature.AccessKeyId);
+        return (caller, signature.AccessKeyId, secret);
     }
 
     private async Task AnswerErrorAsync(HttpContext http, S3Operation operation, string requestId, StsException e)

@@ -40,6 +40,9 @@ internal sealed partial class EventTargetGrain(
     /// <summary>Keys that are held back in one round, because an event of theirs was refused. Past that the round ends: the target refuses in general.</summary>
     private const int HeldMax = 1_000;
 
+    /// <summary>Keys of which an event failed and none was taken since. They come last, or one that the target breaks on would keep those of everybody else waiting.</summary>
+    private readonly HashSet<(BucketId, string)> _failing = [];
+
     private static readonly TimeSpan LookPeriod = TimeSpan.FromMinutes(1);
     private static readonly TimeSpan Never = Timeout.InfiniteTimeSpan;
 
@@ -175,29 +178,50 @@ internal sealed partial class EventTargetGrain(
         LogFailed(log, Name, _lastFailure, delay);
     }
 
+    /// <param name="Held">Keys that are not tried again in this round.</param>
+    private sealed record Round(HashSet<(BucketId, string)> Held)
+    {
+        /// <summary>The target took something: what it does not take is then that event's own fault.</summary>
+        public bool IsThere { get; set; }
+    }
+
     /// <returns>Whether nothing is left that waits.</returns>
     private async Task<bool> RoundAsync(CancellationToken ct)
     {
-        var held = new HashSet<(BucketId, string)>();
+        var round = new Round([]);
+        var failing = _failing.ToHashSet();
+        return await PassAsync(round, key => !failing.Contains(key), ct)
+            && (failing.Count == 0 || await PassAsync(round, failing.Contains, ct))
+            && round.Held.Count == 0;
+    }
+
+    /// <summary>Tries the events of some keys.</summary>
+    /// <returns>Whether the round goes on.</returns>
+    private async Task<bool> PassAsync(Round round, Func<(BucketId, string), bool> isWanted, CancellationToken ct)
+    {
         for (var after = 0L; ;)
         {
             var batch = await index.ListEventsAsync(Name, after, BatchMax, ct);
-            if (batch.Count == 0) return held.Count == 0;
+            if (batch.Count == 0) return true;
             after = batch[^1].Sequence;
-            var keys = batch.GroupBy(e => (e.Bucket, e.Key)).Where(g => !held.Contains(g.Key)).ToList();
-            var isThere = true;
+            var keys = batch.GroupBy(e => (e.Bucket, e.Key)).Where(g => isWanted(g.Key) && !round.Held.Contains(g.Key)).ToList();
             foreach (var group in keys.Chunk(ParallelMax))
             {
                 var results = await Task.WhenAll(group.Select(key => DeliverAsync([.. key], ct)));
                 await EndAsync([.. results.SelectMany(r => r.Delivered)], EventEnd.Delivered, ct);
                 await EndAsync([.. results.SelectMany(r => r.GivenUp)], EventEnd.GivenUp, ct);
+                round.IsThere |= results.Any(r => r.Delivered.Count > 0 || r.Left == EventOutcome.Refused);
                 foreach (var (key, result) in group.Zip(results))
                 {
-                    if (result.Left is null) continue;
-                    held.Add(key.Key);
-                    isThere &= result.Left == EventOutcome.Refused;
+                    if (result.Left is null)
+                    {
+                        _failing.Remove(key.Key);
+                        continue;
+                    }
+                    round.Held.Add(key.Key);
+                    if (_failing.Count < HeldMax) _failing.Add(key.Key);
                 }
-                if (!isThere || held.Count > HeldMax) return false;
+                if ((!round.IsThere && results.Any(r => r.Left == EventOutcome.Unavailable)) || round.Held.Count > HeldMax) return false;
             }
         }
     }

@@ -87,6 +87,7 @@ public sealed class SelectRun
         var row = new List<SelectValue>();
         var aggregates = _translation.Aggregates.Select(kind => new AggregateState(kind)).ToArray();
         var results = new SelectValue[aggregates.Length];
+        var kept = 0L;
         for (var returned = 0L; (_statement.Limit is not { } limit || returned < limit) && await reader.ReadAsync(ct);)
         {
             reader.Fill(columns);
@@ -96,8 +97,9 @@ public sealed class SelectRun
                 for (var i = 0; i < aggregates.Length; i++)
                 {
                     if (_translation.Arguments[i] is not { } argument) aggregates[i].AddRecord();
-                    else aggregates[i].Add(argument.Source == ValueSource.Column ? columns[argument.Index] : row[argument.Index]);
+                    else kept += aggregates[i].Add(argument.Source == ValueSource.Column ? columns[argument.Index] : row[argument.Index]);
                 }
+                if (kept > SqliteProgram.MadeBytesMax) throw new SelectException("OverMaxRecordSize", "The aggregates of the SQL expression keep more than 16 MB.");
                 continue;
             }
             Write(reader, output, columns, row, results);

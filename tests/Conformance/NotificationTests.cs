@@ -94,6 +94,22 @@ public sealed class NotificationTests(EventNodeFixture node) : IClassFixture<Eve
         Assert.Equal([("cool/key", "LifecycleTransition"), ("old/key", "LifecycleExpiration:Delete")], told.Skip(1).Select(e => (e.Key!, e.Name!)).Order());
     }
 
+    [Fact]
+    public async Task Events_that_break_the_target_hold_up_nobody_elses()
+    {
+        await using var receiver = await EventReceiver.StartAsync();
+        var (s3, bucket) = (node.Client, await node.Client.NewBucketAsync());
+        await SubscribeAsync(receiver, bucket, "s3:ObjectCreated:*");
+        Assert.NotNull((await receiver.NextAsync()).Json["Event"]);
+        receiver.Answer = told => told.Key is { } key && key.StartsWith("bad", StringComparison.Ordinal) ? 500 : 200;
+        // More than are tried at one time, ahead of the others.
+        for (var i = 0; i < 40; i++) await s3.PutTextAsync(bucket, $"bad{i}", "x");
+        foreach (var content in (string[])["1", "2", "3"]) await s3.PutTextAsync(bucket, "good", content);
+        await receiver.UntilAsync(all => all.Count(e => e is { Key: "good", Status: 200 }) == 3);
+        receiver.Answer = _ => 200;
+        await receiver.UntilAsync(all => all.Where(e => e.Status == 200 && e.Key != "good").Select(e => e.Key).Distinct().Count() == 40);
+    }
+
     [Theory, InlineData(1), InlineData(2)]
     public async Task A_target_that_fails_gets_each_event_in_its_keys_order_once_it_is_well(int seed)
     {

@@ -392,6 +392,21 @@ public sealed class PostObjectTests(NodeFixture node)
         Assert.Equal((403, "AccessDenied"), (await node.Raw.SendAsync(new RawForm().With("key", "key").SignedBy(node.Raw, bucket).ToRequest(bucket).With("x-amz-expected-bucket-owner", "somebody"))).Error);
     }
 
+    [Fact]
+    public async Task A_bucket_policy_may_ask_how_old_a_forms_signature_is_and_the_forms_query_does_not_tell()
+    {
+        var bucket = await node.Client.NewBucketAsync();
+        await node.Client.PutBucketPolicyAsync(bucket, $$$$"""
+            {"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"s3:PutObject","Resource":"arn:aws:s3:::{{{{bucket}}}}/*","Condition":{"NumericGreaterThan":{"s3:signatureAge":"600000"}}}]}
+            """);
+        RawForm Form() => new RawForm().With("key", "key");
+        var now = DateTimeOffset.UtcNow;
+        Assert.Equal(204, (await node.Raw.SendAsync(Form().SignedAt(now, node.Raw, bucket).ToRequest(bucket))).Status);
+        var old = Form().SignedAt(now.AddHours(-1), node.Raw, bucket);
+        Assert.Equal((403, "AccessDenied"), (await node.Raw.SendAsync(old.ToRequest(bucket))).Error);
+        Assert.Equal((403, "AccessDenied"), (await node.Raw.SendAsync(old.ToRequest($"{bucket}?X-Amz-Date={now:yyyyMMdd'T'HHmmss'Z'}"))).Error);
+    }
+
     /// <summary>Forms that are none, by what is wrong with them.</summary>
     public static TheoryData<string, int, string> Malformed => new()
     {

@@ -57,6 +57,34 @@ public sealed class SelectTests(NodeFixture fixture)
     }
 
     [Fact]
+    public async Task Queries_are_so_many_at_one_time_and_one_more_is_told_to_come_again()
+    {
+        await using var small = await NodeProcess.StartAsync(new() { Environment = new Dictionary<string, string> { ["DARKSTORAGE_S3__QueriesMax"] = "1", ["DARKSTORAGE_S3__QueryWait"] = "00:00:00" } });
+        using var s3 = small.S3();
+        var bucket = await s3.NewBucketAsync();
+        // An answer that no buffer on the way holds: the query stands still until it is read.
+        await s3.PutObjectAsync(new() { BucketName = bucket, Key = "large", InputStream = new MemoryStream(System.Text.Encoding.ASCII.GetBytes(string.Concat(Enumerable.Repeat(new string('x', 1023) + "\n", 64 << 10)))) });
+        var standing = await s3.SelectObjectContentAsync(Csv(bucket, "large", "SELECT * FROM S3Object"));
+        using (standing.Payload)
+        {
+            var refused = await Assert.ThrowsAsync<AmazonS3Exception>(() => s3.SelectObjectContentAsync(Csv(bucket, "large", "SELECT COUNT(*) FROM S3Object")));
+            Assert.Equal((HttpStatusCode.ServiceUnavailable, "Busy"), (refused.StatusCode, refused.ErrorCode));
+        }
+        while (true)
+        {
+            try
+            {
+                Assert.Equal("65535\n", (await SelectAsync(s3, Csv(bucket, "large", "SELECT COUNT(*) FROM S3Object"))).Records);
+                return;
+            }
+            catch (AmazonS3Exception e) when (e.ErrorCode == "Busy")
+            {
+                // until the node has seen that nobody reads the first any more
+            }
+        }
+    }
+
+    [Fact]
     public async Task A_large_object_streams_and_the_node_stays_small()
     {
         if (!OperatingSystem.IsLinux()) Assert.Skip("Only Linux tells a process's largest resident set.");

@@ -136,6 +136,27 @@ public sealed class StsTests(NodeFixture fixture)
     }
 
     [Fact]
+    public async Task A_session_of_a_user_does_not_outlive_its_key_in_another_of_the_same_id()
+    {
+        var (user, other) = (await Node.NewUserAsync(), await Node.NewUserAsync());
+        using var theirs = Node.S3(other);
+        var bucket = await theirs.NewBucketAsync();
+        using var sts = Node.Sts(user);
+        var session = (await sts.GetSessionTokenAsync()).Credentials;
+        // The same key for somebody else, then for its own user with a secret that did not get about.
+        foreach (var (account, secret) in ((string, string)[])[(other.Name, user.SecretKey), (user.Name, "another secret")])
+        {
+            using var deleted = await Node.AdminAsync(HttpMethod.Delete, $"v1/access-keys/{user.AccessKey}");
+            Assert.Equal(HttpStatusCode.OK, deleted.StatusCode);
+            using var again = await Node.AdminAsync(HttpMethod.Post, "v1/access-keys", new { account, accessKey = user.AccessKey, secretKey = secret });
+            Assert.Equal(HttpStatusCode.Created, again.StatusCode);
+            var remade = Node.Raw(user with { SecretKey = secret });
+            await UntilAsync(async () => (await remade.GetAsync($"/{bucket}")).Status == (account == other.Name ? 200 : 403));
+            Assert.Equal((403, "InvalidAccessKeyId"), (await Node.Raw(session).GetAsync($"/{bucket}")).Error);
+        }
+    }
+
+    [Fact]
     public async Task Presigned_URLs_carry_the_token_and_fail_without_it()
     {
         var user = await Node.NewUserAsync();

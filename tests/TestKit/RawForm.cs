@@ -47,6 +47,13 @@ public sealed class RawForm
         return this;
     }
 
+    /// <summary>As <see cref="SignedBy"/>, at another time than now.</summary>
+    public RawForm SignedAt(DateTimeOffset time, RawS3 s3, string bucket)
+    {
+        s3.SignForm(this, bucket, DateTimeOffset.UtcNow.AddMinutes(5).ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture), Fields.Select(Equal), time);
+        return this;
+    }
+
     /// <summary>Adds a policy that allows what these conditions say, and its signature.</summary>
     public RawForm SignedFor(RawS3 s3, string bucket, params string[] conditions)
     {

@@ -103,9 +103,9 @@ public sealed class RawS3(Uri endpoint, string accessKey, string secretKey, stri
 
     /// <summary>Signs a form with a policy for one bucket.</summary>
     /// <param name="conditions">As JSON, besides those of the bucket and of the signature itself.</param>
-    internal void SignForm(RawForm form, string bucket, string expiration, IEnumerable<string> conditions)
+    internal void SignForm(RawForm form, string bucket, string expiration, IEnumerable<string> conditions, DateTimeOffset? signed = null)
     {
-        var time = DateTimeOffset.UtcNow;
+        var time = signed ?? DateTimeOffset.UtcNow;
         var all = conditions.Append($$"""{"bucket": "{{bucket}}"}""").Concat(Identity(new(accessKey, secretKey, region, time)).Select(RawForm.Equal));
         SignPolicy(form, $$"""{"expiration": "{{expiration}}", "conditions": [{{string.Join(", ", all)}}]}""", time);
     }

@@ -27,9 +27,17 @@ internal static class SelectObjectContent
         {
             var request = SelectObjectContentRequest.Parse(await s3.ReadDocumentAsync(SelectObjectContentRequest.BytesMax, ct));
             var run = SelectRun.Prepare(request.Query, s3.Clock);
-            answer = new(s3, request.Progress);
-            var done = await run.ExecuteAsync(new Source(s3.Blobs, version.Manifest, key), answer, ct);
-            await answer.FinishAsync(done, ct);
+            if (!await s3.QueryPlaces.WaitAsync(s3.Options.QueryWait, ct)) throw new SelectException("Busy", "The service is unavailable. Please retry the request.");
+            try
+            {
+                answer = new(s3, request.Progress);
+                var done = await run.ExecuteAsync(new Source(s3.Blobs, version.Manifest, key), answer, ct);
+                await answer.FinishAsync(done, ct);
+            }
+            finally
+            {
+                s3.QueryPlaces.Release();
+            }
         }
         catch (SelectException refused) when (s3.Response.HasStarted)
         {

@@ -31,7 +31,11 @@ internal sealed class S3XmlReader : IDisposable
         while (true)
         {
             var read = await body.ReadAsync(ct);
-            if (read.Buffer.Length > bytesMax) throw new S3Exception(S3Error.MaxMessageLengthExceeded).With("MaxMessageLengthBytes", bytesMax.ToString(System.Globalization.CultureInfo.InvariantCulture));
+            if (read.Buffer.Length > bytesMax)
+            {
+                body.AdvanceTo(read.Buffer.End);    // the server is to read on, and finds the body in order
+                throw new S3Exception(S3Error.MaxMessageLengthExceeded).With("MaxMessageLengthBytes", bytesMax.ToString(System.Globalization.CultureInfo.InvariantCulture));
+            }
             if (read.IsCompleted)
             {
                 var document = System.Buffers.BuffersExtensions.ToArray(read.Buffer);

@@ -107,9 +107,16 @@ public sealed class WebhookSender : IEventSender, IDisposable
     private static bool IsForbidden(IPAddress address)
     {
         if (address.IsIPv4MappedToIPv6) address = address.MapToIPv4();
-        if (address.AddressFamily == AddressFamily.InterNetworkV6)
-            return address.IsIPv6LinkLocal || address.IsIPv6Multicast || address.Equals(IPAddress.IPv6Any) || address.Equals(IPAddress.Parse("fd00:ec2::254"));
         var bytes = address.GetAddressBytes();
+        if (address.AddressFamily == AddressFamily.InterNetworkV6)
+        {
+            if (address.IsIPv6LinkLocal || address.IsIPv6Multicast || address.Equals(IPAddress.IPv6Any) || address.Equals(IPAddress.Parse("fd00:ec2::254"))) return true;
+            if (address.Equals(IPAddress.IPv6Loopback)) return false;
+            // Gateways turn these into the address of IPv4 that they hold: 64:ff9b::/96 (RFC 6052), ::/96 and 2002::/16 (RFC 4291 and 3056).
+            if (bytes is [0x00, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, ..] or [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, ..]) bytes = bytes[12..];
+            else if (bytes is [0x20, 0x02, ..]) bytes = bytes[2..6];
+            else return false;
+        }
         return bytes is [169, 254, ..] or [0, ..] or [>= 224, ..];
     }
 

@@ -26,7 +26,10 @@ public sealed class OpenIdConnectIssuers : IIdentityProviders, IDisposable
     {
         public IdentityProvider Provider => provider;
         public HttpClient Http => http;
-        public SemaphoreSlim Fetching { get; } = new(1);
+        public Lock Gate { get; } = new();
+
+        /// <summary>The last fetch, under way or over; null until there is one.</summary>
+        public Task<byte[]>? Fetching { get; set; }
 
         /// <summary>What the last fetch brought, and when; null until one succeeds.</summary>
         public Fetched? Last { get; set; }
@@ -58,31 +61,36 @@ public sealed class OpenIdConnectIssuers : IIdentityProviders, IDisposable
     public async ValueTask<byte[]> GetKeySetAsync(IdentityProvider provider, bool anew, CancellationToken ct)
     {
         var issuer = _issuers[provider.Issuer];
-        if (Known(issuer, anew) is { } known) return known;
-        await issuer.Fetching.WaitAsync(ct);
-        try
+        if (!anew && Known(issuer, anew) is { } remembered) return remembered;
+        Task<byte[]> fetching;
+        lock (issuer.Gate)
         {
-            // Who waited may find what the one before it fetched.
-            if (Known(issuer, anew) is { } fetched) return fetched;
-            if (IsWithinPause(issuer)) throw Unavailable(issuer, "did not answer a moment ago");
-            issuer.Tried = _clock.GetTimestamp();
-            var keys = await FetchAsync(issuer, ct);
-            issuer.Last = new(keys, _clock.GetTimestamp());
-            return keys;
+            if (issuer.Fetching is { IsCompleted: false } underWay)
+            {
+                fetching = underWay;
+            }
+            else
+            {
+                if (Known(issuer, anew) is { } known) return known;
+                if (IsWithinPause(issuer)) throw Unavailable(issuer, "did not answer a moment ago");
+                issuer.Tried = _clock.GetTimestamp();
+                fetching = issuer.Fetching = FetchAndKeepAsync(issuer);
+            }
         }
-        finally
-        {
-            issuer.Fetching.Release();
-        }
+        // A fetch goes on though whoever began it has left: or strangers who hang up would keep the keys from everybody, with one fetch in each pause.
+        return await fetching.WaitAsync(ct);
     }
 
     public void Dispose()
     {
-        foreach (var issuer in _issuers.Values)
-        {
-            issuer.Http.Dispose();
-            issuer.Fetching.Dispose();
-        }
+        foreach (var issuer in _issuers.Values) issuer.Http.Dispose();
+    }
+
+    private async Task<byte[]> FetchAndKeepAsync(Issuer issuer)
+    {
+        var keys = await FetchAsync(issuer);
+        issuer.Last = new(keys, _clock.GetTimestamp());
+        return keys;
     }
 
     private byte[]? Known(Issuer issuer, bool anew) =>
@@ -90,12 +98,12 @@ public sealed class OpenIdConnectIssuers : IIdentityProviders, IDisposable
 
     private bool IsWithinPause(Issuer issuer) => issuer.Tried is { } tried && _clock.GetElapsedTime(tried) < _options.FetchPause;
 
-    private static async Task<byte[]> FetchAsync(Issuer issuer, CancellationToken ct)
+    private static async Task<byte[]> FetchAsync(Issuer issuer)
     {
         var url = issuer.Provider.Issuer;
         try
         {
-            var discovery = await issuer.Http.GetByteArrayAsync(new Uri(url.TrimEnd('/') + "/.well-known/openid-configuration"), ct);
+            var discovery = await issuer.Http.GetByteArrayAsync(new Uri(url.TrimEnd('/') + "/.well-known/openid-configuration"));
             Uri keys;
             using (var document = JsonDocument.Parse(discovery))
             {
@@ -104,10 +112,9 @@ public sealed class OpenIdConnectIssuers : IIdentityProviders, IDisposable
                 if (!Uri.TryCreate(document.RootElement.GetProperty("jwks_uri").GetString(), UriKind.Absolute, out keys!) || !IsSafe(keys) || (keys.Scheme != "https" && url.StartsWith("https:", StringComparison.Ordinal)))
                     throw Unavailable(issuer, "has its keys at an address that is not safe");
             }
-            return await issuer.Http.GetByteArrayAsync(keys, ct);
+            return await issuer.Http.GetByteArrayAsync(keys);
         }
-        catch (Exception e) when (e is HttpRequestException or JsonException or IOException or InvalidOperationException or KeyNotFoundException
-            || (e is OperationCanceledException && !ct.IsCancellationRequested))
+        catch (Exception e) when (e is HttpRequestException or JsonException or IOException or InvalidOperationException or KeyNotFoundException or OperationCanceledException)
         {
             throw Unavailable(issuer, "did not answer with its keys", e);
         }

@@ -12,11 +12,13 @@ internal sealed class AggregateState(AggregateKind kind)
     private bool _hasReal;
     private SelectValue _extreme;
 
+    /// <returns>How many bytes more are kept for the answer than before.</returns>
     /// <exception cref="SelectException"><c>CastFailed</c>: a text is summed that is no number. <c>InvalidDataType</c>: values of kinds that have no order.</exception>
-    public void Add(in SelectValue value)
+    public int Add(in SelectValue value)
     {
-        if (value.IsNull) return;
+        if (value.IsNull) return 0;
         _count++;
+        var kept = _extreme.Bytes.Length;
         switch (kind)
         {
             case AggregateKind.Sum or AggregateKind.Avg:
@@ -35,6 +37,7 @@ internal sealed class AggregateState(AggregateKind kind)
                 if (kind == AggregateKind.Min ? order < 0 : order > 0) _extreme = Kept(value);
                 break;
         }
+        return _extreme.Bytes.Length - kept;
     }
 
     /// <summary>COUNT(*).</summary>

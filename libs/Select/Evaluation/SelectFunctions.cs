@@ -52,6 +52,24 @@ internal static class SelectFunctions
 
     public static SelectValue NullIf(in SelectValue a, in SelectValue b) => !a.IsNull && !b.IsNull && SelectValue.Compare(a, b) == 0 ? SelectValue.Null : a;
 
+    /// <summary>Texts, one behind the other.</summary>
+    public static SelectValue Concat(ReadOnlySpan<SelectValue> texts)
+    {
+        var length = 0;
+        foreach (ref readonly var text in texts)
+        {
+            if (text.IsNull) return SelectValue.Null;
+            length += text.Bytes.Length;
+        }
+        var (joined, at) = (new byte[length], 0);
+        foreach (ref readonly var text in texts)
+        {
+            text.Bytes.Span.CopyTo(joined.AsSpan(at));
+            at += text.Bytes.Length;
+        }
+        return SelectValue.OfText(joined);
+    }
+
     /// <summary>An operand of arithmetic.</summary>
     /// <exception cref="SelectException"><c>CastFailed</c>.</exception>
     public static SelectValue Number(in SelectValue value)
@@ -137,7 +155,8 @@ internal static class SelectFunctions
     }
 
     /// <summary>A pattern of <c>%</c> and <c>_</c>. The time is the product of both lengths at the worst, whatever the pattern: SQLite's own LIKE goes back further.</summary>
-    public static SelectValue Like(ReadOnlySpan<SelectValue> arguments, CancellationToken ct)
+    /// <param name="steps">What is left of the comparisons that one record may cost.</param>
+    public static SelectValue Like(ReadOnlySpan<SelectValue> arguments, ref long steps, CancellationToken ct)
     {
         foreach (ref readonly var argument in arguments)
         {
@@ -169,10 +188,11 @@ internal static class SelectFunctions
         var text = new List<int>();
         foreach (var rune in arguments[0].Text.EnumerateRunes()) text.Add(rune.Value);
 
-        var (t, p, many, retry, steps) = (0, 0, -1, 0, 0);
+        var (t, p, many, retry) = (0, 0, -1, 0);
         while (t < text.Count)
         {
-            if ((++steps & 0xFFFFF) == 0) ct.ThrowIfCancellationRequested();
+            if ((--steps & 0xFFFFF) == 0) ct.ThrowIfCancellationRequested();
+            if (steps < 0) throw new SelectException("LikeInvalidInputs", "LIKE looks through a record for too long: the pattern fits too much of it by halves.");
             if (p < pattern.Count && pattern[p] == AnyMany)
             {
                 (many, retry) = (p++, t);

@@ -5,13 +5,16 @@ using SQLitePCL;
 namespace DarkStorage.Select.Evaluation;
 
 /// <summary>A translated statement in a SQLite of its own, in memory and without tables: a record's fields go in as parameters, a row comes out where it is wanted.</summary>
-/// <remarks>Used by one thread at a time. A value is bounded by <see cref="ValueBytesMax"/>, the time of one record by its cancellation: SQLite asks after each few
-/// thousand steps, and no function of ours takes long.</remarks>
+/// <remarks>Used by one thread at a time. What is made of one record, all values together, is bounded by <see cref="MadeBytesMax"/>: only functions of ours make texts. Its time is
+/// bounded by its cancellation: SQLite asks after each few thousand steps, and no function of ours takes long.</remarks>
 internal sealed class SqliteProgram : IDisposable
 {
     /// <summary>A record may be joined with itself a few times, and no more.</summary>
-    private const int ValueBytesMax = 16 << 20;
+    public const int MadeBytesMax = 16 << 20;
     private const int StepsBetweenChecks = 5_000;
+
+    /// <summary>Comparisons of characters that all LIKEs may make of one record: a hundred times those that a record of the largest size needs where the pattern is no trap. Under a second.</summary>
+    private const long LikeStepsMax = 100 << 20;
 
     private readonly Translation _translation;
     private readonly CancellationToken _ct;
@@ -21,6 +24,8 @@ internal sealed class SqliteProgram : IDisposable
     private readonly int[] _columns = [];
     private readonly int[] _missing = [];
     private Exception? _failure;
+    private long _made;
+    private long _likeSteps;
 
     /// <param name="ct">Ends what runs; the program is of no use after that.</param>
     /// <exception cref="SelectException"><c>UnsupportedSyntax</c>: the statement is more than SQLite takes.</exception>
@@ -32,7 +37,7 @@ internal sealed class SqliteProgram : IDisposable
         if (opened != raw.SQLITE_OK) throw new InvalidOperationException($"SQLite did not open: error {opened}.");
         try
         {
-            raw.sqlite3_limit(_database, raw.SQLITE_LIMIT_LENGTH, ValueBytesMax);
+            raw.sqlite3_limit(_database, raw.SQLITE_LIMIT_LENGTH, MadeBytesMax);
             raw.sqlite3_progress_handler(_database, StepsBetweenChecks, _ => ct.IsCancellationRequested ? 1 : 0, null);
             AddFunctions();
             _row = Prepare(translation.RowSql);
@@ -101,37 +106,50 @@ internal sealed class SqliteProgram : IDisposable
     private bool Step(sqlite3_stmt statement, List<SelectValue> row)
     {
         row.Clear();
-        _failure = null;
-        var result = raw.sqlite3_step(statement);
-        if (result == raw.SQLITE_ROW)
+        (_failure, _made, _likeSteps) = (null, 0, LikeStepsMax);
+        try
         {
-            var count = raw.sqlite3_column_count(statement);
-            for (var i = 0; i < count; i++)
-            {
-                row.Add(raw.sqlite3_column_type(statement, i) switch
-                {
-                    raw.SQLITE_INTEGER => SelectValue.OfInteger(raw.sqlite3_column_int64(statement, i)),
-                    raw.SQLITE_FLOAT => SelectValue.OfReal(raw.sqlite3_column_double(statement, i)),
-                    raw.SQLITE_TEXT => SelectValue.OfText(raw.sqlite3_column_blob(statement, i).ToArray()),
-                    raw.SQLITE_BLOB => SelectValue.OfBlob(raw.sqlite3_column_blob(statement, i)),
-                    _ => SelectValue.Null,
-                });
-            }
+            var result = raw.sqlite3_step(statement);
+            if (result == raw.SQLITE_ROW) Read(statement, row);
+            if (result is raw.SQLITE_ROW or raw.SQLITE_DONE) return result == raw.SQLITE_ROW;
+            _ct.ThrowIfCancellationRequested();
+            if (_failure is { } failure) System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(failure);
+            Check(result);
+            return false;
         }
-        raw.sqlite3_reset(statement);
-        if (result is raw.SQLITE_ROW or raw.SQLITE_DONE) return result == raw.SQLITE_ROW;
-        _ct.ThrowIfCancellationRequested();
-        if (_failure is { } failure) System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(failure);
-        Check(result);
-        return false;
+        finally
+        {
+            raw.sqlite3_reset(statement);
+        }
     }
+
+    private static void Read(sqlite3_stmt statement, List<SelectValue> row)
+    {
+        var (count, bytes) = (raw.sqlite3_column_count(statement), 0L);
+        for (var i = 0; i < count; i++)
+        {
+            var type = raw.sqlite3_column_type(statement, i);
+            // One value may stand in the row many times.
+            if (type is raw.SQLITE_TEXT or raw.SQLITE_BLOB && (bytes += raw.sqlite3_column_bytes(statement, i)) > MadeBytesMax) throw TooLong();
+            row.Add(type switch
+            {
+                raw.SQLITE_INTEGER => SelectValue.OfInteger(raw.sqlite3_column_int64(statement, i)),
+                raw.SQLITE_FLOAT => SelectValue.OfReal(raw.sqlite3_column_double(statement, i)),
+                raw.SQLITE_TEXT => SelectValue.OfText(raw.sqlite3_column_blob(statement, i).ToArray()),
+                raw.SQLITE_BLOB => SelectValue.OfBlob(raw.sqlite3_column_blob(statement, i)),
+                _ => SelectValue.Null,
+            });
+        }
+    }
+
+    private static SelectException TooLong() => new("OverMaxRecordSize", "The SQL expression makes values of more than 16 MB of one record.");
 
     private void Check(int result)
     {
         switch (result)
         {
             case raw.SQLITE_OK: return;
-            case raw.SQLITE_TOOBIG: throw new SelectException("OverMaxRecordSize", "A value in the SQL expression is longer than 16 MB.");
+            case raw.SQLITE_TOOBIG: throw TooLong();
             case raw.SQLITE_NOMEM: throw new SelectException("Busy", "There is no memory for the SQL expression's evaluation.");
             default: throw new InvalidOperationException($"SQLite error {result}: {raw.sqlite3_errmsg(_database).utf8_to_string()}");
         }
@@ -157,6 +175,7 @@ internal sealed class SqliteProgram : IDisposable
         Add("s3_in", -1, a => SelectFunctions.In(a));
         Add("s3_in_set", 2, a => _translation.Sets[(int)a[1].Integer].Contains(a[0]) is { } found ? SelectValue.OfInteger(found ? 1 : 0) : SelectValue.Null);
         Add("s3_match", -1, a => SelectFunctions.Match(a));
+        Add("s3_concat", -1, a => SelectFunctions.Concat(a));
         Add("s3_nullif", 2, a => SelectFunctions.NullIf(a[0], a[1]));
         Add("s3_number", 1, a => SelectFunctions.Number(a[0]));
         Add("s3_modulo", 2, a => SelectFunctions.Modulo(a[0], a[1]));
@@ -168,7 +187,7 @@ internal sealed class SqliteProgram : IDisposable
         Add("s3_upper", 1, a => SelectFunctions.Upper(a[0]));
         Add("s3_lower", 1, a => SelectFunctions.Lower(a[0]));
         Add("s3_char_length", 1, a => SelectFunctions.CharLength(a[0]));
-        Add("s3_like", -1, a => SelectFunctions.Like(a, _ct));
+        Add("s3_like", -1, a => SelectFunctions.Like(a, ref _likeSteps, _ct));
         Add("s3_date_add", 3, a => SelectFunctions.DateAdd(a[0], a[1], a[2]));
         Add("s3_date_diff", 3, a => SelectFunctions.DateDiff(a[0], a[1], a[2]));
         Add("s3_extract", 2, a => SelectFunctions.Extract(a[0], a[1]));
@@ -183,9 +202,10 @@ internal sealed class SqliteProgram : IDisposable
     {
         try
         {
-            var read = new SelectValue[values.Length];
+            var (read, bytes) = (new SelectValue[values.Length], 0L);
             for (var i = 0; i < values.Length; i++)
             {
+                if (raw.sqlite3_value_type(values[i]) is raw.SQLITE_TEXT or raw.SQLITE_BLOB && (bytes += raw.sqlite3_value_bytes(values[i])) > MadeBytesMax) throw TooLong();
                 read[i] = raw.sqlite3_value_type(values[i]) switch
                 {
                     raw.SQLITE_INTEGER => SelectValue.OfInteger(raw.sqlite3_value_int64(values[i])),
@@ -195,7 +215,9 @@ internal sealed class SqliteProgram : IDisposable
                     _ => SelectValue.Null,
                 };
             }
-            Return(context, function(read));
+            var value = function(read);
+            if ((_made += value.Bytes.Length) > MadeBytesMax) throw TooLong();
+            Return(context, value);
         }
         catch (Exception e)
         {

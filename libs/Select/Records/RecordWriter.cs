@@ -25,16 +25,28 @@ internal abstract class RecordWriter(OutputFormat format) : IDisposable
     public virtual void Begin() => _start = Buffer.WrittenCount;
 
     /// <param name="name">Read by JSON alone.</param>
-    public abstract void Write(string name, in SelectValue value);
+    /// <exception cref="SelectException"><c>OverMaxRecordSize</c>: looked for with each field, or a thousand times a long one would be in memory first.</exception>
+    public void Write(string name, in SelectValue value)
+    {
+        WriteField(name, value);
+        RequireLength(BytesOfRecord);
+    }
 
     /// <exception cref="SelectException"><c>OverMaxRecordSize</c>.</exception>
     public virtual void End()
     {
+        RequireLength(BytesOfRecord);
         Buffer.Write(_delimiter);
-        var length = Buffer.WrittenCount - _start;
-        if (length > RecordReader.RecordBytesMax + _delimiter.Length)
-            throw new SelectException("OverMaxRecordSize", "The length of a record in the input or result is greater than the maximum of 1 MB.");
-        Written += length;
+        Written += BytesOfRecord;
+    }
+
+    protected virtual int BytesOfRecord => Buffer.WrittenCount - _start;
+
+    protected abstract void WriteField(string name, in SelectValue value);
+
+    private static void RequireLength(int bytes)
+    {
+        if (bytes > RecordReader.RecordBytesMax) throw new SelectException("OverMaxRecordSize", "The length of a record in the input or result is greater than the maximum of 1 MB.");
     }
 
     public virtual void Dispose()
@@ -54,7 +66,7 @@ internal abstract class RecordWriter(OutputFormat format) : IDisposable
             _hasField = false;
         }
 
-        public override void Write(string name, in SelectValue value)
+        protected override void WriteField(string name, in SelectValue value)
         {
             if (_hasField) Buffer.Write(_field);
             _hasField = true;
@@ -96,6 +108,8 @@ internal abstract class RecordWriter(OutputFormat format) : IDisposable
 
         public JsonWriter(JsonOutput format) : base(format) => _json = new(Buffer, JsonOptions);
 
+        protected override int BytesOfRecord => base.BytesOfRecord + _json.BytesPending;
+
         public override void Begin()
         {
             base.Begin();
@@ -103,7 +117,7 @@ internal abstract class RecordWriter(OutputFormat format) : IDisposable
             _json.WriteStartObject();
         }
 
-        public override void Write(string name, in SelectValue value)
+        protected override void WriteField(string name, in SelectValue value)
         {
             if (value.Kind == ValueKind.Missing) return;
             _json.WritePropertyName(name);

@@ -6,7 +6,7 @@ namespace DarkStorage.Select.Sql;
 internal sealed partial class Parser
 {
     /// <summary>SQLite's functions take 127 arguments at the most on some systems, 100 on others.</summary>
-    private const int ArgumentsMax = 99;
+    public const int ArgumentsMax = 99;
 
     private static readonly string[] DateParts = ["year", "month", "day", "hour", "minute", "second"];
     private static readonly string[] ExtractParts = [.. DateParts, "timezone_hour", "timezone_minute"];

@@ -66,6 +66,31 @@ public sealed class OpenIdConnectIssuersTests
     }
 
     [Fact]
+    public async Task Who_hangs_up_while_the_keys_are_fetched_keeps_them_from_nobody()
+    {
+        await using var issuer = await OidcIssuer.StartAsync();
+        issuer.AddRsa("one");
+        var (asked, answer) = (new TaskCompletionSource(), new TaskCompletionSource());
+        issuer.KeySet = async http =>
+        {
+            asked.SetResult();
+            await answer.Task;
+            await http.Response.WriteAsync(issuer.KeySetJson());
+        };
+        using var issuers = Issuers(issuer, new Clock());
+        var provider = issuers.Find(issuer.Url)!;
+        using var stranger = new CancellationTokenSource();
+        var left = issuers.GetKeySetAsync(provider, anew: false, stranger.Token).AsTask();
+        await asked.Task;
+        var waiting = issuers.GetKeySetAsync(provider, anew: false, default);
+        await stranger.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => left);
+        answer.SetResult();
+        Assert.Equal(issuer.KeySetJson(), Encoding.UTF8.GetString(await waiting));
+        Assert.Equal(2, issuer.Requests.Count);
+    }
+
+    [Fact]
     public async Task What_is_too_long_redirected_too_slow_or_of_another_issuer_is_not_taken()
     {
         await using var issuer = await OidcIssuer.StartAsync();

@@ -62,6 +62,31 @@ public sealed class SessionTokenTests
         Assert.Equal(text, SessionToken.Open(text.Seal(box), box));
     }
 
+    [Fact]
+    public void A_session_ends_with_its_second_and_goes_with_its_own_access_key()
+    {
+        var box = new MasterKeyBox(RandomNumberGenerator.GetBytes(MasterKeyBox.KeyLength));
+        var clock = new Clock(DateTimeOffset.FromUnixTimeSeconds(1_000_000));
+        var sessions = new Sessions(box, new Roles(null!, clock), new S3Options(), clock);
+        var token = NewToken(new Random(1)) with { Issued = clock.Now, Expires = clock.Now.AddSeconds(900), Policy = "" };
+        var text = sessions.Seal(token);
+        Assert.Equal(token, sessions.Open(text, token.AccessKeyId).Content);
+        Assert.Equal(S3Error.InvalidToken, Assert.Throws<S3Exception>(() => sessions.Open(text, token.AccessKeyId + "A")).Error);
+        clock.Now = token.Expires.AddTicks(-1);
+        Assert.Equal(token, sessions.Open(text, token.AccessKeyId).Content);
+        clock.Now = token.Expires;
+        // Whether it was opened before and is remembered, or comes for the first time.
+        foreach (var node in (Sessions[])[sessions, new(box, new Roles(null!, clock), new S3Options(), clock)])
+            Assert.Equal(S3Error.ExpiredToken, Assert.Throws<S3Exception>(() => node.Open(text, token.AccessKeyId)).Error);
+    }
+
+    private sealed class Clock(DateTimeOffset now) : TimeProvider
+    {
+        public DateTimeOffset Now { get; set; } = now;
+
+        public override DateTimeOffset GetUtcNow() => Now;
+    }
+
     private static byte[] Flipped(byte[] bytes, Random random)
     {
         bytes[random.Next(bytes.Length)] ^= (byte)(1 << random.Next(8));
@@ -78,7 +103,7 @@ public sealed class SessionTokenTests
     private static SessionToken NewToken(Random random)
     {
         var issued = DateTimeOffset.FromUnixTimeSeconds(random.Next());
-        return new($"ASIA{random.Next()}", Text(), issued, issued.AddSeconds(random.Next(900, 43_200)), Text(), Text(), Text(), Text(), Text(), Text(), Text(), Text());
+        return new($"ASIA{random.Next()}", Text(), issued, issued.AddSeconds(random.Next(900, 43_200)), Text(), Text(), Text(), Text(), Text(), Text(), Text(), Text(), Text());
 
         string Text() => Convert.ToHexString(Bytes(random, random.Next(20)));
     }

@@ -15,6 +15,16 @@ public sealed class S3XmlTests(ITestOutputHelper output)
     public static TheoryData<int> Seeds => [1, 2, 3, Random.Shared.Next()];
 
     [Fact]
+    public async Task A_body_that_is_too_long_is_left_so_that_the_server_can_read_on()
+    {
+        var pipe = new Pipe();
+        await pipe.Writer.WriteAsync(new byte[100]);
+        Assert.Equal(S3Error.MaxMessageLengthExceeded, (await Assert.ThrowsAsync<S3Exception>(() => S3XmlReader.ReadBodyAsync(pipe.Reader, 99, CancellationToken.None))).Error);
+        await pipe.Writer.CompleteAsync();
+        Assert.True((await pipe.Reader.ReadAsync()).IsCompleted);
+    }
+
+    [Fact]
     public void A_document_is_written_as_S3_writes_it()
     {
         var text = Written(xml =>

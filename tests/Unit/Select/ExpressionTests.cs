@@ -300,13 +300,63 @@ public sealed class ExpressionTests
         await Queries.RefusedAsync("OverMaxRecordSize", () => Queries.CsvAsync("SELECT a || a FROM S3Object", "a\n" + new string('x', 1_000_000)));
     }
 
+    /// <summary>A short expression and a record of 1 MiB are all that whoever asks needs: what is made of them must not be a thousand times as much.</summary>
+    [Theory]
+    [InlineData("SELECT {0} FROM S3Object", "a", 1_000, false)]
+    [InlineData("SELECT {0} FROM S3Object", "a", 1_000, true)]
+    [InlineData("SELECT {0} FROM S3Object", "a||a||a||a||a||a||a||a", 1_000, false)]
+    [InlineData("SELECT {0} FROM S3Object", "UPPER(a)", 1_000, false)]
+    [InlineData("SELECT {0} FROM S3Object", "CASE WHEN TRUE THEN a END", 1_000, false)]
+    [InlineData("SELECT COUNT(*) FROM S3Object WHERE 'b' IN ({0})", "a", 99, false)]
+    [InlineData("SELECT COUNT(*) FROM S3Object WHERE '' IN ({0})", "a||a||a||a||a||a||a||a", 99, false)]
+    [InlineData("SELECT {0} FROM S3Object", "MAX(a||a||a||a||a||a||a||a)", 100, false)]
+    public async Task What_is_made_of_one_record_is_bounded(string sql, string part, int times, bool json)
+    {
+        const long MadeMax = 256 << 20;
+        var query = string.Format(System.Globalization.CultureInfo.InvariantCulture, sql, string.Join(',', Enumerable.Repeat(part, times)));
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        var run = Queries.RunAsync(query, "a\n" + new string('x', 1_000_000), new CsvInput(FileHeader.Use), json ? new JsonOutput() : new CsvOutput());
+        Assert.True(run.IsCompleted, "All of it is of this thread.");
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, MadeMax);
+        await Queries.RefusedAsync("OverMaxRecordSize", () => run);
+    }
+
+    [Fact]
+    public async Task A_pattern_that_is_a_trap_is_refused()
+    {
+        var text = "a\n" + new string('x', 1_000_000) + "\n";
+        await Queries.RefusedAsync("LikeInvalidInputs", () => Queries.CsvAsync($"SELECT COUNT(*) FROM S3Object WHERE a LIKE '%{new string('x', 2_000)}y%'", text));
+        var many = string.Join(" OR ", Enumerable.Range(0, 50).Select(i => $"a LIKE '%xxxxx{i}%'"));
+        await Queries.RefusedAsync("LikeInvalidInputs", () => Queries.CsvAsync($"SELECT COUNT(*) FROM S3Object WHERE {many}", text));
+        // Each record has as many as the one before.
+        var records = "a\n" + string.Concat(Enumerable.Repeat(new string('x', 10_000) + "\n", 200));
+        Assert.Equal("0\n", await Queries.CsvAsync($"SELECT COUNT(*) FROM S3Object WHERE a LIKE '%{new string('x', 100)}y%'", records));
+    }
+
+    [Fact]
+    public async Task What_aggregates_keep_is_bounded()
+    {
+        // Each keeps the long text of another record.
+        var parts = string.Join(',', Enumerable.Range(0, 100).Select(i => $"CHAR_LENGTH(MAX(CASE WHEN a = '{i}' THEN b || b || b || b END))"));
+        var records = string.Concat(Enumerable.Range(0, 100).Select(i => $"{i},{new string('x', 200_000)}\n"));
+        await Queries.RefusedAsync("OverMaxRecordSize", () => Queries.CsvAsync($"SELECT {parts} FROM S3Object", "a,b\n" + records));
+    }
+
+    [Fact]
+    public async Task Many_texts_are_joined()
+    {
+        var joined = string.Join("||", Enumerable.Range(0, 1_000).Select(i => i % 3 == 0 ? "a" : i % 3 == 1 ? $"'{i}'" : "CAST(7 AS INT)"));
+        var wanted = string.Concat(Enumerable.Range(0, 1_000).Select(i => i % 3 == 0 ? "x" : i % 3 == 1 ? $"{i}" : "7"));
+        Assert.Equal(wanted + "\n", await Queries.CsvAsync($"SELECT {joined} FROM S3Object", "a\nx\n"));
+    }
+
     [Fact]
     public void Nothing_of_the_expression_stands_in_the_SQL()
     {
         const string Evil = "'; DROP TABLE x; --";
         var statement = Parser.Parse($"SELECT \"{Evil}\", '{Evil.Replace("'", "''", StringComparison.Ordinal)}' || 'x' AS \"{Evil}\" FROM S3Object WHERE \"{Evil}\" = 'evil' AND 77 < 88");
         var sql = Translator.Translate(statement, isCsv: true, DateTimeOffset.UnixEpoch).RowSql!;
-        Assert.Equal("SELECT (@v0||@v1) WHERE (((@c0=@v2) AND (@v3<@v4))) IS TRUE", sql);
+        Assert.Equal("SELECT s3_concat(@v0, @v1) WHERE (((@c0=@v2) AND (@v3<@v4))) IS TRUE", sql);
     }
 
     [Fact]
