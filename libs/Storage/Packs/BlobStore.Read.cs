@@ -16,6 +16,8 @@ public sealed partial class BlobStore
     /// <summary>Bytes read in one go into the destination: few enough to stay in a processor's cache between disk, checksum and socket.</summary>
     private const int StepBytes = 256 << 10;
 
+    private int _sealedReads;
+
     /// <inheritdoc/>
     public async ValueTask<IBlobRead> OpenAsync(Manifest manifest, ByteRange range, DataKey? key, CancellationToken ct)
     {
@@ -163,6 +165,7 @@ public sealed partial class BlobStore
             for (var part = _firstPart; part < _endPart; part++) RequireSealing(parts[part], key);
             SeekInPart(start);
             for (var part = _firstPart; part < _endPart; part++) store._table.Pin(parts[part].Blob);
+            if (key is not null) Interlocked.Increment(ref store._sealedReads);
         }
 
         public long Length { get; }
@@ -215,12 +218,13 @@ public sealed partial class BlobStore
             }
         }
 
-        /// <summary>Hands over what was written. Opening costs as much as sending, so sealed content that is cached is opened while the destination is busy.</summary>
+        /// <summary>Hands over what was written. Opening costs as much as sending, so sealed content that is cached is opened while the destination is busy; but for that it is copied
+        /// once more, so only where a processor has nothing better to do.</summary>
         /// <returns>False where the destination wants no more.</returns>
         private async ValueTask<bool> FlushAndOpenNextAsync(PipeWriter destination, CancellationToken ct)
         {
             var flushing = FlushAsync(destination, ct);
-            if (_key is null || _left == 0 || flushing.IsCompleted) return await flushing;
+            if (_key is null || _left == 0 || flushing.IsCompleted || Volatile.Read(ref _store._sealedReads) >= Environment.ProcessorCount) return await flushing;
             try
             {
                 _next ??= ArrayPool<byte>.Shared.Rent(StepBytes);
@@ -238,6 +242,7 @@ public sealed partial class BlobStore
         {
             if (_disposed) return;
             _disposed = true;
+            if (_key is not null) Interlocked.Decrement(ref _store._sealedReads);
             CloseChunk();
             Return(ref _first, _firstLength);
             Return(ref _next, StepBytes);

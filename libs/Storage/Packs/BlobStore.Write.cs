@@ -36,13 +36,18 @@ public sealed partial class BlobStore
         private Task _hashing = Task.CompletedTask;
         private Task _sealing = Task.CompletedTask;
         private ChunkBuffer? _chunk;
-        private Append? _pending;
+        private Flight? _older;     // to be settled before another chunk may be filled
+        private Flight? _newest;
         private AppendLane? _lane;
         private long _length;
         private int _chunks;
         private long _frames;       // sealed frames of the chunks that were prepared
         private bool _kept;
         private bool _began;
+
+        /// <summary>A chunk on its way to the disk.</summary>
+        /// <param name="Hashing">Done when the hasher has seen all of it.</param>
+        private sealed record Flight(Append Append, Task Hashing);
 
         public BlobWrite(BlobStore store, BlobWriteOptions options)
         {
@@ -85,10 +90,14 @@ public sealed partial class BlobStore
             finally
             {
                 // However it ends: nobody may be writing, hashing or sealing this memory when it goes back.
-                if (_pending is not null) await _pending.Done.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                foreach (var flight in (Flight?[])[_older, _newest])
+                {
+                    if (flight is not null) await flight.Append.Done.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                }
                 await _hashing.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
                 await _sealing.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-                _pending?.Chunk.Dispose();
+                _older?.Append.Chunk.Dispose();
+                _newest?.Append.Chunk.Dispose();
                 _chunk?.Dispose();
                 _hasher.Dispose();
                 _store._memory.EndWrite();
@@ -160,24 +169,27 @@ public sealed partial class BlobStore
             chunk.SealThrough(end);
         }
 
-        /// <summary>Sends a chunk that is not the last on its way, when the one before is through.</summary>
+        /// <summary>Sends a chunk that is not the last on its way, and waits until the one before is through.</summary>
         private async ValueTask SubmitAsync()
         {
-            var chunk = _chunk!;
-            await SettleAsync();
-            var append = Prepare(chunk, last: false);
-            if (_cipher is not null && IsLarge)
+            var append = Prepare(last: false);
+            if (_cipher is null)
             {
-                _hashing = HashAfterAsync(_hashing, chunk, _hasher!, chunk.Hashable);
+                _hashing = HashAfterAsync(_hashing, append.Chunk, _hasher!, append.Chunk.Hashable);
+                _lane!.Submit(append, inline: false);
+            }
+            else if (IsLarge)
+            {
+                _hashing = HashAfterAsync(_hashing, append.Chunk, _hasher!, append.Chunk.Hashable);
                 _sealing = SubmitSealedAsync(_sealing, _hashing, append, _lane!);
             }
             else
             {
-                if (_cipher is null) _hashing = HashAfterAsync(_hashing, chunk, _hasher!, chunk.Hashable);
-                else HashAndSeal(chunk, chunk.Hashable);       // what follows is hashed on this thread too, and comes after
+                HashAndSeal(append.Chunk, append.Chunk.Hashable);       // what follows is hashed on this thread too, and comes after
                 _lane!.Submit(append, inline: false);
             }
-            (_pending, _chunk) = (append, null);
+            Sent(append);
+            await SettleOlderAsync();
         }
 
         /// <summary>Seals all that is hashed, and only then hands over, beside the receiving of what follows.</summary>
@@ -195,20 +207,23 @@ public sealed partial class BlobStore
             }
         }
 
-        private async ValueTask SettleAsync()
+        private async ValueTask SettleOlderAsync()
         {
-            await _hashing;
-            await _sealing;
-            if (_pending is not { } append) return;
+            if (_older is not var (append, hashing)) return;
+            await hashing;
             await append.Done;
             _touched.Add((append.Pack!, append.Location.Offset + append.Location.FrameBytes));
             if (_touched.Count > 1 && _touched[^2].Pack == _touched[^1].Pack) _touched.RemoveAt(_touched.Count - 2);
-            _pending = null;
+            _older = null;
             append.Chunk.Dispose();
         }
 
-        private Append Prepare(ChunkBuffer chunk, bool last)
+        /// <summary>Somebody will complete it, however it goes: from now on it is waited for.</summary>
+        private void Sent(Append append) => (_older, _newest, _chunk) = (_newest, new(append, _hashing), null);
+
+        private Append Prepare(bool last)
         {
+            var chunk = _chunk!;
             chunk.Finish(last);
             _frames += FrameCipher.Frames(chunk.Filled);
             if (_runs.Count > 0 && _runs[^1].Length == chunk.Filled) _runs[^1] = _runs[^1] with { Count = _runs[^1].Count + 1 };
@@ -227,14 +242,20 @@ public sealed partial class BlobStore
                 HashAndSeal(_chunk, _chunk.Hashable);
                 return new(_blob, _length, _hasher!.Finish(), [], ImmutableCollectionsMarshal.AsImmutableArray(_chunk.ToArray()), _cipher is not null);
             }
-            var chunk = _chunk;
-            await SettleAsync();
-            var append = Prepare(chunk, last: true);
-            if (_cipher is not null) HashAndSeal(chunk, chunk.Hashable);
+            var append = Prepare(last: true);
+            if (_cipher is not null)
+            {
+                await _hashing;
+                await _sealing;
+                HashAndSeal(append.Chunk, append.Chunk.Hashable);
+            }
             _lane!.Submit(append, inline: !IsLarge);
-            (_pending, _chunk) = (append, null);
-            chunk.HashThrough(_hasher!, chunk.Hashable);
-            await SettleAsync();
+            Sent(append);
+            await _hashing;
+            append.Chunk.HashThrough(_hasher!, append.Chunk.Hashable);
+            await SettleOlderAsync();
+            (_older, _newest) = (_newest, null);
+            await SettleOlderAsync();
             foreach (var (pack, end) in _touched)
             {
                 if (pack.DurableThrough < end)
