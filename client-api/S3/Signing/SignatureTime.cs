@@ -18,8 +18,8 @@ internal static class SignatureTime
         return true;
     }
 
-    /// <summary>The forms of the Date header: RFC 9110's, and with the zone as a number, as AWS's examples of version 2 have it.</summary>
-    private static readonly string[] DateForms = ["r", "ddd, dd MMM yyyy HH:mm:ss zzz"];
+    /// <summary>The forms of the Date header: RFC 9110's; with the zone as a number, as AWS's examples of version 2 have it; and as Go's clients name it.</summary>
+    private static readonly string[] DateForms = ["r", "ddd, dd MMM yyyy HH:mm:ss zzz", "ddd, dd MMM yyyy HH:mm:ss 'UTC'"];
 
     /// <summary>The Date header, or a time in the form above, which some signers put there.</summary>
     public static bool TryParseDateHeader(string text, out DateTimeOffset time) =>

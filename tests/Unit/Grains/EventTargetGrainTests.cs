@@ -5,6 +5,7 @@ using DarkStorage.GrainInterfaces.Buckets;
 using DarkStorage.GrainInterfaces.Events;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Grains.Events;
+using DarkStorage.Metadata;
 using DarkStorage.Storage.Secrets;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
@@ -16,6 +17,10 @@ namespace DarkStorage.Unit.Grains;
 public sealed class EventTargetGrainTests : IAsyncLifetime
 {
     private const string Target = "target";
+
+    /// <summary>Events that a target is sent at one time.</summary>
+    private const int AtOneTime = 16;
+
     private static readonly TimeSpan HangsAfter = TimeSpan.FromSeconds(40);
     private static readonly CancellationToken Ct = TestContext.Current.CancellationToken;
 
@@ -36,21 +41,57 @@ public sealed class EventTargetGrainTests : IAsyncLifetime
     {
         const int keys = 40;
         for (var key = 0; key < keys; key++) await WriteAsync($"k{key}");
-        var again = new TaskCompletionSource();
-        var asked = new ConcurrentDictionary<long, int>();
-        _sender.Answer = sequence =>
+        var (asked, looks, looksAtRest) = (0, 0, 0);
+        var rest = new TaskCompletionSource();
+        _host.After = method =>
         {
-            // A second attempt belongs to the second round: the first is over.
-            if (asked.AddOrUpdate(sequence, 1, (_, count) => count + 1) == 2) again.TrySetResult();
+            if (method == nameof(IMetadataIndex.ListEventsAsync)) Interlocked.Increment(ref looks);
+            return Task.CompletedTask;
+        };
+        _sender.Answer = _ =>
+        {
+            // More than are sent at one time: the first round's were not all, and these are another's.
+            if (Interlocked.Increment(ref asked) == AtOneTime + 1)
+            {
+                looksAtRest = Volatile.Read(ref looks);
+                rest.TrySetResult();
+            }
             return EventOutcome.Unavailable;
         };
 
         await Grain.SaveAsync(new("http://target.example/"), null, Ct);
-        await again.Task.WaitAsync(HangsAfter, Ct);
+        await rest.Task.WaitAsync(HangsAfter, Ct);
 
-        Assert.InRange(asked.Count, 1, keys - 1);
+        Assert.Equal(2, looksAtRest);
         var counts = await _host.Index.CountEventsAsync(Target, Ct);
         Assert.Equal((keys, 0L, 0L), ((int)counts.Waiting, counts.Delivered, counts.GivenUp));
+    }
+
+    [Fact]
+    public async Task An_event_that_comes_when_a_round_has_seen_all_others_is_sent_at_once()
+    {
+        await WriteAsync("first");
+        var sent = new ConcurrentQueue<long>();
+        var second = new TaskCompletionSource();
+        _sender.Answer = sequence =>
+        {
+            sent.Enqueue(sequence);
+            if (sent.Count == 2) second.TrySetResult();
+            return EventOutcome.Delivered;
+        };
+        var looks = 0;
+        _host.After = async method =>
+        {
+            // The second look finds nothing more, and before the grain hears of that, there is something.
+            if (method != nameof(IMetadataIndex.ListEventsAsync) || Interlocked.Increment(ref looks) != 2) return;
+            await WriteAsync("second");
+            await Grain.WakeAsync();
+        };
+
+        await Grain.SaveAsync(new("http://target.example/"), null, Ct);
+
+        await second.Task.WaitAsync(HangsAfter, Ct);
+        Assert.Equal(2, sent.Distinct().Count());
     }
 
     private IEventTargetGrain Grain => _host.Grains.GetGrain<IEventTargetGrain>(Target);

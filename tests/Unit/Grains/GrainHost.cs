@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Reflection;
 using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Events;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Grains;
 using DarkStorage.Grains.Lifecycle;
@@ -108,6 +109,7 @@ internal sealed class GrainHost : IAsyncDisposable
             return targetMethod.Name switch
             {
                 nameof(IMetadataIndex.ListVersionsAsync) => HookAsync((ValueTask<VersionListingEnd>)answer!, hook, targetMethod.Name),
+                nameof(IMetadataIndex.ListEventsAsync) => HookAsync((ValueTask<IReadOnlyList<WaitingEvent>>)answer!, hook, targetMethod.Name),
                 nameof(IMetadataIndex.FindVersionAsync) => HookAsync((ValueTask<ObjectVersion?>)answer!, hook, targetMethod.Name),
                 _ => answer,
             };
