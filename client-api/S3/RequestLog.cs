@@ -112,7 +112,7 @@ internal sealed class RequestLog
                 UserAgent = isOwn ? request.Headers.UserAgent.ToString() : null,
                 VersionId = line.VersionId,
                 HostId = (string?)_http.Response.Headers["x-amz-id-2"],
-                SignatureVersion = authentication is not null || Caller is { IsAnonymous: false } ? "SigV4" : null,
+                SignatureVersion = authentication is not null || Caller is { IsAnonymous: false } ? VersionOf(request) : null,
                 CipherSuite = tls?.NegotiatedCipherSuite?.ToString(),
                 AuthenticationType = authentication,
                 HostHeader = (string?)request.Headers.Host,
@@ -138,8 +138,11 @@ internal sealed class RequestLog
     private static string? AuthenticationOf(HttpRequest request)
     {
         if (request.Headers.Authorization.Count > 0) return "AuthHeader";
-        return request.Query.ContainsKey("X-Amz-Signature") ? "QueryString" : null;
+        return request.Query.ContainsKey("X-Amz-Signature") || request.Query.ContainsKey(SignatureVerifier.SignatureParameter) ? "QueryString" : null;
     }
+
+    private static string VersionOf(HttpRequest request) =>
+        request.Headers.Authorization.ToString().StartsWith(SignatureVerifier.Version2 + " ", StringComparison.Ordinal) || request.Query.ContainsKey(SignatureVerifier.SignatureParameter) ? "SigV2" : "SigV4";
 
     /// <summary>The answer's body, counted on its way to the server.</summary>
     private sealed class CountedBody(IHttpResponseBodyFeature inner) : PipeWriter, IHttpResponseBodyFeature

@@ -98,6 +98,19 @@ public sealed partial class BucketLoggingTests(LoggingNodeFixture node) : IClass
     }
 
     [Fact]
+    public async Task A_link_of_signature_version_2_is_written_down_as_such_and_without_its_signature()
+    {
+        await using var logs = await LogReader.StartAsync(node.Node);
+        var (s3, bucket) = (node.Client, await LoggedBucketAsync(logs));
+        await s3.PutTextAsync(bucket, "key", "content");
+        Assert.Equal(200, (await node.Raw.SendAsync(new("GET", node.Raw.PresignVersion2("GET", $"/{bucket}/key", TimeSpan.FromMinutes(1))) { Sign = false })).Status);
+        var get = (await logs.UntilAsync(all => all.Any(l => l.Operation == "REST.GET.OBJECT"))).Single(l => l.Operation == "REST.GET.OBJECT");
+        Assert.Equal(("SigV2", "QueryString"), (get.Fields[19], get.Fields[21]));
+        Assert.Contains("AWSAccessKeyId=REDACTED", get.RequestLine, StringComparison.Ordinal);
+        Assert.Contains("Signature=REDACTED", get.RequestLine, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Log_objects_are_the_target_owners_sealed_as_the_bucket_has_it_and_granted_as_the_setting_says()
     {
         await using var logs = await LogReader.StartAsync(node.Node);

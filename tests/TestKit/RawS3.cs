@@ -91,6 +91,14 @@ public sealed class RawS3(Uri endpoint, string accessKey, string secretKey, stri
         return $"{target}&X-Amz-Signature={signer.Sign(method, target, signed, "UNSIGNED-PAYLOAD", out _)}";
     }
 
+    /// <summary>A target that carries its own signature of version 2.</summary>
+    /// <param name="path">Without a query.</param>
+    public string PresignVersion2(string method, string path, TimeSpan life)
+    {
+        var expires = (DateTimeOffset.UtcNow + life).ToUnixTimeSeconds();
+        return $"{path}?AWSAccessKeyId={accessKey}&Expires={expires}&Signature={Uri.EscapeDataString(RawSigner.SignVersion2(secretKey, $"{method}\n\n\n{expires}\n{path}"))}";
+    }
+
     /// <summary>Signs a form with a policy document as it stands, however wrong.</summary>
     /// <param name="form">Given the fields of policy and signature.</param>
     public void SignPolicy(RawForm form, string document, DateTimeOffset? time = null, string? inRegion = null)

@@ -42,6 +42,9 @@ internal sealed class RawSigner(string accessKey, string secretKey, string regio
     /// <summary>Of a form: its policy, in Base64, is all there is to sign.</summary>
     public string SignPolicy(string policy) => SignText(policy);
 
+    /// <summary>Of version 2: a request as that writes it, or the policy of a form.</summary>
+    public static string SignVersion2(string secret, string text) => Convert.ToBase64String(HMACSHA1.HashData(Encoding.UTF8.GetBytes(secret), Encoding.UTF8.GetBytes(text)));
+
     public static string Hash(ReadOnlySpan<byte> content) => Convert.ToHexStringLower(SHA256.HashData(content));
 
     private string SignText(string text)

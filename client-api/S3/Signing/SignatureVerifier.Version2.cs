@@ -19,9 +19,11 @@ internal sealed partial class SignatureVerifier
     /// <summary>What <c>s3:signatureversion</c> says of it; and the scheme of its Authorization header.</summary>
     public const string Version2 = "AWS";
 
+    /// <summary>The parameter of the query that has it, and in a form the field.</summary>
+    public const string SignatureParameter = "Signature";
+
     private const string KeyIdParameter = "AWSAccessKeyId";
     private const string ExpiresParameter = "Expires";
-    private const string SignatureParameter = "Signature";
     private const string AmzPrefix = "x-amz-";
 
     /// <summary>The parameters of the query that are signed, in their order: AWS's, and whatever else names an operation here. Were one of those left out, whoever holds a link to one
