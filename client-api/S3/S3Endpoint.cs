@@ -96,12 +96,12 @@ internal sealed partial class S3Endpoint(S3Services services, StsEndpoint sts, I
         if (services.Verifier.ParseVersion2(signed) is { } old)
         {
             var (oldCaller, oldSecret) = await services.Credentials.FindAsync(old.AccessKeyId, SessionTokenOf(signed), http.RequestAborted);
-            return new(http, target, services, oldCaller, SignatureVerifier.Verify(old, oldSecret));
+            return new(http, target, services, oldCaller, SignatureVerifier.Verify(old, oldSecret), PresignedHeaders.Of(http.Request.Headers, target.Query));
         }
         if (services.Verifier.Parse(signed) is not { } signature) return new(http, target, services, Caller.Anonymous, SigningContext.Anonymous(http.Request.Headers));
         var (caller, secret) = await services.Credentials.FindAsync(signature.AccessKeyId, SessionTokenOf(signed), http.RequestAborted);
         var signing = services.Verifier.Verify(signed, signature, secret);
-        return new(http, target, services, caller, signing);
+        return new(http, target, services, caller, signing, signature.IsPresigned ? PresignedHeaders.Of(http.Request.Headers, target.Query) : null);
     }
 
     /// <summary>Covered by the signature in either place.</summary>

@@ -22,6 +22,26 @@ public sealed class SignatureTests(NodeFixture node)
     }
 
     [Fact]
+    public async Task What_a_link_says_in_place_of_headers_counts_as_they_do()
+    {
+        var bucket = await node.Client.NewBucketAsync();
+        var link = Raw.Presign("PUT", $"/{bucket}/key?x-amz-acl=public-read&x-amz-meta-name=a%20value&x-amz-server-side-encryption=AES256&x-amz-storage-class=STANDARD_IA&x-amz-tagging=a%3Db&x-amz-checksum-crc32=AAAAAA%3D%3D", TimeSpan.FromMinutes(1));
+        Assert.Equal(200, (await Raw.SendAsync(new RawRequest("PUT", link) { Sign = false }.WithBody("content"))).Status);
+        var head = await Raw.HeadAsync($"/{bucket}/key");
+        Assert.Equal(("a value", "AES256", "STANDARD_IA", "1"), (head.Header("x-amz-meta-name"), head.Header("x-amz-server-side-encryption"), head.Header("x-amz-storage-class"), head.Header("x-amz-tagging-count")));
+        Assert.Equal("content", (await node.Node.AnonymousAsync("GET", $"/{bucket}/key")).Text);
+
+        // Without a signature it is nobody's word.
+        Assert.Equal(204, (await Raw.PutAsync($"/{bucket}?policy", $$"""{"Statement":{"Effect":"Allow","Principal":"*","Action":["s3:PutObject","s3:PutObjectAcl"],"Resource":"arn:aws:s3:::{{bucket}}/*"} }""")).Status);
+        Assert.Equal(200, (await node.Node.AnonymousAsync("PUT", $"/{bucket}/other?x-amz-acl=public-read", "content")).Status);
+        Assert.Equal(403, (await node.Node.AnonymousAsync("GET", $"/{bucket}/other")).Status);
+        // Nor does a link give what a policy forbids its signer.
+        Assert.Equal(204, (await Raw.PutAsync($"/{bucket}?policy",
+            $$"""{"Statement":{"Effect":"Deny","Principal":"*","Action":"s3:PutObject","Resource":"arn:aws:s3:::{{bucket}}/*","Condition":{"StringEquals":{"s3:x-amz-acl":"public-read"} } } }""")).Status);
+        Assert.Equal((403, "AccessDenied"), (await Raw.SendAsync(new RawRequest("PUT", link) { Sign = false }.WithBody("content"))).Error);
+    }
+
+    [Fact]
     public async Task A_policy_can_refuse_signatures_of_version_2()
     {
         var bucket = await BucketAsync();
