@@ -119,7 +119,7 @@ internal sealed partial class S3Request
     private void RequirePayer(BucketRecord bucket)
     {
         if (BucketRules.Of(bucket).Payer != Payer.Requester || caller.IsRoot || caller.Account == bucket.Owner) return;
-        if (caller.IsAnonymous || (string?)Headers["x-amz-request-payer"] != "requester") throw new S3Exception(S3Error.AccessDenied);
+        if (caller.IsAnonymous || ((string?)Headers["x-amz-request-payer"] ?? Query.Find("x-amz-request-payer")) != "requester") throw new S3Exception(S3Error.AccessDenied);
         Response.Headers["x-amz-request-charged"] = "requester";
     }
 
