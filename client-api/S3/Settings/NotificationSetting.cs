@@ -86,14 +86,15 @@ internal static class NotificationSetting
         const string unusable = "Unable to validate the following destination configurations";
         var skip = string.Equals(s3.Headers["x-amz-skip-destination-validation"], "true", StringComparison.OrdinalIgnoreCase);
         var test = BucketEvents.Test(bucket.Name, s3.Http.TraceIdentifier, s3.Clock.GetUtcNow());
-        foreach (var rule in setting.Rules.DistinctBy(r => r.TargetName, StringComparer.Ordinal))
+        // All at one time: one that does not answer takes as long as it may, and a document may name many.
+        await Task.WhenAll(setting.Rules.DistinctBy(r => r.TargetName, StringComparer.Ordinal).Select(async rule =>
         {
             var target = s3.Grains.GetGrain<IEventTargetGrain>(rule.TargetName);
             if (await target.FindAsync(ct) is null) throw S3Exception.InvalidArgument(unusable, rule.Target, "There is no event target of this name.");
-            if (skip) continue;
+            if (skip) return;
             var answer = await target.TestAsync(test, ct);
             if (answer.Outcome != EventOutcome.Delivered) throw S3Exception.InvalidArgument(unusable, rule.Target, $"The target did not take a test message: {answer.Detail}.");
-        }
+        }));
     }
 
     private static void Write(S3XmlWriter xml, NotificationConfiguration setting)
