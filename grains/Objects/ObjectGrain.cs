@@ -55,7 +55,7 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
                 : commit.Attributes;
             var next = new ObjectVersion(commit.Manifest, commit.Metadata, now, NextRevision(now), bucket.Versioning != BucketVersioning.Enabled,
                 commit.StorageClass, commit.Upload, commit.Owner, attributes, Encryption: commit.Encryption);
-            await SaveAsync(next, BucketEvents.OfCommit(bucket, _id.Key, next, commit.Origin), ct);
+            await SaveAsync(bucket, next, BucketEvents.OfCommit(bucket, _id.Key, next, commit.Origin), ct);
             LogCommitted(log, _id, next.Manifest.Version, next.Manifest.Length);
             return next;
         }, ct);
@@ -99,6 +99,7 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
     /// <summary>The object of a bucket that never had versioning.</summary>
     private async Task<ObjectDeleted> RemoveAsync(BucketRecord bucket, ObjectDeletion deletion, CancellationToken ct)
     {
+        if (_latest is null) await LoadAsync(bucket.Id, ct); // that nothing is there is no commit that would show memory to be behind
         ThrowIfOther(deletion.Expected, _latest);
         deletion.Condition.ThrowIfUnmet(Current);
         if (_latest is not { } version) return new(null, IsDeleteMarker: false, MarkerMade: false);
@@ -121,7 +122,13 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
         var now = clock.GetUtcNow();
         version.ThrowIfKept(now, deletion.BypassGovernance);
         var events = BucketEvents.OfRemoval(bucket, _id.Key, version, deletion.Origin, now);
-        await index.RemoveVersionAsync(deletion.Bucket, _id.Key, version.Name, version.Revision, version.Attributes.Change, now, events, ct);
+        var removal = new VersionRemoval(bucket.Id, _id.Key, version.Name, version.Revision, version.Attributes.Change)
+        {
+            ExpectedLatest = deletion.Expected?.IsLatest,
+            BucketRevision = bucket.Revision,
+            Events = events,
+        };
+        if (!await index.RemoveVersionAsync(removal, now, ct)) throw new StorageException(StorageError.Conflict, $"Version {version.Name} is gone.");
         Tell(events);
         LogDeleted(log, _id, version.Manifest.Version);
         if (version.Revision == _latest?.Revision) _latest = WithoutContent(await index.FindLatestAsync(deletion.Bucket, _id.Key, ct));
@@ -138,14 +145,14 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
         if (isNull && await FindAsync(VersionName.Null, ct) is { } replaced) replaced.ThrowIfKept(now, deletion.BypassGovernance);
         var marker = new ObjectVersion(new(deletion.Marker, 0, "", null, [], []), ObjectMetadata.Default, now, NextRevision(now), isNull, StandardClass,
             null, deletion.Owner, ObjectAttributes.None, IsDeleteMarker: true);
-        await SaveAsync(marker, BucketEvents.OfCommit(bucket, _id.Key, marker, deletion.Origin), ct);
+        await SaveAsync(bucket, marker, BucketEvents.OfCommit(bucket, _id.Key, marker, deletion.Origin), ct);
         LogDeleted(log, _id, deletion.Marker);
         return new(marker.Name, IsDeleteMarker: true, MarkerMade: true);
     }
 
-    private async Task SaveAsync(ObjectVersion next, ImmutableArray<ObjectEvent> events, CancellationToken ct)
+    private async Task SaveAsync(BucketRecord bucket, ObjectVersion next, ImmutableArray<ObjectEvent> events, CancellationToken ct)
     {
-        await index.SaveObjectAsync(new(_bucket!.Value, _id.Key, Revision, next) { Events = events }, ct);
+        await index.SaveObjectAsync(new(bucket.Id, _id.Key, Revision, next) { BucketRevision = bucket.Revision, Events = events }, ct);
         _latest = WithoutContent(next); // memory follows the index, never leads it
         Tell(events);
     }
@@ -175,7 +182,8 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
         {
             var record = await index.FindBucketAsync(_id.Bucket, ct);
             if (record?.Id != bucket) throw new StorageException(StorageError.NoSuchBucket, $"Bucket {_id.Bucket} is gone.");
-            if (_bucket != bucket) await LoadAsync(bucket, ct);
+            var isRemembered = _bucket == bucket;
+            if (!isRemembered) await LoadAsync(bucket, ct);
             try
             {
                 var result = await decide(record);
@@ -186,18 +194,21 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
             {
                 _bucket = null; // somebody else wrote: read again, decide again
             }
+            catch (StorageException e) when (IsRefusal(e) && isRemembered)
+            {
+                _bucket = null; // nothing was committed, so nothing has shown that memory is not behind: only what was just read may refuse
+            }
             catch (Exception e)
             {
                 // A refusal is an answer. After anything else memory may be wrong: forget it.
-                if (e is not StorageException
-                    {
-                        Error: StorageError.PreconditionFailed or StorageError.NoSuchKey or StorageError.NoSuchVersion or StorageError.ObjectLocked or StorageError.IsDeleteMarker
-                            or StorageError.VersionChanged,
-                    }) _bucket = null;
+                if (e is not StorageException refused || !IsRefusal(refused)) _bucket = null;
                 throw;
             }
         }
     }
+
+    private static bool IsRefusal(StorageException e) => e.Error is StorageError.PreconditionFailed or StorageError.NoSuchKey or StorageError.NoSuchVersion
+        or StorageError.ObjectLocked or StorageError.IsDeleteMarker or StorageError.VersionChanged;
 
     private async Task LoadAsync(BucketId bucket, CancellationToken ct)
     {

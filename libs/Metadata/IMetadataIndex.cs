@@ -39,11 +39,9 @@ public interface IMetadataIndex : IIndexReader, IAsyncDisposable
     Task UpdateVersionAsync(BucketId bucket, string key, ObjectVersion next, DateTimeOffset now, ImmutableArray<ObjectEvent> events, CancellationToken ct);
 
     /// <summary>Removes one version for good and frees what it held. Where it was on top, the next one comes up.</summary>
-    /// <param name="expectedRevision">The version's revision, and</param>
-    /// <param name="expectedChange">its count of changes that were decided on.</param>
     /// <returns>False where there was no such version.</returns>
     /// <exception cref="StorageException"><see cref="StorageError.Conflict"/>, <see cref="StorageError.NoSuchBucket"/>.</exception>
-    Task<bool> RemoveVersionAsync(BucketId bucket, string key, VersionName version, long expectedRevision, long expectedChange, DateTimeOffset now, ImmutableArray<ObjectEvent> events, CancellationToken ct);
+    Task<bool> RemoveVersionAsync(VersionRemoval removal, DateTimeOffset now, CancellationToken ct);
 
     /// <exception cref="StorageException"><see cref="StorageError.NoSuchBucket"/>.</exception>
     Task BeginUploadAsync(UploadRecord upload, CancellationToken ct);
@@ -116,6 +114,24 @@ public interface IMetadataIndex : IIndexReader, IAsyncDisposable
 /// <param name="Next">The version that comes on top. Its revision is greater than the expected one.</param>
 public sealed record ObjectChange(BucketId Bucket, string Key, long ExpectedRevision, ObjectVersion Next)
 {
+    /// <summary>The revision of the bucket's record that was decided on: another versioning decides otherwise. Null does not ask.</summary>
+    public long? BucketRevision { get; init; }
+
+    /// <summary>What is to be told of it, and to whom.</summary>
+    public ImmutableArray<ObjectEvent> Events { get; init; } = [];
+}
+
+/// <summary>The decided end of one version.</summary>
+/// <param name="ExpectedRevision">The version's revision, and</param>
+/// <param name="ExpectedChange">its count of changes that were decided on.</param>
+public sealed record VersionRemoval(BucketId Bucket, string Key, VersionName Version, long ExpectedRevision, long ExpectedChange)
+{
+    /// <summary>Whether it was on top; null where the decision did not turn on that.</summary>
+    public bool? ExpectedLatest { get; init; }
+
+    /// <summary>The revision of the bucket's record that was decided on. Null does not ask.</summary>
+    public long? BucketRevision { get; init; }
+
     /// <summary>What is to be told of it, and to whom.</summary>
     public ImmutableArray<ObjectEvent> Events { get; init; } = [];
 }

@@ -45,20 +45,15 @@ public sealed partial class SqliteIndex
                 .BindText(1, name).BindText(2, creation.Owner).BindText(3, creation.Region).Bind(4, created.ToUnixTimeMilliseconds()).Bind(5, (long)creation.Versioning).Run();
             var id = new BucketId(session.Connection.LastInsertRowId);
             foreach (var setting in creation.Settings) PutSetting(session.Connection, id, setting.Kind, setting.Id, setting.Document);
-            session.AddBucket(id);
+            session.NoteBucket(id, 0);
             return new BucketRecord(id, name, creation.Owner, creation.Region, DateTimeOffset.FromUnixTimeMilliseconds(created.ToUnixTimeMilliseconds()), creation.Versioning, 0, creation.Settings);
         }, ct);
 
     public Task<BucketRecord> UpdateBucketAsync(BucketChange change, CancellationToken ct) =>
         _writer.WriteAsync(session =>
         {
-            session.RequireBucket(change.Bucket);
+            session.RequireBucket(change.Bucket, change.ExpectedRevision);
             var (connection, bucket) = (session.Connection, change.Bucket);
-            var revision = connection.Prepare("SELECT revision FROM buckets WHERE id = ?1").Bind(1, bucket.Value);
-            revision.Step();
-            var found = revision.Long(0);
-            revision.Reset();
-            if (found != change.ExpectedRevision) throw new StorageException(StorageError.Conflict, $"The bucket is at revision {Number(found)}, not {Number(change.ExpectedRevision)}.");
             if (change.Setting is { Document: not null, Id.Length: > 0 } added) RequireRoom(connection, bucket, added);
 
             connection.Prepare("UPDATE buckets SET revision = revision + 1, versioning = coalesce(?2, versioning) WHERE id = ?1")
@@ -74,6 +69,7 @@ public sealed partial class SqliteIndex
             record.Step();
             var next = ReadBucket(connection, record);
             record.Reset();
+            session.NoteBucket(bucket, next.Revision);
             return next;
         }, ct);
 

@@ -78,23 +78,26 @@ public sealed partial class SqliteIndex
         }, ct);
     }
 
-    public Task<bool> RemoveVersionAsync(BucketId bucket, string key, VersionName version, long expectedRevision, long expectedChange, DateTimeOffset now, ImmutableArray<ObjectEvent> events, CancellationToken ct) =>
+    public Task<bool> RemoveVersionAsync(VersionRemoval removal, DateTimeOffset now, CancellationToken ct) =>
         _writer.RemoveAsync(session =>
         {
-            session.RequireBucket(bucket);
-            if (FindHeld(session.Connection, bucket, key, version) is not var (table, held)) return false;
-            RequireUnchanged(held, expectedRevision, expectedChange);
+            var (connection, bucket, key) = (session.Connection, removal.Bucket, removal.Key);
+            session.RequireBucket(bucket, removal.BucketRevision);
+            if (FindHeld(connection, bucket, key, removal.Version) is not var (table, held)) return false;
+            RequireUnchanged(held, removal.ExpectedRevision, removal.ExpectedChange);
+            if (removal.ExpectedLatest is { } latest && latest != (FindTop(connection, bucket, key)?.Revision == held.Revision))
+                throw new StorageException(StorageError.Conflict, $"A version that {(latest ? "was" : "was not")} on top was decided on.");
             session.ChangeObject(bucket, key);
             Remove(session, table, bucket, key, held, now);
-            Promote(session.Connection, bucket, key);
-            AddEvents(session.Connection, bucket, key, events, now);
+            Promote(connection, bucket, key);
+            AddEvents(connection, bucket, key, removal.Events, now);
             return true;
         }, ct);
 
     private static bool Save(WriteSession session, ObjectChange change, byte[] detail)
     {
         var (connection, bucket, key, next) = (session.Connection, change.Bucket, change.Key, change.Next);
-        session.RequireBucket(bucket);
+        session.RequireBucket(bucket, change.BucketRevision);
         var current = ReadHeld(OfCurrentHeld(connection, bucket, key));
         RequireRevision(current ?? ReadHeld(OfNewestHeld(connection, bucket, key)), change.ExpectedRevision);
         session.ChangeObject(bucket, key);
@@ -175,6 +178,10 @@ public sealed partial class SqliteIndex
         public bool IsNull => (Flags & NullVersionFlag) != 0;
         public bool IsDeleteMarker => (Flags & DeleteMarkerFlag) != 0;
     }
+
+    /// <summary>The version on top, a delete marker or not.</summary>
+    private static HeldVersion? FindTop(SqliteConnection connection, BucketId bucket, string key) =>
+        ReadHeld(OfCurrentHeld(connection, bucket, key)) ?? ReadHeld(OfNewestHeld(connection, bucket, key));
 
     private static (string Table, HeldVersion Held)? FindHeld(SqliteConnection connection, BucketId bucket, string key, VersionName version)
     {

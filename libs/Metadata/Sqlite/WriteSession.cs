@@ -7,7 +7,7 @@ namespace DarkStorage.Metadata.Sqlite;
 internal sealed class WriteSession : IDisposable
 {
     private readonly Dictionary<BucketId, BucketUsage> _usage = [];
-    private readonly HashSet<BucketId> _buckets = [];
+    private readonly Dictionary<BucketId, long> _buckets = [];
     private readonly List<Action> _onEnd = [];
     private readonly List<int> _changing = [];
     private readonly ObjectCache _cache;
@@ -46,13 +46,16 @@ internal sealed class WriteSession : IDisposable
         End();
     }
 
-    /// <summary>Throws unless the bucket is there. This process is the only writer, so what it remembers is so.</summary>
-    public void RequireBucket(BucketId bucket)
+    /// <summary>Throws unless the bucket is there, at that revision of its record. This process is the only writer, so what it remembers is so.</summary>
+    /// <param name="revision">Null for any.</param>
+    public void RequireBucket(BucketId bucket, long? revision = null)
     {
-        if (!_buckets.Contains(bucket)) throw new StorageException(StorageError.NoSuchBucket, $"Bucket {bucket} is gone.");
+        if (!_buckets.TryGetValue(bucket, out var found)) throw new StorageException(StorageError.NoSuchBucket, $"Bucket {bucket} is gone.");
+        if (revision is { } expected && expected != found) throw new StorageException(StorageError.Conflict, $"The bucket is at revision {found}, not {expected}.");
     }
 
-    public void AddBucket(BucketId bucket) => _buckets.Add(bucket);
+    /// <summary>Notes a bucket that was made or changed.</summary>
+    public void NoteBucket(BucketId bucket, long revision) => _buckets[bucket] = revision;
 
     public void RemoveBucket(BucketId bucket) => _buckets.Remove(bucket);
 
@@ -93,7 +96,7 @@ internal sealed class WriteSession : IDisposable
     private void LoadBuckets()
     {
         _buckets.Clear();
-        var all = Connection.Prepare("SELECT id FROM buckets");
-        while (all.Step()) _buckets.Add(new(all.Long(0)));
+        var all = Connection.Prepare("SELECT id, revision FROM buckets");
+        while (all.Step()) _buckets.Add(new(all.Long(0)), all.Long(1));
     }
 }

@@ -52,6 +52,41 @@ public sealed class ObjectGrainTests : IAsyncLifetime
         Assert.Equal(next.Name, (await _host.Index.FindObjectAsync(bucket, "key", Ct))!.Name);
     }
 
+    // Two activations of a key can exist for a moment: what another one wrote is written here past the grain.
+
+    [Fact]
+    public async Task A_grain_that_remembers_nothing_deletes_what_another_activation_wrote()
+    {
+        var bucket = await NewBucketAsync(BucketVersioning.Off);
+        await Grain.DeleteAsync(Deletion(bucket, null), Ct);
+        await WriteElsewhereAsync(bucket, 0);
+        await Grain.DeleteAsync(Deletion(bucket, null), Ct);
+        Assert.Null(await _host.Index.FindObjectAsync(bucket, "key", Ct));
+    }
+
+    [Fact]
+    public async Task A_grain_refuses_only_on_what_the_index_says_and_not_on_what_it_remembers()
+    {
+        var bucket = await NewBucketAsync(BucketVersioning.Off);
+        var first = await Grain.CommitAsync(Commit(bucket), Ct);
+        var other = await WriteElsewhereAsync(bucket, first.Revision);
+        var next = await Grain.CommitAsync(Commit(bucket) with { Condition = WriteCondition.None with { IfMatch = other.Manifest.ETag } }, Ct);
+        Assert.Equal(next.Revision, (await _host.Index.FindObjectAsync(bucket, "key", Ct))!.Revision);
+        Assert.Equal(StorageError.PreconditionFailed, (await RefusedAsync(Grain.CommitAsync(Commit(bucket) with { Condition = WriteCondition.None with { IfMatch = other.Manifest.ETag } }, Ct))).Error);
+    }
+
+    [Fact]
+    public async Task A_version_that_came_up_unseen_is_not_removed_as_a_noncurrent_one()
+    {
+        var bucket = await NewBucketAsync(BucketVersioning.Enabled);
+        var old = await Grain.CommitAsync(Commit(bucket), Ct);
+        var top = await Grain.CommitAsync(Commit(bucket), Ct);
+        await _host.Index.RemoveVersionAsync(new(bucket, "key", top.Name, top.Revision, 0), DateTimeOffset.UtcNow, Ct);
+        var refused = await RefusedAsync(Grain.DeleteAsync(Deletion(bucket, old.Name) with { Expected = new(old.Revision, IsLatest: false) }, Ct));
+        Assert.Equal(StorageError.VersionChanged, refused.Error);
+        Assert.Equal(old.Revision, (await _host.Index.FindObjectAsync(bucket, "key", Ct))!.Revision);
+    }
+
     [Fact]
     public async Task A_delete_marker_has_no_attributes_to_change()
     {
@@ -86,6 +121,13 @@ public sealed class ObjectGrainTests : IAsyncLifetime
 
     private async Task<BucketId> NewBucketAsync(BucketVersioning versioning) =>
         (await _host.Index.CreateBucketAsync(Name, new("owner", "r", versioning, []), DateTimeOffset.UtcNow, Ct)).Id;
+
+    private async Task<ObjectVersion> WriteElsewhereAsync(BucketId bucket, long expectedRevision)
+    {
+        var version = new ObjectVersion(Commit(bucket).Manifest with { ETag = "of-another" }, ObjectMetadata.Default, DateTimeOffset.UtcNow, expectedRevision + 1, true, "STANDARD", null, "owner", ObjectAttributes.None);
+        await _host.Index.SaveObjectAsync(new(bucket, "key", expectedRevision, version), Ct);
+        return version;
+    }
 
     private static ObjectCommit Commit(BucketId bucket) => new(bucket, new(VersionId.Of(BlobId.New(TimeProvider.System)), 1, "etag", null, [], [1]),
         ObjectMetadata.Default, "STANDARD", "owner", ObjectAttributes.None, WriteCondition.None, null, null, Origin);

@@ -17,8 +17,8 @@ public abstract partial class MetadataIndexContract
         var changed = first with { Attributes = first.Attributes with { Change = 1 } };
         await _index.UpdateVersionAsync(bucket, "k", changed, Now, [Event("a", "2")], Ct);
         await Assert.ThrowsAsync<StorageException>(() => _index.UpdateVersionAsync(bucket, "k", changed, Now, [Event("a", "refused")], Ct));
-        Assert.False(await _index.RemoveVersionAsync(bucket, "none", VersionName.Null, 1, 0, Now, [Event("a", "of nothing")], Ct));
-        await _index.RemoveVersionAsync(bucket, "k", first.Name, 1, 1, Now, [Event("a", "3")], Ct);
+        Assert.False(await _index.RemoveVersionAsync(new(bucket, "none", VersionName.Null, 1, 0) { Events = [Event("a", "of nothing")] }, Now, Ct));
+        await _index.RemoveVersionAsync(new(bucket, "k", first.Name, 1, 1) { Events = [Event("a", "3")] }, Now, Ct);
 
         var waiting = await _index.ListEventsAsync("a", 0, 10, Ct);
 

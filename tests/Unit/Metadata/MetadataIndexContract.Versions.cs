@@ -2,6 +2,7 @@ using System.Text;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Buckets;
 using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.Metadata;
 using Xunit;
 
 namespace DarkStorage.Unit.Metadata;
@@ -35,7 +36,7 @@ public abstract partial class MetadataIndexContract
                     break;
                 case < 8 when versions.Count > 0:
                     var removed = versions[random.Next(versions.Count)];
-                    Assert.True(await _index.RemoveVersionAsync(bucket, key, removed.Name, removed.Revision, removed.Attributes.Change, Now, [], Ct));
+                    Assert.True(await _index.RemoveVersionAsync(new(bucket, key, removed.Name, removed.Revision, removed.Attributes.Change), Now, Ct));
                     freed.UnionWith(Blobs(removed));
                     versions.Remove(removed);
                     break;
@@ -46,7 +47,7 @@ public abstract partial class MetadataIndexContract
                     versions[at] = changed;
                     break;
                 default:
-                    Assert.False(await _index.RemoveVersionAsync(bucket, key, new(new VersionId(99, 99)), 1, 0, Now, [], Ct));
+                    Assert.False(await _index.RemoveVersionAsync(new(bucket, key, new(new VersionId(99, 99)), 1, 0), Now, Ct));
                     break;
             }
             await AssertKeyAsync(bucket, key, versions);
@@ -73,11 +74,48 @@ public abstract partial class MetadataIndexContract
         var held = version with { Attributes = version.Attributes with { Change = 1, LegalHold = true } };
         await _index.UpdateVersionAsync(bucket, "k", held, Now, [], Ct);
 
-        var remove = await Assert.ThrowsAsync<StorageException>(() => _index.RemoveVersionAsync(bucket, "k", version.Name, 1, 0, Now, [], Ct));
+        var remove = await Assert.ThrowsAsync<StorageException>(() => _index.RemoveVersionAsync(new(bucket, "k", version.Name, 1, 0), Now, Ct));
         var change = await Assert.ThrowsAsync<StorageException>(() => _index.UpdateVersionAsync(bucket, "k", held with { Attributes = ObjectAttributes.None with { Change = 1 } }, Now, [], Ct));
 
         Assert.Equal((StorageError.Conflict, StorageError.Conflict), (remove.Error, change.Error));
         Assert.True((await _index.FindObjectAsync(bucket, "k", Ct))!.Attributes.LegalHold);
+    }
+
+    [Fact]
+    public async Task A_version_is_removed_only_if_it_is_on_top_or_not_as_was_decided_on()
+    {
+        var bucket = await NewBucketAsync();
+        var (first, second) = (Stored(1) with { IsNull = false }, Marker(2));
+        await _index.SaveObjectAsync(new(bucket, "k", 0, first), Ct);
+        await _index.SaveObjectAsync(new(bucket, "k", 1, second), Ct);
+        var removal = new VersionRemoval(bucket, "k", first.Name, 1, 0);
+        var top = new VersionRemoval(bucket, "k", second.Name, 2, 0);
+
+        var notOnTop = await Assert.ThrowsAsync<StorageException>(() => _index.RemoveVersionAsync(removal with { ExpectedLatest = true }, Now, Ct));
+        var onTop = await Assert.ThrowsAsync<StorageException>(() => _index.RemoveVersionAsync(top with { ExpectedLatest = false }, Now, Ct));
+
+        Assert.Equal((StorageError.Conflict, StorageError.Conflict), (notOnTop.Error, onTop.Error));
+        Assert.True(await _index.RemoveVersionAsync(top with { ExpectedLatest = true }, Now, Ct));
+        Assert.Equal(StorageError.Conflict, (await Assert.ThrowsAsync<StorageException>(() => _index.RemoveVersionAsync(removal with { ExpectedLatest = false }, Now, Ct))).Error);
+        Assert.NotNull(await _index.FindObjectAsync(bucket, "k", Ct));
+        Assert.Empty(await _index.ListGarbageAsync(DateTimeOffset.MaxValue, 10, Ct));
+    }
+
+    [Fact]
+    public async Task A_change_that_was_decided_on_other_settings_of_the_bucket_is_refused()
+    {
+        var bucket = await NewBucketAsync();
+        var version = Stored(1);
+        await _index.SaveObjectAsync(new(bucket, "k", 0, version) { BucketRevision = 0 }, Ct);
+        await _index.UpdateBucketAsync(new(bucket, 0, BucketVersioning.Enabled, null), Ct);
+
+        var save = await Assert.ThrowsAsync<StorageException>(() => _index.SaveObjectAsync(new(bucket, "k", 1, Stored(2)) { BucketRevision = 0 }, Ct));
+        var removal = await Assert.ThrowsAsync<StorageException>(() => _index.RemoveVersionAsync(new(bucket, "k", version.Name, 1, 0) { BucketRevision = 0 }, Now, Ct));
+
+        Assert.Equal((StorageError.Conflict, StorageError.Conflict), (save.Error, removal.Error));
+        Assert.Equal(1, (await _index.FindObjectAsync(bucket, "k", Ct))!.Revision);
+        await _index.SaveObjectAsync(new(bucket, "k", 1, Stored(2) with { IsNull = false }) { BucketRevision = 1 }, Ct);
+        Assert.True(await _index.RemoveVersionAsync(new(bucket, "k", version.Name, 1, 0) { BucketRevision = 1 }, Now, Ct));
     }
 
     [Fact]
@@ -101,7 +139,7 @@ public abstract partial class MetadataIndexContract
         var model = new Dictionary<string, List<ObjectVersion>> { ["k"] = [.. versions] };
         var (first, second) = (new VersionsPage(model), new VersionsPage(model));
         var end = await _index.ListVersionsAsync(new(bucket, "", null, new("", null, 0), 2), first, Ct);
-        await _index.RemoveVersionAsync(bucket, "k", versions[1].Name, 2, 0, Now, [], Ct);
+        await _index.RemoveVersionAsync(new(bucket, "k", versions[1].Name, 2, 0), Now, Ct);
         await _index.ListVersionsAsync(new(bucket, "", null, end.Next!.Value, 2), second, Ct);
         Assert.Equal((2, 1), (first.Entries.Count, second.Entries.Count));
     }

@@ -63,7 +63,7 @@ public abstract partial class MetadataIndexContract : IAsyncLifetime
         await _index.SaveObjectAsync(new(bucket, "k", 0, Version(1, "first")), Ct);
 
         var late = await Assert.ThrowsAsync<StorageException>(() => _index.SaveObjectAsync(new(bucket, "k", 0, Version(2, "second")), Ct));
-        var lateDelete = await Assert.ThrowsAsync<StorageException>(() => _index.RemoveVersionAsync(bucket, "k", VersionName.Null, 99, 0, Now, [], Ct));
+        var lateDelete = await Assert.ThrowsAsync<StorageException>(() => _index.RemoveVersionAsync(new(bucket, "k", VersionName.Null, 99, 0), Now, Ct));
 
         Assert.Equal((StorageError.Conflict, StorageError.Conflict), (late.Error, lateDelete.Error));
         Assert.Equal("first", Text(await _index.FindObjectAsync(bucket, "k", Ct)));
@@ -95,7 +95,7 @@ public abstract partial class MetadataIndexContract : IAsyncLifetime
         var bucket = await NewBucketAsync();
         await _index.SaveObjectAsync(new(bucket, "k", 0, Version(1, "x")), Ct);
         Assert.Equal(StorageError.BucketNotEmpty, (await Assert.ThrowsAsync<StorageException>(() => _index.DeleteBucketAsync(bucket, Now, Ct))).Error);
-        await _index.RemoveVersionAsync(bucket, "k", VersionName.Null, 1, 0, Now, [], Ct);
+        await _index.RemoveVersionAsync(new(bucket, "k", VersionName.Null, 1, 0), Now, Ct);
         var upload = NewUpload(bucket, "k");
         var part = Part(1);
         await _index.BeginUploadAsync(upload, Ct);
@@ -123,7 +123,7 @@ public abstract partial class MetadataIndexContract : IAsyncLifetime
         Assert.Equal([Blob(first)], await _index.ListGarbageAsync(DateTimeOffset.MaxValue, 10, Ct));
         Assert.Empty(await _index.ListGarbageAsync(Now, 10, Ct));
 
-        await _index.RemoveVersionAsync(bucket, "k", VersionName.Null, 2, 0, Now, [], Ct);
+        await _index.RemoveVersionAsync(new(bucket, "k", VersionName.Null, 2, 0), Now, Ct);
         await _index.ForgetGarbageAsync([Blob(first), Blob(second), Blob(other)], Ct);
 
         Assert.Empty(await _index.ListGarbageAsync(DateTimeOffset.MaxValue, 10, Ct));
