@@ -86,6 +86,18 @@ internal static class DetailCodec
         return ~Crc(crc, columns.Content.IsDefault ? default : columns.Content.AsSpan());
     }
 
+    /// <summary>CRC-32C of an event's bucket, time (milliseconds, little-endian both), target, key and document.</summary>
+    public static long EventChecksum(string target, long bucket, ReadOnlySpan<byte> key, long occurred, ReadOnlySpan<byte> document)
+    {
+        Span<byte> numbers = stackalloc byte[2 * sizeof(long)];
+        BinaryPrimitives.WriteInt64LittleEndian(numbers, bucket);
+        BinaryPrimitives.WriteInt64LittleEndian(numbers[sizeof(long)..], occurred);
+        var crc = Crc(uint.MaxValue, numbers);
+        crc = Crc(crc, Encoding.UTF8.GetBytes(target));
+        crc = Crc(crc, key);
+        return ~Crc(crc, document);
+    }
+
     /// <summary>Continues a CRC-32C (Castagnoli).</summary>
     internal static uint Crc(uint crc, ReadOnlySpan<byte> bytes)
     {

@@ -1,5 +1,3 @@
-using System.Globalization;
-
 namespace DarkStorage.Metadata.Sqlite;
 
 /// <summary>The numbered scripts beside this file. Each runs once, in a transaction of its own, and is never changed after a release.</summary>
@@ -10,7 +8,7 @@ internal static class Migrations
 
     public static void Apply(SqliteConnection connection, string name)
     {
-        var scripts = Load();
+        var scripts = MigrationScripts.Load(nameof(Sqlite));
         var (application, done) = (Read(connection, "PRAGMA application_id"), Read(connection, "PRAGMA user_version"));
         if (application != ApplicationId && (application != 0 || done != 0)) throw new InvalidDataException($"{name} is not an index of DarkStorage.");
         if (done > scripts.Count) throw new InvalidDataException($"{name} has format {done}, written by a newer version of DarkStorage; this one knows formats up to {scripts.Count}.");
@@ -27,20 +25,5 @@ internal static class Migrations
         var value = statement.Long(0);
         statement.Reset();
         return value;
-    }
-
-    private static List<string> Load()
-    {
-        var assembly = typeof(Migrations).Assembly;
-        const string folder = ".Sqlite.Migrations.";
-        var scripts = new List<string>();
-        foreach (var resource in assembly.GetManifestResourceNames().Where(n => n.Contains(folder, StringComparison.Ordinal)).Order(StringComparer.Ordinal))
-        {
-            var file = resource[(resource.IndexOf(folder, StringComparison.Ordinal) + folder.Length)..];
-            if (int.Parse(file.AsSpan(0, 4), CultureInfo.InvariantCulture) != scripts.Count + 1) throw new InvalidDataException($"Migration {file} is out of order.");
-            using var reader = new StreamReader(assembly.GetManifestResourceStream(resource)!);
-            scripts.Add(reader.ReadToEnd());
-        }
-        return scripts;
     }
 }

@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using System.Collections.Immutable;
 using System.Text;
 using DarkStorage.GrainInterfaces;
@@ -17,7 +16,7 @@ public sealed partial class SqliteIndex
             while (query.Step())
             {
                 var (bucket, occurred) = (query.Long(1), query.Long(3));
-                var isWhole = query.Long(5) == EventChecksum(q.target, bucket, query.Bytes(2), occurred, query.Bytes(4));
+                var isWhole = query.Long(5) == DetailCodec.EventChecksum(q.target, bucket, query.Bytes(2), occurred, query.Bytes(4));
                 events.Add(new(query.Long(0), new(bucket), Encoding.UTF8.GetString(query.Bytes(2)), DateTimeOffset.FromUnixTimeMilliseconds(occurred), isWhole ? query.Bytes(4).ToArray() : default));
             }
             return (IReadOnlyList<WaitingEvent>)events;
@@ -74,18 +73,7 @@ public sealed partial class SqliteIndex
             var occurred = now.ToUnixTimeMilliseconds();
             connection.Prepare("INSERT INTO events (target, bucket, key, occurred, document, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
                 .BindText(1, target).Bind(2, bucket.Value).BindKey(3, key).Bind(4, occurred).Bind(5, document.Span)
-                .Bind(6, EventChecksum(target, bucket.Value, Encoding.UTF8.GetBytes(key), occurred, document.Span)).Run();
+                .Bind(6, DetailCodec.EventChecksum(target, bucket.Value, Encoding.UTF8.GetBytes(key), occurred, document.Span)).Run();
         }
-    }
-
-    private static long EventChecksum(string target, long bucket, ReadOnlySpan<byte> key, long occurred, ReadOnlySpan<byte> document)
-    {
-        Span<byte> numbers = stackalloc byte[2 * sizeof(long)];
-        BinaryPrimitives.WriteInt64LittleEndian(numbers, bucket);
-        BinaryPrimitives.WriteInt64LittleEndian(numbers[sizeof(long)..], occurred);
-        var crc = DetailCodec.Crc(uint.MaxValue, numbers);
-        crc = DetailCodec.Crc(crc, Encoding.UTF8.GetBytes(target));
-        crc = DetailCodec.Crc(crc, key);
-        return ~DetailCodec.Crc(crc, document);
     }
 }

@@ -1,5 +1,3 @@
-using System.Globalization;
-
 namespace DarkStorage.Metadata.Sqlite;
 
 public sealed partial class SqliteIndex
@@ -9,7 +7,7 @@ public sealed partial class SqliteIndex
         {
             var query = connection.Prepare("SELECT state, etag FROM grain_state WHERE name = ?1 AND grain = ?2").BindText(1, q.stateName).BindText(2, q.grain);
             if (!query.Step()) return null;
-            var record = new GrainStateRecord([.. query.Bytes(0)], Number(query.Long(1)));
+            var record = new GrainStateRecord([.. query.Bytes(0)], ETagColumn.Text(query.Long(1)));
             query.Reset();
             return record;
         }, ct);
@@ -18,17 +16,17 @@ public sealed partial class SqliteIndex
         _writer.WriteAsync(session =>
         {
             var found = ReadETag(session, stateName, grain);
-            if (found != ParseETag(expectedETag)) return null;
+            if (found != ETagColumn.Parse(expectedETag)) return null;
             var next = (found ?? 0) + 1;
             session.Connection.Prepare("INSERT OR REPLACE INTO grain_state (name, grain, etag, state) VALUES (?1, ?2, ?3, ?4)")
                 .BindText(1, stateName).BindText(2, grain).Bind(3, next).Bind(4, state.Span).Run();
-            return Number(next);
+            return ETagColumn.Text(next);
         }, ct);
 
     public Task<bool> ClearGrainStateAsync(string stateName, string grain, string? expectedETag, CancellationToken ct) =>
         _writer.RemoveAsync(session =>
         {
-            if (ReadETag(session, stateName, grain) != ParseETag(expectedETag)) return false;
+            if (ReadETag(session, stateName, grain) != ETagColumn.Parse(expectedETag)) return false;
             session.Connection.Prepare("DELETE FROM grain_state WHERE name = ?1 AND grain = ?2").BindText(1, stateName).BindText(2, grain).Run();
             return true;
         }, ct);
@@ -56,14 +54,14 @@ public sealed partial class SqliteIndex
             session.Connection.Prepare("INSERT OR REPLACE INTO reminders (grain, name, hash, start, period, etag) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
                 .BindText(1, reminder.Grain).BindText(2, reminder.Name).Bind(3, reminder.GrainHash)
                 .Bind(4, reminder.Start.Ticks).Bind(5, reminder.Period.Ticks).Bind(6, next).Run();
-            return Number(next);
+            return ETagColumn.Text(next);
         }, ct);
 
     public Task<bool> DeleteReminderAsync(string grain, string name, string etag, CancellationToken ct) =>
         _writer.RemoveAsync(session =>
         {
             session.Connection.Prepare("DELETE FROM reminders WHERE grain = ?1 AND name = ?2 AND etag = ?3")
-                .BindText(1, grain).BindText(2, name).Bind(3, ParseETag(etag) ?? -1).Run();
+                .BindText(1, grain).BindText(2, name).Bind(3, ETagColumn.Parse(etag) ?? -1).Run();
             return session.Connection.Changes > 0;
         }, ct);
 
@@ -80,7 +78,7 @@ public sealed partial class SqliteIndex
         while (query.Step())
         {
             reminders.Add(new(
-                query.Text(0), (uint)query.Long(1), query.Text(2), new DateTime(query.Long(3), DateTimeKind.Utc), new TimeSpan(query.Long(4)), Number(query.Long(5))));
+                query.Text(0), (uint)query.Long(1), query.Text(2), new DateTime(query.Long(3), DateTimeKind.Utc), new TimeSpan(query.Long(4)), ETagColumn.Text(query.Long(5))));
         }
         return reminders;
     }
@@ -93,8 +91,4 @@ public sealed partial class SqliteIndex
         query.Reset();
         return etag;
     }
-
-    /// <summary>A text that is no etag of ours matches no record.</summary>
-    private static long? ParseETag(string? etag) =>
-        etag is null ? null : long.TryParse(etag, NumberStyles.None, CultureInfo.InvariantCulture, out var value) ? value : -1;
 }

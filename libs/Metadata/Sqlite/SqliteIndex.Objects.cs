@@ -11,14 +11,8 @@ namespace DarkStorage.Metadata.Sqlite;
 // marker as the newest of its "versions", or none at all. Of the null version there is one at the most, in either table.
 public sealed partial class SqliteIndex
 {
-    private const string StandardClass = "STANDARD";
     private const string VersionColumnNames = "revision, version, modified, length, etag, flags, storage_class, owner, detail, content";
     private const string OfKey = "bucket = ?1 AND key = ?2";
-
-    private const long NullVersionFlag = 1;
-    private const long DeleteMarkerFlag = 2;
-    private const int ChecksumAlgorithmShift = 8;
-    private const int ChecksumTypeShift = 16;
 
     public ValueTask<ObjectVersion?> FindObjectAsync(BucketId bucket, string key, CancellationToken ct)
     {
@@ -145,20 +139,14 @@ public sealed partial class SqliteIndex
             .Bind(5, next.Modified.ToUnixTimeMilliseconds())
             .Bind(6, next.Manifest.Length)
             .BindText(7, next.Manifest.ETag)
-            .Bind(8, Flags(next))
-            .BindText(9, next.StorageClass == StandardClass ? null : next.StorageClass)
+            .Bind(8, VersionFlags.Of(next))
+            .BindText(9, VersionFlags.StoredClass(next.StorageClass))
             .BindText(10, next.Owner)
             .Bind(11, detail);
         if (next.Manifest.Inline.IsDefaultOrEmpty) write.BindNull(12);
         else write.Bind(12, next.Manifest.Inline.AsSpan());
         write.Run();
     }
-
-    private static long Flags(ObjectVersion version) =>
-        (version.IsNull ? NullVersionFlag : 0)
-        | (version.IsDeleteMarker ? DeleteMarkerFlag : 0)
-        | (long)(version.Manifest.Checksum?.Algorithm ?? ChecksumAlgorithm.None) << ChecksumAlgorithmShift
-        | (long)(version.Manifest.Checksum?.Type ?? ChecksumType.FullObject) << ChecksumTypeShift;
 
     private static void RequireRevision(HeldVersion? latest, long expected)
     {
@@ -175,8 +163,8 @@ public sealed partial class SqliteIndex
     /// <summary>What a writer needs to know of a version that is there.</summary>
     private readonly record struct HeldVersion(long Revision, long Length, long Flags, long Change, ImmutableArray<ManifestPart> Parts)
     {
-        public bool IsNull => (Flags & NullVersionFlag) != 0;
-        public bool IsDeleteMarker => (Flags & DeleteMarkerFlag) != 0;
+        public bool IsNull => (Flags & VersionFlags.Null) != 0;
+        public bool IsDeleteMarker => (Flags & VersionFlags.DeleteMarker) != 0;
     }
 
     /// <summary>The version on top, a delete marker or not.</summary>
@@ -190,9 +178,9 @@ public sealed partial class SqliteIndex
         foreach (var table in (ReadOnlySpan<string>)["objects", "versions"])
         {
             var query = version.Id is null
-                ? connection.Prepare($"SELECT revision, length, flags, detail FROM {table} WHERE {OfKey} AND flags & {NullVersionFlag}").Bind(1, bucket.Value).BindKey(2, key)
+                ? connection.Prepare($"SELECT revision, length, flags, detail FROM {table} WHERE {OfKey} AND flags & {VersionFlags.Null}").Bind(1, bucket.Value).BindKey(2, key)
                 // The null version has an id too, but nobody can call it by that.
-                : connection.Prepare($"SELECT revision, length, flags, detail FROM {table} WHERE {OfKey} AND version = ?3 AND NOT flags & {NullVersionFlag}").Bind(1, bucket.Value).BindKey(2, key).Bind(3, id);
+                : connection.Prepare($"SELECT revision, length, flags, detail FROM {table} WHERE {OfKey} AND version = ?3 AND NOT flags & {VersionFlags.Null}").Bind(1, bucket.Value).BindKey(2, key).Bind(3, id);
             if (ReadHeld(query) is { } held) return (table, held);
         }
         return null;
@@ -222,10 +210,10 @@ public sealed partial class SqliteIndex
     private static SqliteStatement OfNoncurrent(SqliteConnection connection, BucketId bucket, string key, VersionName version)
     {
         if (version.Id is not { } wanted)
-            return connection.Prepare($"SELECT {VersionColumnNames} FROM versions WHERE {OfKey} AND flags & {NullVersionFlag}").Bind(1, bucket.Value).BindKey(2, key);
+            return connection.Prepare($"SELECT {VersionColumnNames} FROM versions WHERE {OfKey} AND flags & {VersionFlags.Null}").Bind(1, bucket.Value).BindKey(2, key);
         Span<byte> id = stackalloc byte[VersionId.ByteLength];
         wanted.Write(id);
-        return connection.Prepare($"SELECT {VersionColumnNames} FROM versions WHERE {OfKey} AND version = ?3 AND NOT flags & {NullVersionFlag}")
+        return connection.Prepare($"SELECT {VersionColumnNames} FROM versions WHERE {OfKey} AND version = ?3 AND NOT flags & {VersionFlags.Null}")
             .Bind(1, bucket.Value).BindKey(2, key).Bind(3, id);
     }
 
@@ -239,9 +227,9 @@ public sealed partial class SqliteIndex
             ETag: query.Text(4),
             Modified: DateTimeOffset.FromUnixTimeMilliseconds(query.Long(2)),
             Revision: query.Long(0),
-            IsNull: (flags & NullVersionFlag) != 0,
-            IsDeleteMarker: (flags & DeleteMarkerFlag) != 0,
-            StorageClass: query.IsNull(6) ? StandardClass : query.Text(6),
+            IsNull: (flags & VersionFlags.Null) != 0,
+            IsDeleteMarker: (flags & VersionFlags.DeleteMarker) != 0,
+            StorageClass: query.IsNull(6) ? VersionFlags.StandardClass : query.Text(6),
             Owner: query.Text(7),
             // The array is ours alone, so it may be taken for an immutable one without a copy.
             Content: ImmutableCollectionsMarshal.AsImmutableArray(query.Bytes(9).ToArray()));

@@ -98,16 +98,16 @@ public sealed partial class SqliteIndex
             Length = row.Long(1),
             Modified = DateTimeOffset.FromUnixTimeMilliseconds(row.Long(2)),
             ETag = row.Bytes(3),
-            ChecksumAlgorithm = (ChecksumAlgorithm)(byte)(flags >> ChecksumAlgorithmShift),
-            ChecksumType = (ChecksumType)(byte)(flags >> ChecksumTypeShift),
+            ChecksumAlgorithm = VersionFlags.AlgorithmOf(flags),
+            ChecksumType = VersionFlags.TypeOf(flags),
             StorageClass = row.IsNull(5) ? "STANDARD"u8 : row.Bytes(5),
             Version = NameOf(row),
             Revision = row.Long(7),
             IsLatest = isLatest,
-            IsDeleteMarker = (flags & DeleteMarkerFlag) != 0,
+            IsDeleteMarker = (flags & VersionFlags.DeleteMarker) != 0,
             Owner = row.Bytes(8),
         };
     }
 
-    private static VersionName NameOf(SqliteStatement row) => (row.Long(4) & NullVersionFlag) != 0 ? VersionName.Null : new(VersionId.Read(row.Bytes(6)));
+    private static VersionName NameOf(SqliteStatement row) => (row.Long(4) & VersionFlags.Null) != 0 ? VersionName.Null : new(VersionId.Read(row.Bytes(6)));
 }

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Diagnostics.Metrics;
 using System.Threading.Channels;
 using DarkStorage.GrainInterfaces;
 using Microsoft.Extensions.Logging;
@@ -17,14 +16,6 @@ internal sealed partial class SqliteWriter : IAsyncDisposable
 
     /// <summary>Changes that may wait. A writer beyond that waits for a place.</summary>
     private const int QueueMax = 8_192;
-
-    private static readonly Histogram<int> BatchSizes = MetadataMeter.Instance.CreateHistogram<int>(
-        "darkstorage.index.commit.batch_size", "{change}", "Changes that shared one durable commit.",
-        advice: new() { HistogramBucketBoundaries = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512] });
-
-    private static readonly Histogram<double> CommitSeconds = MetadataMeter.Instance.CreateHistogram<double>(
-        "darkstorage.index.commit.duration", "s", "Time of one durable commit of the index, with its changes.",
-        advice: new() { HistogramBucketBoundaries = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1] });
 
     private readonly Channel<Change> _queue = Channel.CreateBounded<Change>(new BoundedChannelOptions(QueueMax) { SingleReader = true });
     private readonly List<Change> _batch = new(BatchMax);
@@ -95,8 +86,8 @@ internal sealed partial class SqliteWriter : IAsyncDisposable
                 if (IsAllowed(change)) TryCommit([change]); // asked again: one before it may have needed the reserve
             }
         }
-        CommitSeconds.Record(Stopwatch.GetElapsedTime(start).TotalSeconds);
-        BatchSizes.Record(_batch.Count);
+        MetadataMeter.CommitSeconds.Record(Stopwatch.GetElapsedTime(start).TotalSeconds);
+        MetadataMeter.BatchSizes.Record(_batch.Count);
     }
 
     /// <summary>Refuses what would grow the index while its reserve is given up.</summary>
@@ -169,10 +160,4 @@ internal sealed partial class SqliteWriter : IAsyncDisposable
 
         public override void Fail(Exception exception) => _completion.SetException(exception);
     }
-}
-
-/// <summary>The meter of this library; what it counts is listed in docs/METRICS.md.</summary>
-internal static class MetadataMeter
-{
-    public static readonly Meter Instance = new("DarkStorage.Metadata");
 }

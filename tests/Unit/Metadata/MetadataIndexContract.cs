@@ -16,13 +16,9 @@ public abstract partial class MetadataIndexContract : IAsyncLifetime
 
     private IMetadataIndex _index = null!;
 
-    protected abstract IMetadataIndex Open();
+    protected abstract Task<IMetadataIndex> OpenAsync();
 
-    public ValueTask InitializeAsync()
-    {
-        _index = Open();
-        return ValueTask.CompletedTask;
-    }
+    public async ValueTask InitializeAsync() => _index = await OpenAsync();
 
     public virtual async ValueTask DisposeAsync()
     {

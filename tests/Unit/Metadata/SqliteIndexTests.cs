@@ -15,7 +15,7 @@ public sealed class SqliteIndexTests : MetadataIndexContract
 
     private string File => Path.Combine(_folder, "index.db");
 
-    protected override IMetadataIndex Open() => SqliteIndex.Open(File, NullLogger<SqliteIndex>.Instance);
+    protected override Task<IMetadataIndex> OpenAsync() => Task.FromResult<IMetadataIndex>(SqliteIndex.Open(File, NullLogger<SqliteIndex>.Instance));
 
     public override async ValueTask DisposeAsync()
     {

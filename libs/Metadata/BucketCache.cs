@@ -1,10 +1,11 @@
 using System.Collections.Concurrent;
 using System.Diagnostics.CodeAnalysis;
+using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Buckets;
 
-namespace DarkStorage.Metadata.Sqlite;
+namespace DarkStorage.Metadata;
 
-/// <summary>Buckets that were asked for lately, since every request asks. Exact: this process alone writes the database, and says what it changes.</summary>
+/// <summary>Buckets that were asked for lately, since every request asks. As true as it is told of changes: exact where this process alone writes the database.</summary>
 internal sealed class BucketCache
 {
     /// <summary>Bytes at the most. Past that all is forgotten, and what is wanted comes back.</summary>
@@ -42,6 +43,23 @@ internal sealed class BucketCache
     {
         Interlocked.Increment(ref _changes);
         Remove(name);
+    }
+
+    /// <summary>As <see cref="Forget(string)"/>, where only the id is known. Rare: it looks through all.</summary>
+    public void Forget(BucketId bucket)
+    {
+        Interlocked.Increment(ref _changes);
+        foreach (var record in _records.Values)
+        {
+            if (record.Id == bucket) Remove(record.Name);
+        }
+    }
+
+    /// <summary>Changes may have gone unseen: what was read until now is kept no longer.</summary>
+    public void ForgetAll()
+    {
+        Interlocked.Increment(ref _changes);
+        foreach (var name in _records.Keys) Remove(name);
     }
 
     private void Remove(string name)

@@ -1,0 +1,85 @@
+using Microsoft.Extensions.Logging;
+using Npgsql;
+
+namespace DarkStorage.Metadata.Postgres;
+
+/// <summary>Hears which buckets other nodes changed, and makes the cache forget them.</summary>
+/// <remarks>Invariant: records are remembered only while it is known that changes are heard. Where the connection is lost all is forgotten, and nothing is remembered until there is
+/// another; a connection that is dead without knowing is found out by asking it. So a record is at most <see cref="Patience"/> and one <see cref="PostgresOptions.Timeout"/> old, and mostly no
+/// older than a message takes.</remarks>
+internal sealed partial class BucketWatch : IAsyncDisposable
+{
+    private const string Channel = "darkstorage_bucket";
+
+    /// <summary>Time of silence after which the connection is asked whether it lives.</summary>
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(2);
+
+    private static readonly TimeSpan Retry = TimeSpan.FromMilliseconds(200);
+
+    private readonly CancellationTokenSource _closing = new();
+    private readonly Database _database;
+    private readonly BucketCache _buckets;
+    private readonly ILogger _log;
+    private readonly Task _running;
+    private volatile bool _hears;
+
+    public BucketWatch(Database database, BucketCache buckets, ILogger log)
+    {
+        (_database, _buckets, _log) = (database, buckets, log);
+        _running = Task.Run(RunAsync);
+    }
+
+    /// <summary>Whether what is remembered may be answered.</summary>
+    public bool Hears => _hears;
+
+    public async ValueTask DisposeAsync()
+    {
+        await _closing.CancelAsync();
+        await _running;
+        _closing.Dispose();
+    }
+
+    private async Task RunAsync()
+    {
+        while (!_closing.IsCancellationRequested)
+        {
+            try
+            {
+                await ListenAsync(_closing.Token);
+            }
+            catch (OperationCanceledException) when (_closing.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (Exception e)
+            {
+                LogLost(_log, _database.Report(e).Message);
+            }
+            finally
+            {
+                _hears = false;
+                _buckets.ForgetAll();
+            }
+            await Task.Delay(Retry, _closing.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+    }
+
+    private async Task ListenAsync(CancellationToken ct)
+    {
+        await using var connection = await _database.OpenAsync(ct);
+        connection.Notification += (_, told) => _buckets.Forget(told.Payload);
+        await using (var listen = new NpgsqlCommand($"LISTEN {Channel}", connection)) await listen.ExecuteNonQueryAsync(ct);
+        // What was read before is from before: it may have been changed unheard.
+        _buckets.ForgetAll();
+        _hears = true;
+        while (true)
+        {
+            if (await connection.WaitAsync(Patience, ct)) continue;
+            await using var alive = new NpgsqlCommand("SELECT 1", connection);
+            await alive.ExecuteNonQueryAsync(ct);
+        }
+    }
+
+    [LoggerMessage(LogLevel.Debug, "Changes of buckets are not heard: {Failure}")]
+    private static partial void LogLost(ILogger log, string failure);
+}

@@ -1,0 +1,166 @@
+using System.Diagnostics;
+using System.Net.Sockets;
+using DarkStorage.GrainInterfaces;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+
+namespace DarkStorage.Metadata.Postgres;
+
+/// <summary>The connections to the database, and whether it is there.</summary>
+/// <remarks>Invariant: while it is away nobody waits for it. Who finds it away says so at once; one task alone asks for it again, and when it answers everything goes on by itself.
+/// Which of several hosts takes writes is asked anew with each connection, so a promoted standby is found as a restarted server is.</remarks>
+internal sealed partial class Database : IAsyncDisposable
+{
+    private static readonly TimeSpan FirstRetry = TimeSpan.FromMilliseconds(50);
+    private static readonly TimeSpan LastRetry = TimeSpan.FromSeconds(1);
+
+    private readonly NpgsqlMultiHostDataSource _source;
+    private readonly TimeProvider _clock;
+    private readonly ILogger _log;
+    private readonly CancellationTokenSource _closing = new();
+    private readonly Lock _lock = new();
+    private Task _asking = Task.CompletedTask;
+    private volatile bool _isAway;
+
+    public Database(PostgresUrl url, PostgresOptions options, TimeProvider clock, ILogger log)
+    {
+        (Options, _clock, _log) = (options, clock, log);
+        var settings = new NpgsqlConnectionStringBuilder(url.ConnectionString)
+        {
+            ApplicationName = "darkstorage",
+            SearchPath = Migrations.Schema,
+            // Those that write and listen are opened beside those that read.
+            MaxPoolSize = options.ReadConnectionsMax + options.WriteConnections + 2,
+            Timeout = (int)Math.Ceiling(options.Timeout.TotalSeconds),
+            CommandTimeout = (int)Math.Ceiling(options.Timeout.TotalSeconds),
+            CancellationTimeout = 1_000,
+            MaxAutoPrepare = 100,
+            AutoPrepareMinUsages = 2,
+            NoResetOnClose = true,      // nobody leaves anything behind in a session
+            HostRecheckSeconds = 1,
+            IncludeErrorDetail = false, // values of rows are no matter for logs
+        };
+        var builder = new NpgsqlDataSourceBuilder(settings.ConnectionString);
+        builder.UsePhysicalConnectionInitializer(_ => throw new NotSupportedException("Connections are opened asynchronously."), PrepareSessionAsync);
+        _source = builder.BuildMultiHost();
+    }
+
+    public PostgresOptions Options { get; }
+
+    /// <summary>Opens a connection to the host that takes writes.</summary>
+    /// <exception cref="StorageException"><see cref="StorageError.Unavailable"/>.</exception>
+    public async ValueTask<NpgsqlConnection> OpenAsync(CancellationToken ct)
+    {
+        ThrowIfAway();
+        try
+        {
+            return await _source.OpenConnectionAsync(TargetSessionAttributes.ReadWrite, ct);
+        }
+        catch (Exception e) when (e is not OperationCanceledException)
+        {
+            throw Report(e);
+        }
+    }
+
+    public void ThrowIfAway()
+    {
+        if (_isAway) throw new StorageException(StorageError.Unavailable, "The database of the index is away.");
+    }
+
+    /// <summary>Says what a failure of a connection or a statement means, and notes where it means that the database is away.</summary>
+    public Exception Report(Exception failure)
+    {
+        if (failure is StorageException) return failure;
+        if (failure is PostgresException { SqlState: PostgresErrorCodes.DiskFull } full) return new StorageException(StorageError.InsufficientStorage, "The drive of the index is full.", full);
+        // A server that answers is there: it refused this one statement.
+        if (failure is PostgresException { SqlState: var state } answer && !IsGoing(state)) return new StorageException(StorageError.Unavailable, $"The index did not answer: {answer.SqlState}.", answer);
+        if (failure is NpgsqlException or SocketException or IOException or TimeoutException)
+        {
+            NoteAway(failure);
+            return new StorageException(StorageError.Unavailable, "The index did not answer.", failure);
+        }
+        return failure;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _closing.CancelAsync();
+        Task asking;
+        lock (_lock) asking = _asking;
+        await asking;
+        await _source.DisposeAsync();
+        _closing.Dispose();
+    }
+
+    /// <summary>Shutting down, starting up, or demoted to a standby.</summary>
+    private static bool IsGoing(string sqlState) => sqlState is PostgresErrorCodes.AdminShutdown or PostgresErrorCodes.CrashShutdown or PostgresErrorCodes.CannotConnectNow
+        or PostgresErrorCodes.ReadOnlySqlTransaction or PostgresErrorCodes.TooManyConnections || sqlState.StartsWith("08", StringComparison.Ordinal);
+
+    private void NoteAway(Exception failure)
+    {
+        lock (_lock)
+        {
+            if (_isAway || _closing.IsCancellationRequested) return;
+            _isAway = true;
+            LogAway(_log, failure.Message);
+            _asking = Task.Run(AskUntilBackAsync);
+        }
+    }
+
+    private async Task AskUntilBackAsync()
+    {
+        var since = _clock.GetTimestamp();
+        for (var pause = FirstRetry; ; pause = TimeSpan.FromTicks(Math.Min(pause.Ticks * 2, LastRetry.Ticks)))
+        {
+            try
+            {
+                // Whatever idles in the pool was opened before: it may be dead without knowing.
+                _source.Clear();
+                await using (await _source.OpenConnectionAsync(TargetSessionAttributes.ReadWrite, _closing.Token))
+                {
+                    _isAway = false;
+                }
+                LogBack(_log, _clock.GetElapsedTime(since).TotalSeconds);
+                return;
+            }
+            catch (Exception e) when (e is NpgsqlException or SocketException or IOException or TimeoutException)
+            {
+                LogStillAway(_log, e.Message);
+            }
+            catch (OperationCanceledException)
+            {
+                return;
+            }
+            try
+            {
+                await Task.Delay(pause, _clock, _closing.Token);
+            }
+            catch (OperationCanceledException)
+            {
+                return;
+            }
+        }
+    }
+
+    /// <summary>What every session needs. Plans are held to the indexes: a table that was not analysed yet, or was when it was empty, must not be read from end to end.</summary>
+    private static async Task PrepareSessionAsync(NpgsqlConnection connection)
+    {
+        await using var command = new NpgsqlCommand("""
+            SELECT set_config('default_transaction_isolation', 'read committed', false), set_config('synchronous_commit', CASE current_setting('synchronous_commit')
+                       WHEN 'off' THEN 'on' WHEN 'local' THEN 'on' ELSE current_setting('synchronous_commit') END, false),
+                   set_config('enable_seqscan', 'off', false), set_config('enable_bitmapscan', 'off', false), set_config('jit', 'off', false),
+                   set_config('max_parallel_workers_per_gather', '0', false), set_config('plan_cache_mode', 'force_generic_plan', false),
+                   set_config('idle_in_transaction_session_timeout', '30s', false)
+            """, connection);
+        await command.ExecuteNonQueryAsync();
+    }
+
+    [LoggerMessage(LogLevel.Error, "The database of the index is away: {Failure}. Writes and reads are refused until it is back")]
+    private static partial void LogAway(ILogger log, string failure);
+
+    [LoggerMessage(LogLevel.Debug, "The database of the index is still away: {Failure}")]
+    private static partial void LogStillAway(ILogger log, string failure);
+
+    [LoggerMessage(LogLevel.Information, "The database of the index is back after {Seconds:0.0} s")]
+    private static partial void LogBack(ILogger log, double seconds);
+}

@@ -1,0 +1,193 @@
+using System.Globalization;
+using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Objects;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+
+namespace DarkStorage.Metadata.Postgres;
+
+/// <summary>The object index in PostgreSQL, which many nodes share.</summary>
+/// <remarks>
+/// A change is one call of a function in the database, which locks, checks and writes; changes that wait share a transaction (<see cref="WriteLane"/>). Reads ask the database each time, so
+/// every answer includes what any node committed before. Only records of buckets are remembered, and forgotten as other nodes say that they changed them
+/// (<see cref="BucketWatch"/>); what is committed on one that was not forgotten in time is refused.
+/// </remarks>
+public sealed partial class PostgresIndex : IMetadataIndex
+{
+    /// <summary>Reads that may wait for a connection. Past that they are refused.</summary>
+    private const int WaitingReadsMax = 4_096;
+
+    private static readonly Version OldestServer = new(13, 0);
+
+    private readonly Database _database;
+    private readonly PostgresWriter _writer;
+    private readonly BucketCache _buckets = new();
+    private readonly BucketWatch _watch;
+    private readonly SemaphoreSlim _reads;
+    private int _waitingReads;
+    private int _disposed;
+
+    private PostgresIndex(Database database, Guid clusterId, string description, ILogger log)
+    {
+        (_database, ClusterId, Description) = (database, clusterId, description);
+        _reads = new(database.Options.ReadConnectionsMax);
+        _writer = new(database, log);
+        _watch = new(database, _buckets, log);
+    }
+
+    public string Description { get; }
+
+    /// <summary>The cluster whose index this is: made with the index, and kept by every node that joined it.</summary>
+    public Guid ClusterId { get; }
+
+    /// <summary>Opens the index, making or migrating it where needed. Many nodes may do so at once.</summary>
+    /// <exception cref="InvalidDataException">A newer program wrote it, something else did, or the database can't hold it.</exception>
+    /// <exception cref="IOException">It is not to be reached.</exception>
+    public static async Task<PostgresIndex> OpenAsync(PostgresUrl url, PostgresOptions options, TimeProvider clock, ILogger<PostgresIndex> log, CancellationToken ct)
+    {
+        var database = new Database(url, options, clock, log);
+        try
+        {
+            await using var connection = await database.OpenAsync(ct);
+            await CheckServerAsync(connection, url, options, clock, log, ct);
+            await Migrations.ApplyAsync(connection, ct);
+            await using var cluster = new NpgsqlCommand("SELECT id FROM cluster", connection);
+            var id = (Guid)(await cluster.ExecuteScalarAsync(ct))!;
+            return new(database, id, $"PostgreSQL {connection.PostgreSqlVersion} at {url.Settings.Host}/{url.Settings.Database}", log);
+        }
+        catch (Exception e)
+        {
+            await database.DisposeAsync();
+            var cause = e is StorageException { InnerException: { } inner } ? inner : e;
+            if (cause is PostgresException refused) throw new IOException($"{url} can't be opened: {refused.MessageText}.", refused);
+            if (cause is NpgsqlException or TimeoutException or System.Net.Sockets.SocketException) throw new IOException($"{url} can't be opened: {cause.Message}", cause);
+            throw;
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) != 0) return;
+        await _watch.DisposeAsync();
+        await _writer.DisposeAsync();
+        await _database.DisposeAsync();
+        _reads.Dispose();
+    }
+
+    /// <summary>Runs one statement, so what it reads is one state of the database. Where a connection turns out to be dead, another one is tried once.</summary>
+    private async ValueTask<T> ReadAsync<T>(string sql, Action<NpgsqlParameterCollection> bind, Func<NpgsqlDataReader, CancellationToken, Task<T>> read, CancellationToken ct)
+    {
+        await EnterReadAsync(ct);
+        try
+        {
+            for (var attempt = 1; ; attempt++)
+            {
+                try
+                {
+                    await using var connection = await _database.OpenAsync(ct);
+                    await using var command = new NpgsqlCommand(sql, connection);
+                    bind(command.Parameters);
+                    await using var rows = await command.ExecuteReaderAsync(ct);
+                    return await read(rows, ct);
+                }
+                catch (NpgsqlException e) when (attempt == 1 && e is not PostgresException && e.InnerException is not TimeoutException)
+                {
+                    // It idled in the pool while its server went. The next one tells whether there is a server.
+                }
+                catch (Exception e) when (e is not (OperationCanceledException or StorageException))
+                {
+                    throw _database.Report(e);
+                }
+            }
+        }
+        finally
+        {
+            _reads.Release();
+        }
+    }
+
+    private async ValueTask EnterReadAsync(CancellationToken ct)
+    {
+        _database.ThrowIfAway();
+        if (_reads.Wait(0, ct)) return;
+        if (Interlocked.Increment(ref _waitingReads) > WaitingReadsMax)
+        {
+            Interlocked.Decrement(ref _waitingReads);
+            throw new StorageException(StorageError.Unavailable, "Too many reads wait for the index.");
+        }
+        try
+        {
+            await _reads.WaitAsync(ct);
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _waitingReads);
+        }
+    }
+
+    private ValueTask<List<T>> ReadRowsAsync<T>(string sql, Action<NpgsqlParameterCollection> bind, Func<NpgsqlDataReader, T> read, CancellationToken ct) =>
+        ReadAsync(sql, bind, async (rows, ct) =>
+        {
+            var found = new List<T>();
+            while (await rows.ReadAsync(ct)) found.Add(read(rows));
+            return found;
+        }, ct);
+
+    private ValueTask<T?> ReadFirstAsync<T>(string sql, Action<NpgsqlParameterCollection> bind, Func<NpgsqlDataReader, T> read, CancellationToken ct) where T : class =>
+        ReadAsync(sql, bind, async (rows, ct) => await rows.ReadAsync(ct) ? read(rows) : null, ct);
+
+    private Task<T> WriteAsync<T>(int lockedOn, string sql, Action<NpgsqlParameterCollection, int> bind, Func<NpgsqlDataReader, T> read, CancellationToken ct) =>
+        _writer.WriteAsync(lockedOn, slot =>
+        {
+            var command = new NpgsqlBatchCommand(sql);
+            bind(command.Parameters, slot);
+            return command;
+        }, read, ct);
+
+    /// <summary>Reads what a function of a change says: empty where it made it, otherwise why not.</summary>
+    private static string OutcomeOf(NpgsqlDataReader row)
+    {
+        var outcome = row.GetString(0);
+        return outcome switch
+        {
+            "" or "Absent" => outcome,
+            "BucketChanged" => throw new StorageException(StorageError.Conflict, "The bucket is at another revision than was decided on."),
+            "Conflict" => throw new StorageException(StorageError.Conflict, "It is at another revision than was decided on."),
+            "InvalidPart" => throw new StorageException(StorageError.InvalidPart, "A part was replaced while the upload was being completed."),
+            _ => throw new StorageException(Enum.Parse<StorageError>(outcome), $"The index refused the change: {outcome}."),
+        };
+    }
+
+    /// <summary>The lane and the lock of whatever has this name.</summary>
+    private static int LockOf(string kind, string name) => LockOf(0, System.Text.Encoding.UTF8.GetBytes($"{kind}\0{name}"));
+
+    /// <summary>The lock of a key. Two keys that share one wait for each other and nothing else.</summary>
+    private static int LockOf(long bucket, ReadOnlySpan<byte> key)
+    {
+        Span<byte> number = stackalloc byte[sizeof(long)];
+        System.Buffers.Binary.BinaryPrimitives.WriteInt64LittleEndian(number, bucket);
+        return (int)DetailCodec.Crc(DetailCodec.Crc(uint.MaxValue, number), key);
+    }
+
+    private static async Task CheckServerAsync(NpgsqlConnection connection, PostgresUrl url, PostgresOptions options, TimeProvider clock, ILogger log, CancellationToken ct)
+    {
+        if (connection.PostgreSqlVersion < OldestServer) throw new InvalidDataException($"{url} is PostgreSQL {connection.PostgreSqlVersion}; {OldestServer} is the oldest that will do.");
+        var asked = clock.GetUtcNow();
+        await using var query = new NpgsqlCommand("SELECT current_setting('server_encoding'), current_setting('fsync'), clock_timestamp()", connection);
+        await using var row = await query.ExecuteReaderAsync(ct);
+        await row.ReadAsync(ct);
+        if (row.GetString(0) != "UTF8") throw new InvalidDataException($"{url} has the encoding {row.GetString(0)}; the index needs UTF8.");
+        if (row.GetString(1) != "on") LogUnsafe(log);
+        // The answer was made between the question and now: what is out of that, by more than is allowed, is a wrong clock.
+        var (theirs, answered) = (new DateTimeOffset(row.GetDateTime(2)), clock.GetUtcNow());
+        var difference = theirs < asked ? theirs - asked : theirs > answered ? theirs - answered : TimeSpan.Zero;
+        if (difference.Duration() > options.ClockDifferenceMax)
+        {
+            var seconds = difference.Duration().TotalSeconds.ToString("0", CultureInfo.InvariantCulture);
+            throw new InvalidDataException($"This machine's clock is {seconds} s {(difference > TimeSpan.Zero ? "behind" : "ahead of")} that of {url}; at most {options.ClockDifferenceMax.TotalSeconds} s are allowed: set it right.");
+        }
+    }
+
+    [LoggerMessage(LogLevel.Warning, "The database of the index runs with fsync = off: what was acknowledged may be lost when its machine fails")]
+    private static partial void LogUnsafe(ILogger log);
+}

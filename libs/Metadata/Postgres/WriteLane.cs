@@ -1,0 +1,131 @@
+using System.Diagnostics;
+using System.Threading.Channels;
+using DarkStorage.GrainInterfaces;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+
+namespace DarkStorage.Metadata.Postgres;
+
+/// <summary>One connection that writes: all changes that wait are one pipelined batch, which is one transaction and one round trip.</summary>
+/// <remarks>Invariants: a change's task completes only after the database said that the transaction is committed; the next batch fills while one commits;
+/// a change that fails takes nothing with it: the batch is rolled back, and its changes are then tried one by one. Where the connection is lost nobody knows whether the
+/// batch was committed: all of it is told so, and nothing is tried again.</remarks>
+internal sealed partial class WriteLane : IAsyncDisposable
+{
+    /// <summary>Changes in one transaction at the most. Each may hold a lock, and PostgreSQL has room for some 6,400 by default, for all nodes together.</summary>
+    private const int BatchMax = 64;
+
+    /// <summary>Changes that may wait. A writer beyond that waits for a place.</summary>
+    private const int QueueMax = 2_048;
+
+    private readonly Channel<Change> _queue = Channel.CreateBounded<Change>(new BoundedChannelOptions(QueueMax) { SingleReader = true });
+    private readonly Database _database;
+    private readonly ILogger _log;
+    private readonly Task _running;
+    private NpgsqlConnection? _connection;
+    private int _slot;
+
+    public WriteLane(Database database, ILogger log)
+    {
+        (_database, _log) = (database, log);
+        _running = Task.Run(RunAsync);
+    }
+
+    public async ValueTask EnqueueAsync(Change change, CancellationToken ct)
+    {
+        try
+        {
+            await _queue.Writer.WriteAsync(change, ct);
+        }
+        catch (ChannelClosedException)
+        {
+            throw new StorageException(StorageError.Unavailable, "The node is shutting down.");
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        _queue.Writer.TryComplete();
+        await _running;
+        await CloseAsync();
+    }
+
+    private async Task RunAsync()
+    {
+        var batch = new List<Change>(BatchMax);
+        while (await _queue.Reader.WaitToReadAsync())
+        {
+            batch.Clear();
+            while (batch.Count < BatchMax && _queue.Reader.TryRead(out var change)) batch.Add(change);
+            // In the order of their locks, and those of one lock in the order they came.
+            await CommitAsync([.. batch.OrderBy(c => c.LockedOn)]);
+        }
+    }
+
+    private async Task CommitAsync(List<Change> batch)
+    {
+        var start = Stopwatch.GetTimestamp();
+        if (!await TryCommitAsync(batch) && batch.Count > 1)
+        {
+            foreach (var change in batch) await TryCommitAsync([change]);
+        }
+        MetadataMeter.CommitSeconds.Record(Stopwatch.GetElapsedTime(start).TotalSeconds);
+        MetadataMeter.BatchSizes.Record(batch.Count);
+    }
+
+    /// <returns>False if the transaction was rolled back. A batch of one has then been told; a larger one has not.</returns>
+    private async Task<bool> TryCommitAsync(List<Change> batch)
+    {
+        try
+        {
+            var connection = await ConnectAsync();
+            await using var commands = new NpgsqlBatch(connection);
+            foreach (var change in batch) commands.BatchCommands.Add(change.MakeCommand(_slot));
+            // Without a transaction of its own a batch is one: the server commits when it has run all of it.
+            await using var rows = await commands.ExecuteReaderAsync();
+            foreach (var change in batch)
+            {
+                await rows.ReadAsync();
+                change.Read(rows);
+                await rows.NextResultAsync();
+            }
+            // Only when this returns has the server said that it is through: the commit comes after the last result.
+            await rows.CloseAsync();
+        }
+        catch (Exception e)
+        {
+            var isRolledBack = e is PostgresException && _connection?.State == System.Data.ConnectionState.Open;
+            if (!isRolledBack || batch.Count == 1)
+            {
+                LogFailed(_log, batch.Count, e);
+                if (!isRolledBack) await CloseAsync();
+                var told = _database.Report(e);
+                foreach (var change in batch) change.Fail(told);
+                return true;
+            }
+            return false;
+        }
+        foreach (var change in batch) change.Complete();
+        return true;
+    }
+
+    private async ValueTask<NpgsqlConnection> ConnectAsync()
+    {
+        if (_connection is { State: System.Data.ConnectionState.Open } open) return open;
+        await CloseAsync();
+        _connection = await _database.OpenAsync(CancellationToken.None);
+        await using var command = new NpgsqlCommand("SELECT take_slot()", _connection);
+        _slot = (int)(await command.ExecuteScalarAsync())!;
+        return _connection;
+    }
+
+    private async Task CloseAsync()
+    {
+        if (_connection is not { } connection) return;
+        _connection = null;
+        await connection.DisposeAsync();
+    }
+
+    [LoggerMessage(LogLevel.Error, "The index could not commit {Count} changes")]
+    private static partial void LogFailed(ILogger log, int count, Exception exception);
+}

@@ -1,0 +1,106 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using Npgsql;
+
+namespace DarkStorage.TestKit;
+
+/// <summary>A PostgreSQL of the tests' own: a new data folder, a free port on loopback, ended with the tests.</summary>
+/// <remarks>It runs with <c>fsync = off</c>: the tests end processes, never the machine, and what a process wrote outlives it.</remarks>
+public sealed class PostgresServer : IAsyncDisposable
+{
+    private static readonly TimeSpan HangsAfter = TimeSpan.FromSeconds(60);
+
+    private readonly string _folder = Directory.CreateTempSubdirectory("darkstorage-postgres-").FullName;
+    private int _databases;
+
+    private PostgresServer()
+    {
+    }
+
+    public int Port { get; } = FreePort();
+
+    public static async Task<PostgresServer> StartAsync()
+    {
+        var server = new PostgresServer();
+        try
+        {
+            // It refuses to run as root: then the folder is given to the user that the package made.
+            if (Environment.IsPrivilegedProcess) await RunAsync("chown", "postgres", server._folder);
+            await RunToolAsync("initdb", "-D", server.DataFolder, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale", "C", "--no-sync");
+            await server.StartAgainAsync();
+        }
+        catch
+        {
+            await server.DisposeAsync();
+            throw;
+        }
+        return server;
+    }
+
+    /// <summary>Makes an empty database.</summary>
+    /// <returns>Its URL.</returns>
+    public async Task<string> NewDatabaseAsync()
+    {
+        var name = string.Create(CultureInfo.InvariantCulture, $"test_{Interlocked.Increment(ref _databases)}");
+        await ExecuteAsync("postgres", $"CREATE DATABASE {name}");
+        return UrlOf(name);
+    }
+
+    public string UrlOf(string database) => string.Create(CultureInfo.InvariantCulture, $"postgres://postgres@127.0.0.1:{Port}/{database}");
+
+    /// <summary>Runs statements past the program under test.</summary>
+    public async Task ExecuteAsync(string database, string sql)
+    {
+        await using var connection = await OpenAsync(database);
+        await using var command = new NpgsqlCommand(sql, connection);
+        await command.ExecuteNonQueryAsync();
+    }
+
+    public async Task<NpgsqlConnection> OpenAsync(string database)
+    {
+        var connection = new NpgsqlConnection(string.Create(CultureInfo.InvariantCulture, $"Host=127.0.0.1;Port={Port};Username=postgres;Database={database};Pooling=false"));
+        await connection.OpenAsync();
+        return connection;
+    }
+
+    /// <summary>Starts the server after a stop, on the same port and data.</summary>
+    public Task StartAgainAsync() => RunToolAsync("pg_ctl", "-D", DataFolder, "-w", "-l", Path.Combine(_folder, "log"), "-o",
+        string.Create(CultureInfo.InvariantCulture, $"-p {Port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off -c max_connections=300"), "start");
+
+    /// <summary>Ends the server as a crash does: it recovers at its next start.</summary>
+    public Task CrashAsync() => RunToolAsync("pg_ctl", "-D", DataFolder, "-w", "-m", "immediate", "stop");
+
+    public async ValueTask DisposeAsync()
+    {
+        if (File.Exists(Path.Combine(DataFolder, "postmaster.pid"))) await CrashAsync();
+        Directory.Delete(_folder, recursive: true);
+    }
+
+    private string DataFolder => Path.Combine(_folder, "data");
+
+    private static Task RunToolAsync(string tool, params string[] arguments)
+    {
+        var path = Directory.Exists("/usr/lib/postgresql")
+            ? Directory.GetDirectories("/usr/lib/postgresql").OrderDescending(StringComparer.Ordinal).Select(d => Path.Combine(d, "bin", tool)).FirstOrDefault(File.Exists) ?? tool
+            : tool;
+        return Environment.IsPrivilegedProcess ? RunAsync("runuser", ["-u", "postgres", "--", path, .. arguments]) : RunAsync(path, arguments);
+    }
+
+    private static async Task RunAsync(string program, params string[] arguments)
+    {
+        // Its output goes nowhere: a server that is started inherits it, and would keep a pipe open for as long as it runs.
+        using var process = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", "exec \"$@\" >/dev/null 2>&1", "sh", program, .. arguments]) { WorkingDirectory = "/" })!;
+        using var hangs = new CancellationTokenSource(HangsAfter);
+        await process.WaitForExitAsync(hangs.Token);
+        if (process.ExitCode != 0) throw new InvalidOperationException($"{program} {string.Join(' ', arguments)} ended with exit code {process.ExitCode}.");
+    }
+
+    private static int FreePort()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
+    }
+}
