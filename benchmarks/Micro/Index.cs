@@ -2,12 +2,15 @@ using BenchmarkDotNet.Attributes;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Buckets;
 using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.Metadata;
+using DarkStorage.Metadata.Postgres;
 using DarkStorage.Metadata.Sqlite;
+using DarkStorage.TestKit;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace DarkStorage.Micro;
 
-/// <summary>The object index on this machine's disk, with 100,000 objects in a bucket. Saves are durable: they wait for the disk.</summary>
+/// <summary>The object index on this machine's disk, with 100,000 objects in a bucket, in either database. Saves are durable: they wait for the disk.</summary>
 [MemoryDiagnoser]
 public class Index
 {
@@ -17,10 +20,14 @@ public class Index
     private readonly Sink _sink = new();
     private readonly byte[] _content = new byte[1024];
     private readonly string _folder = Directory.CreateTempSubdirectory("darkstorage-micro-").FullName;
-    private SqliteIndex _index = null!;
+    private IMetadataIndex _index = null!;
+    private PostgresServer? _server;
     private BucketId _bucket;
     private long _revision;
     private int _next;
+
+    [Params("SQLite", "PostgreSQL")]
+    public string Database { get; set; } = "";
 
     // Waited for here: in its own process BenchmarkDotNet 0.14 does not wait for a task of a setup.
     [GlobalSetup]
@@ -31,7 +38,12 @@ public class Index
 
     private async Task PrepareAsync()
     {
-        _index = SqliteIndex.Open(Path.Combine(_folder, "index.db"), NullLogger<SqliteIndex>.Instance);
+        if (Database == "SQLite") _index = SqliteIndex.Open(Path.Combine(_folder, "index.db"), NullLogger<SqliteIndex>.Instance);
+        else
+        {
+            _server = await PostgresServer.StartAsync(fsync: true);
+            _index = await PostgresIndex.OpenAsync(PostgresUrl.Parse(await _server.NewDatabaseAsync()), new(), TimeProvider.System, NullLogger<PostgresIndex>.Instance, default);
+        }
         _bucket = (await _index.CreateBucketAsync("bucket", new("owner", "us-east-1", BucketVersioning.Off, []), Samples.Now, default)).Id;
         foreach (var batch in Enumerable.Range(0, Objects).Chunk(1000))
             await Task.WhenAll(batch.Select(i => _index.SaveObjectAsync(new(_bucket, Key(i), 0, Samples.Inline(1, _content)), default)));
@@ -40,6 +52,7 @@ public class Index
     private async Task CleanAsync()
     {
         await _index.DisposeAsync();
+        if (_server is not null) await _server.DisposeAsync();
         Directory.Delete(_folder, recursive: true);
     }
 

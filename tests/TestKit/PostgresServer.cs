@@ -7,7 +7,7 @@ using Npgsql;
 namespace DarkStorage.TestKit;
 
 /// <summary>A PostgreSQL of the tests' own: a new data folder, a free port on loopback, ended with the tests.</summary>
-/// <remarks>It runs with <c>fsync = off</c>: the tests end processes, never the machine, and what a process wrote outlives it.</remarks>
+/// <remarks>For tests it runs with <c>fsync = off</c>: they end processes, never the machine, and what a process wrote outlives it.</remarks>
 public sealed class PostgresServer : IAsyncDisposable
 {
     private static readonly TimeSpan HangsAfter = TimeSpan.FromSeconds(60);
@@ -15,20 +15,36 @@ public sealed class PostgresServer : IAsyncDisposable
     private readonly string _folder = Directory.CreateTempSubdirectory("darkstorage-postgres-").FullName;
     private int _databases;
 
-    private PostgresServer()
-    {
-    }
+    private readonly bool _fsync;
+
+    private PostgresServer(bool fsync) => _fsync = fsync;
 
     public int Port { get; } = FreePort();
 
-    public static async Task<PostgresServer> StartAsync()
+    /// <param name="fsync">As in production: for measurements.</param>
+    public static Task<PostgresServer> StartAsync(bool fsync = false) =>
+        StartAsync(new(fsync), server => RunToolAsync("initdb", "-D", server.DataFolder, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale", "C", "--no-sync"));
+
+    /// <summary>Starts a standby of this server. From then on nothing is committed here before it is there.</summary>
+    public async Task<PostgresServer> StartStandbyAsync()
     {
-        var server = new PostgresServer();
+        var port = Port.ToString(CultureInfo.InvariantCulture);
+        var standby = await StartAsync(new(_fsync), server => RunToolAsync("pg_basebackup", "-h", "127.0.0.1", "-p", port, "-U", "postgres", "-D", server.DataFolder, "-R", "-X", "stream", "-c", "fast", "--no-sync"));
+        await ExecuteAsync("postgres", "ALTER SYSTEM SET synchronous_standby_names = '*'");
+        await ExecuteAsync("postgres", "SELECT pg_reload_conf()");
+        return standby;
+    }
+
+    /// <summary>Makes a standby take writes.</summary>
+    public Task PromoteAsync() => RunToolAsync("pg_ctl", "-D", DataFolder, "-w", "promote");
+
+    private static async Task<PostgresServer> StartAsync(PostgresServer server, Func<PostgresServer, Task> make)
+    {
         try
         {
             // It refuses to run as root: then the folder is given to the user that the package made.
             if (Environment.IsPrivilegedProcess) await RunAsync("chown", "postgres", server._folder);
-            await RunToolAsync("initdb", "-D", server.DataFolder, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale", "C", "--no-sync");
+            await make(server);
             await server.StartAgainAsync();
         }
         catch
@@ -67,7 +83,7 @@ public sealed class PostgresServer : IAsyncDisposable
 
     /// <summary>Starts the server after a stop, on the same port and data.</summary>
     public Task StartAgainAsync() => RunToolAsync("pg_ctl", "-D", DataFolder, "-w", "-l", Path.Combine(_folder, "log"), "-o",
-        string.Create(CultureInfo.InvariantCulture, $"-p {Port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off -c max_connections=300"), "start");
+        string.Create(CultureInfo.InvariantCulture, $"-p {Port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync={(_fsync ? "on" : "off")} -c max_connections=300"), "start");
 
     /// <summary>Ends the server as a crash does: it recovers at its next start.</summary>
     public Task CrashAsync() => RunToolAsync("pg_ctl", "-D", DataFolder, "-w", "-m", "immediate", "stop");

@@ -9,7 +9,7 @@ namespace DarkStorage.Unit.Metadata;
 /// <summary>One PostgreSQL for all tests of this program, started by the first that asks for it.</summary>
 public sealed class PostgresFixture : IAsyncDisposable
 {
-    private readonly Lazy<Task<PostgresServer>> _server = new(PostgresServer.StartAsync);
+    private readonly Lazy<Task<PostgresServer>> _server = new(() => PostgresServer.StartAsync());
 
     public Task<PostgresServer> ServerAsync() => _server.Value;
 

@@ -1,3 +1,5 @@
+using System.Globalization;
+using System.Text;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Buckets;
 using DarkStorage.GrainInterfaces.Objects;
@@ -5,14 +7,22 @@ using DarkStorage.Metadata;
 using DarkStorage.Metadata.Postgres;
 using DarkStorage.TestKit;
 using Microsoft.Extensions.Logging.Abstractions;
+using Npgsql;
 using Xunit;
 
 namespace DarkStorage.Unit.Metadata;
 
 public sealed class PostgresIndexTests(PostgresFixture postgres) : MetadataIndexContract
 {
+    /// <summary>Far beyond anything that works.</summary>
+    private static readonly TimeSpan HangsAfter = TimeSpan.FromSeconds(60);
+
+    private static readonly CancellationToken Ct = TestContext.Current.CancellationToken;
+
     private PostgresServer _server = null!;
     private string _url = null!;
+
+    private string Database => _url[(_url.LastIndexOf('/') + 1)..];
 
     protected override async Task<IMetadataIndex> OpenAsync()
     {
@@ -21,6 +31,327 @@ public sealed class PostgresIndexTests(PostgresFixture postgres) : MetadataIndex
         return await OpenAsync(_url);
     }
 
+    [Fact]
+    public async Task Ten_nodes_that_start_at_once_make_one_index()
+    {
+        var url = await _server.NewDatabaseAsync();
+        var nodes = await Task.WhenAll(Enumerable.Range(0, 10).Select(_ => Task.Run(() => OpenAsync(url, new() { ReadConnectionsMax = 1, WriteConnections = 1 }), Ct)));
+        Assert.Single(nodes.Select(n => n.ClusterId).Distinct());
+        var bucket = await NewBucketAsync(nodes[0]);
+        await Task.WhenAll(nodes.Select((n, i) => n.SaveObjectAsync(new(bucket, $"k{i}", 0, Numbered(1, i)), Ct)));
+        Assert.Equal(10, (await nodes[9].GetUsageAsync(bucket, Ct)).Objects);
+        foreach (var node in nodes) await node.DisposeAsync();
+    }
+
+    [Theory]
+    [InlineData("UPDATE darkstorage.format SET version = 99, readable_from = 99", "newer version")]
+    [InlineData("DROP SCHEMA darkstorage CASCADE; CREATE SCHEMA darkstorage", "not an index of DarkStorage")]
+    public async Task A_newer_index_and_the_schema_of_something_else_are_refused_and_left_as_they_are(string made, string said)
+    {
+        await _server.ExecuteAsync(Database, made);
+        Assert.Contains(said, (await Assert.ThrowsAsync<InvalidDataException>(() => OpenAsync(_url))).Message, StringComparison.Ordinal);
+        Assert.Contains(said, (await Assert.ThrowsAsync<InvalidDataException>(() => OpenAsync(_url))).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_newer_index_that_says_it_is_readable_is_used()
+    {
+        await _server.ExecuteAsync(Database, "UPDATE darkstorage.format SET version = 99, readable_from = 1");
+        await using var index = await OpenAsync(_url);
+        await NewBucketAsync(index);
+    }
+
+    [Fact]
+    public async Task A_database_without_UTF8_is_refused_before_anything_is_made_in_it()
+    {
+        await _server.ExecuteAsync("postgres", $"CREATE DATABASE {Database}_latin ENCODING 'LATIN1' TEMPLATE template0");
+        var refusal = await Assert.ThrowsAsync<InvalidDataException>(() => OpenAsync($"{_url}_latin"));
+        Assert.Contains("LATIN1", refusal.Message, StringComparison.Ordinal);
+        Assert.False(await HasSchemaAsync($"{Database}_latin"));
+    }
+
+    [Theory, InlineData(1, "ahead"), InlineData(-1, "behind")]
+    public async Task A_machine_whose_clock_is_an_hour_off_is_refused_before_anything_is_made(int hours, string said)
+    {
+        var url = await _server.NewDatabaseAsync();
+        var refusal = await Assert.ThrowsAsync<InvalidDataException>(() => OpenAsync(url, clock: new OtherClock(TimeSpan.FromHours(hours))));
+        Assert.Contains($"3600 s {said}", refusal.Message, StringComparison.Ordinal);
+        Assert.False(await HasSchemaAsync(url[(url.LastIndexOf('/') + 1)..]));
+    }
+
+    [Fact]
+    public async Task A_database_that_is_not_there_is_one_sentence_without_the_password()
+    {
+        var refusal = await Assert.ThrowsAsync<IOException>(() => OpenAsync($"postgres://postgres:geheim@127.0.0.1:{_server.Port}/none"));
+        Assert.Contains("\"none\" does not exist", refusal.Message, StringComparison.Ordinal);
+        Assert.DoesNotContain("geheim", refusal.ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task What_one_node_changes_of_a_bucket_another_hears_and_until_then_commits_nothing_on_what_it_remembers()
+    {
+        await using var here = await OpenAsync(_url);
+        await using var there = await OpenAsync(_url);
+        var bucket = await NewBucketAsync(here);
+        var name = (await here.ListBucketsAsync(null, "", "", 1, Ct))[0].Name;
+        Assert.Equal(BucketVersioning.Off, (await there.FindBucketAsync(name, Ct))!.Versioning);
+
+        await here.UpdateBucketAsync(new(bucket, 0, BucketVersioning.Enabled, null), Ct);
+        var late = await Assert.ThrowsAsync<StorageException>(() => there.SaveObjectAsync(new(bucket, "k", 0, Numbered(1, 1)) { BucketRevision = 0 }, Ct));
+
+        Assert.Equal(StorageError.Conflict, late.Error);
+        Assert.Equal(BucketVersioning.Enabled, (await there.FindBucketAsync(name, Ct))!.Versioning);
+        // And without a commit that finds out: by the message.
+        await here.UpdateBucketAsync(new(bucket, 1, BucketVersioning.Suspended, null), Ct);
+        await UntilAsync(async () => (await there.FindBucketAsync(name, Ct))!.Versioning == BucketVersioning.Suspended);
+        await here.DeleteBucketAsync(bucket, DateTimeOffset.UtcNow, Ct);
+        await UntilAsync(async () => await there.FindBucketAsync(name, Ct) is null);
+    }
+
+    [Fact]
+    public async Task Nodes_that_write_the_same_keys_lose_no_change()
+    {
+        await using var here = await OpenAsync(_url);
+        await using var there = await OpenAsync(_url);
+        var bucket = await NewBucketAsync(here);
+        const int writers = 8, rounds = 40, keys = 3;
+        await Task.WhenAll(Enumerable.Range(0, writers).Select(w => Task.Run(async () =>
+        {
+            var (index, random) = (w % 2 == 0 ? here : there, new Random(w));
+            for (var round = 0; round < rounds; round++)
+            {
+                var key = $"k{random.Next(keys)}";
+                while (!await TryAddOneAsync(index, bucket, key))
+                {
+                }
+            }
+        }, Ct)));
+
+        var counts = await Task.WhenAll(Enumerable.Range(0, keys).Select(async k => await NumberOfAsync(here, bucket, $"k{k}")));
+        Assert.Equal(writers * rounds, counts.Sum());
+        // Each change but the first of a key freed one blob.
+        Assert.Equal((writers * rounds) - keys, (await there.ListGarbageAsync(DateTimeOffset.MaxValue, 1_000, Ct)).Count);
+        Assert.Equal(new(keys, keys), await there.GetUsageAsync(bucket, Ct));
+    }
+
+    [Fact]
+    public async Task A_bucket_that_one_node_deletes_takes_no_object_from_another()
+    {
+        await using var here = await OpenAsync(_url);
+        await using var there = await OpenAsync(_url);
+        for (var round = 0; round < 30; round++)
+        {
+            var bucket = await NewBucketAsync(here);
+            var saves = Enumerable.Range(0, 4).Select(i => OutcomeAsync(there.SaveObjectAsync(new(bucket, $"k{i}", 0, Numbered(1, i)), Ct))).ToArray();
+            var delete = await OutcomeAsync(here.DeleteBucketAsync(bucket, DateTimeOffset.UtcNow, Ct));
+            var saved = await Task.WhenAll(saves);
+            // Either it was deleted and nothing is in it, or it stays with all that was saved.
+            if (delete is null) Assert.Equal(0, (await here.GetUsageAsync(bucket, Ct)).Objects);
+            else Assert.Equal(StorageError.BucketNotEmpty, delete);
+            Assert.Equal(saved.Count(s => s is null), (await here.GetUsageAsync(bucket, Ct)).Objects);
+            Assert.All(saved, s => Assert.True(s is null or StorageError.NoSuchBucket));
+        }
+    }
+
+    [Fact]
+    public async Task A_change_that_fails_takes_none_of_its_batch_with_it()
+    {
+        // A blob that is known already breaks a constraint in the middle of a change; whatever shares its transaction must not notice.
+        await using var index = await OpenAsync(_url, new() { WriteConnections = 1 });
+        var bucket = await NewBucketAsync(index);
+        var known = Numbered(1, 1);
+        await index.SaveObjectAsync(new(bucket, "first", 0, known), Ct);
+
+        var changes = Enumerable.Range(0, 50).Select(i => index.SaveObjectAsync(new(bucket, $"k{i}", 0, i == 25 ? known : Numbered(1, i)), Ct)).ToArray();
+        Assert.NotNull(await Record.ExceptionAsync(() => Task.WhenAll(changes)));
+
+        Assert.Equal([25], Enumerable.Range(0, 50).Where(i => changes[i].IsFaulted));
+        Assert.Null(await index.FindObjectAsync(bucket, "k25", Ct));
+        Assert.Equal(50, (await index.GetUsageAsync(bucket, Ct)).Objects);
+    }
+
+    [Fact]
+    public async Task When_the_server_crashes_everything_is_refused_at_once_and_goes_on_by_itself_when_it_is_back()
+    {
+        await using var server = await PostgresServer.StartAsync();
+        await using var index = await OpenAsync(await server.NewDatabaseAsync());
+        var bucket = await NewBucketAsync(index);
+        var (acknowledged, crashed) = (0, false);
+        var writing = Task.Run(async () =>
+        {
+            for (var i = 0; ; i++)
+            {
+                if (await OutcomeAsync(index.SaveObjectAsync(new(bucket, $"k{i}", 0, Numbered(1, i)), Ct)) is { } refusal)
+                {
+                    Assert.Equal(StorageError.Unavailable, refusal);
+                    return i;
+                }
+                Volatile.Write(ref acknowledged, i + 1);
+            }
+        }, Ct);
+        await UntilAsync(() => Task.FromResult(Volatile.Read(ref acknowledged) > 20));
+        await server.CrashAsync();
+        crashed = true;
+        var unknown = await writing;
+
+        Assert.True(crashed);
+        Assert.Equal(StorageError.Unavailable, await OutcomeAsync(index.SaveObjectAsync(new(bucket, "away", 0, Numbered(1, 1)), Ct)));
+        Assert.Equal(StorageError.Unavailable, await OutcomeAsync(index.FindObjectAsync(bucket, "k0", Ct).AsTask()));
+        await server.StartAgainAsync();
+
+        await UntilAsync(async () => await OutcomeAsync(index.SaveObjectAsync(new(bucket, "back", 0, Numbered(1, 1)), Ct)) is null or StorageError.Conflict);
+        for (var i = 0; i < unknown; i++) Assert.Equal(i, await NumberOfAsync(index, bucket, $"k{i}"));
+        Assert.Null(await index.FindObjectAsync(bucket, "away", Ct));
+    }
+
+    [Fact]
+    public async Task A_standby_that_is_promoted_takes_over_with_all_that_was_acknowledged()
+    {
+        await using var primary = await PostgresServer.StartAsync();
+        var url = await primary.NewDatabaseAsync();
+        await using var standby = await primary.StartStandbyAsync();
+        var both = url.Replace($"127.0.0.1:{primary.Port}", $"127.0.0.1:{primary.Port},127.0.0.1:{standby.Port}", StringComparison.Ordinal);
+        await using var index = await OpenAsync(both);
+        var bucket = await NewBucketAsync(index);
+        for (var i = 0; i < 50; i++) await index.SaveObjectAsync(new(bucket, $"k{i}", 0, Numbered(1, i)), Ct);
+
+        await primary.CrashAsync();
+        await standby.PromoteAsync();
+
+        await UntilAsync(async () => await OutcomeAsync(index.SaveObjectAsync(new(bucket, "after", 0, Numbered(1, 1)), Ct)) is null or StorageError.Conflict);
+        for (var i = 0; i < 50; i++) Assert.Equal(i, await NumberOfAsync(index, bucket, $"k{i}"));
+    }
+
+    [Theory, InlineData("content"), InlineData("detail"), InlineData("etag"), InlineData("length"), InlineData("revision"), InlineData("owner")]
+    public async Task A_row_that_rotted_is_answered_as_damaged(string column)
+    {
+        await using var index = await OpenAsync(_url);
+        var bucket = await NewBucketAsync(index);
+        var version = Numbered(1, 1);
+        await index.SaveObjectAsync(new(bucket, "k", 0, version with { Manifest = version.Manifest with { Parts = [], Inline = [1, 2, 3] } }), Ct);
+        await _server.ExecuteAsync(Database, column switch
+        {
+            "length" or "revision" => $"UPDATE darkstorage.objects SET {column} = {column} + 1",
+            "etag" or "owner" => $"UPDATE darkstorage.objects SET {column} = {column} || 'x'",
+            _ => $"UPDATE darkstorage.objects SET {column} = set_byte({column}, 1, get_byte({column}, 1) # 1)",
+        });
+        Assert.Equal(StorageError.DataDamaged, await OutcomeAsync(index.FindObjectAsync(bucket, "k", Ct).AsTask()));
+    }
+
+    [Fact]
+    public async Task A_page_reads_what_it_shows_and_not_the_bucket()
+    {
+        await using var index = await OpenAsync(_url);
+        var bucket = await NewBucketAsync(index);
+        // Past the program: 40 folders of 500 keys, and as many old versions.
+        foreach (var table in (string[])["objects", "versions"])
+        {
+            await _server.ExecuteAsync(Database, $"""
+                INSERT INTO darkstorage.{table} (bucket, key, revision, version, modified, length, etag, flags, owner, change, blobs, detail)
+                SELECT {bucket}, convert_to(format('folder-%s/%s', lpad((i / 500)::text, 4, '0'), i), 'UTF8'), {(table == "objects" ? 2 : 1)}, gen_random_uuid(), 0, 0, '', 0, '', 0, ARRAY[]::uuid[], ''
+                FROM generate_series(0, 19999) i
+                """);
+        }
+        var folded = await BuffersOfAsync($"SELECT * FROM list_objects({bucket}, '', '', '', '/', 1000)");
+        var flat = await BuffersOfAsync($"SELECT * FROM list_objects({bucket}, 'folder-0020/', '', '', NULL, 10)");
+        var versions = await BuffersOfAsync($"SELECT * FROM list_versions({bucket}, '', '', NULL, '', '/', 1000)");
+        // All of it would be several hundred pages of 8 KiB; a seek is four or so.
+        Assert.InRange(flat, 1, 60);
+        Assert.InRange(folded, 40, 600);
+        Assert.InRange(versions, 40, 1_200);
+        var page = new Page();
+        await index.ListObjectsAsync(new(bucket, "", "/", "", 1_000), page, Ct);
+        Assert.Equal(40, page.Entries.Count);
+    }
+
     private static async Task<PostgresIndex> OpenAsync(string url, PostgresOptions? options = null, TimeProvider? clock = null) =>
-        await PostgresIndex.OpenAsync(PostgresUrl.Parse(url), options ?? new(), clock ?? TimeProvider.System, NullLogger<PostgresIndex>.Instance, TestContext.Current.CancellationToken);
+        await PostgresIndex.OpenAsync(PostgresUrl.Parse(url), options ?? new() { ReadConnectionsMax = 4 }, clock ?? TimeProvider.System, NullLogger<PostgresIndex>.Instance, TestContext.Current.CancellationToken);
+
+    private static async Task<BucketId> NewBucketAsync(PostgresIndex index) =>
+        (await index.CreateBucketAsync($"b-{Guid.NewGuid():n}", new("owner", "us-east-1", BucketVersioning.Off, []), DateTimeOffset.UtcNow, Ct)).Id;
+
+    /// <summary>A version of one byte whose ETag is a number.</summary>
+    private static ObjectVersion Numbered(long revision, int number) => new(
+        new(new((ulong)revision, (ulong)number), 1, number.ToString(CultureInfo.InvariantCulture), null, [new(1, BlobId.New(TimeProvider.System), 1, "", null, [new(1, 1)])], []),
+        ObjectMetadata.Default, DateTimeOffset.UnixEpoch, revision, true, "STANDARD", null, "owner", ObjectAttributes.None);
+
+    private static async Task<int> NumberOfAsync(PostgresIndex index, BucketId bucket, string key) =>
+        int.Parse((await index.FindObjectAsync(bucket, key, Ct))!.Manifest.ETag, CultureInfo.InvariantCulture);
+
+    /// <summary>Reads a number, adds one and writes it, unless another writer came in between.</summary>
+    private static async Task<bool> TryAddOneAsync(PostgresIndex index, BucketId bucket, string key)
+    {
+        var found = await index.FindLatestAsync(bucket, key, Ct);
+        var number = found is null ? 0 : int.Parse(found.Manifest.ETag, CultureInfo.InvariantCulture);
+        return await OutcomeAsync(index.SaveObjectAsync(new(bucket, key, found?.Revision ?? 0, Numbered((found?.Revision ?? 0) + 1, number + 1)), Ct)) switch
+        {
+            null => true,
+            StorageError.Conflict => false,
+            var other => throw new InvalidOperationException($"{other}"),
+        };
+    }
+
+    private static async Task<StorageError?> OutcomeAsync(Task call)
+    {
+        try
+        {
+            await call;
+            return null;
+        }
+        catch (StorageException e)
+        {
+            return e.Error;
+        }
+    }
+
+    /// <summary>Asks again and again: what is waited for announces itself to the index and to nobody else.</summary>
+    private static async Task UntilAsync(Func<Task<bool>> holds)
+    {
+        using var hangs = new CancellationTokenSource(HangsAfter);
+        while (!await holds())
+        {
+            hangs.Token.ThrowIfCancellationRequested();
+            await Task.Yield();
+        }
+    }
+
+    private async Task<bool> HasSchemaAsync(string database)
+    {
+        await using var connection = await _server.OpenAsync(database);
+        await using var command = new NpgsqlCommand("SELECT to_regnamespace('darkstorage') IS NOT NULL", connection);
+        return (bool)(await command.ExecuteScalarAsync(Ct))!;
+    }
+
+    /// <summary>Pages of the database that a query touched.</summary>
+    private async Task<int> BuffersOfAsync(string query)
+    {
+        await using var connection = await _server.OpenAsync(Database);
+        await using var settings = new NpgsqlCommand("SET search_path = darkstorage; SET enable_seqscan = off; SET enable_bitmapscan = off; SET plan_cache_mode = force_generic_plan", connection);
+        await settings.ExecuteNonQueryAsync(Ct);
+        await using var explain = new NpgsqlCommand($"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF) {query}", connection);
+        // Twice: the first time the session reads the catalogue.
+        for (var i = 0; ; i++)
+        {
+            await using var lines = await explain.ExecuteReaderAsync(Ct);
+            var text = new StringBuilder();
+            while (await lines.ReadAsync(Ct)) text.AppendLine(lines.GetString(0));
+            if (i == 0) continue;
+            var hit = System.Text.RegularExpressions.Regex.Match(text.ToString(), @"Buffers: shared hit=(\d+)(?: read=(\d+))?");
+            return int.Parse(hit.Groups[1].Value, CultureInfo.InvariantCulture) + (hit.Groups[2].Success ? int.Parse(hit.Groups[2].Value, CultureInfo.InvariantCulture) : 0);
+        }
+    }
+
+    private sealed class OtherClock(TimeSpan ahead) : TimeProvider
+    {
+        public override DateTimeOffset GetUtcNow() => DateTimeOffset.UtcNow + ahead;
+    }
+
+    private sealed class Page : IObjectListingSink
+    {
+        public List<string> Entries { get; } = [];
+
+        public void Object(in ListedObject entry) => Entries.Add(Encoding.UTF8.GetString(entry.Key));
+
+        public void CommonPrefix(ReadOnlySpan<byte> prefix) => Entries.Add(Encoding.UTF8.GetString(prefix) + "*");
+    }
 }

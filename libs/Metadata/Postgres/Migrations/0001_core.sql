@@ -466,13 +466,19 @@ BEGIN
     END LOOP;
 END $$;
 
--- As list_objects, over both tables. p_behind is not NULL where versions of the excluded key, older than that revision, belong to the page.
+-- As list_objects, over both tables. p_behind is not NULL where versions of the excluded key, older than that revision, belong to the page. Two tables are read by
+-- windows, each sorted as a whole: small ones where a fold may throw the rest of one away.
 CREATE FUNCTION list_versions(p_bucket bigint, p_start bytea, p_excluded bytea, p_behind bigint, p_prefix bytea, p_delimiter bytea, p_max integer)
 RETURNS TABLE (key bytea, is_prefix boolean, length bigint, modified bigint, etag text, flags integer, storage_class text, version uuid, revision bigint, owner text, is_latest boolean)
 LANGUAGE plpgsql STABLE ROWS 1000 AS $$
 DECLARE
+    c_small constant integer := 16;
     v_from bytea := p_start;
     v_end bytea := CASE WHEN length(p_prefix) > 0 THEN behind(p_prefix) ELSE '\xff' END;
+    v_amid bytea := p_excluded;        -- of this key what is older than v_amid_behind is still to come
+    v_amid_behind bigint := p_behind;
+    v_window integer := CASE WHEN p_delimiter IS NULL THEN p_max + 1 ELSE least(c_small, p_max + 1) END;
+    v_read integer;
     v_count integer := 0;
     v_at integer;
     v_sought boolean;
@@ -485,29 +491,23 @@ BEGIN
         IF v_top IS NULL THEN
             SELECT v.revision INTO v_top FROM versions v WHERE v.bucket = p_bucket AND v.key = p_excluded ORDER BY v.revision DESC LIMIT 1;
         END IF;
-        FOR key, length, modified, etag, flags, storage_class, version, revision, owner IN
-            (SELECT o.key, o.length, o.modified, o.etag, o.flags, o.storage_class, o.version, o.revision, o.owner FROM objects o
-             WHERE o.bucket = p_bucket AND o.key = p_excluded AND o.revision < p_behind)
-            UNION ALL
-            (SELECT v.key, v.length, v.modified, v.etag, v.flags, v.storage_class, v.version, v.revision, v.owner FROM versions v
-             WHERE v.bucket = p_bucket AND v.key = p_excluded AND v.revision < p_behind ORDER BY v.revision DESC LIMIT p_max + 1)
-            ORDER BY 8 DESC LIMIT p_max + 1
-        LOOP
-            v_count := v_count + 1;
-            is_latest := revision = v_top;
-            RETURN NEXT;
-        END LOOP;
+        v_seen := p_excluded;
     END IF;
-    WHILE v_count <= p_max LOOP
+    LOOP
         v_sought := false;
+        v_read := 0;
         FOR key, length, modified, etag, flags, storage_class, version, revision, owner IN
             (SELECT o.key, o.length, o.modified, o.etag, o.flags, o.storage_class, o.version, o.revision, o.owner FROM objects o
-             WHERE o.bucket = p_bucket AND o.key >= v_from AND o.key < v_end AND o.key <> p_excluded ORDER BY o.key LIMIT p_max + 1 - v_count)
+             WHERE o.bucket = p_bucket AND o.key >= v_from AND o.key < v_end AND (o.key <> v_amid OR o.revision < v_amid_behind) ORDER BY o.key LIMIT v_window)
             UNION ALL
             (SELECT v.key, v.length, v.modified, v.etag, v.flags, v.storage_class, v.version, v.revision, v.owner FROM versions v
-             WHERE v.bucket = p_bucket AND v.key >= v_from AND v.key < v_end AND v.key <> p_excluded ORDER BY v.key, v.revision DESC LIMIT p_max + 1 - v_count)
-            ORDER BY 1, 8 DESC LIMIT p_max + 1 - v_count
+             WHERE v.bucket = p_bucket AND v.key = v_amid AND v.revision < v_amid_behind ORDER BY v.revision DESC LIMIT v_window)
+            UNION ALL
+            (SELECT v.key, v.length, v.modified, v.etag, v.flags, v.storage_class, v.version, v.revision, v.owner FROM versions v
+             WHERE v.bucket = p_bucket AND v.key >= v_from AND v.key < v_end AND v.key <> v_amid ORDER BY v.key, v.revision DESC LIMIT v_window)
+            ORDER BY 1, 8 DESC LIMIT v_window
         LOOP
+            v_read := v_read + 1;
             v_count := v_count + 1;
             v_at := CASE WHEN p_delimiter IS NULL THEN 0 ELSE position(p_delimiter IN substring(key FROM length(p_prefix) + 1)) END;
             IF v_at > 0 THEN
@@ -516,14 +516,20 @@ BEGIN
                 RETURN NEXT;
                 is_prefix := false;
                 v_from := behind(key);
+                v_amid := '';
+                v_amid_behind := NULL;
                 v_sought := true;
                 EXIT;
             END IF;
-            is_latest := key IS DISTINCT FROM v_seen;
+            is_latest := CASE WHEN key = p_excluded THEN revision = v_top ELSE key IS DISTINCT FROM v_seen END;
             v_seen := key;
             RETURN NEXT;
+            v_from := key;
+            v_amid := key;
+            v_amid_behind := revision;
         END LOOP;
-        EXIT WHEN NOT v_sought;
+        EXIT WHEN v_count > p_max OR (NOT v_sought AND v_read < v_window);
+        v_window := least(CASE WHEN v_sought THEN c_small ELSE v_window * 4 END, p_max + 1 - v_count);
     END LOOP;
 END $$;
 
