@@ -6,9 +6,6 @@ using DarkStorage.Silo.Configuration;
 using Orleans;
 using Orleans.Hosting;
 using Orleans.Runtime.Hosting;
-#if !EMBEDDED_ENGINE
-using Orleans.Configuration;
-#endif
 
 namespace DarkStorage.Silo;
 
@@ -21,25 +18,12 @@ internal static class GrainHosting
     public const string Engine = "Embedded";
 #else
     public const string Engine = "Orleans";
-    private const string PostgresInvariant = "Npgsql";
 #endif
 
-    /// <summary>Adds the silo. On one machine: clustering with itself alone, grain state and reminders in the node's own index.
-    /// On PostgreSQL: membership, grain state and reminders in that database.</summary>
+    /// <summary>Adds the silo: clustering with itself alone, grain state and reminders in the index.</summary>
     public static void AddGrains(this IHostApplicationBuilder builder, NodeOptions node) => builder.UseOrleans(silo =>
     {
         silo.Services.AddSingleton<ObjectGrainPopulation>();
-#if !EMBEDDED_ENGINE
-        if (node.Index.StartsWith("postgres", StringComparison.Ordinal))
-        {
-            silo.Configure<ClusterOptions>(o => (o.ClusterId, o.ServiceId) = (ServiceId, ServiceId));
-            silo.Configure<SiloOptions>(o => o.SiloName = node.Node);
-            silo.UseAdoNetClustering(o => (o.Invariant, o.ConnectionString) = (PostgresInvariant, node.Index));
-            silo.AddAdoNetGrainStorage(StorageNames.Index, (AdoNetGrainStorageOptions o) => (o.Invariant, o.ConnectionString) = (PostgresInvariant, node.Index));
-            silo.UseAdoNetReminderService(o => (o.Invariant, o.ConnectionString) = (PostgresInvariant, node.Index));
-            return;
-        }
-#endif
         silo.UseLocalhostClustering(siloPort: FreePorts.Take(), gatewayPort: FreePorts.Take(), serviceId: ServiceId, clusterId: node.Node);
         silo.AddReminders();
         silo.Services.AddSingleton<IReminderTable>(services => new IndexReminderTable(services.GetRequiredService<IMetadataIndex>()));

@@ -13,6 +13,7 @@ using DarkStorage.Grains.Events;
 using DarkStorage.Grains.Lifecycle;
 using DarkStorage.Grains.Uploads;
 using DarkStorage.Metadata;
+using DarkStorage.Metadata.Postgres;
 using DarkStorage.Metadata.Sqlite;
 using DarkStorage.Rules.Logging;
 using DarkStorage.Silo;
@@ -38,7 +39,7 @@ catch (FormatException e)
     await Console.Error.WriteLineAsync($"darkstorage-silo: {e.Message}");
     return CommandLine.UsageExitCode;
 }
-catch (Exception e) when (e is InvalidDataException or StorageStartupException or IOException or UnauthorizedAccessException)
+catch (Exception e) when (e is InvalidDataException or StorageStartupException or StorageException or IOException or UnauthorizedAccessException)
 {
     // What an operator can mend is one sentence; a stack trace would hide it.
     await Console.Error.WriteLineAsync($"darkstorage-silo: {e.Message}");
@@ -52,25 +53,26 @@ static async Task<int> RunAsync(NodeOptions node)
     builder.AddLogging(node);
 
     // Settings first: a wrong one is said before anything is made or locked.
-    var s3Options = Read<S3Options>(builder.Configuration, "S3") with { Region = node.Region, Domains = node.Domain.Length == 0 ? [] : [node.Domain] };
+    var s3Options = Settings.Read<S3Options>(builder.Configuration, "S3") with { Region = node.Region, Domains = node.Domain.Length == 0 ? [] : [node.Domain] };
     if (node.WebsiteDomain.Length > 0) s3Options = s3Options with { WebsiteDomains = node.WebsiteDomain.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries) };
-    var blobOptions = Read<BlobStoreOptions>(builder.Configuration, "Blobs");
-    var indexOptions = Read<IndexOptions>(builder.Configuration, "IndexDrive");
+    var blobOptions = Settings.Read<BlobStoreOptions>(builder.Configuration, "Blobs");
+    Settings.Read<IndexOptions>(builder.Configuration, "IndexDrive");
+    Settings.Read<PostgresOptions>(builder.Configuration, "Postgres");
     builder.Services.AddSingleton(Options.Create(s3Options));
-    AddOptions<UploadOptions>(builder, "Uploads");
-    AddOptions<LifecycleOptions>(builder, "Lifecycle");
-    AddOptions<EventOptions>(builder, "Events");
-    AddOptions<AccessLogOptions>(builder, "AccessLogs");
-    AddOptions<GarbageOptions>(builder, "Garbage");
-    AddOptions<DriveCareOptions>(builder, "DriveCare");
-    AddOptions<ScrubOptions>(builder, "Scrub");
-    AddOptions<CompactionOptions>(builder, "Compaction");
+    Settings.Add<UploadOptions>(builder, "Uploads");
+    Settings.Add<LifecycleOptions>(builder, "Lifecycle");
+    Settings.Add<EventOptions>(builder, "Events");
+    Settings.Add<AccessLogOptions>(builder, "AccessLogs");
+    Settings.Add<GarbageOptions>(builder, "Garbage");
+    Settings.Add<DriveCareOptions>(builder, "DriveCare");
+    Settings.Add<ScrubOptions>(builder, "Scrub");
+    Settings.Add<CompactionOptions>(builder, "Compaction");
 
     // Then the drives: they are locked before anything else of the data folder is touched.
     var data = DataDirectory.Open(node.Data);
     using var logs = new SerilogLoggerFactory(Log.Logger);
     await using var blobs = BlobStore.Open(data.Blobs, blobOptions, TimeProvider.System, logs.CreateLogger<BlobStore>());
-    await using var index = SqliteIndex.Open(data.IndexFile, logs.CreateLogger<SqliteIndex>(), indexOptions);
+    await using var index = await NodeIndex.OpenAsync(node, data, blobs.Id, builder.Configuration, logs, CancellationToken.None);
     var box = data.OpenMasterKeyBox();
     using var issuers = OpenIssuers(builder.Configuration);
     using var keys = await NodeKeys.OpenAsync(data, box, builder.Configuration, TimeProvider.System);
@@ -82,7 +84,6 @@ static async Task<int> RunAsync(NodeOptions node)
         .AddSingleton(data)
         .AddSingleton(blobs)
         .AddSingleton<IBlobStore>(blobs)
-        .AddSingleton(index)
         .AddSingleton<IMetadataIndex>(index)
         .AddSingleton<IIndexReader>(index)
         .AddSingleton<ISecretBox>(box)
@@ -118,31 +119,12 @@ static OpenIdConnectIssuers OpenIssuers(IConfiguration configuration)
 {
     try
     {
-        return new(Read<OpenIdConnectOptions>(configuration, "OpenIdConnect"), TimeProvider.System);
+        return new(Settings.Read<OpenIdConnectOptions>(configuration, "OpenIdConnect"), TimeProvider.System);
     }
     catch (Exception e) when (e is System.ComponentModel.DataAnnotations.ValidationException or System.Security.Cryptography.CryptographicException)
     {
         throw new FormatException($"The settings of OpenIdConnect: {e.Message}", e);
     }
-}
-
-static void AddOptions<T>(WebApplicationBuilder builder, string section) where T : class, new() =>
-    builder.Services.AddSingleton(Options.Create(Read<T>(builder.Configuration, section)));
-
-static T Read<T>(IConfiguration configuration, string section) where T : class, new()
-{
-    T options;
-    try
-    {
-        options = configuration.GetSection(section).Get<T>() ?? new T();
-    }
-    catch (InvalidOperationException e)
-    {
-        throw new FormatException($"The settings of {section}: {e.Message}", e);
-    }
-    var problems = new List<System.ComponentModel.DataAnnotations.ValidationResult>();
-    if (System.ComponentModel.DataAnnotations.Validator.TryValidateObject(options, new(options), problems, validateAllProperties: true)) return options;
-    throw new FormatException($"The settings of {section}: {string.Join(' ', problems.Select(p => p.ErrorMessage))}");
 }
 
 static string Version() => typeof(NodeOptions).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "unknown";

@@ -124,7 +124,9 @@ internal sealed partial class S3Endpoint(S3Services services, StsEndpoint sts, I
         }
         var error = ToS3(exception);
         RequestLog.Of(http)?.ErrorCode = error.Error.Code;
-        if ((int)error.Error.Status >= StatusCodes.Status500InternalServerError && error.Error != S3Error.NotImplemented)
+        // That the index is away it says itself, once.
+        var isKnown = error.Error == S3Error.NotImplemented || exception is StorageException { Error: StorageError.IndexAway };
+        if ((int)error.Error.Status >= StatusCodes.Status500InternalServerError && !isKnown)
             LogFailed(log, operation?.Name ?? UnknownOperation, http.Request.Path, exception);
         if (http.Response.HasStarted)
         {

@@ -127,7 +127,7 @@ internal sealed partial class StsEndpoint(S3Services services, Roles roles, Sess
     {
         StsException e => e,
         S3Exception e => StsException.Of(e),
-        StorageException { Error: StorageError.Unavailable } or TimeoutException => new(StsError.ServiceUnavailable, "The request has failed due to a temporary failure of the server.", exception),
+        StorageException { Error: StorageError.Unavailable or StorageError.IndexAway } or TimeoutException => new(StsError.ServiceUnavailable, "The request has failed due to a temporary failure of the server.", exception),
         BadHttpRequestException { StatusCode: StatusCodes.Status413PayloadTooLarge } => new(StsError.RequestEntityTooLarge, "The request is too large.", exception),
         BadHttpRequestException => new(StsError.MalformedQueryString, "The request's body is not complete.", exception),
         _ => new(StsError.InternalFailure, "The request processing has failed because of an unknown error.", exception),

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using DarkStorage.Metadata.Postgres;
 using Microsoft.Extensions.Logging;
 
 namespace DarkStorage.Silo.Configuration;
@@ -15,7 +16,7 @@ internal static class CommandLine
     private static readonly Option<string> Data = Flag("--data", "DIR", "Folder of everything the node keeps (default ./data)");
     private static readonly Option<string> S3Url = Flag("--s3-url", "URL", "Where S3 clients come in (default http://127.0.0.1:9000)");
     private static readonly Option<string> ManagementUrl = Flag("--management-url", "URL", "Health, metrics and admin API (default http://127.0.0.1:9001)");
-    private static readonly Option<string> Index = Flag("--index", "URL", "Object index (default: SQLite in the data folder)");
+    private static readonly Option<string> Index = Flag("--index", "URL", "Object index: sqlite, or postgres://HOST:PORT/DATABASE (default: SQLite in the data folder)");
     private static readonly Option<string> Node = Flag("--node", "NAME", "This node's name (default: the machine's)");
     private static readonly Option<string> Region = Flag("--region", "NAME", "Region that signatures name (default us-east-1)");
     private static readonly Option<string> Domain = Flag("--domain", "NAME", "Base domain of virtual-host style requests (default: path style alone)");
@@ -94,9 +95,21 @@ internal static class CommandLine
     private static string Text(ParseResult parsed, IConfiguration configuration, Option<string> flag, string otherwise) =>
         parsed.GetValue(flag) ?? Environment.GetEnvironmentVariable(EnvironmentName(flag)) ?? configuration[SettingName(flag)] ?? otherwise;
 
-    private static string IndexUrl(string text) => text.Length == 0 || text == "sqlite"
-        ? ""
-        : throw new FormatException($"--index is '{text}'; allowed is sqlite. An index in PostgreSQL comes with the cluster.");
+    /// <returns>Empty for SQLite.</returns>
+    private static string IndexUrl(string text)
+    {
+        if (text.Length == 0 || text == "sqlite") return "";
+        if (!PostgresUrl.IsOne(text)) throw new FormatException($"--index is '{text}'; allowed are sqlite and postgres://USER:PASSWORD@HOST:PORT/DATABASE.");
+        try
+        {
+            PostgresUrl.Parse(text);
+            return text;
+        }
+        catch (FormatException e)
+        {
+            throw new FormatException($"--index: {e.Message}", e);
+        }
+    }
 
     private static IConfigurationRoot LoadConfiguration() =>
         new ConfigurationBuilder().SetBasePath(AppContext.BaseDirectory).AddJsonFile("appsettings.json", optional: true).Build();

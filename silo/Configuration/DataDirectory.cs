@@ -20,6 +20,7 @@ internal sealed class DataDirectory
     public string AccessLogs => Path.Combine(_root, "access-logs");
     public string ScrubFile => Path.Combine(_root, "scrub.json");
     public string KeyRingFile => Path.Combine(_root, "keys", "keyring");
+    private string ClusterFile => Path.Combine(_root, "cluster");
     private string MasterKeyFile => Path.Combine(_root, "keys", "master.key");
     private string RootCredentialsFile => Path.Combine(_root, "keys", "root.credentials");
 
@@ -39,6 +40,19 @@ internal sealed class DataDirectory
     {
         var directory = new DataDirectory(path);
         return File.Exists(directory.MasterKeyFile) ? directory : throw new InvalidDataException($"{path} is no data folder: it has no keys/master.key.");
+    }
+
+    /// <summary>The cluster that the folder belongs to; null where it belongs to none, or is new.</summary>
+    public Guid? ReadCluster()
+    {
+        if (!File.Exists(ClusterFile)) return null;
+        return Guid.TryParseExact(File.ReadAllText(ClusterFile).Trim(), "D", out var cluster) ? cluster : throw new InvalidDataException($"{ClusterFile} is damaged: it has the id of a cluster.");
+    }
+
+    /// <summary>Binds the folder to a cluster. Durable when it returns.</summary>
+    public void WriteCluster(Guid cluster)
+    {
+        if (ReadCluster() != cluster) PrivateFile.Replace(ClusterFile, Encoding.UTF8.GetBytes($"{cluster:D}\n"));
     }
 
     /// <summary>What seals and opens secrets at rest. The first master key is made at first start.</summary>

@@ -1,5 +1,6 @@
 using System.ComponentModel.DataAnnotations;
 using System.Text.Json;
+using DarkStorage.Metadata;
 using DarkStorage.Metadata.Sqlite;
 using DarkStorage.Silo.Configuration;
 using DarkStorage.Storage;
@@ -27,7 +28,7 @@ internal sealed record DriveCareOptions
 
 /// <summary>Scrubs the packs in a slow circle and compacts them, and makes the index's reserve again once there is room. A scrub goes on after a restart where it was.</summary>
 internal sealed partial class DriveCare(
-    BlobStore blobs, SqliteIndex index, DataDirectory data, IOptions<DriveCareOptions> options, IOptions<ScrubOptions> scrub, IOptions<CompactionOptions> compaction,
+    BlobStore blobs, IMetadataIndex index, DataDirectory data, IOptions<DriveCareOptions> options, IOptions<ScrubOptions> scrub, IOptions<CompactionOptions> compaction,
     TimeProvider clock, ILogger<DriveCare> log) : BackgroundService
 {
     /// <summary>Where the circle is.</summary>
@@ -43,8 +44,9 @@ internal sealed partial class DriveCare(
 
     private async Task KeepReserveAsync(CancellationToken ct)
     {
+        if (index is not SqliteIndex onDrive) return; // an index elsewhere takes no room here
         using var timer = new PeriodicTimer(options.Value.ReserveInterval, clock);
-        while (await timer.WaitForNextTickAsync(ct)) index.KeepReserve();
+        while (await timer.WaitForNextTickAsync(ct)) onDrive.KeepReserve();
     }
 
     private async Task ScrubAsync(CancellationToken ct)

@@ -199,6 +199,7 @@ public sealed class AccessKeyTests(NodeFixture fixture)
         Assert.Equal(HttpStatusCode.Unauthorized, answer.StatusCode);
     }
 
+    [Trait("index", "sqlite")]
     [Fact]
     public async Task Keys_survive_a_restart_and_a_kill_and_their_secrets_are_nowhere_in_clear()
     {

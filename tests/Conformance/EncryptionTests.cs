@@ -353,6 +353,7 @@ public sealed class EncryptionTests(NodeFixture node)
         }
     }
 
+    [Trait("index", "sqlite")]
     [Fact]
     public async Task Sealed_content_and_customers_keys_are_nowhere_on_the_drive_or_in_the_log_and_survive_restarts_and_a_new_master_key()
     {

@@ -118,6 +118,7 @@ public sealed partial class ProgramTests(NodeFixture shared)
         }
     }
 
+    [Trait("index", "sqlite")]
     [Theory]
     [InlineData("blobs")]
     [InlineData("index")]
@@ -244,6 +245,7 @@ public sealed partial class ProgramTests(NodeFixture shared)
         static byte[] Sized(int seed) => S3Clients.Content((seed % 4) switch { 0 => 100, 1 => 5_000, 2 => 70_000, _ => seed % 16 == 3 ? 5 << 20 : 20_000 }, seed);
     }
 
+    [Trait("index", "sqlite")]
     [Fact]
     public async Task Health_says_live_and_ready_and_what_the_node_runs_on()
     {

@@ -49,6 +49,7 @@ public sealed partial class NodeProcess : IAsyncDisposable
     private readonly Lock _outputLock = new();
     private readonly List<(string Text, TaskCompletionSource<string> Line)> _awaited = [];
     private Process _process = null!;
+    private string? _index;
     private Task _reading = Task.CompletedTask;
 
     private NodeProcess(NodeSettings settings)
@@ -187,6 +188,7 @@ public sealed partial class NodeProcess : IAsyncDisposable
         List<string> arguments = ["--data", DataDirectory, "--s3-url", Authority(S3Url), "--management-url", Authority(ManagementUrl), "--region", _settings.Region];
         if (_settings.Domain.Length > 0) arguments.AddRange(["--domain", _settings.Domain]);
         arguments.AddRange(_settings.Flags);
+        if (SharedPostgres.IsWanted && !arguments.Contains("--index")) environment["DARKSTORAGE_INDEX"] = _index ??= await SharedPostgres.NewDatabaseAsync();
         _process = Process.Start(StartInfo(arguments, environment))!;
         var started = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         _reading = Task.WhenAll(ReadAsync(_process.StandardOutput, started), ReadAsync(_process.StandardError, null));

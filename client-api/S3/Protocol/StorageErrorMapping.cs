@@ -48,6 +48,7 @@ internal static class StorageErrorMapping
         StorageError.KeyAccessDenied => S3Error.AccessDenied,
         StorageError.KeyServiceUnavailable => S3Error.ServiceUnavailable,
         StorageError.InsufficientStorage => S3Error.InsufficientStorage,
+        StorageError.IndexAway => S3Error.SlowDown,
         StorageError.Unavailable => S3Error.ServiceUnavailable,   // SDKs retry 503
         _ => throw new UnreachableException($"{error} has no S3 code"),     // a test maps every member
     };

@@ -48,7 +48,7 @@ internal sealed partial class Database : IAsyncDisposable
     public PostgresOptions Options { get; }
 
     /// <summary>Opens a connection to the host that takes writes.</summary>
-    /// <exception cref="StorageException"><see cref="StorageError.Unavailable"/>.</exception>
+    /// <exception cref="StorageException"><see cref="StorageError.IndexAway"/>.</exception>
     public async ValueTask<NpgsqlConnection> OpenAsync(CancellationToken ct)
     {
         ThrowIfAway();
@@ -56,15 +56,16 @@ internal sealed partial class Database : IAsyncDisposable
         {
             return await _source.OpenConnectionAsync(TargetSessionAttributes.ReadWrite, ct);
         }
-        catch (Exception e) when (e is not OperationCanceledException)
+        catch (Exception e) when (e is NpgsqlException or SocketException or IOException or TimeoutException)
         {
-            throw Report(e);
+            NoteAway(e);
+            throw new StorageException(StorageError.IndexAway, "The database of the index is away.", e);
         }
     }
 
     public void ThrowIfAway()
     {
-        if (_isAway) throw new StorageException(StorageError.Unavailable, "The database of the index is away.");
+        if (_isAway) throw new StorageException(StorageError.IndexAway, "The database of the index is away.");
     }
 
     /// <summary>Says what a failure of a connection or a statement means, and notes where it means that the database is away.</summary>
@@ -116,8 +117,11 @@ internal sealed partial class Database : IAsyncDisposable
             {
                 // Whatever idles in the pool was opened before: it may be dead without knowing.
                 _source.Clear();
-                await using (await _source.OpenConnectionAsync(TargetSessionAttributes.ReadWrite, _closing.Token))
+                await using (var connection = await _source.OpenConnectionAsync(TargetSessionAttributes.ReadWrite, _closing.Token))
                 {
+                    // An answer, and not a connection alone: that may be an old one after all.
+                    await using var question = new NpgsqlCommand("SELECT 1", connection);
+                    await question.ExecuteNonQueryAsync(_closing.Token);
                     _isAway = false;
                 }
                 LogBack(_log, _clock.GetElapsedTime(since).TotalSeconds);

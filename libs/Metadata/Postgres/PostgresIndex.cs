@@ -65,6 +65,14 @@ public sealed partial class PostgresIndex : IMetadataIndex
         }
     }
 
+    /// <summary>Notes that a node's store holds bytes of this index.</summary>
+    /// <exception cref="InvalidDataException">Another node's does: the bytes of one are not to be had at another.</exception>
+    public async Task JoinAsync(Guid store, string node, DateTimeOffset now, CancellationToken ct)
+    {
+        var other = await WriteAsync(LockOf("node", ""), "SELECT join_node($1, $2, $3)", (p, _) => p.Uuid(store).Text(node).Time(now), static row => row.IsDBNull(0) ? null : row.GetString(0), ct);
+        if (other is not null) throw new InvalidDataException($"The database is the index of the node {other} and its data folder: another node, or that one with another folder, can't share it.");
+    }
+
     public async ValueTask DisposeAsync()
     {
         if (Interlocked.Exchange(ref _disposed, 1) != 0) return;

@@ -1,6 +1,7 @@
 namespace DarkStorage.Conformance.Drives;
 
 [Collection(nameof(Drives))]
+[Trait("index", "sqlite")]
 public sealed class FullDriveTests
 {
     private const int DriveMebibytes = 256;

@@ -19,6 +19,7 @@ public sealed class RefusedDataDirectoryTests
         await AssertRefusedAsync(node.DataDirectory, "format 2", "newer version");
     }
 
+    [Trait("index", "sqlite")]
     [Fact]
     public async Task An_index_of_a_newer_format_is_refused()
     {
@@ -34,6 +35,7 @@ public sealed class RefusedDataDirectoryTests
         await AssertRefusedAsync(node.DataDirectory, "index.db", "4711", "newer version");
     }
 
+    [Trait("index", "sqlite")]
     [Fact]
     public async Task An_index_that_is_no_database_is_refused()
     {

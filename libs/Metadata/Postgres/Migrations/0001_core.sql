@@ -12,6 +12,13 @@ CREATE TABLE cluster (
 
 INSERT INTO cluster DEFAULT VALUES;
 
+-- The nodes that joined, each by its store: the data folder whose bytes this index knows.
+CREATE TABLE nodes (
+    store   uuid   PRIMARY KEY,
+    name    text   COLLATE "C" NOT NULL UNIQUE,
+    joined  bigint NOT NULL
+);
+
 CREATE TABLE buckets (
     id          bigint  PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
     name        text    COLLATE "C" NOT NULL UNIQUE,
@@ -128,6 +135,15 @@ CREATE TABLE reminders (
 );
 
 CREATE INDEX reminders_by_hash ON reminders (hash);
+
+-- The name of another node that is there already; NULL where the store is in. A node may change its name.
+CREATE FUNCTION join_node(p_store uuid, p_name text, p_now bigint) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    LOCK TABLE nodes IN EXCLUSIVE MODE;
+    IF EXISTS (SELECT 1 FROM nodes WHERE store <> p_store) THEN RETURN (SELECT name FROM nodes WHERE store <> p_store LIMIT 1); END IF;
+    INSERT INTO nodes (store, name, joined) VALUES (p_store, p_name, p_now) ON CONFLICT (store) DO UPDATE SET name = excluded.name;
+    RETURN NULL;
+END $$;
 
 -- A number that no other connection has for as long as this one lasts: its row of each bucket's usage.
 CREATE FUNCTION take_slot() RETURNS integer LANGUAGE plpgsql AS $$
