@@ -24,7 +24,7 @@ internal static class NodeIndex
         {
             if (data.ReadCluster() is { } joined && joined != index.ClusterId)
                 throw new InvalidDataException($"{node.Data} belongs to the cluster {joined}, and the database is that of the cluster {index.ClusterId}.");
-            await index.JoinAsync(store, node.Node, TimeProvider.System.GetUtcNow(), ct);
+            await index.JoinAsync(new(store, node.Node, Zone: "", Address: null, Weight: 1), TimeProvider.System.GetUtcNow(), ct);
             data.WriteCluster(index.ClusterId);
             return index;
         }

@@ -10,9 +10,9 @@ namespace DarkStorage.Metadata.Postgres;
 /// <remarks>
 /// A change is one call of a function in the database, which locks, checks and writes; changes that wait share a transaction (<see cref="WriteLane"/>). Reads ask the database each time, so
 /// every answer includes what any node committed before. Only records of buckets are remembered, and forgotten as other nodes say that they changed them
-/// (<see cref="BucketWatch"/>); what is committed on one that was not forgotten in time is refused.
+/// (<see cref="ChangeWatch"/>); what is committed on one that was not forgotten in time is refused.
 /// </remarks>
-public sealed partial class PostgresIndex : IMetadataIndex
+public sealed partial class PostgresIndex : IMetadataIndex, IClusterIndex
 {
     /// <summary>Reads that may wait for a connection. Past that they are refused.</summary>
     private const int WaitingReadsMax = 4_096;
@@ -22,7 +22,7 @@ public sealed partial class PostgresIndex : IMetadataIndex
     private readonly Database _database;
     private readonly PostgresWriter _writer;
     private readonly BucketCache _buckets = new();
-    private readonly BucketWatch _watch;
+    private readonly ChangeWatch _watch;
     private readonly SemaphoreSlim _reads;
     private int _waitingReads;
     private int _disposed;
@@ -63,14 +63,6 @@ public sealed partial class PostgresIndex : IMetadataIndex
             if (cause is NpgsqlException or TimeoutException or System.Net.Sockets.SocketException) throw new IOException($"{url} can't be opened: {cause.Message}", cause);
             throw;
         }
-    }
-
-    /// <summary>Notes that a node's store holds bytes of this index.</summary>
-    /// <exception cref="InvalidDataException">Another node's does: the bytes of one are not to be had at another.</exception>
-    public async Task JoinAsync(Guid store, string node, DateTimeOffset now, CancellationToken ct)
-    {
-        var other = await WriteAsync(LockOf("node", ""), "SELECT join_node($1, $2, $3)", (p, _) => p.Uuid(store).Text(node).Time(now), static row => row.IsDBNull(0) ? null : row.GetString(0), ct);
-        if (other is not null) throw new InvalidDataException($"The database is the index of the node {other} and its data folder: another node, or that one with another folder, can't share it.");
     }
 
     public async ValueTask DisposeAsync()

@@ -14,10 +14,38 @@ INSERT INTO cluster DEFAULT VALUES;
 
 -- The nodes that joined, each by its store: the data folder whose bytes this index knows.
 CREATE TABLE nodes (
-    store   uuid   PRIMARY KEY,
-    name    text   COLLATE "C" NOT NULL UNIQUE,
-    joined  bigint NOT NULL
+    store    uuid   PRIMARY KEY,
+    name     text   COLLATE "C" NOT NULL UNIQUE,
+    zone     text   NOT NULL,
+    address  text,                     -- where its peers find it; NULL is a node that stands alone
+    weight   integer NOT NULL,         -- 0: it has no drive
+    joined   bigint NOT NULL
 );
+
+-- What all nodes share and few change: the layout, the key ring, the root credentials. Whoever replaces one names the revision that was decided on.
+CREATE TABLE documents (
+    name      text   COLLATE "C" PRIMARY KEY,
+    revision  bigint NOT NULL,
+    content   bytea  NOT NULL
+);
+
+-- Work that one node at a time does. Times are this database's.
+CREATE TABLE turns (
+    work   text        COLLATE "C" PRIMARY KEY,
+    store  uuid        NOT NULL,
+    until  timestamptz NOT NULL
+);
+
+-- Replicas that lack something, until they were put right.
+CREATE TABLE repairs (
+    store   uuid    NOT NULL,
+    blob    uuid    NOT NULL,
+    reason  integer NOT NULL,
+    due     bigint  NOT NULL,
+    PRIMARY KEY (store, blob)
+);
+
+CREATE INDEX repairs_by_due ON repairs (store, due);
 
 CREATE TABLE buckets (
     id          bigint  PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
@@ -136,13 +164,38 @@ CREATE TABLE reminders (
 
 CREATE INDEX reminders_by_hash ON reminders (hash);
 
--- The name of another node that is there already; NULL where the store is in. A node may change its name.
-CREATE FUNCTION join_node(p_store uuid, p_name text, p_now bigint) RETURNS text LANGUAGE plpgsql AS $$
+-- Says who is in the way: '' where nobody is, else 'alone NAME' or 'name NAME'. A node may change its name, its zone and its address.
+CREATE FUNCTION join_node(p_store uuid, p_name text, p_zone text, p_address text, p_weight integer, p_now bigint) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    v_other text;
 BEGIN
     LOCK TABLE nodes IN EXCLUSIVE MODE;
-    IF EXISTS (SELECT 1 FROM nodes WHERE store <> p_store) THEN RETURN (SELECT name FROM nodes WHERE store <> p_store LIMIT 1); END IF;
-    INSERT INTO nodes (store, name, joined) VALUES (p_store, p_name, p_now) ON CONFLICT (store) DO UPDATE SET name = excluded.name;
-    RETURN NULL;
+    SELECT name INTO v_other FROM nodes WHERE store <> p_store AND (p_address IS NULL OR address IS NULL) LIMIT 1;
+    IF FOUND THEN RETURN 'alone ' || v_other; END IF;
+    SELECT name INTO v_other FROM nodes WHERE store <> p_store AND name = p_name;
+    IF FOUND THEN RETURN 'name ' || v_other; END IF;
+    INSERT INTO nodes (store, name, zone, address, weight, joined) VALUES (p_store, p_name, p_zone, p_address, p_weight, p_now)
+    ON CONFLICT (store) DO UPDATE SET name = excluded.name, zone = excluded.zone, address = excluded.address, weight = excluded.weight;
+    PERFORM pg_notify('darkstorage_document', 'nodes');
+    RETURN '';
+END $$;
+
+-- p_revision 0: there is none yet.
+CREATE FUNCTION replace_document(p_name text, p_content bytea, p_revision bigint) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    IF p_revision = 0 THEN INSERT INTO documents (name, revision, content) VALUES (p_name, 1, p_content) ON CONFLICT (name) DO NOTHING;
+    ELSE UPDATE documents SET revision = revision + 1, content = p_content WHERE name = p_name AND revision = p_revision;
+    END IF;
+    IF NOT FOUND THEN RETURN false; END IF;
+    PERFORM pg_notify('darkstorage_document', p_name);
+    RETURN true;
+END $$;
+
+CREATE FUNCTION take_turn(p_work text, p_store uuid, p_milliseconds bigint) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO turns AS t (work, store, until) VALUES (p_work, p_store, clock_timestamp() + p_milliseconds * interval '1 millisecond')
+    ON CONFLICT (work) DO UPDATE SET store = excluded.store, until = excluded.until WHERE t.store = excluded.store OR t.until < clock_timestamp();
+    RETURN FOUND;
 END $$;
 
 -- A number that no other connection has for as long as this one lasts: its row of each bucket's usage.

@@ -3,13 +3,14 @@ using Npgsql;
 
 namespace DarkStorage.Metadata.Postgres;
 
-/// <summary>Hears which buckets other nodes changed, and makes the cache forget them.</summary>
-/// <remarks>Invariant: records are remembered only while it is known that changes are heard. Where the connection is lost all is forgotten, and nothing is remembered until there is
+/// <summary>Hears what other nodes changed: makes the cache forget the buckets, and passes the documents on.</summary>
+/// <remarks>Invariant: records of buckets are remembered only while it is known that changes are heard. Where the connection is lost all is forgotten, and nothing is remembered until there is
 /// another; a connection that is dead without knowing is found out by asking it. So a record is at most <see cref="Patience"/> and one <see cref="PostgresOptions.Timeout"/> old, and mostly no
 /// older than a message takes.</remarks>
-internal sealed partial class BucketWatch : IAsyncDisposable
+internal sealed partial class ChangeWatch : IAsyncDisposable
 {
-    private const string Channel = "darkstorage_bucket";
+    private const string Buckets = "darkstorage_bucket";
+    private const string Documents = "darkstorage_document";
 
     /// <summary>Time of silence after which the connection is asked whether it lives.</summary>
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(2);
@@ -23,11 +24,14 @@ internal sealed partial class BucketWatch : IAsyncDisposable
     private readonly Task _running;
     private volatile bool _hears;
 
-    public BucketWatch(Database database, BucketCache buckets, ILogger log)
+    public ChangeWatch(Database database, BucketCache buckets, ILogger log)
     {
         (_database, _buckets, _log) = (database, buckets, log);
         _running = Task.Run(RunAsync);
     }
+
+    /// <summary>With the document's name, or null where changes may have gone unheard.</summary>
+    public event Action<string?>? DocumentChanged;
 
     /// <summary>Whether what is remembered may be answered.</summary>
     public bool Hears => _hears;
@@ -67,11 +71,16 @@ internal sealed partial class BucketWatch : IAsyncDisposable
     private async Task ListenAsync(CancellationToken ct)
     {
         await using var connection = await _database.OpenAsync(ct);
-        connection.Notification += (_, told) => _buckets.Forget(told.Payload);
-        await using (var listen = new NpgsqlCommand($"LISTEN {Channel}", connection)) await listen.ExecuteNonQueryAsync(ct);
+        connection.Notification += (_, told) =>
+        {
+            if (told.Channel == Buckets) _buckets.Forget(told.Payload);
+            else DocumentChanged?.Invoke(told.Payload);
+        };
+        await using (var listen = new NpgsqlCommand($"LISTEN {Buckets}; LISTEN {Documents}", connection)) await listen.ExecuteNonQueryAsync(ct);
         // What was read before is from before: it may have been changed unheard.
         _buckets.ForgetAll();
         _hears = true;
+        DocumentChanged?.Invoke(null);
         while (true)
         {
             if (await connection.WaitAsync(Patience, ct)) continue;
@@ -80,6 +89,6 @@ internal sealed partial class BucketWatch : IAsyncDisposable
         }
     }
 
-    [LoggerMessage(LogLevel.Debug, "Changes of buckets are not heard: {Failure}")]
+    [LoggerMessage(LogLevel.Debug, "Changes by other nodes are not heard: {Failure}")]
     private static partial void LogLost(ILogger log, string failure);
 }
