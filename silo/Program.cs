@@ -80,7 +80,7 @@ static async Task<int> RunAsync(NodeOptions node)
     builder.Services
         .AddSingleton(TimeProvider.System)
         .AddSingleton(data)
-        .AddSingleton(blobs)
+        .AddSingleton(blobs.Drive!)
         .AddSingleton<IBlobStore>(blobs)
         .AddSingleton(index)
         .AddSingleton<IMetadataIndex>(index)

@@ -20,6 +20,22 @@ public readonly record struct BlobId(ulong High, ulong Low) : IComparable<BlobId
         return new(milliseconds << 16 | BinaryPrimitives.ReadUInt16BigEndian(random), BinaryPrimitives.ReadUInt64BigEndian(random[2..]));
     }
 
+    /// <summary>How many partitions there are.</summary>
+    public const int PartitionCount = 1024;
+
+    /// <summary>Mints an id whose <see cref="Partition"/> is given: 48 bits of Unix milliseconds, 6 random bits, the partition, 64 random bits.</summary>
+    public static BlobId New(TimeProvider clock, int partition)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(partition);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(partition, PartitionCount);
+        var id = New(clock);
+        return id with { High = id.High & ~(ulong)(PartitionCount - 1) | (uint)partition };
+    }
+
+    /// <summary>The partition that the blob belongs to, 0 to 1,023: a part of the id, so that who knows nothing but the id (the garbage collector) knows where its
+    /// replicas are. Random in ids that were minted without one, and as good as any other there.</summary>
+    public int Partition => (int)(High & (PartitionCount - 1));
+
     /// <summary>When the id was minted, to the millisecond.</summary>
     public DateTimeOffset Minted => DateTimeOffset.FromUnixTimeMilliseconds((long)(High >> 16));
 

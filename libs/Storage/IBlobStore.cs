@@ -58,6 +58,13 @@ public sealed record BlobWriteOptions
     /// <summary>Digests to take besides MD5, which is always taken because it is the ETag. They are the content's, sealed or not.</summary>
     public DigestSet Digests { get; init; }
 
+    /// <summary>The partition of the key that the content belongs to, 0 to 1,023. It becomes part of the blob's id (<see cref="BlobId.Partition"/>), so whoever has the id
+    /// knows where to ask. Null on a node that stands alone: a random one.</summary>
+    public int? Partition { get; init; }
+
+    /// <summary>Replicas that the bucket wants; null for as many as the cluster keeps. Of no meaning on a node that stands alone.</summary>
+    public int? Replicas { get; init; }
+
     /// <summary>Seals the content, inline or stored. One key may seal many blobs, as the parts of an upload are; it is not asked again after
     /// <see cref="IBlobStore.BeginWrite"/>. Null stores the content as it is.</summary>
     public DataKey? Key { get; init; }

@@ -4,13 +4,13 @@ namespace DarkStorage.Storage.Packs;
 
 /// <remarks>Freeing. Invariants: what is punched is in no table, and nobody reads it. A frame's header goes before its payload,
 /// so that a crash in between leaves no header that promises bytes that are gone. A dead pack is unlinked, never emptied.</remarks>
-public sealed partial class BlobStore
+public sealed partial class PackStore
 {
     /// <summary>Past so many punches, the caller's thread is not kept busy with them.</summary>
     private const int PunchesInline = 8;
 
     /// <inheritdoc/>
-    public ValueTask DeleteAsync(BlobId blob, CancellationToken ct) => FreeAsync(_table.Remove(blob));
+    public override ValueTask DeleteAsync(BlobId blob, CancellationToken ct) => FreeAsync(_table.Remove(blob));
 
     private ValueTask FreeAsync(List<Location> places)
     {

@@ -2,8 +2,9 @@ using System.Buffers;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using DarkStorage.Storage.Encryption;
+using DarkStorage.Storage.Packs;
 
-namespace DarkStorage.Storage.Packs;
+namespace DarkStorage.Storage.Chunks;
 
 /// <summary>The memory in which chunks are filled: page-aligned, pooled, and bounded over all writes together.</summary>
 /// <remarks>Invariants: a write never waits for memory that another holds. It always gets one small piece to go on with, and more while there is more;

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Collections.Immutable;
 using System.Diagnostics.Metrics;
 using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.Storage.Chunks;
 
 namespace DarkStorage.Storage.Packs;
 
@@ -34,7 +35,7 @@ public sealed record BlobStoreStatistics(
     int DamagedPacks);
 
 /// <remarks>What the store tells about itself. Instruments belong to the meter <c>DarkStorage.Storage</c>.</remarks>
-public sealed partial class BlobStore
+public sealed partial class PackStore
 {
     /// <summary>Name of the meter.</summary>
     public const string MeterName = "DarkStorage.Storage";
@@ -75,6 +76,13 @@ public sealed partial class BlobStore
             _packs.Count, _table.Blobs, _table.Chunks, live, dead, FreeBytes,
             Interlocked.Read(ref _written), Interlocked.Read(ref _read), Interlocked.Read(ref _syncs), Interlocked.Read(ref _packFailures),
             _memory.Used, _memory.Peak, _damaged.Count, Volatile.Read(ref _damagedPacks));
+    }
+
+    /// <inheritdoc/>
+    public override ValueTask<ChunkStoreStatistics> AskStatisticsAsync(CancellationToken ct)
+    {
+        var all = GetStatistics();
+        return new(new ChunkStoreStatistics(all.FreeBytes, all.LiveBytes, all.Blobs, all.Chunks));
     }
 
     internal void CountWritten(long bytes)
@@ -127,6 +135,9 @@ public sealed partial class BlobStore
         _damageCounter.Add(1);
         LogDamaged(_log, chunk.Index, chunk.Blob, chunk.Pack, chunk.Offset, chunk.Problem);
     }
+
+    /// <summary>The chunk was put right.</summary>
+    private void Mended(BlobId blob, int index) => _damaged.TryRemove((blob, index), out _);
 
     private bool Exists(DamagedChunk chunk) => chunk.Pack == 0 || _table.TryGet(chunk.Blob, chunk.Index, out _);
 

@@ -1,5 +1,6 @@
 using System.ComponentModel.DataAnnotations;
 using DarkStorage.GrainInterfaces;
+using DarkStorage.Storage.Chunks;
 
 namespace DarkStorage.Storage.Packs;
 
@@ -12,7 +13,7 @@ public sealed record CompactionReport(int Packs, long CopiedBytes, int Left);
 /// <remarks>Compaction. Invariants: a pack is unlinked only when the table points to nothing in it, and the table points to a copy only once that is durable.
 /// So a crash leaves each chunk in the old pack, the new one, or both; a start takes the younger, and they are equal. What does not match its checksum
 /// is not copied and keeps its pack.</remarks>
-public sealed partial class BlobStore
+public sealed partial class PackStore
 {
     /// <summary>Bytes copied before one sync.</summary>
     private const int CopyBatchBytes = 8 << 20;

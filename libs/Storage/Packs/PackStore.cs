@@ -2,16 +2,18 @@ using System.Collections.Concurrent;
 using System.ComponentModel.DataAnnotations;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
+using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.Storage.Chunks;
 using Microsoft.Extensions.Logging;
 
 namespace DarkStorage.Storage.Packs;
 
-/// <summary>The blob store on one drive: chunks as checksummed frames in append-only pack files (docs/FORMATS.md, "Packs").</summary>
+/// <summary>The chunks of one drive, as checksummed frames in append-only pack files (docs/FORMATS.md, "Packs").</summary>
 /// <remarks>Invariants: a write that was acknowledged lies before <see cref="Pack.DurableThrough"/> of every pack it touched.
 /// No byte leaves whose block did not match, in a frame that names this blob, this chunk and this place.
 /// A pack an earlier process wrote is never appended to. The table of locations is a cache; the frames are the truth.</remarks>
-public sealed partial class BlobStore : IBlobStore, IAsyncDisposable
+public sealed partial class PackStore : ChunkStore, IChunkRoutes, IAsyncDisposable
 {
     internal const string PacksFolder = "packs";
 
@@ -24,7 +26,6 @@ public sealed partial class BlobStore : IBlobStore, IAsyncDisposable
     private readonly LocationTable _table = new();
     private readonly ConcurrentDictionary<uint, Pack> _packs = new();
     private readonly ConcurrentDictionary<Task, bool> _background = new();
-    private readonly ConcurrentDictionary<BlobId, bool> _writing = new();
     private readonly ChunkMemory _memory;
     private readonly int _chunkBytesMax;
     private readonly AppendLane[] _lanes;
@@ -32,7 +33,7 @@ public sealed partial class BlobStore : IBlobStore, IAsyncDisposable
     private int _nextLane;
     private int _disposed;
 
-    private BlobStore(IChunkDisk disk, StoreDirectory? directory, Guid id, BlobStoreOptions options, TimeProvider clock, ILogger log)
+    private PackStore(IChunkDisk disk, StoreDirectory? directory, Guid id, BlobStoreOptions options, TimeProvider clock, ILogger log)
     {
         Validator.ValidateObject(options, new ValidationContext(options), validateAllProperties: true);
         (_disk, _directory, _id, _options, _clock, _log) = (disk, directory, id, options, clock, log);
@@ -58,12 +59,15 @@ public sealed partial class BlobStore : IBlobStore, IAsyncDisposable
     private const long PackBytesMin = 8L << 20;
 
     /// <summary>Identity of the store, made with its directory.</summary>
-    public Guid Id => _id;
+    public override Guid Id => _id;
+
+    /// <summary>The memory in which chunks are filled that are to be written here.</summary>
+    internal ChunkMemory Memory => _memory;
 
     /// <summary>Opens the store in a directory, or makes one there, and reads where everything is. Takes about a second for a full terabyte of large chunks.</summary>
     /// <param name="directory">Held by this process until the store is disposed.</param>
     /// <exception cref="StorageStartupException">The directory is in use, of a newer format, or damaged.</exception>
-    public static BlobStore Open(string directory, BlobStoreOptions options, TimeProvider clock, ILogger<BlobStore> log)
+    public static PackStore Open(string directory, BlobStoreOptions options, TimeProvider clock, ILogger log)
     {
         ArgumentNullException.ThrowIfNull(options);
         var held = StoreDirectory.Open(directory);
@@ -84,24 +88,25 @@ public sealed partial class BlobStore : IBlobStore, IAsyncDisposable
     }
 
     /// <summary>The same over another disk: what tests use.</summary>
-    internal static BlobStore Open(IChunkDisk disk, Guid id, BlobStoreOptions options, TimeProvider clock, ILogger log) =>
+    internal static PackStore Open(IChunkDisk disk, Guid id, BlobStoreOptions options, TimeProvider clock, ILogger log) =>
         new(disk, null, id, options, clock, log);
 
     /// <inheritdoc/>
-    public IBlobWrite BeginWrite(BlobWriteOptions options)
-    {
-        ObjectDisposedException.ThrowIf(_disposed != 0, this);
-        return new BlobWrite(this, options);
-    }
+    public override ValueTask<IReadOnlyList<BlobId>> ListBlobsAsync(BlobId after, DateTimeOffset mintedBefore, int max, CancellationToken ct) =>
+        new(ListBlobs(after, mintedBefore, max));
 
     /// <inheritdoc/>
+    public override ValueTask<IReadOnlyList<StoredChunk>> ListChunksAsync(BlobId blob, int from, int max, CancellationToken ct) =>
+        new(_table.ListChunks(blob, from, max));
+
+    /// <summary>As <see cref="ListBlobsAsync"/>.</summary>
     public IReadOnlyList<BlobId> ListBlobs(BlobId after, DateTimeOffset mintedBefore, int max)
     {
         while (true)
         {
             var page = _table.List(after, mintedBefore, max);
             // Asked after the table: a write that is not under way any more was committed or freed before, so the index knows which.
-            var settled = page.Where(b => !_writing.ContainsKey(b)).ToList();
+            var settled = page.Where(b => !IsBeingWritten(b)).ToList();
             if (settled.Count > 0 || page.Count == 0) return settled;
             after = page[^1];
         }

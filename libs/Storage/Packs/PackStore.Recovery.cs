@@ -6,7 +6,7 @@ namespace DarkStorage.Storage.Packs;
 /// <remarks>Start. Invariants: a frame that was acknowledged is found, whatever torn frames lie before it: the scan goes on page by page
 /// where it finds no header. A frame that was not known to be durable is taken only if all its blocks match; one that was is taken on its header,
 /// for a mismatch there is damage to be reported, not a torn write to be forgotten. What an earlier process wrote gets sealed.</remarks>
-public sealed partial class BlobStore
+public sealed partial class PackStore
 {
     /// <summary>Bytes read at a time while looking for headers.</summary>
     private const int ScanBytes = 64 << 10;

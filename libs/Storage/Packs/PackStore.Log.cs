@@ -3,7 +3,7 @@ using Microsoft.Extensions.Logging;
 
 namespace DarkStorage.Storage.Packs;
 
-public sealed partial class BlobStore
+public sealed partial class PackStore
 {
     [LoggerMessage(LogLevel.Information, "Opened the blob store: {Packs} packs, {Chunks} chunks")]
     private static partial void LogOpened(ILogger log, int packs, long chunks);

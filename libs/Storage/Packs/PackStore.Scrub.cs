@@ -9,12 +9,12 @@ public readonly record struct ScrubCursor(uint Pack, long Offset);
 /// <summary>How far a scrub came.</summary>
 /// <param name="Next">Where to go on; the default once all is done.</param>
 /// <param name="Bytes">Read since it began.</param>
-/// <param name="Damaged">Chunks found damaged since it began; <see cref="BlobStore.Damaged"/> names them.</param>
+/// <param name="Damaged">Chunks found damaged since it began; <see cref="PackStore.Damaged"/> names them.</param>
 public sealed record ScrubProgress(ScrubCursor Next, long Chunks, long Bytes, int Damaged, bool Finished);
 
 /// <remarks>Scrub. Reads past the page cache what the table points to, so that rot is found while it is still one fault. It changes nothing:
 /// with a single copy there is nothing to mend from.</remarks>
-public sealed partial class BlobStore
+public sealed partial class PackStore
 {
     /// <summary>Re-reads every chunk from a place on. Packs that are appended to meanwhile are read as far as they were durable when their turn came.</summary>
     /// <param name="from">What an earlier scrub answered or reported as <see cref="ScrubProgress.Next"/>.</param>

@@ -5,9 +5,11 @@ using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.Storage.Chunks;
 using DarkStorage.Storage.Encryption;
+using DarkStorage.Storage.Packs;
 
-namespace DarkStorage.Storage.Packs;
+namespace DarkStorage.Storage;
 
 /// <remarks>Reading. Invariants: bytes are handed out only after their whole block matched, in the very memory that is handed out; of sealed content only
 /// what opened under its key, which is the stronger proof and spares the other. A blob that is open is not freed under its reader. Finding a place costs a look at the parts and runs, never at the chunks.</remarks>
@@ -121,8 +123,7 @@ public sealed partial class BlobStore
     {
         private readonly BlobStore _store;
         private readonly ImmutableArray<ManifestPart> _parts;
-        private readonly int _firstPart;
-        private readonly int _endPart;
+        private readonly ChunkReader _chunks;
         private readonly DataKey? _key;
         private readonly int _blockContent;     // bytes of content in a full block
         private byte[]? _first;
@@ -139,12 +140,9 @@ public sealed partial class BlobStore
         private int _offset;
         private long _frame;        // number in the blob of the chunk's first sealed frame
 
-        // The chunk that is open: its pack, place, and the header with the checksums.
-        private Pack? _pack;
-        private Location _location;
+        // The chunk that is open.
+        private int _storedLength;
         private int _contentLength;
-        private byte[]? _header;
-        private bool _headerRead;
         private byte[]? _block;     // for a block of which only some bytes are wanted
         private int _blockHeld = -1;
         private byte[]? _stored;    // sealed blocks on their way from the disk
@@ -158,13 +156,14 @@ public sealed partial class BlobStore
             _blockContent = key is null ? PackFormat.Block : FrameCipher.ContentBytes;
             var start = range.First;
             while (_part < parts.Length && start >= parts[_part].Length) start -= parts[_part++].Length;
-            _firstPart = _part;
+            var firstPart = _part;
+            var endPart = firstPart;
             var end = start + range.Length;
-            for (_endPart = _part; end > 0 && _endPart < parts.Length; _endPart++) end -= parts[_endPart].Length;
+            for (; end > 0 && endPart < parts.Length; endPart++) end -= parts[endPart].Length;
             if (end > 0) throw new StorageException(StorageError.DataDamaged, "The manifest's parts are shorter than the object.");
-            for (var part = _firstPart; part < _endPart; part++) RequireSealing(parts[part], key);
+            for (var part = firstPart; part < endPart; part++) RequireSealing(parts[part], key);
             SeekInPart(start);
-            for (var part = _firstPart; part < _endPart; part++) store._table.Pin(parts[part].Blob);
+            _chunks = store._routes.BeginRead(parts, firstPart, endPart);
             if (key is not null) Interlocked.Increment(ref store._sealedReads);
         }
 
@@ -177,9 +176,10 @@ public sealed partial class BlobStore
             for (var done = 0; done < _firstLength;)
             {
                 var read = Step(_first.AsSpan(done, _firstLength - done), mayBlock: false);
-                if (read < 0)
+                while (read < 0)
                 {
-                    await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+                    if (_chunks.Fetches) await _chunks.FetchAsync(ct);
+                    else await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
                     ct.ThrowIfCancellationRequested();
                     read = Step(_first.AsSpan(done, _firstLength - done), mayBlock: true);
                 }
@@ -206,9 +206,10 @@ public sealed partial class BlobStore
                     var memory = destination.GetMemory((int)Math.Min(_left, StepBytes));
                     if (memory.Length > _left) memory = memory[..(int)_left];
                     var read = Step(memory.Span, mayBlock: false);
-                    if (read < 0)
+                    while (read < 0)
                     {
-                        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+                        if (_chunks.Fetches) await _chunks.FetchAsync(ct);
+                        else await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
                         ct.ThrowIfCancellationRequested();
                         read = Step(memory.Span, mayBlock: true);
                     }
@@ -243,14 +244,12 @@ public sealed partial class BlobStore
             if (_disposed) return;
             _disposed = true;
             if (_key is not null) Interlocked.Decrement(ref _store._sealedReads);
-            CloseChunk();
             Return(ref _first, _firstLength);
             Return(ref _next, StepBytes);
-            Return(ref _header, 0);
             Return(ref _block, PackFormat.Block);
             Return(ref _stored, 0);
             _cipher?.Dispose();
-            for (var part = _firstPart; part < _endPart; part++) await _store.FreeAsync(_store._table.Unpin(_parts[part].Blob));
+            await _chunks.DisposeAsync();
         }
 
         /// <param name="content">Bytes in it that are wiped where the content was sealed.</param>
@@ -273,31 +272,22 @@ public sealed partial class BlobStore
                 try
                 {
                     var read = StepInChunk(destination, mayBlock);
-                    if (read > Mismatch)
+                    if (read > ChunkReader.Mismatch)
                     {
                         if (read > 0) Advance(read);
                         return read;
                     }
-                    problem = read == Mismatch ? "does not match its checksum" : "does not open under its key";
+                    problem = read == ChunkReader.Mismatch ? "does not match its checksum" : "does not open under its key";
                 }
                 catch (IOException e)
                 {
                     problem = $"can't be read ({e.Message})";
                 }
-                var (pack, location) = (_pack!, _location);
-                CloseChunk();
+                _chunks.Fail(problem, attempt);
                 mayBlock = true;
-                // The chunk may have moved, or the error may have been one of the way from the disk: once more before it is called damage.
-                if (attempt > 0 && _store._table.TryGet(_parts[_part].Blob, _index, out var now) && now == location)
-                {
-                    _store.ReportDamage(new(_parts[_part].Blob, _index, pack.Number, location.Offset, problem));
-                    throw Damaged(problem);
-                }
-                if (attempt > 4) throw Damaged(problem);
             }
         }
 
-        private const int Mismatch = -2;
         private const int Unopened = -3;
 
         private int StepInChunk(Span<byte> destination, bool mayBlock)
@@ -327,19 +317,20 @@ public sealed partial class BlobStore
         /// <summary>Reads whole blocks, and opens them where they are sealed, as many as fit into the memory that those have on their way.</summary>
         private int ReadContent(int block, Span<byte> destination, bool mayBlock)
         {
-            if (_cipher is null) return ReadBlocks(block, destination, mayBlock);
+            if (_cipher is null) return _chunks.Read(block, destination, mayBlock, verify: true);
             _stored ??= ArrayPool<byte>.Shared.Rent((int)Math.Clamp(FrameCipher.StoredOf(_left), PackFormat.Block, StepBytes));
             var blocks = Math.Min((destination.Length + _blockContent - 1) / _blockContent, _stored.Length / PackFormat.Block);
-            var stored = _stored.AsSpan(0, Math.Min(blocks * PackFormat.Block, _location.Length - (block * PackFormat.Block)));
-            var read = ReadBlocks(block, stored, mayBlock);
+            var stored = _stored.AsSpan(0, Math.Min(blocks * PackFormat.Block, _storedLength - (block * PackFormat.Block)));
+            var read = _chunks.Read(block, stored, mayBlock, verify: false);
             if (read < 0) return read;
+            stored = stored[..read];
             var opened = 0;
             for (; !stored.IsEmpty; block++)
             {
                 var frame = stored[..Math.Min(PackFormat.Block, stored.Length)];
                 var content = destination.Slice(opened, frame.Length - FrameCipher.TagBytes);
-                var last = IsLastChunk && block == PackFormat.Blocks(_location.Length) - 1;
-                if (!_cipher.TryOpen(_frame + block, last, frame, content)) return PackFormat.BlocksMatch(_header, block, frame) ? Unopened : Mismatch;
+                var last = IsLastChunk && block == PackFormat.Blocks(_storedLength) - 1;
+                if (!_cipher.TryOpen(_frame + block, last, frame, content)) return _chunks.Matches(block, frame) ? Unopened : ChunkReader.Mismatch;
                 opened += content.Length;
                 stored = stored[frame.Length..];
             }
@@ -348,74 +339,20 @@ public sealed partial class BlobStore
 
         private bool IsLastChunk => _run == _parts[_part].Chunks.Length - 1 && _chunkInRun == _parts[_part].Chunks[_run].Count - 1;
 
-        /// <summary>Reads whole blocks, with the frame's header before them where that is not known yet. Sealed ones are still to be proved.</summary>
-        private int ReadBlocks(int block, Span<byte> destination, bool mayBlock)
-        {
-            var header = _header.AsSpan(0, _location.PayloadOffset);
-            var payload = _location.Offset + _location.PayloadOffset;
-            if (_headerRead || block > 0)
-            {
-                if (!_headerRead)
-                {
-                    var got = _pack!.File.Read(_location.Offset, header, default, mayBlock);
-                    if (got < 0) return got;
-                    if (got < header.Length || !HeaderMatches(header)) return Mismatch;
-                    _headerRead = true;
-                }
-                var read = _pack!.File.Read(payload + (long)block * PackFormat.Block, destination, default, mayBlock);
-                if (read < 0) return read;
-                if (read < destination.Length) return Mismatch;
-            }
-            else
-            {
-                var read = _pack!.File.Read(_location.Offset, header, destination, mayBlock);
-                if (read < 0) return read;
-                if (read < header.Length + destination.Length || !HeaderMatches(header)) return Mismatch;
-                _headerRead = true;
-            }
-            if (_cipher is null && !PackFormat.BlocksMatch(header, block, destination)) return Mismatch;
-            _store.CountRead(destination.Length);
-            return destination.Length;
-        }
-
-        private bool HeaderMatches(ReadOnlySpan<byte> header) =>
-            PackFormat.TryReadFrameHeader(header, _pack!.Salt, _location.Offset, out var frame)
-            && frame.Blob == _parts[_part].Blob && frame.Index == _index && frame.Length == _location.Length && frame.PayloadOffset == _location.PayloadOffset;
-
         private void OpenChunk()
         {
-            if (_pack is not null) return;
+            if (_chunks.IsOpen) return;
             var part = _parts[_part];
-            for (var attempt = 0; attempt < 8; attempt++)
+            _storedLength = part.Chunks[_run].Length;
+            _contentLength = ContentOf(_storedLength);
+            var blocks = (Math.Min(_contentLength, _offset + _left) + _blockContent - 1) / _blockContent;
+            _chunks.Open(part.Blob, _index, _storedLength, (int)Math.Min(_storedLength, blocks * PackFormat.Block));
+            if (_key is not null && _cipherPart != _part)
             {
-                if (!_store._table.TryGet(part.Blob, _index, out _location)) break;
-                if (_location.Length != part.Chunks[_run].Length)
-                    throw Damaged($"has {_location.Length} bytes where the manifest says {part.Chunks[_run].Length}");
-                if (!_store.TryAcquire(_location.Pack, out var pack)) continue;     // compacted between the two looks
-                _pack = pack;
-                _contentLength = ContentOf(_location.Length);
-                if (_key is not null && _cipherPart != _part)
-                {
-                    _cipher?.Dispose();
-                    (_cipher, _cipherPart) = (new(_key, part.Blob), _part);
-                }
-                _headerRead = false;
-                _blockHeld = -1;
-                if (_header is null || _header.Length < _location.PayloadOffset)
-                {
-                    if (_header is not null) ArrayPool<byte>.Shared.Return(_header);
-                    _header = ArrayPool<byte>.Shared.Rent(_location.PayloadOffset);
-                }
-                return;
+                _cipher?.Dispose();
+                (_cipher, _cipherPart) = (new(_key, part.Blob), _part);
             }
-            _store.ReportDamage(new(part.Blob, _index, 0, 0, "is missing"));
-            throw Damaged("is missing");
-        }
-
-        private void CloseChunk()
-        {
-            _pack?.Release();
-            _pack = null;
+            _blockHeld = -1;
         }
 
         private void Advance(int bytes)
@@ -427,9 +364,9 @@ public sealed partial class BlobStore
                 if (_left > 0 && _offset % _store._options.ReadAheadBytes < bytes) Ahead();
                 return;
             }
-            CloseChunk();
+            _chunks.Close();
             if (_left == 0) return;
-            _frame += PackFormat.Blocks(_location.Length);
+            _frame += PackFormat.Blocks(_storedLength);
             (_offset, _index) = (0, _index + 1);
             var part = _parts[_part];
             if (++_chunkInRun < part.Chunks[_run].Count) return;
@@ -439,13 +376,8 @@ public sealed partial class BlobStore
             SeekInPart(0);
         }
 
-        /// <summary>Asks the system to fetch the next stretch while this one is being sent.</summary>
-        private void Ahead()
-        {
-            if (_pack is null) return;
-            var bytes = Math.Min(Math.Min(_left, _store._options.ReadAheadBytes), _location.Length - _offset);
-            _pack.File.WillNeed(_location.Offset + _location.PayloadOffset + _offset, bytes);
-        }
+        /// <summary>Asks for the next stretch to be fetched while this one is being sent.</summary>
+        private void Ahead() => _chunks.Ahead(_offset, Math.Min(_left, _store._options.ReadAheadBytes));
 
         private void SeekInPart(long offset)
         {
@@ -472,8 +404,5 @@ public sealed partial class BlobStore
         }
 
         private int ContentOf(int stored) => _key is null ? stored : FrameCipher.ContentOf(stored);
-
-        private StorageException Damaged(string problem) =>
-            new(StorageError.DataDamaged, $"Chunk {_index} of blob {_parts[_part].Blob} {problem}.");
     }
 }
