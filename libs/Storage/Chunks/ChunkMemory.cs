@@ -136,6 +136,7 @@ internal sealed unsafe class ChunkBuffer : IDisposable
     private bool _last;
     private bool _finished;
     private uint _blockChecksum;
+    private int _holds = 1;
 
     /// <param name="expected">Bytes of content that are still to come, where that is known.</param>
     /// <param name="chunkMax">The most that the chunk may hold, tags included.</param>
@@ -264,8 +265,27 @@ internal sealed unsafe class ChunkBuffer : IDisposable
         return bytes;
     }
 
+    /// <summary>One more needs the memory: <see cref="Dispose"/> is to be called once more.</summary>
+    public void Hold() => Interlocked.Increment(ref _holds);
+
+    /// <summary>The checksums of the payload's blocks, as a frame's table has them. Of a chunk that is finished, and sealed where it is to be.</summary>
+    public ReadOnlySpan<byte> Table => _pieces[0].Span.Slice(PackFormat.FrameFixedBytes, sizeof(uint) * PackFormat.Blocks(Filled));
+
+    /// <summary>The payload from a place on, as far as one piece has it. Of a chunk that is finished.</summary>
+    public ReadOnlyMemory<byte> Payload(int from)
+    {
+        var place = from + PayloadOffset;
+        foreach (var piece in _pieces)
+        {
+            if (place < piece.Size) return new PieceMemory(piece).Memory.Slice(place, Math.Min(Filled - from, piece.Size - place));
+            place -= piece.Size;
+        }
+        throw new ArgumentOutOfRangeException(nameof(from));
+    }
+
     public void Dispose()
     {
+        if (Interlocked.Decrement(ref _holds) > 0) return;
         // What a write that failed did not come to seal.
         if (_cipher is not null)
         {
@@ -360,4 +380,16 @@ internal sealed unsafe class ChunkBuffer : IDisposable
         _capacity += piece.Value.Size;
         return true;
     }
+}
+
+/// <summary>A piece as the memory that streams take. It is the holder's to see that the piece is not returned meanwhile.</summary>
+internal sealed unsafe class PieceMemory(ChunkMemory.Piece piece) : MemoryManager<byte>
+{
+    public override Span<byte> GetSpan() => piece.Span;
+
+    public override MemoryHandle Pin(int elementIndex = 0) => new(piece.Address + elementIndex);
+
+    public override void Unpin() { }
+
+    protected override void Dispose(bool disposing) { }
 }

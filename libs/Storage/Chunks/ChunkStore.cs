@@ -70,6 +70,9 @@ internal abstract class ChunkWrite : IAsyncDisposable
     /// <summary>Frees all that was stored of the blob.</summary>
     public abstract ValueTask FreeAsync();
 
+    /// <summary>Gives up what can be given up: its tasks fail. What is with a disk already takes its time.</summary>
+    public virtual void Abort() { }
+
     /// <summary>The blob is no longer being written.</summary>
     public abstract ValueTask DisposeAsync();
 }
