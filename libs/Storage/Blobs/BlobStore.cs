@@ -1,6 +1,7 @@
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Storage.Chunks;
 using DarkStorage.Storage.Packs;
+using DarkStorage.Storage.Replicas;
 using Microsoft.Extensions.Logging;
 
 namespace DarkStorage.Storage;
@@ -13,13 +14,11 @@ public sealed partial class BlobStore : IBlobStore, IAsyncDisposable
     private readonly BlobStoreOptions _options;
     private readonly TimeProvider _clock;
     private readonly ChunkMemory _memory;
-    private readonly IAsyncDisposable _owned;
+    private readonly Func<ValueTask> _close;
     private int _disposed;
 
-    /// <param name="memory">Where chunks are filled: the drive's own where there is one, so that one bound holds for all.</param>
-    /// <param name="owned">Disposed with this store.</param>
-    internal BlobStore(IChunkRoutes routes, PackStore? packs, ChunkMemory memory, BlobStoreOptions options, TimeProvider clock, IAsyncDisposable owned) =>
-        (_routes, Drive, _memory, _options, _clock, _owned) = (routes, packs, memory, options, clock, owned);
+    private BlobStore(IChunkRoutes routes, PackStore? packs, ChunkMemory memory, BlobStoreOptions options, TimeProvider clock, Func<ValueTask> close) =>
+        (_routes, Drive, _memory, _options, _clock, _close) = (routes, packs, memory, options, clock, close);
 
     /// <summary>The chunks of this node's own drive; null where it has none.</summary>
     public PackStore? Drive { get; }
@@ -33,7 +32,26 @@ public sealed partial class BlobStore : IBlobStore, IAsyncDisposable
     internal static BlobStore Open(IChunkDisk disk, Guid id, BlobStoreOptions options, TimeProvider clock, ILogger log) =>
         Over(PackStore.Open(disk, id, options, clock, log), options, clock);
 
-    private static BlobStore Over(PackStore packs, BlobStoreOptions options, TimeProvider clock) => new(packs, packs, packs.Memory, options, clock, packs);
+    /// <summary>The store of a cluster's node.</summary>
+    /// <param name="drive">The node's own drive, which stays its opener's to dispose, after this store; null for a front end alone. Its memory is the store's then,
+    /// so that one bound holds for all.</param>
+    /// <param name="options">Those that the drive was opened with.</param>
+    public static BlobStore OverReplicas(
+        PackStore? drive, IChunkPlacement placement, IRepairQueue repairs, ReplicaOptions replicas, BlobStoreOptions options, TimeProvider clock, ILogger<BlobStore> log)
+    {
+        var store = new ReplicaStore(drive, placement, repairs, replicas, clock, log);
+        var memory = drive?.Memory ?? new ChunkMemory(options.WriteMemoryBytesMax, options.ChunkBytesMax / PackFormat.Block * PackFormat.Block);
+        return new(store, drive, memory, options, clock, async () =>
+        {
+            await store.DisposeAsync();
+            if (drive is null) memory.Dispose();
+        });
+    }
+
+    /// <summary>Returns when nothing is under way any more that acknowledged writes did not wait for.</summary>
+    internal Task SettledAsync() => ((ReplicaStore)_routes).SettledAsync();
+
+    private static BlobStore Over(PackStore packs, BlobStoreOptions options, TimeProvider clock) => new(packs, packs, packs.Memory, options, clock, packs.DisposeAsync);
 
     /// <inheritdoc/>
     public IBlobWrite BeginWrite(BlobWriteOptions options)
@@ -52,6 +70,6 @@ public sealed partial class BlobStore : IBlobStore, IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         if (Interlocked.Exchange(ref _disposed, 1) != 0) return;
-        await _owned.DisposeAsync();
+        await _close();
     }
 }

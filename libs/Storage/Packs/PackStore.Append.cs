@@ -55,8 +55,7 @@ public sealed partial class PackStore
         private readonly BlobId _blob;
         private readonly List<(Pack Pack, long End)> _touched = [];
         private readonly bool _isNew;
-        private Append? _older;     // of the two that may be under way
-        private Append? _newer;
+        private readonly Queue<Append> _underWay = new(2);
         private List<(Location Old, Append New)>? _replaced;
         private AppendLane? _lane;
         private bool _disposed;
@@ -75,27 +74,25 @@ public sealed partial class PackStore
             var append = new Append(_blob, index, chunk, sync) { Entered = !isThere };
             _lane ??= isLarge ? _store.NextLargeLane() : _store._lanes[0];
             _lane.Submit(append, inline: sync && !isLarge);
-            if (_older is not null) Settle(_older);
-            (_older, _newer) = (_newer, append);
+            while (_underWay.TryPeek(out var first) && first.Done.IsCompletedSuccessfully) Settle(_underWay.Dequeue());
+            _underWay.Enqueue(append);
             if (isThere) (_replaced ??= []).Add((old, append));
             return append.Done;
         }
 
         public override ValueTask CompleteAsync()
         {
-            if (_older is not null) Settle(_older);
-            if (_newer is not null) Settle(_newer);
-            (_older, _newer) = (null, null);
+            while (_underWay.TryDequeue(out var append)) Settle(append);
             foreach (var (pack, end) in _touched)
             {
                 if (pack.DurableThrough < end)
                     throw new StorageException(StorageError.Unavailable, $"Pack {pack.Number:x} failed before the write was durable.");
             }
-            foreach (var (old, append) in _replaced ?? [])
+            foreach (var (old, copy) in _replaced ?? [])
             {
                 // Where it is no longer at its old place, a compaction or another repair was quicker: one copy is enough.
-                _store.Free(_store._table.TryMove(_blob, append.Index, old, append.Location) ? old : append.Location);
-                _store.Mended(_blob, append.Index);
+                _store.Free(_store._table.TryMove(_blob, copy.Index, old, copy.Location) ? old : copy.Location);
+                _store.Mended(_blob, copy.Index);
             }
             _replaced = null;
             return ValueTask.CompletedTask;

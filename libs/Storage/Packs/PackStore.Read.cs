@@ -102,6 +102,36 @@ public sealed partial class PackStore
             return destination.Length;
         }
 
+        /// <summary>Reads and verifies a stretch of a chunk, waiting for the disk beside the caller's thread.</summary>
+        /// <param name="from">Where a block begins.</param>
+        /// <exception cref="StorageException"><see cref="StorageError.NoSuchKey"/>: the chunk is not here. <see cref="StorageError.DataDamaged"/>: it is, and was reported.</exception>
+        public async ValueTask FillAsync(BlobId blob, int index, int length, int from, Memory<byte> into)
+        {
+            var mayBlock = false;
+            for (var attempt = 0; ;)
+            {
+                if (!IsOpen && TryOpen(blob, index, length) is { } missing) throw new StorageException(StorageError.NoSuchKey, $"Chunk {index} of blob {blob} {missing}.");
+                string problem;
+                try
+                {
+                    var got = Read(from / PackFormat.Block, into.Span, mayBlock, verify: true);
+                    if (got > 0) return;
+                    if (got == -1)
+                    {
+                        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+                        mayBlock = true;
+                        continue;
+                    }
+                    problem = "does not match its checksum";
+                }
+                catch (IOException e)
+                {
+                    problem = $"can't be read ({e.Message})";
+                }
+                Fail(problem, attempt++);
+            }
+        }
+
         public override bool Matches(int block, ReadOnlySpan<byte> stored) => PackFormat.BlocksMatch(_header, block, stored);
 
         public override void Fail(string problem, int attempt)

@@ -12,8 +12,8 @@ public readonly record struct ScrubCursor(uint Pack, long Offset);
 /// <param name="Damaged">Chunks found damaged since it began; <see cref="PackStore.Damaged"/> names them.</param>
 public sealed record ScrubProgress(ScrubCursor Next, long Chunks, long Bytes, int Damaged, bool Finished);
 
-/// <remarks>Scrub. Reads past the page cache what the table points to, so that rot is found while it is still one fault. It changes nothing:
-/// with a single copy there is nothing to mend from.</remarks>
+/// <remarks>Scrub. Reads past the page cache what the table points to, so that rot is found while it is still one fault. It changes nothing
+/// itself: with a single copy there is nothing to mend from, and where there are replicas <see cref="DamageFound"/> has it mended from one.</remarks>
 public sealed partial class PackStore
 {
     /// <summary>Re-reads every chunk from a place on. Packs that are appended to meanwhile are read as far as they were durable when their turn came.</summary>

@@ -44,6 +44,9 @@ public sealed partial class PackStore
     private const int DamagedListMax = 10_000;
 
     private readonly Meter _meter;
+
+    /// <summary>Told of each chunk that is found damaged or missing, once: what heals from replicas listens here.</summary>
+    internal Action<DamagedChunk>? DamageFound { get; set; }
     private readonly ConcurrentDictionary<(BlobId, int), DamagedChunk> _damaged = new();
     private Counter<long> _writtenCounter = null!;
     private Counter<long> _readCounter = null!;
@@ -134,6 +137,7 @@ public sealed partial class PackStore
         if (_damaged.Count >= DamagedListMax || !_damaged.TryAdd((chunk.Blob, chunk.Index), chunk)) return;
         _damageCounter.Add(1);
         LogDamaged(_log, chunk.Index, chunk.Blob, chunk.Pack, chunk.Offset, chunk.Problem);
+        DamageFound?.Invoke(chunk);
     }
 
     /// <summary>The chunk was put right.</summary>

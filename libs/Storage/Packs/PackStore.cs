@@ -178,7 +178,10 @@ public sealed partial class PackStore : ChunkStore, IChunkRoutes, IAsyncDisposab
         append.Written = true;
         var entries = pack.Entries!;
         lock (entries) entries.Add(new(append.Blob, append.Index, append.Location));
-        if (append.Entered) _table.Add(append.Blob, append.Index, append.Location);
+        if (!append.Entered) return;
+        // A repair may have brought the chunk while its own writer was still on the way here: one place stays, the other is dead.
+        var lost = _table.Add(append.Blob, append.Index, append.Location);
+        if (lost.Length > 0 && _packs.TryGetValue(lost.Pack, out var other)) other.AddLive(-lost.FrameBytes);
     }
 
     /// <summary>A lane is done with a pack: cuts what was preallocated and not used, and writes its index, beside the lane's own work.</summary>

@@ -34,6 +34,9 @@ internal sealed class PeerChannel : IDisposable
         _receiveTimer = clock.CreateTimer(static me => ((PeerChannel)me!).Abort("did not answer in time"), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
+    /// <summary>It was put aside once: it may have died there.</summary>
+    public bool WasIdle { get; set; }
+
     /// <summary>The version that both speak.</summary>
     public ushort Version { get; private set; }
 

@@ -191,7 +191,7 @@ internal sealed class PeerSession(PeerServer server, PeerChannel channel) : IAsy
             for (var at = from; at < end;)
             {
                 var count = Math.Min(PeerProtocol.StretchBytes, end - at);
-                await FillAsync(_read, blob, index, length, at, buffer.AsMemory(0, count));
+                await _read.FillAsync(blob, index, length, at, buffer.AsMemory(0, count));
                 if (at + count < end) _read.Ahead(at + count, Math.Min(end - at - count, 4 * PeerProtocol.StretchBytes));
                 var table = _read.Header.Slice(PackFormat.FrameFixedBytes + (sizeof(uint) * (at / PackFormat.Block)), sizeof(uint) * PackFormat.Blocks(count));
                 var answer = channel.Body(4 + table.Length);
@@ -209,36 +209,6 @@ internal sealed class PeerSession(PeerServer server, PeerChannel channel) : IAsy
         {
             _read.Close();
             ArrayPool<byte>.Shared.Return(buffer);
-        }
-    }
-
-    /// <summary>Reads and verifies a stretch.</summary>
-    /// <exception cref="StorageException"><see cref="StorageError.NoSuchKey"/>: the chunk is not here. <see cref="StorageError.DataDamaged"/>.</exception>
-    private static async ValueTask FillAsync(PackStore.PackReader read, BlobId blob, int index, int length, int from, Memory<byte> into)
-    {
-        var mayBlock = false;
-        for (var attempt = 0; ;)
-        {
-            if (!read.IsOpen && read.TryOpen(blob, index, length) is { } problem)
-                throw new StorageException(StorageError.NoSuchKey, $"Chunk {index} of blob {blob} {problem}.");
-            string found;
-            try
-            {
-                var got = read.Read(from / PackFormat.Block, into.Span, mayBlock, verify: true);
-                if (got > 0) return;
-                if (got == -1)
-                {
-                    await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
-                    mayBlock = true;
-                    continue;
-                }
-                found = "does not match its checksum";
-            }
-            catch (IOException e)
-            {
-                found = $"can't be read ({e.Message})";
-            }
-            read.Fail(found, attempt++);
         }
     }
 

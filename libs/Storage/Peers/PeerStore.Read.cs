@@ -55,12 +55,19 @@ public sealed partial class PeerStore
         public override async ValueTask FetchAsync(CancellationToken ct)
         {
             if (_next >= 0 && _next != _wanted) Leave(isWhole: false);
-            _channel ??= await peer.RentAsync(ct);
-            var channel = _channel;
+            if (await TryFetchAsync(fresh: false, ct)) return;
+            await TryFetchAsync(fresh: true, ct);
+        }
+
+        /// <returns>False where a connection had died while nobody used it: it is to be tried with a new one.</returns>
+        private async ValueTask<bool> TryFetchAsync(bool fresh, CancellationToken ct)
+        {
+            var channel = _channel ??= await peer.RentAsync(fresh, ct);
             using var registration = ct.UnsafeRegister(static c => ((PeerChannel)c!).Abort("is no longer asked"), channel);
+            var begins = _next < 0;
             try
             {
-                if (_next < 0) await AskAsync(channel);
+                if (begins) await AskAsync(channel);
                 await ReceiveAsync(channel);
             }
             catch (Exception e)
@@ -69,10 +76,12 @@ public sealed partial class PeerStore
                 if (e is not StorageException { Error: StorageError.NoSuchKey or StorageError.DataDamaged }) Leave(isWhole: false);
                 if (e is not IOException io) throw;
                 ct.ThrowIfCancellationRequested();
+                if (begins && !fresh && channel.WasIdle) return false;
                 throw peer.Failed(io);
             }
             if (ct.IsCancellationRequested) Leave(isWhole: false);
             ct.ThrowIfCancellationRequested();
+            return true;
         }
 
         public override void Close()

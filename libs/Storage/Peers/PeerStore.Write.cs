@@ -96,7 +96,7 @@ public sealed partial class PeerStore
                 {
                     if (_channel is null)
                     {
-                        var channel = await peer.RentAsync(_abort.Token);
+                        var channel = await peer.RentAsync(fresh: false, _abort.Token);
                         lock (_lock)
                         {
                             _channel = channel;

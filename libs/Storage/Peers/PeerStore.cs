@@ -45,14 +45,14 @@ public sealed partial class PeerStore : ChunkStore, IAsyncDisposable
         Validator.ValidateObject(options, new ValidationContext(options), validateAllProperties: true);
         (Id, _at, _cluster, _identity, _options, _clock, _versions) = (store, at, cluster, identity, options, clock, versions);
         _places = new(options.ConnectionsMax);
-        _tidying = clock.CreateTimer(static me => ((PeerStore)me!).CloseIdle(), this, options.IdleTime, options.IdleTime);
+        _tidying = clock.CreateTimer(static me => ((PeerStore)me!).CloseIdle(all: false), this, options.IdleTime, options.IdleTime);
     }
 
     /// <inheritdoc/>
     public override Guid Id { get; }
 
-    /// <summary>It failed a moment ago: another replica is the better choice where there is one.</summary>
-    public bool IsSuspect => Volatile.Read(ref _failures) > 0 && _clock.GetTimestamp() < Interlocked.Read(ref _suspectUntil);
+    /// <summary>It failed a moment ago, and not for the first time: another replica is the better choice where there is one.</summary>
+    public bool IsSuspect => Volatile.Read(ref _failures) > 1 && _clock.GetTimestamp() < Interlocked.Read(ref _suspectUntil);
 
     /// <summary>Asks the peer whether it is there, and is who it should be.</summary>
     /// <exception cref="StorageException"><see cref="StorageError.Unavailable"/>; the message says why.</exception>
@@ -136,9 +136,11 @@ public sealed partial class PeerStore : ChunkStore, IAsyncDisposable
     }
 
     /// <summary>A connection for one exchange, to be given back by <see cref="GiveBack"/>.</summary>
+    /// <param name="fresh">One that was put aside had died there: so may have the others. A new one, then.</param>
     /// <exception cref="StorageException"><see cref="StorageError.Unavailable"/>.</exception>
-    private async ValueTask<PeerChannel> RentAsync(CancellationToken ct)
+    private async ValueTask<PeerChannel> RentAsync(bool fresh, CancellationToken ct)
     {
+        if (fresh) CloseIdle(all: true);
         if (!await _places.WaitAsync(_options.ConnectTimeout, ct)) throw PeerChannel.Unavailable(_at, $"has {_options.ConnectionsMax} exchanges under way already", null);
         try
         {
@@ -170,6 +172,7 @@ public sealed partial class PeerStore : ChunkStore, IAsyncDisposable
         {
             Volatile.Write(ref _failures, 0);
             channel.IdleSince = _clock.GetTimestamp();
+            channel.WasIdle = true;
             lock (_lock)
             {
                 if (!_disposed)
@@ -191,12 +194,12 @@ public sealed partial class PeerStore : ChunkStore, IAsyncDisposable
         Interlocked.Exchange(ref _suspectUntil, _clock.GetTimestamp() + (long)(time.TotalSeconds * _clock.TimestampFrequency));
     }
 
-    private void CloseIdle()
+    private void CloseIdle(bool all)
     {
         List<PeerChannel> old = [];
         lock (_lock)
         {
-            var kept = _idle.Where(channel => _clock.GetElapsedTime(channel.IdleSince) < _options.IdleTime && channel.IsQuiet).Reverse().ToList();
+            var kept = _idle.Where(channel => !all && _clock.GetElapsedTime(channel.IdleSince) < _options.IdleTime && channel.IsQuiet).Reverse().ToList();
             old.AddRange(_idle.Except(kept));
             _idle.Clear();
             foreach (var channel in kept) _idle.Push(channel);
@@ -206,7 +209,33 @@ public sealed partial class PeerStore : ChunkStore, IAsyncDisposable
 
     private async ValueTask<T> AskAsync<T>(PeerMessageKind kind, byte[] body, Func<ReadOnlyMemory<byte>, T> read, CancellationToken ct)
     {
-        var channel = await RentAsync(ct);
+        var channel = await RentAsync(fresh: false, ct);
+        try
+        {
+            return await AskAsync(channel, kind, body, read, ct);
+        }
+        catch (IOException) when (channel.WasIdle && !ct.IsCancellationRequested)
+        {
+            // Perhaps nothing but a connection that died while nobody used it, as all do when the peer starts anew. Everything that is asked so may be asked twice.
+        }
+        catch (IOException e)
+        {
+            ct.ThrowIfCancellationRequested();
+            throw Failed(e);
+        }
+        try
+        {
+            return await AskAsync(await RentAsync(fresh: true, ct), kind, body, read, ct);
+        }
+        catch (IOException e)
+        {
+            ct.ThrowIfCancellationRequested();
+            throw Failed(e);
+        }
+    }
+
+    private async ValueTask<T> AskAsync<T>(PeerChannel channel, PeerMessageKind kind, byte[] body, Func<ReadOnlyMemory<byte>, T> read, CancellationToken ct)
+    {
         var isWhole = false;
         using var registration = ct.UnsafeRegister(static c => ((PeerChannel)c!).Abort("is no longer asked"), channel);
         try
@@ -223,11 +252,6 @@ public sealed partial class PeerStore : ChunkStore, IAsyncDisposable
             var result = read(answer.Body);
             isWhole = true;
             return result;
-        }
-        catch (IOException e)
-        {
-            ct.ThrowIfCancellationRequested();
-            throw Failed(e);
         }
         finally
         {
