@@ -21,9 +21,9 @@ public sealed record PeerOptions
     [Range(1, 100_000)]
     public int AcceptedMax { get; init; } = 4096;
 
-    /// <summary>Connections that have not proved themselves yet. Default 64; past that the next ones are closed at once.</summary>
+    /// <summary>Connections that have not proved themselves yet. Default 256; past that the next ones are closed at once.</summary>
     [Range(1, 10_000)]
-    public int HandshakesMax { get; init; } = 64;
+    public int HandshakesMax { get; init; } = 256;
 
     /// <summary>For how long a connection that is not in use is kept. Default 1 minute. The other side closes it after five times that.</summary>
     [Range(typeof(TimeSpan), "00:00:01", "01:00:00")]

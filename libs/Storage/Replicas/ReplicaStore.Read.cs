@@ -56,7 +56,7 @@ internal sealed partial class ReplicaStore
             }
             (_blob, _index, _length, _end, _isOpen, _served) = (blob, index, length, end, true, false);
             // Whoever served the chunk before serves this one, unless this node's own drive can again.
-            if (_current is null || _current.Failure is not null || (_places[0].Store is PackStore && _places[0].Failure is null)) _current = Next();
+            if (_current is null || _current.Failure is not null || _places is [{ Store: PackStore, Failure: null }, ..]) _current = Next();
             if (_current is not null) OpenAt(_current);
         }
 

@@ -141,8 +141,8 @@ public sealed class PeerStoreTests : IAsyncLifetime
     {
         using var other = ClusterIdentity.FromSecret(new string('x', 40));
         foreach (var options in (SslClientAuthenticationOptions[])[
-            new() { TargetHost = "x", RemoteCertificateValidationCallback = static (_, _, _, _) => true },
-            new() { TargetHost = "x", RemoteCertificateValidationCallback = static (_, _, _, _) => true, ClientCertificates = [other.Certificate] }])
+            new() { TargetHost = "x", RemoteCertificateValidationCallback = static (_, theirs, _, _) => theirs is not null },
+            new() { TargetHost = "x", RemoteCertificateValidationCallback = static (_, theirs, _, _) => theirs is not null, ClientCertificates = [other.Certificate] }])
         {
             using var socket = new TcpClient();
             await socket.ConnectAsync(_node.EndPoint);
