@@ -226,6 +226,28 @@ public sealed class PeerStoreTests : IAsyncLifetime
         Assert.Equal(0, _node.Packs.GetStatistics().WriteMemoryBytes);
     }
 
+    [Theory, InlineData(false), InlineData(true)]
+    public async Task What_a_peer_sends_is_handed_on_only_where_it_matches_the_checksums_it_came_with(bool isRight)
+    {
+        using var listener = new Socket(SocketType.Stream, ProtocolType.Tcp);
+        listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        listener.Listen();
+        var content = BlobStoreSteps.Bytes(1, 100_000);
+        using var memory = new ChunkMemory(8 << 20, 4 << 20);
+        using var chunk = ChunkSteps.Chunk(memory, content);
+        await using var peer = new PeerStore(_node.Id, listener.LocalEndPoint!, PeerNode.Cluster, _identity, PeerNode.Limits, TimeProvider.System);
+        var reading = peer.ReadChunkAsync(NewBlob(), 0, content.Length);
+        using var channel = await PeerChannel.AcceptAsync(
+            await listener.AcceptAsync(), PeerNode.Cluster, _node.Id, _identity, PeerNode.Limits, TimeProvider.System, (1, 1), static _ => { }, CancellationToken.None);
+        Assert.Equal(PeerMessageKind.Read, (await channel!.ReceiveAsync(PeerProtocol.RequestBodyMax)).Kind);
+        var sent = content.ToArray();
+        if (!isRight) sent[70_000] ^= 1;
+        WriteData(channel, chunk.Table.ToArray());
+        await channel.SendAsync(PeerMessageKind.Data, true, 4 + chunk.Table.Length, sent);
+        if (isRight) Assert.Equal(content, await reading);
+        else Assert.Equal(StorageError.ChecksumMismatch, await ErrorOf(() => reading));
+    }
+
     [Theory, InlineData(1, 1, 1, 2, 1), InlineData(1, 2, 1, 1, 1), InlineData(1, 2, 2, 3, 2), InlineData(1, 1, 2, 3, 0), InlineData(4, 5, 1, 3, 0)]
     public void Two_adjacent_versions_speak_the_older_one(ushort lowA, ushort highA, ushort lowB, ushort highB, ushort agreed) =>
         Assert.Equal(agreed, PeerProtocol.Agree(lowA, highA, lowB, highB));
@@ -278,6 +300,13 @@ public sealed class PeerStoreTests : IAsyncLifetime
         blob.Write(body);
         BinaryPrimitives.WriteInt32LittleEndian(body[16..], 0);
         table.CopyTo(body[20..]);
+    }
+
+    private static void WriteData(PeerChannel channel, byte[] table)
+    {
+        var body = channel.Body(4 + table.Length);
+        BinaryPrimitives.WriteInt32LittleEndian(body, 0);
+        table.CopyTo(body[4..]);
     }
 
     private static async Task<StorageError> ErrorOf(Func<Task> work) => (await Assert.ThrowsAsync<StorageException>(work)).Error;

@@ -210,12 +210,13 @@ public sealed class ReplicaStoreTests
     [Fact]
     public async Task A_first_replica_that_hangs_is_overtaken_by_the_second_and_whole_bytes_come()
     {
-        await using var cluster = new ReplicaCluster(alone: true, options: new() { HedgeFloor = TimeSpan.FromMilliseconds(5) });
+        // With so long a time for each step nothing but the second replica can end the read.
+        await using var cluster = new ReplicaCluster(alone: true, options: new() { HedgeFloor = TimeSpan.FromMilliseconds(5) }, limits: new() { StepTimeout = TimeSpan.FromMinutes(10) });
         var content = BlobStoreSteps.Bytes(1, 2_000_000);
         var manifest = await cluster.Front.PutAsync(content, Write());
         await cluster.Front.SettledAsync();
         cluster.Wires[0].IsHeld = true;
-        Assert.Equal(content, await cluster.Front.GetAsync(manifest));
+        Assert.Equal(content, await cluster.Front.GetAsync(manifest).WaitAsync(TimeSpan.FromMinutes(2)));
         cluster.Wires[0].IsHeld = false;
         Assert.Empty((await Settled(cluster)).Entries);
         Assert.Equal(content, await cluster.Front.GetAsync(manifest));
