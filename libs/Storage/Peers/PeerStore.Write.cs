@@ -51,7 +51,11 @@ public sealed partial class PeerStore
         }
 
         /// <summary>Gives the write up: what is under way fails at once.</summary>
-        public override void Abort() => Fail(new(StorageError.Unavailable, "The replica was too slow for this write."));
+        public override void Abort()
+        {
+            peer.Suspect();     // lest every other write finds out for itself
+            Fail(new(StorageError.Unavailable, "The replica was too slow for this write."));
+        }
 
         public override async ValueTask DisposeAsync()
         {

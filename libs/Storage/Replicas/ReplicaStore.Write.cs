@@ -119,7 +119,8 @@ internal sealed partial class ReplicaStore
                 {
                     if (handed.UnderWay.Count == 0 || handed.Charged > 0) return;
                     var bytes = handed.Chunk.FrameBytes;
-                    if ((_lagBytes == 0 || _lagBytes + bytes <= _store._options.LagBytesMax / 4) && _store._lag.TryTake(bytes))
+                    // The last chunk is followed by none, so the write's own bound means nothing there; and its writer waits for the quorum only.
+                    if ((sync || _lagBytes == 0 || _lagBytes + bytes <= _store._options.LagBytesMax / 4) && _store._lag.TryTake(bytes))
                     {
                         (handed.Charged, _lagBytes) = (bytes, _lagBytes + bytes);
                         return;
