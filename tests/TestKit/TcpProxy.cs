@@ -9,7 +9,7 @@ namespace DarkStorage.TestKit;
 public sealed class TcpProxy : IAsyncDisposable
 {
     private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
-    private readonly IPEndPoint _target;
+    private readonly Func<IPEndPoint> _target;
     private readonly ConcurrentDictionary<Socket, bool> _sockets = new();
     private readonly Task _accepting;
     private volatile TaskCompletionSource? _held;
@@ -17,7 +17,8 @@ public sealed class TcpProxy : IAsyncDisposable
     private long _toServer;
     private int _flips;
 
-    public TcpProxy(IPEndPoint target)
+    /// <param name="target">Asked for each connection: a program that starts again may have another port.</param>
+    public TcpProxy(Func<IPEndPoint> target)
     {
         _target = target;
         _listener.Start();
@@ -108,7 +109,7 @@ public sealed class TcpProxy : IAsyncDisposable
         _sockets[client] = _sockets[server] = true;
         try
         {
-            await server.ConnectAsync(_target);
+            await server.ConnectAsync(_target());
             await Task.WhenAny(PumpAsync(client, server, toServer: true), PumpAsync(server, client, toServer: false));
         }
         catch (SocketException)

@@ -45,7 +45,8 @@ public sealed partial class PackStore
         if (!_hasRoom) throw new StorageException(StorageError.InsufficientStorage, "The drive has no room but what is kept for deletes.");
     }
 
-    private bool IsBeingWritten(BlobId blob) => _writing.ContainsKey(blob);
+    /// <summary>Somebody has begun to write the blob here and not ended.</summary>
+    internal bool IsBeingWritten(BlobId blob) => _writing.ContainsKey(blob);
 
     private AppendLane NextLargeLane() => _lanes[1 + (int)((uint)Interlocked.Increment(ref _nextLane) % (uint)(_lanes.Length - 1))];
 

@@ -222,7 +222,8 @@ internal sealed class PeerSession(PeerServer server, PeerChannel channel) : IAsy
                     await channel.SendAsync(PeerMessageKind.Done, false, 0);
                     break;
                 case PeerMessageKind.Delete when body.Length == BlobId.ByteLength:
-                    await _store.DeleteAsync(BlobId.Read(body.Span), CancellationToken.None);
+                    await EndAsync();
+                    await DeleteAsync(BlobId.Read(body.Span));
                     await channel.SendAsync(PeerMessageKind.Done, false, 0);
                     break;
                 case PeerMessageKind.ListBlobs when body.Length == 28:
@@ -244,6 +245,13 @@ internal sealed class PeerSession(PeerServer server, PeerChannel channel) : IAsy
         {
             await SendErrorAsync(e);
         }
+    }
+
+    /// <summary>Frees a blob, but not one that is being written: another node may take it for an orphan because the write goes on without that node.</summary>
+    private async ValueTask DeleteAsync(BlobId blob)
+    {
+        if (_store.IsBeingWritten(blob)) throw new StorageException(StorageError.Unavailable, $"Blob {blob} is being written.");
+        await _store.DeleteAsync(blob, CancellationToken.None);
     }
 
     private int WriteBlobs(ReadOnlySpan<byte> body)

@@ -116,6 +116,7 @@ public sealed partial class PeerStore
                     sending.Done.TrySetException(_failure!);
                     continue;
                 }
+                bool receives, sends;
                 lock (_lock)
                 {
                     if (_failure is not null)
@@ -124,10 +125,13 @@ public sealed partial class PeerStore
                         continue;
                     }
                     _toAnswer.Enqueue(sending);
-                    if (_receives) continue;
+                    receives = !_receives;
                     _receives = true;
+                    _sends = _toSend.Count > 0;     // said before the answer can come: whoever ends the write then finds nobody at work
+                    sends = _sends;
                 }
-                _ = ReceiveAsync();
+                if (receives) _ = ReceiveAsync();
+                if (!sends) return;
             }
         }
 

@@ -36,14 +36,14 @@ internal sealed class PeerNode : IAsyncDisposable
     public PackStore Packs { get; private set; }
     public Guid Id => _store;
 
-    /// <summary>The port, which stays the node's when it was stopped.</summary>
+    /// <summary>The port: another one each time it is started.</summary>
     public IPEndPoint EndPoint { get; private set; } = new(IPAddress.Loopback, 0);
 
     public bool IsUp => _server is not null;
 
     public void Start()
     {
-        _server = PeerServer.Start(EndPoint, Packs, Cluster, Identity, Limits, TimeProvider.System, NullLogger.Instance);
+        _server = PeerServer.Start(new(IPAddress.Loopback, 0), Packs, Cluster, Identity, Limits, TimeProvider.System, NullLogger.Instance);
         EndPoint = (IPEndPoint)_server.EndPoint;
     }
 

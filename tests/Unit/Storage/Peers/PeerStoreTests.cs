@@ -82,6 +82,22 @@ public sealed class PeerStoreTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_blob_that_is_being_written_is_not_freed_at_the_word_of_another_node()
+    {
+        var blob = NewBlob();
+        using var memory = new ChunkMemory(8 << 20, 4 << 20);
+        var content = BlobStoreSteps.Bytes(1, 5000);
+        using var chunk = ChunkSteps.Chunk(memory, content);
+        var write = _peer.BeginWrite(blob);
+        await write.Submit(chunk, 0, sync: true, isLarge: false);
+        await using var other = _node.Client();
+        Assert.Equal(StorageError.Unavailable, await ErrorOf(() => other.DeleteAsync(blob, CancellationToken.None).AsTask()));
+        Assert.Equal(content, await other.ReadChunkAsync(blob, 0, content.Length));
+        await write.FreeAsync();        // its own writer may
+        Assert.Equal(0, _node.Packs.GetStatistics().Chunks);
+    }
+
+    [Fact]
     public async Task What_is_missing_or_damaged_is_said_and_the_connection_serves_on()
     {
         var blob = NewBlob();

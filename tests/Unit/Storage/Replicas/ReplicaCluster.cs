@@ -26,8 +26,9 @@ internal sealed class ReplicaCluster : IAsyncDisposable
     {
         for (var i = 0; i < nodes; i++)
         {
-            Nodes.Add(new(_identity, new(new Random(i)), blobs));
-            Wires.Add(new(Nodes[i].EndPoint));
+            var node = new PeerNode(_identity, new(new Random(i)), blobs);
+            Nodes.Add(node);
+            Wires.Add(new(() => node.EndPoint));
             _peers.Add(Nodes[i].Client(Wires[i].EndPoint, limits));
         }
         var drive = alone ? null : Nodes[0].Packs;
