@@ -110,7 +110,7 @@ internal enum PeerMessageKind : byte
 {
     /// <summary>A chunk. Flag: it and all before it are to be durable.</summary>
     Append = 1,
-    /// <summary>The write or the read of this connection is over. Not answered.</summary>
+    /// <summary>The write or the read of this connection is over. Flag: an answer is wanted.</summary>
     End = 2,
     Read = 3,
     Delete = 4,

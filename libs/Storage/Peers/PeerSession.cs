@@ -41,6 +41,7 @@ internal sealed class PeerSession(PeerServer server, PeerChannel channel) : IAsy
                     break;
                 case PeerMessageKind.End:
                     await EndAsync();
+                    if (message.Flag) await channel.SendAsync(PeerMessageKind.Done, false, 0);
                     break;
                 case PeerMessageKind.Read:
                     await ReadAsync(message.Body);

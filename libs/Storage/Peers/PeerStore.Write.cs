@@ -73,8 +73,10 @@ public sealed partial class PeerStore
             if (channel is null) return;
             try
             {
-                await channel.SendAsync(PeerMessageKind.End, false, 0);
-                peer.GiveBack(channel, isWhole: true);
+                // Answered, so that whoever waits for this may free the blob over any connection.
+                await channel.SendAsync(PeerMessageKind.End, true, 0);
+                var answer = await channel.ReceiveAsync(PeerProtocol.AnswerBodyMax);
+                peer.GiveBack(channel, isWhole: answer.Kind == PeerMessageKind.Done);
             }
             catch (IOException)
             {

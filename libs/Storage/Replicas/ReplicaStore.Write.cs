@@ -20,6 +20,7 @@ internal sealed partial class ReplicaStore
         private TimeSpan _waited;       // for replicas that the quorum had no need of
         private long _lagBytes;
         private bool _acknowledged;
+        private bool _unwanted;
 
         private sealed class Replica(ChunkStore store, ChunkWrite? write)
         {
@@ -98,8 +99,7 @@ internal sealed partial class ReplicaStore
 
         public override ValueTask FreeAsync()
         {
-            lock (_lock) _acknowledged = false;
-            _store.InBackground(FreeAllAsync());
+            lock (_lock) (_acknowledged, _unwanted) = (false, true);     // freed when it ends, replica by replica
             return ValueTask.CompletedTask;
         }
 
@@ -205,32 +205,19 @@ internal sealed partial class ReplicaStore
             return new(error, $"{_replicas.Length - failures.Count} of {_replicas.Length} replicas could be written, {_quorum} must be: {failures.FirstOrDefault()?.Message}", failures.FirstOrDefault());
         }
 
-        private async Task FreeAllAsync()
+        /// <summary>Ends the write on each replica once that has answered for its chunks: not before, lest one is entered there after the blob was freed.</summary>
+        private Task EndAsync() => Task.WhenAll(_replicas.Where(static replica => replica.Write is not null).Select(async replica =>
         {
-            await Task.WhenAll(_replicas.Where(static replica => replica.Write is not null).Select(async replica =>
+            await replica.Last;
+            try
             {
-                try
-                {
-                    // What is still with a peer is given up; what is with a disk comes to its end first, lest it be entered after it was freed.
-                    if (!replica.Last.IsCompleted) replica.Write!.Abort();
-                    await replica.Last;
-                    await replica.Write!.FreeAsync();
-                }
-                catch (StorageException e)
-                {
-                    LogNotFreed(_store._log, _blob, replica.Store.Id, e.Message);
-                }
-            }));
-        }
-
-        private async Task EndAsync()
-        {
-            foreach (var replica in _replicas)
-            {
-                if (replica.Write is null) continue;
-                await replica.Last;
-                await replica.Write.DisposeAsync();
+                if (_unwanted) await replica.Write!.FreeAsync();
+                await replica.Write!.DisposeAsync();
             }
-        }
+            catch (StorageException e)
+            {
+                LogNotFreed(_store._log, _blob, replica.Store.Id, e.Message);
+            }
+        }));
     }
 }
