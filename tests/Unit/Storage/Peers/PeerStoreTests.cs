@@ -151,6 +151,23 @@ public sealed class PeerStoreTests : IAsyncLifetime
         Assert.DoesNotContain(PeerNode.Secret, e.ToString(), StringComparison.Ordinal);
     }
 
+    [Theory, InlineData(true), InlineData(false)]
+    public async Task The_node_itself_refuses_a_caller_of_another_cluster_or_for_another_store(bool isOfTheCluster)
+    {
+        using var socket = new TcpClient();
+        await socket.ConnectAsync(_node.EndPoint);
+        await using var stream = new SslStream(socket.GetStream());
+        await stream.AuthenticateAsClientAsync(_identity.ClientOptions());
+        var greeting = new byte[PeerProtocol.GreetingBytes];
+        new PeerProtocol.Greeting(1, 1, isOfTheCluster ? PeerNode.Cluster : Guid.NewGuid(), isOfTheCluster ? Guid.NewGuid() : _node.Id).Write(greeting);
+        await stream.WriteAsync(greeting);
+        await stream.ReadExactlyAsync(greeting);
+        Assert.True(PeerProtocol.Greeting.TryRead(greeting, out var answer));
+        Assert.Equal(0, answer.Low);
+        await stream.ReadExactlyAsync(new byte[answer.High]);
+        Assert.Equal(0, await stream.ReadAsync(greeting));
+    }
+
     [Fact]
     public async Task A_caller_that_takes_any_server_but_has_no_certificate_or_another_one_reads_not_one_byte()
     {

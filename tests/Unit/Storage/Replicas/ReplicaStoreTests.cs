@@ -30,6 +30,17 @@ public sealed class ReplicaStoreTests
         }
     }
 
+    [Theory, InlineData(0), InlineData(1), InlineData(715), InlineData(1023)]
+    public void The_partition_is_in_the_id_beside_the_time_and_ids_differ(int partition)
+    {
+        var before = DateTimeOffset.UtcNow;
+        var ids = Enumerable.Range(0, 1000).Select(_ => BlobId.New(TimeProvider.System, partition)).ToList();
+        Assert.All(ids, id => Assert.Equal(partition, id.Partition));
+        Assert.All(ids, id => Assert.InRange(id.Minted, before.AddMilliseconds(-1), DateTimeOffset.UtcNow));
+        Assert.Equal(1000, ids.Distinct().Count());
+        Assert.Throws<ArgumentOutOfRangeException>(() => BlobId.New(TimeProvider.System, BlobId.PartitionCount));
+    }
+
     [Fact]
     public async Task A_write_that_was_not_kept_is_freed_on_every_replica_and_so_is_a_blob_that_is_deleted()
     {
@@ -270,6 +281,21 @@ public sealed class ReplicaStoreTests
         Assert.Equal(content[300_000..600_000], await cluster.Front.GetAsync(manifest, new(300_000, 599_999), key));
         using var wrong = DataKey.Create();
         Assert.Equal(StorageError.DataDamaged, await ErrorOf(() => cluster.Front.GetAsync(manifest, key: wrong)));
+    }
+
+    [Fact]
+    public async Task A_repair_is_not_over_while_a_replica_that_may_have_more_could_not_be_asked()
+    {
+        await using var cluster = new ReplicaCluster();
+        await cluster.Nodes[2].StopAsync();
+        await cluster.Front.PutAsync(BlobStoreSteps.Bytes(1, 300_000), Write());
+        cluster.Nodes[2].Start();
+        await cluster.Nodes[1].StopAsync();
+        var report = Assert.Single(await cluster.RepairAllAsync());
+        Assert.Equal((RepairOutcome.Incomplete, 300_000), (report.Outcome, report.Bytes));
+        cluster.Nodes[1].Start();
+        report = Assert.Single(await cluster.RepairAllAsync());
+        Assert.Equal((RepairOutcome.Done, 0), (report.Outcome, report.Bytes));
     }
 
     [Fact]
