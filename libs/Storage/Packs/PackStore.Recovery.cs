@@ -11,6 +11,8 @@ public sealed partial class PackStore
     /// <summary>Bytes read at a time while looking for headers.</summary>
     private const int ScanBytes = 64 << 10;
 
+    private readonly ConcurrentQueue<PackEntry> _foundTwice = new();
+
     private void Recover()
     {
         var names = _disk.List();
@@ -47,6 +49,7 @@ public sealed partial class PackStore
             _packs.Clear();
             System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(failure);
         }
+        while (_foundTwice.TryDequeue(out var entry)) PreferWhole(entry);
         foreach (var pack in _packs.Values) RetireIfDead(pack);
         LogOpened(_log, _packs.Count, _table.Chunks);
     }
@@ -78,6 +81,7 @@ public sealed partial class PackStore
                 pack.AddLive(entry.Location.FrameBytes);
                 var lost = _table.Add(entry.Blob, entry.Index, entry.Location);
                 if (lost.Length == 0) continue;
+                _foundTwice.Enqueue(entry with { Location = lost });
                 if (lost == entry.Location) pack.AddLive(-lost.FrameBytes);
                 else if (_packs.TryGetValue(lost.Pack, out var other)) other.AddLive(-lost.FrameBytes);
             }
@@ -88,6 +92,23 @@ public sealed partial class PackStore
             file.Dispose();
             throw;
         }
+    }
+
+    /// <summary>Of two copies the younger was taken. A repair may have put its copy into the older pack, and a loss of power may have brought back the damaged frame that it
+    /// had freed: then the other one is the right one.</summary>
+    private void PreferWhole(PackEntry other)
+    {
+        if (!_table.TryGet(other.Blob, other.Index, out var taken) || taken == other.Location || IsWhole(other with { Location = taken }) || !IsWhole(other)) return;
+        if (!_table.TryMove(other.Blob, other.Index, taken, other.Location)) return;
+        _packs[taken.Pack].AddLive(-taken.FrameBytes);
+        _packs[other.Location.Pack].AddLive(other.Location.FrameBytes);
+    }
+
+    private bool IsWhole(in PackEntry entry)
+    {
+        if (!_packs.TryGetValue(entry.Location.Pack, out var pack)) return false;
+        using var reader = new FrameReader(pack, fromMedium: false);
+        return reader.Read(entry, null) is null;
     }
 
     private bool TryReadHeader(IPackFile file, uint number, out PackHeader header)

@@ -124,6 +124,35 @@ public sealed class PeerStoreTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_mended_chunk_stays_mended_though_a_loss_of_power_brings_the_damaged_one_back()
+    {
+        for (var seed = 0; seed < 30; seed++)
+        {
+            await using var node = new PeerNode(_identity, new(new Random(seed)));
+            using var memory = new ChunkMemory(8 << 20, 4 << 20);
+            var (first, blob) = (NewBlob(), NewBlob());
+            var content = BlobStoreSteps.Bytes(seed, 5000);
+            await AppendAsync(node, memory, first, content, isLarge: true);      // makes the older pack
+            await AppendAsync(node, memory, blob, content, isLarge: false);      // and this the younger
+            await AppendAsync(node, memory, NewBlob(), content, isLarge: false); // says that what is before it was durable
+            node.Disk.FlipBit(node.Disk.Packs[^1], 8192 + 1000);
+            await AppendAsync(node, memory, blob, content, isLarge: true);
+            await node.LosePowerAsync();
+            var read = await node.Packs.ReadChunkAsync(blob, 0, content.Length).ContinueWith(static done => done.IsCompletedSuccessfully ? done.Result : [], TaskScheduler.Default);
+            Assert.True(content.AsSpan().SequenceEqual(read), $"Seed {seed}");
+        }
+    }
+
+    private static async Task AppendAsync(PeerNode node, ChunkMemory memory, BlobId blob, byte[] content, bool isLarge)
+    {
+        using var chunk = ChunkSteps.Chunk(memory, content);
+        var write = node.Packs.BeginWrite(blob);
+        await write.Submit(chunk, 0, sync: true, isLarge);
+        await write.CompleteAsync();
+        await write.DisposeAsync();
+    }
+
+    [Fact]
     public async Task A_full_drive_and_a_failed_sync_are_said_as_they_are()
     {
         _node.Disk.Capacity = 1;
