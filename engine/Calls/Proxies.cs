@@ -27,8 +27,10 @@ internal static class Proxies
     public static GrainInterfaceType NameOf(Type grainInterface) => Names.GetOrAdd(grainInterface, static type =>
         GrainInterfaceType.Create(type.GetCustomAttribute<AliasAttribute>()?.Alias ?? type.FullName ?? type.Name));
 
-    public static GrainInterfaceType NameOfProxy(Type proxy) =>
-        proxy.GetField("Interface")?.GetValue(null) is Type grainInterface ? NameOf(grainInterface) : default;
+    public static GrainInterfaceType NameOfProxy(Type proxy) => InterfaceOf(proxy) is { } grainInterface ? NameOf(grainInterface) : default;
+
+    /// <summary>Null for a reference without an interface.</summary>
+    public static Type? InterfaceOf(Type proxy) => proxy.GetField("Interface")?.GetValue(null) as Type;
 
     private static Func<Silo, GrainId, GrainReference> Emit(Type grainInterface)
     {
