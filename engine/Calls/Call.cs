@@ -1,5 +1,6 @@
 using System.Reflection;
 using Orleans.Runtime;
+using Orleans.Serialization;
 using Orleans.Serialization.Invocation;
 
 namespace DarkStorage.Engine;
@@ -8,7 +9,8 @@ namespace DarkStorage.Engine;
 /// One call, from the proxy that makes it to the answer. A class per grain method is emitted by <see cref="Proxies"/>: it holds the
 /// arguments in fields and calls the method without reflection. What runs where: <see cref="Prepare"/> and <see cref="Dispatch"/> on
 /// the caller; <see cref="Run"/> as a turn of the activation; the answer completes the caller's task from there, or from the timer
-/// of <see cref="CallTimeouts"/>, or from the caller's cancellation, whichever is first.
+/// of <see cref="CallTimeouts"/>, or from the caller's cancellation, whichever is first. A call to a grain on another silo is written
+/// there and read there as a call of the same class, whose <see cref="Origin"/> takes the answer back.
 /// </summary>
 #pragma warning disable CA1001 // The token source of a call has no timer and no link: there is nothing to dispose of.
 internal abstract class Call : IInvokable
@@ -20,13 +22,30 @@ internal abstract class Call : IInvokable
     private CancellationToken _callerToken;
     private CancellationTokenRegistration _registration;
     private Activation? _activation;   // guarded by _cancellation, where there is one
+    private GrainId? _sourceId;
+    private Peer? _sentOver;
+    private ulong _sentAs;
 
     public GrainMethod Method { get; set; } = null!;
 
     public GrainReference Target { get; set; } = null!;
 
-    /// <summary>The activation that calls, or null for code outside grains.</summary>
+    /// <summary>The activation that calls, or null for code outside grains and for a call from another silo.</summary>
     public Activation? Source { get; private set; }
+
+    /// <summary>The grain that calls, wherever it is.</summary>
+    public GrainId? SourceId => Source?.GrainId ?? _sourceId;
+
+    /// <summary>Where the answer to a call from another silo goes.</summary>
+    public CallOrigin? Origin { get; set; }
+
+    /// <summary>How often the call was sent from silo to silo.</summary>
+    public int Hops { get; set; }
+
+    /// <summary>Until the caller's timeout, at least 1; 0 for a call without one.</summary>
+    public long RemainingMilliseconds => Timeout.Stripe is null
+        ? 0
+        : Math.Max(1, (long)Target.Silo.Clock.GetElapsedTime(Target.Silo.Clock.GetTimestamp(), Timeout.Deadline).TotalMilliseconds);
 
     public Dictionary<string, object>? Context { get; set; }
 
@@ -71,7 +90,26 @@ internal abstract class Call : IInvokable
         _cancellation = new();
     }
 
+    /// <summary>Set by the emitted code that reads arguments: the token is cancelled by a message.</summary>
+    public void ExpectToken() => SetCallerToken(default);
+
     public abstract void CopyArguments(CopyContext context);
+
+    /// <summary>The emitted code for another silo: every argument but a cancellation token, in order.</summary>
+    public abstract void WriteArguments(WireWriter writer);
+
+    public abstract void ReadArguments(WireReader reader);
+
+    /// <summary>The answer from another silo.</summary>
+    public abstract void Complete(WireReader reader);
+
+    /// <summary>What is asked for, after the head of a request.</summary>
+    public virtual void WriteRequest(WireWriter writer)
+    {
+        writer.Byte((byte)CallShape.Method);
+        WriteMethod(writer);
+        WriteArguments(writer);
+    }
 
     /// <summary>Calls the grain's method.</summary>
     protected abstract Task Invoke(object grain);
@@ -104,7 +142,9 @@ internal abstract class Call : IInvokable
             ReentrancyId = RequestContext.ReentrancyIdOf(Context);
         }
 
-        if (Method.CopiesArguments)
+        var silo = Target.Silo;
+        var peer = silo.Cluster?.RouteOf(this);
+        if (peer is null && Method.CopiesArguments)
         {
             var context = CopyContext.Rent();
             try
@@ -117,17 +157,62 @@ internal abstract class Call : IInvokable
             }
         }
 
-        var silo = Target.Silo;
         if (!Method.IsOneWay) silo.Timeouts.Add(this, Method.Timeout ?? silo.Messaging.ResponseTimeout);
         if (_callerToken.CanBeCanceled) _registration = _callerToken.UnsafeRegister(CancelByCaller, this);
-        silo.Send(this);
+        silo.Send(this, peer);
     }
+
+    /// <summary>What <see cref="WriteRequest"/> wrote, as a call to run here.</summary>
+    public static Call ReadRequest(WireReader reader, GrainReference target)
+    {
+        var shape = (CallShape)reader.Byte();
+        if (shape == CallShape.EndEnumeration) return new EndCall(new(reader.Take(16))) { Target = target, Method = EndCall.End };
+        var call = Proxies.NewCall(WireTypes.FindInterface(reader.Name()), reader.Name());
+        call.Target = target;
+        if (shape == CallShape.Method)
+        {
+            call.ReadArguments(reader);
+            return call;
+        }
+
+        var id = new Guid(reader.Take(16));
+        var batchSize = (int)Math.Clamp(reader.Varint(), 1, int.MaxValue);
+        if (shape == CallShape.FirstPull) call.ReadArguments(reader);
+        else if (shape != CallShape.Pull) throw new SerializerException($"{shape} is no shape of a call");
+        return call.CreatePull(id, shape == CallShape.FirstPull, batchSize);
+    }
+
+    /// <summary>For a call from another silo, before it is sent on: who calls there, and how long the answer is waited for.</summary>
+    public void Receive(GrainId? source, Dictionary<string, object>? context, int hops, ulong timeoutMilliseconds)
+    {
+        _sourceId = source;
+        Context = context;
+        ReentrancyId = RequestContext.ReentrancyIdOf(context);
+        Hops = hops;
+        if (timeoutMilliseconds is > 0 and < uint.MaxValue) Target.Silo.Timeouts.Add(this, TimeSpan.FromMilliseconds(timeoutMilliseconds));
+    }
+
+    public void SentOver(Peer peer, ulong id)
+    {
+        _sentAs = id;
+        Volatile.Write(ref _sentOver, peer);
+    }
+
+    public void WriteMethod(WireWriter writer)
+    {
+        writer.Name(WireTypes.NameOf(Method.Interface));
+        writer.Name(Method.WireName);
+    }
+
+    /// <summary>A pull of the enumeration that this call of an enumerating method began.</summary>
+    protected virtual Call CreatePull(Guid id, bool isFirst, int batchSize) => throw new SerializerException($"{Method} returns no IAsyncEnumerable");
 
     /// <summary>The caller no longer waits: its timeout and its cancellation need no watching.</summary>
     protected void Release()
     {
         CallTimeouts.Remove(this);
         _registration.Unregister();
+        _sentOver?.Forget(_sentAs);
     }
 
     /// <summary>A turn of the activation, on its scheduler.</summary>
@@ -145,6 +230,12 @@ internal abstract class Call : IInvokable
         else
         {
             _activation = activation;
+        }
+
+        if (activation.Silo.IsFenced)
+        {
+            Finish(Task.FromException(activation.Silo.Cluster!.Unfit(this)));
+            return;
         }
 
         if (Context is not null) RequestContext.Current = Context;
@@ -177,10 +268,11 @@ internal abstract class Call : IInvokable
         if (!Target.Silo.Messaging.WaitForCancellationAcknowledgement) Answer(new OperationCanceledException(_callerToken));
     }
 
-    /// <summary>Once the method runs, what it registered on its token runs as a turn of its grain.</summary>
-    private void Cancel()
+    /// <summary>Once the method runs, what it registered on its token runs as a turn of its grain, wherever that is.</summary>
+    public void Cancel()
     {
         if (_cancellation is not { } cancellation) return;
+        Volatile.Read(ref _sentOver)?.Cancel(_sentAs);
         Activation? activation;
         lock (cancellation)
         {
@@ -231,7 +323,30 @@ internal abstract class Call<T> : Call
 
     public override void Answer(Exception error)
     {
-        if (_answer.TrySetException(error)) Release();
+        if (!_answer.TrySetException(error)) return;
+        Release();
+        if (Method.IsOneWay || Origin is not null) _ = _answer.Task.Exception;   // nobody here awaits it
+        if (Origin is { } origin) origin.Send(origin.EncodeFailure(error));
+    }
+
+    public override void Complete(WireReader reader)
+    {
+        var result = reader.Decode(Wire<T>.Read);
+        if (Origin is { } origin) Complete(origin, origin.Encode(result));
+        else if (_answer.TrySetResult(result)) Release();
+    }
+
+    private void Complete(CallOrigin origin, Frame answer)
+    {
+        if (_answer.TrySetResult(default!))
+        {
+            Release();
+            origin.Send(answer);
+        }
+        else
+        {
+            answer.Return();   // it timed out
+        }
     }
 
     /// <summary>The result of the task that <see cref="Call.Invoke"/> returned.</summary>
@@ -294,12 +409,20 @@ internal abstract class Call<T> : Call
     protected override void Finish(Task task)
     {
         T result = default!;
+        Frame answer = default;
         Exception? error = null;
-        if (task.IsCompletedSuccessfully)
+        if (RunsOn!.Silo.IsFenced)
+        {
+            _ = task.Exception;
+            error = RunsOn.Silo.Cluster!.Unfit(this);   // whatever it is, it may be stale
+        }
+        else if (task.IsCompletedSuccessfully)
         {
             try
             {
-                result = DeepCopy<T>.Copy(ResultOf(task));
+                // For a caller on another silo it is written here and now, which is a copy too.
+                if (Origin is { } origin) answer = origin.Encode(ResultOf(task));
+                else result = DeepCopy<T>.Copy(ResultOf(task));
             }
             catch (Exception failure)
             {
@@ -314,6 +437,7 @@ internal abstract class Call<T> : Call
 
         RunsOn!.OnCallFinished(this, error);   // first: a caller that sees the answer sees the activation's next state too
         if (error is not null) Answer(error);
+        else if (Origin is { } caller) Complete(caller, answer);
         else if (_answer.TrySetResult(result)) Release();
     }
 }

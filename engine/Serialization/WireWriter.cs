@@ -34,16 +34,32 @@ internal sealed class WireWriter : IDisposable
 
     private const int LinearMax = 8;
 
-    private readonly int _bytesMax;
     private readonly object?[] _seen = new object?[LinearMax];
     private readonly int[] _places = new int[LinearMax];
-    private byte[] _buffer = ArrayPool<byte>.Shared.Rent(512);
+    private byte[] _buffer = [];
+    private int _bytesMax;
+    private int _origin;
     private Dictionary<object, int>? _moreSeen;
     private Dictionary<string, int>? _names;
     private int _seenCount;
     private int _depth;
 
-    public WireWriter(int bytesMax) => _bytesMax = bytesMax;
+    /// <summary>Before anything is written, and again after <see cref="Detach"/> or <see cref="Dispose"/>.</summary>
+    public void Begin(int bytesMax)
+    {
+        Array.Clear(_seen, 0, _seenCount);
+        _seenCount = 0;
+        _moreSeen = null;
+        _names?.Clear();
+        _depth = 0;
+        _origin = 0;
+        _bytesMax = bytesMax;
+        _buffer = ArrayPool<byte>.Shared.Rent(512);
+        Length = 0;
+    }
+
+    /// <summary>What follows is the message: what is there already stands before it.</summary>
+    public void BeginMessage() => _origin = Length;
 
     public int Length { get; private set; }
 
@@ -114,7 +130,7 @@ internal sealed class WireWriter : IDisposable
         }
 
         Byte(0);
-        _names.Add(name, Length);
+        _names.Add(name, Length - _origin);
         Text(name);
     }
 
@@ -150,11 +166,11 @@ internal sealed class WireWriter : IDisposable
         if (_seenCount < LinearMax)
         {
             _seen[_seenCount] = value;
-            _places[_seenCount++] = Length;
+            _places[_seenCount++] = Length - _origin;
         }
         else
         {
-            (_moreSeen ??= new(ReferenceEqualityComparer.Instance)).Add(value, Length);
+            (_moreSeen ??= new(ReferenceEqualityComparer.Instance)).Add(value, Length - _origin);
         }
     }
 

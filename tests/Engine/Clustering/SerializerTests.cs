@@ -164,7 +164,7 @@ public sealed class SerializerTests
     [Fact]
     public void A_message_larger_than_one_may_be_is_refused_where_it_is_written()
     {
-        using var writer = new WireWriter(10_000);
+        using var writer = Writer(10_000);
         Assert.Throws<SerializerException>(() => Wire<byte[]>.Write(writer, new byte[20_000]));
     }
 
@@ -173,7 +173,7 @@ public sealed class SerializerTests
     {
         foreach (var name in new[] { "System.IO.FileInfo", "System.Diagnostics.Process", "List`1<System.IO.FileInfo>", "List`1", "Dictionary`2<String>", "[]", "" })
         {
-            using var writer = new WireWriter(BytesMax);
+            using var writer = Writer();
             writer.Byte(WireHeader.Named);
             writer.Name(name);
             writer.Byte(WireHeader.Here);
@@ -271,9 +271,16 @@ public sealed class SerializerTests
         Assert.Contains(nameof(UnfitException), unfit.Message);
     }
 
+    private static WireWriter Writer(int bytesMax = BytesMax)
+    {
+        var writer = new WireWriter();
+        writer.Begin(bytesMax);
+        return writer;
+    }
+
     private static byte[] Bytes<T>(T value)
     {
-        using var writer = new WireWriter(BytesMax);
+        using var writer = Writer();
         Wire<T>.Write(writer, value);
         return writer.Written.ToArray();
     }
