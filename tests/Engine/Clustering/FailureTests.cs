@@ -1,0 +1,129 @@
+#if EMBEDDED_ENGINE
+namespace DarkStorage.Engine.Tests;
+
+public sealed class FailureTests
+{
+    [Fact]
+    public async Task A_silo_that_is_cut_from_the_database_stops_serving_before_others_take_over()
+    {
+        var server = await Postgres.GetAsync();
+        using var proxy = new CutProxy(server.Port);
+        await using var silos = await TestSilos.StartAsync(2);
+        var cut = await silos.AddAsync(server.ConnectionTo("postgres", proxy.Port));
+        await silos[0].SeesActive(3);
+        var key = await silos.KeyAtAsync(cut);
+        Assert.Equal(1, await silos[0].Grain(key).Add());
+        var stopping = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using var registration = cut.Stopping.Register(stopping.SetResult);
+
+        proxy.Cut();
+        await stopping.Task.WaitAsync(TimeSpan.FromSeconds(30));
+        // It told its host before the others were told by the database: that is what the margin is for.
+        Assert.Equal(SiloStatus.Active, silos[0].StatusOf(cut.Address));
+        await Assert.ThrowsAsync<SiloUnavailableException>(() => cut.Grain(key).Add());
+        await silos[0].Sees(view => view.GetSiloStatus(cut.Address) == SiloStatus.Dead);
+        Assert.NotEqual(cut.Address.ToString(), await silos[0].Grain(key).Where());
+        Assert.Equal(1, await silos[1].Grain(key).Add());
+        Assert.DoesNotContain(key, PlacedGrain.Doubles);
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(3)]
+    [InlineData(5)]
+    public async Task A_silo_that_is_killed_under_load_is_replaced_and_every_call_is_answered(int processes)
+    {
+        await using var silos = await TestSilos.StartAsync(1);
+        var caller = silos[0];
+        var others = await Task.WhenAll(Enumerable.Range(0, processes).Select(i => SiloProcess.StartAsync(silos.ClusterId, $"process-{i}", silos.Database)));
+        try
+        {
+            await caller.SeesActive(processes + 1);
+            var keys = Enumerable.Range(0, 120).Select(i => $"{silos.ClusterId} {i}").ToArray();
+            var places = await Task.WhenAll(keys.Select(key => caller.Grain(key).ProcessId()));
+            Assert.Equal(processes + 1, places.Distinct().Count());
+
+            var victim = others[0];
+            var isOver = false;
+            var (answered, unavailable) = (0, 0);
+            var load = Enumerable.Range(0, 8).Select(seed => Task.Run(async () =>
+            {
+                var random = new Random(seed);
+                while (!Volatile.Read(ref isOver))
+                {
+                    try
+                    {
+                        await caller.Grain(keys[random.Next(keys.Length)]).Add();
+                        Interlocked.Increment(ref answered);
+                    }
+                    catch (SiloUnavailableException)
+                    {
+                        // The one failure that there may be; anything else ends the test.
+                        Interlocked.Increment(ref unavailable);
+                        await Task.Yield();
+                    }
+                }
+            })).ToArray();
+
+            victim.KillNow();
+            await caller.Sees(view => view.GetSiloStatus(victim.Address) == SiloStatus.Dead);
+            var after = await Task.WhenAll(keys.Select(key => caller.Grain(key).ProcessId()));
+            Volatile.Write(ref isOver, true);
+            await Task.WhenAll(load).WaitAsync(Cluster.Patience);
+
+            Assert.DoesNotContain(victim.Id, after);
+            Assert.Equal(processes, after.Distinct().Count());
+            Assert.True(answered > 0 && unavailable > 0, $"{answered} answered, {unavailable} unavailable");
+        }
+        finally
+        {
+            foreach (var other in others) await other.DisposeAsync();
+        }
+    }
+
+    [Fact]
+    public async Task A_silo_that_was_stopped_for_longer_than_its_lease_serves_nothing_when_it_goes_on()
+    {
+        await using var silos = await TestSilos.StartAsync(1);
+        await using var frozen = await SiloProcess.StartAsync(silos.ClusterId, "frozen", silos.Database);
+        await silos[0].SeesActive(2);
+        var key = "";
+        for (var i = 0; key.Length == 0; i++)
+            if (await silos[0].Grain($"{silos.ClusterId} {i}").ProcessId() == frozen.Id) key = $"{silos.ClusterId} {i}";
+
+        // One call at work and many behind it: when the process goes on, they would be next.
+        var file = Path.GetTempFileName();
+        var grain = silos[0].Grain(key);
+        await grain.Append(file, "before", TimeSpan.Zero);
+        var atWork = grain.Append(file, "at work", TimeSpan.FromSeconds(1));
+        var behind = Enumerable.Range(0, 200).Select(i => grain.Append(file, $"behind {i}", TimeSpan.Zero)).ToArray();
+        frozen.Freeze();
+        await silos[0].Sees(view => view.GetSiloStatus(frozen.Address) == SiloStatus.Dead);
+        await Assert.ThrowsAsync<SiloUnavailableException>(() => atWork);
+        foreach (var call in behind) await Assert.ThrowsAsync<SiloUnavailableException>(() => call);
+        Assert.NotEqual(frozen.Id, await grain.ProcessId());
+
+        frozen.Thaw();
+        Assert.Equal(3, await frozen.EndedAsync());
+        Assert.Contains("has lost its lease", frozen.Output);
+        // What was in the middle of a call may end it; nothing that had not begun did.
+        var lines = await File.ReadAllLinesAsync(file);
+        Assert.DoesNotContain(lines, line => line.StartsWith("behind", StringComparison.Ordinal));
+        File.Delete(file);
+    }
+
+    [Fact]
+    public async Task A_crashed_silo_comes_back_under_its_name_as_another_run()
+    {
+        await using var silos = await TestSilos.StartAsync(1);
+        await using var first = await SiloProcess.StartAsync(silos.ClusterId, "again", silos.Database);
+        await silos[0].SeesActive(2);
+        first.KillNow();
+        await first.EndedAsync();
+        await using var second = await SiloProcess.StartAsync(silos.ClusterId, "again", silos.Database);
+        await silos[0].SeesActive(2);
+        Assert.Equal(SiloStatus.Dead, silos[0].StatusOf(first.Address));
+        Assert.Equal(SiloStatus.Active, silos[0].StatusOf(second.Address));
+    }
+}
+#endif
