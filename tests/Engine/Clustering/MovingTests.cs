@@ -79,7 +79,7 @@ public sealed class MovingTests
         await load.StopAsync();
 
         Assert.Empty(load.Failures);
-        Assert.Equal(SiloStatus.Dead, silos[0].StatusOf(silos[count - 1].Address));
+        await silos[0].Sees(view => view.GetSiloStatus(silos[count - 1].Address) == SiloStatus.Dead);
         Assert.DoesNotContain(PlacedGrain.Doubles, key => key.StartsWith(silos.ClusterId, StringComparison.Ordinal));
     }
 

@@ -55,7 +55,9 @@ internal sealed class SiloProcess : IAsyncDisposable
         silo._process.ErrorDataReceived += (_, line) => silo.Hear(line.Data);
         silo._process.BeginOutputReadLine();
         silo._process.BeginErrorReadLine();
-        silo.Address = await silo._started.Task.WaitAsync(TimeSpan.FromSeconds(60));
+        await Task.WhenAny(silo._started.Task, silo._process.WaitForExitAsync()).WaitAsync(TimeSpan.FromSeconds(60));
+        if (!silo._started.Task.IsCompleted) throw new InvalidOperationException($"The silo did not start. It said: {silo.Output}");
+        silo.Address = await silo._started.Task;
         return silo;
     }
 
