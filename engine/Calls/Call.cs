@@ -136,7 +136,7 @@ internal abstract class Call : IInvokable
     protected void Dispatch()
     {
         _callerToken.ThrowIfCancellationRequested();
-        if (RequestContext.Current is not null)
+        if (RequestContext.Current is not null && Target.Destination is null)   // what silos ask of each other belongs to no call
         {
             Context = RequestContext.Export();
             ReentrancyId = RequestContext.ReentrancyIdOf(Context);
@@ -357,7 +357,7 @@ internal abstract class Call<T> : Call
         Prepare(target, method);
         try
         {
-            if (target.Silo.OutgoingFilters.Length > 0) return SendFiltered();
+            if (target.Silo.OutgoingFilters.Length > 0 && target.Destination is null) return SendFiltered();
             Dispatch();
             return method.IsOneWay ? Task.FromResult<T>(default!) : _answer.Task;
         }

@@ -4,7 +4,6 @@ using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Authentication;
 using Orleans.Runtime;
-using Orleans.Serialization;
 
 namespace DarkStorage.Engine;
 
@@ -123,9 +122,9 @@ internal sealed partial class ClusterNode
             _inbound.TryAdd(inbound, 0);
             if (View.IsLive(inbound.From) && !_isFenced) await inbound.RunAsync();
         }
-        catch (Exception error) when (error is IOException or SocketException or OperationCanceledException or AuthenticationException
-            or SerializerException or ObjectDisposedException or EndOfStreamException)
+        catch (Exception error)
         {
+            // Whoever called is to blame, and is not listened to any further.
             Silo.Log.ConnectionRefused(error.Message);
         }
         finally
@@ -148,7 +147,8 @@ internal sealed partial class ClusterNode
                     ServerCertificate = _tls.Certificate,
                     ClientCertificateRequired = true,
                     EnabledSslProtocols = SslProtocols.Tls13,
-                    RemoteCertificateValidationCallback = _tls.Validate,
+                    // Required is what .NET asks for, not what it insists on.
+                    RemoteCertificateValidationCallback = (sender, shown, chain, errors) => shown is not null && _tls.Validate!(sender, shown, chain, errors),
                 },
                 ct);
         }

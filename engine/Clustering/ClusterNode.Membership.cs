@@ -196,9 +196,9 @@ internal sealed partial class ClusterNode
                 if (version > View.Version || requests != seenRequests) OnView(_table.Read());
                 seenRequests = requests;
             }
-            catch (Exception error) when (error is NpgsqlException or TimeoutException or OperationCanceledException or IOException)
+            catch (Exception error)
             {
-                // The lease decides how long this may go on.
+                // Whatever it is: the lease decides how long it may go on.
                 if (_ending.IsCancellationRequested) return;
                 Silo.Log.MembershipFailed(error, Silo.Address);
                 renewAt = Stopwatch.GetTimestamp() + (Stopwatch.Frequency / 10);

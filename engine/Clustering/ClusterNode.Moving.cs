@@ -9,7 +9,7 @@ namespace DarkStorage.Engine;
 /// Grains whose home changes. The old home goes on with what it has awake and lets it go, some at a time; once a grain is gone there,
 /// calls that waited go to the new home. The new home wakes a grain only when no live silo can still hold it: each has said that it
 /// holds nothing that belongs elsewhere by this version of the membership (it has settled), or it is asked for this one grain.
-/// A silo that does not answer is waited for as long as it can be alive without its lease.
+/// A silo that cannot be reached is waited for as long as it can be alive without its lease; one that answers, as long as a call may take.
 /// </summary>
 internal sealed partial class ClusterNode
 {
@@ -157,21 +157,21 @@ internal sealed partial class ClusterNode
     {
         while (View == view && _settled.GetValueOrDefault(other, -1) < view.Version)
         {
-            if (Stopwatch.GetElapsedTime(startedAt) > ClaimPatience)
-            {
-                Silo.Log.NotGivenUp(id, other, ClaimPatience);
-                return true;
-            }
-
             var changed = Silo.Membership.Changed;
             try
             {
-                return await Control(other).GiveUp(id, view.Version).WaitAsync(ClaimPatience);
+                return await Control(other).GiveUp(id, view.Version);
+            }
+            catch (OrleansException) when (Stopwatch.GetElapsedTime(startedAt) < ClaimPatience)
+            {
+                // It cannot be reached: again, until it answers or is dead.
+                await Task.WhenAny(changed, Task.Delay(AskAgain));
             }
             catch (Exception error) when (error is OrleansException or TimeoutException or OperationCanceledException)
             {
-                // Again, until it answers or is dead.
-                await Task.WhenAny(changed, Task.Delay(AskAgain));
+                // It lives and cannot be reached, or has a call at work that outlasts every caller's patience.
+                Silo.Log.NotGivenUp(error, id, other);
+                return true;
             }
         }
 

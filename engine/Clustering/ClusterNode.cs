@@ -78,8 +78,7 @@ internal sealed partial class ClusterNode : IAsyncDisposable
 
     public void Send(Call call, Peer? peer)
     {
-        if (!MayServe) call.Answer(Unfit(call));
-        else if (peer is null && call.Target.Destination is not null) _control!.TryPost(call);
+        if (peer is null && call.Target.Destination is not null) _control!.TryPost(call);
         else if (peer is null) Silo.Catalog.Post(call);
         else if (call.Hops++ >= HopsMax) call.Answer(new OrleansMessageRejectionException($"{call} was sent from silo to silo {HopsMax} times: the membership changes too fast"));
         else peer.Send(call);

@@ -68,9 +68,9 @@ internal sealed class FrameConnection : IAsyncDisposable
         {
             await ReadAsync(handle, beforeEach);
         }
-        catch (Exception error) when (error is IOException or OperationCanceledException or ObjectDisposedException or SerializerException)
+        catch (Exception)
         {
-            // The other side has gone, this side has closed, or what came was no frame: the end in each case.
+            // The other side has gone, this side has closed, or what came was no frame: whatever it is, the connection ends with it.
         }
         finally
         {
@@ -152,7 +152,7 @@ internal sealed class FrameConnection : IAsyncDisposable
                 Sent(frames, bytes);
             }
         }
-        catch (Exception error) when (error is IOException or OperationCanceledException or ObjectDisposedException)
+        catch (Exception)
         {
             // As where it reads.
         }

@@ -77,14 +77,14 @@ internal sealed class Inbound(ClusterNode node, FrameConnection connection, Silo
 
         if (origin is not null)
         {
+            call.Origin = origin;
             if (_running.Count >= node.Connections.CallsMax || Volatile.Read(ref _bytes) > node.Connections.CallBytesMax)
             {
-                origin.Send(origin.EncodeFailure(new GatewayTooBusyException(
-                    $"Silo {node.Silo.Address} works on {node.Connections.CallsMax} calls or {node.Connections.CallBytesMax} bytes of silo {from}: this one did not run")));
+                call.Answer(new GatewayTooBusyException(
+                    $"Silo {node.Silo.Address} works on {node.Connections.CallsMax} calls or {node.Connections.CallBytesMax} bytes of silo {from}: this one did not run"));
                 return;
             }
 
-            call.Origin = origin;
             _running[id] = call;
             Interlocked.Add(ref _bytes, bytes);
         }

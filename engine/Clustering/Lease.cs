@@ -18,7 +18,14 @@ internal sealed class Lease(TimeSpan length)
 
     public bool IsValid => Stopwatch.GetTimestamp() < Volatile.Read(ref _validUntil) && Volatile.Read(ref _isLost) == 0;
 
-    public TimeSpan Remaining => Stopwatch.GetElapsedTime(Stopwatch.GetTimestamp(), Volatile.Read(ref _validUntil));
+    public TimeSpan Remaining
+    {
+        get
+        {
+            var left = Stopwatch.GetElapsedTime(Stopwatch.GetTimestamp(), Volatile.Read(ref _validUntil));
+            return left > TimeSpan.Zero ? left : TimeSpan.Zero;
+        }
+    }
 
     public void Renewed(long sentAt) => Volatile.Write(ref _validUntil, sentAt + (long)((length - Margin).TotalSeconds * Stopwatch.Frequency));
 

@@ -107,7 +107,7 @@ internal sealed class Silo : IHostedService, ILocalSiloDetails, IAsyncDisposable
     };
 
     /// <summary>Calls from outside end when draining begins; what already runs may still call others.</summary>
-    public bool Accepts(Call call) => _phase switch
+    public bool Accepts(Call call) => !IsFenced && _phase switch
     {
         Phase.Running => true,
         Phase.Draining => call.SourceId is not null || call.Origin is not null || call.Target.Destination is not null,
@@ -128,7 +128,8 @@ internal sealed class Silo : IHostedService, ILocalSiloDetails, IAsyncDisposable
         }
         else
         {
-            call.Answer(new SiloUnavailableException($"Silo {Address} {(_phase == Phase.Created ? "has not started" : "is stopping")}: {call} was not sent"));
+            var why = _phase == Phase.Created ? "has not started" : _phase == Phase.Running && IsFenced ? "has no lease" : "is stopping";
+            call.Answer(new SiloUnavailableException($"Silo {Address} {why}: {call} was not sent"));
         }
     }
 

@@ -24,10 +24,10 @@ internal sealed partial class SiloLog(ILogger log)
     [LoggerMessage(LogLevel.Warning, "The membership could not be read or written by {Address}; the lease runs on")]
     public partial void MembershipFailed(Exception error, SiloAddress address);
 
-    [LoggerMessage(LogLevel.Warning, "{Silo} did not say within {Patience} that it has let {Grain} go: the grain is activated without it")]
-    public partial void NotGivenUp(GrainId grain, SiloAddress silo, TimeSpan patience);
+    [LoggerMessage(LogLevel.Warning, "{Silo} did not say in time that it has let {Grain} go: the grain is activated without it")]
+    public partial void NotGivenUp(Exception error, GrainId grain, SiloAddress silo);
 
-    [LoggerMessage(LogLevel.Warning, "A connection to the silo port was refused or ended early: {Reason}")]
+    [LoggerMessage(LogLevel.Information, "A connection to the silo port was refused or ended early: {Reason}")]
     public partial void ConnectionRefused(string reason);
 
     [LoggerMessage(LogLevel.Error, "{Grain} could not be activated")]

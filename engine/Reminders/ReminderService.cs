@@ -111,6 +111,7 @@ internal sealed class ReminderService(Silo silo) : IDisposable
     public async Task OnMembersChangedAsync(ClusterView view)
     {
         if (_wake is null || silo.Cluster is not { } cluster) return;
+        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);   // off the thread that renews the lease
         await cluster.SeenByAllAsync();
         if (silo.Membership.View == view) await RefreshQuietlyAsync();
     }
@@ -208,7 +209,9 @@ internal sealed class ReminderService(Silo silo) : IDisposable
             while (!_isStopped && _due.TryPeek(out var reminder, out var ticks) && ticks <= now)
             {
                 _due.Dequeue();
-                if (IsCurrent(reminder)) _ = TickAsync(reminder);
+                if (!IsCurrent(reminder)) continue;
+                if (IsMine(reminder.Key.Grain)) _ = TickAsync(reminder);
+                else _reminders.Remove(reminder.Key);   // if it comes back to this silo, the table has it
             }
 
             SetTimer();
@@ -232,11 +235,13 @@ internal sealed class ReminderService(Silo silo) : IDisposable
 
         lock (_gate)
         {
-            if (IsCurrent(reminder)) SetNext(reminder);
+            if (!IsCurrent(reminder)) return;
+            if (IsMine(reminder.Key.Grain)) SetNext(reminder);
+            else _reminders.Remove(reminder.Key);
         }
     }
 
-    private bool IsCurrent(Reminder reminder) => !_isStopped && _reminders.GetValueOrDefault(reminder.Key) == reminder && IsMine(reminder.Key.Grain);
+    private bool IsCurrent(Reminder reminder) => !_isStopped && _reminders.GetValueOrDefault(reminder.Key) == reminder;
 
     private sealed class Reminder(ReminderEntry entry)
     {

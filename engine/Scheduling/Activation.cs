@@ -53,10 +53,12 @@ internal sealed partial class Activation : TaskScheduler, IGrainContext, IThread
     public GrainId GrainId { get; }
 
     /// <summary>Its home is one silo of the cluster: neither a stateless worker nor a part of the silo.</summary>
-    public bool HasHome => _pool is null && GrainId.Type != SiloControl.Id.Type;
+    public bool HasHome => _pool is null && !IsOfSilo;
+
+    private bool IsOfSilo => Class.Type == typeof(SiloControl);
 
     /// <summary>Calls pass through filters: the silo's, or the grain itself is one.</summary>
-    public bool IsFiltered => Silo.IncomingFilters.Length > 0 || GrainInstance is IIncomingGrainCallFilter;
+    public bool IsFiltered => (Silo.IncomingFilters.Length > 0 && !IsOfSilo) || GrainInstance is IIncomingGrainCallFilter;
 
     /// <summary>For a stateless worker's pool: nothing to do at this moment.</summary>
     public bool IsIdle

@@ -6,6 +6,8 @@ using Orleans.Serialization;
 
 namespace DarkStorage.Engine.Tests;
 
+#pragma warning disable CA1051 // Fields, since a type may have them.
+
 public enum Shade : byte
 {
     Red = 1,
@@ -76,6 +78,8 @@ public class FirstVersion
     [Id(3)] public Tree? SharedWithDropped;
     [Id(9)] public string MissingThere = "as before";
 }
+
+#pragma warning restore CA1051
 
 [GenerateSerializer]
 public sealed class TooBusyException(string message, int seconds) : Exception(message)
