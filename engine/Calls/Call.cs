@@ -22,9 +22,7 @@ internal abstract class Call : IInvokable
     private CancellationToken _callerToken;
     private CancellationTokenRegistration _registration;
     private Activation? _activation;   // guarded by _cancellation, where there is one
-    private GrainId? _sourceId;
-    private Peer? _sentOver;
-    private ulong _sentAs;
+    private Travel? _travel;
 
     public GrainMethod Method { get; set; } = null!;
 
@@ -34,13 +32,34 @@ internal abstract class Call : IInvokable
     public Activation? Source { get; private set; }
 
     /// <summary>The grain that calls, wherever it is.</summary>
-    public GrainId? SourceId => Source?.GrainId ?? _sourceId;
+    public GrainId? SourceId => Source?.GrainId ?? _travel?.SourceId;
 
     /// <summary>Where the answer to a call from another silo goes.</summary>
-    public CallOrigin? Origin { get; set; }
+    public CallOrigin? Origin
+    {
+        get => _travel?.Origin;
+        set => (_travel ??= new()).Origin = value;
+    }
+
+    /// <summary>The silo that sent it here, or null for a call that was made here.</summary>
+    public SiloAddress? CameFrom => _travel?.CameFrom;
+
+    /// <summary>For a grain that does not live at its home.</summary>
+    public CallPlace Place
+    {
+        get => _travel?.Place ?? CallPlace.None;
+        set => (_travel ??= new()).Place = value;
+    }
+
+    /// <summary>The caller has given it up.</summary>
+    public bool IsCancelled => _cancellation is { IsCancellationRequested: true };
 
     /// <summary>How often the call was sent from silo to silo.</summary>
-    public int Hops { get; set; }
+    public int Hops
+    {
+        get => _travel?.Hops ?? 0;
+        set => (_travel ??= new()).Hops = value;
+    }
 
     /// <summary>Until the caller's timeout, at least 1; 0 for a call without one.</summary>
     public long RemainingMilliseconds => Timeout.Stripe is null
@@ -183,19 +202,20 @@ internal abstract class Call : IInvokable
     }
 
     /// <summary>For a call from another silo, before it is sent on: who calls there, and how long the answer is waited for.</summary>
-    public void Receive(GrainId? source, Dictionary<string, object>? context, int hops, ulong timeoutMilliseconds)
+    public void Receive(
+        SiloAddress cameFrom, GrainId? source, Dictionary<string, object>? context, int hops, bool isPlaced, ulong timeoutMilliseconds)
     {
-        _sourceId = source;
+        _travel = new() { CameFrom = cameFrom, SourceId = source, Hops = hops, Place = isPlaced ? CallPlace.Found : CallPlace.None };
         Context = context;
         ReentrancyId = RequestContext.ReentrancyIdOf(context);
-        Hops = hops;
         if (timeoutMilliseconds is > 0 and < uint.MaxValue) Target.Silo.Timeouts.Add(this, TimeSpan.FromMilliseconds(timeoutMilliseconds));
     }
 
     public void SentOver(Peer peer, ulong id)
     {
-        _sentAs = id;
-        Volatile.Write(ref _sentOver, peer);
+        var travel = _travel ??= new();
+        travel.SentAs = id;
+        Volatile.Write(ref travel.SentOver, peer);
     }
 
     public void WriteMethod(WireWriter writer)
@@ -212,7 +232,7 @@ internal abstract class Call : IInvokable
     {
         CallTimeouts.Remove(this);
         _registration.Unregister();
-        _sentOver?.Forget(_sentAs);
+        if (_travel is { SentOver: { } peer } travel) peer.Forget(travel.SentAs);
     }
 
     /// <summary>A turn of the activation, on its scheduler.</summary>
@@ -272,7 +292,7 @@ internal abstract class Call : IInvokable
     public void Cancel()
     {
         if (_cancellation is not { } cancellation) return;
-        Volatile.Read(ref _sentOver)?.Cancel(_sentAs);
+        if (_travel is { SentOver: { } peer } travel) peer.Cancel(travel.SentAs);
         Activation? activation;
         lock (cancellation)
         {
@@ -281,6 +301,18 @@ internal abstract class Call : IInvokable
         }
 
         activation?.Post(cancellation.Cancel);
+    }
+
+    /// <summary>What only a call between silos has: most calls stay in theirs, and are smaller without it.</summary>
+    private sealed class Travel
+    {
+        public GrainId? SourceId;
+        public SiloAddress? CameFrom;
+        public CallPlace Place;
+        public CallOrigin? Origin;
+        public Peer? SentOver;
+        public ulong SentAs;
+        public int Hops;
     }
 
     int IInvokable.GetArgumentCount() => Method.Arguments.Length;
@@ -310,6 +342,18 @@ internal abstract class Call : IInvokable
 }
 
 #pragma warning restore CA1001
+
+/// <summary>Where a call stands that is for a grain which does not live at its home.</summary>
+internal enum CallPlace : byte
+{
+    None,
+
+    /// <summary>It is at the grain's home, which is to find out where the grain is.</summary>
+    Wanted,
+
+    /// <summary>The home has found it: the silo that gets the call wakes the grain.</summary>
+    Found,
+}
 
 /// <summary>A call and the task that its caller awaits.</summary>
 internal abstract class Call<T> : Call

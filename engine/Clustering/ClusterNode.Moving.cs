@@ -54,12 +54,12 @@ internal sealed partial class ClusterNode
         await SeeAsync(version);
         while (Silo.Catalog.Find(id) is { } activation)
         {
-            if (IsHome(id)) return false;
+            if (activation.HasHome && IsHome(id)) return false;
             activation.Deactivate(Moved);
             await activation.Deactivated.WaitAsync(_ending.Token);
         }
 
-        return !IsHome(id) || View.HomeOf(id) is null;
+        return !IsHome(id) || View.HomeOf(id) is null || Silo.Types.Find(id.Type) is { IsPlaced: true };
     }
 
     /// <summary>Waits until every live silo has seen the newest view; for one that cannot be reached, only as long as a grain is claimed.</summary>
@@ -94,6 +94,7 @@ internal sealed partial class ClusterNode
     private async Task SettleAsync(ClusterView view)
     {
         await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);   // off the thread that renews the lease
+        ForgetPlacesOfOthers();
         var asked = view.LiveOthers(Silo.Address).Select(other => AskAsync(other, view, control => HearSettledAsync(control, other, view.Version), _ending.Token)).ToArray();
         try
         {
@@ -155,7 +156,7 @@ internal sealed partial class ClusterNode
     /// <returns>False when the other one knows better whose the grain is.</returns>
     private async Task<bool> ClaimFromAsync(SiloAddress other, GrainId id, ClusterView view, long startedAt)
     {
-        while (View == view && _settled.GetValueOrDefault(other, -1) < view.Version)
+        while (View == view && (_settled.GetValueOrDefault(other, -1) < view.Version || Silo.Types.Find(id.Type) is { IsPlaced: true }))
         {
             var changed = Silo.Membership.Changed;
             try

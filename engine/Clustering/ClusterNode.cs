@@ -16,7 +16,7 @@ internal sealed class ClusteringSelected;
 /// leaves; a grain is activated here only if its home is here by the newest view, and after every live silo that may still hold it
 /// has let it go, or the time for that has passed; what it sends to a silo that it must not reach any more fails.
 /// The partial files: calls here, the lease and the view in <c>ClusterNode.Membership.cs</c>, grains that change their home in
-/// <c>ClusterNode.Moving.cs</c>, connections in <c>ClusterNode.Connections.cs</c>.
+/// <c>ClusterNode.Moving.cs</c>, grains that live elsewhere than at their home in <c>ClusterNode.Placing.cs</c>, connections in <c>ClusterNode.Connections.cs</c>.
 /// </summary>
 internal sealed partial class ClusterNode : IAsyncDisposable
 {
@@ -66,19 +66,26 @@ internal sealed partial class ClusterNode : IAsyncDisposable
     /// <summary>Cheap: it is asked at the entry of every call, since a timer would not have fired yet in a process that was stopped for a while.</summary>
     public bool MayServe => _lease.IsValid;
 
-    /// <summary>Where a call goes: null for this silo.</summary>
+    /// <summary>Where a call goes: null for this silo. At the home of a grain that lives elsewhere it goes to <see cref="PlaceAsync"/> first.</summary>
     public Peer? RouteOf(Call call)
     {
         if (call.Target.Destination is { } silo) return silo == Silo.Address ? null : PeerOf(silo);
         var id = call.Target.GrainId;
         // What is awake here is served here, also while its home moves: see ClusterNode.Moving.cs.
-        if (Silo.Catalog.Contains(id) || Silo.Types.Find(id.Type) is not { MaxWorkers: 0 }) return null;
+        if (Silo.Catalog.Contains(id) || Silo.Types.Find(id.Type) is not { MaxWorkers: 0 } grainClass) return null;
+        if (grainClass.IsPlaced)
+        {
+            if (call.Place == CallPlace.Found && IsActive) return null;
+            call.Place = IsHome(id) ? CallPlace.Wanted : CallPlace.None;
+        }
+
         return View.HomeOf(id) is { } home && home != Silo.Address ? PeerOf(home) : null;
     }
 
     public void Send(Call call, Peer? peer)
     {
         if (peer is null && call.Target.Destination is not null) _control!.TryPost(call);
+        else if (peer is null && call.Place == CallPlace.Wanted) _ = PlaceAsync(call);
         else if (peer is null) Silo.Catalog.Post(call);
         else if (call.Hops++ >= HopsMax) call.Answer(new OrleansMessageRejectionException($"{call} was sent from silo to silo {HopsMax} times: the membership changes too fast"));
         else peer.Send(call);

@@ -31,6 +31,7 @@ internal enum RequestFlags : byte
     ToSilo = 2,   // to the silo itself, not to a grain that has a home
     HasSource = 4,
     HasContext = 8,
+    Placed = 16,   // the grain's home says that it is, or is to be, at the silo that gets this
 }
 
 /// <summary>The frames between silos. Their layout is in docs/FORMATS.md.</summary>
@@ -104,6 +105,7 @@ internal static class Frames
         if (call.Target.Destination is not null) flags |= RequestFlags.ToSilo;
         if (call.SourceId is not null) flags |= RequestFlags.HasSource;
         if (call.Context is not null) flags |= RequestFlags.HasContext;
+        if (call.Place == CallPlace.Found) flags |= RequestFlags.Placed;
         writer.Byte((byte)FrameKind.Request);
         writer.Varint(id);
         writer.Signed(version);

@@ -109,7 +109,7 @@ internal sealed class Inbound(ClusterNode node, FrameConnection connection, Silo
         var reference = new GrainReference(node.Silo, target);
         if ((flags & RequestFlags.ToSilo) != 0) reference.Destination = node.Silo.Address;
         var call = Call.ReadRequest(reader, reference);
-        call.Receive(source, context, hops, timeout);
+        call.Receive(from, source, context, hops, (flags & RequestFlags.Placed) != 0, timeout);
         return call;
     }
 }

@@ -59,6 +59,10 @@ internal sealed class Peer(ClusterNode node, SiloAddress silo)
         {
             Forget(id);   // it timed out meanwhile
         }
+        else if (call.IsCancelled)
+        {
+            Cancel(id);
+        }
     }
 
     public void Forget(ulong id) => _waiting.TryRemove(id, out _);

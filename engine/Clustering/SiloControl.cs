@@ -32,6 +32,10 @@ internal interface ISiloControl : IGrain
 
     [AlwaysInterleave]
     Task<bool> Holds(GrainId grain);
+
+    /// <summary>The grain, whose home this silo is, is no longer where it was placed.</summary>
+    [AlwaysInterleave]
+    Task ForgetPlace(GrainId grain);
 }
 
 [GrainType(Type), Reentrant, KeepAlive]
@@ -56,6 +60,12 @@ internal sealed class SiloControl : Grain, ISiloControl
     public Task Collect(TimeSpan age) => Task.WhenAll(Silo.CollectIdle(age).Select(activation => activation.Deactivated));
 
     public Task<int> Count() => Task.FromResult(Silo.Catalog.Activations.Count());
+
+    public Task ForgetPlace(GrainId grain)
+    {
+        Node.ForgetPlace(grain);
+        return Task.CompletedTask;
+    }
 
     public Task<bool> Holds(GrainId grain) => Task.FromResult(Silo.Catalog.Find(grain) is not null);
 }

@@ -114,7 +114,7 @@ internal sealed class Silo : IHostedService, ILocalSiloDetails, IAsyncDisposable
         _ => false,
     };
 
-    public bool IsHome(GrainId id) => Cluster is null || Cluster.IsHome(id);
+    public bool MayStay(GrainClass grainClass, GrainId id) => Cluster is null || Cluster.MayStay(grainClass, id);
 
     public void Send(Call call) => Send(call, Cluster?.RouteOf(call));
 

@@ -265,7 +265,7 @@ internal sealed partial class Activation
         {
             var next = call.NextWaiting;
             call.NextWaiting = null;
-            if ((_pool is null && Silo.IsHome(GrainId)) || call.EndsWithActivation) call.Answer(Rejection(call));
+            if ((_pool is null && Silo.MayStay(Class, GrainId)) || call.EndsWithActivation) call.Answer(Rejection(call));
             else Silo.Send(call);
             call = next;
         }

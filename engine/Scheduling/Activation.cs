@@ -52,8 +52,8 @@ internal sealed partial class Activation : TaskScheduler, IGrainContext, IThread
 
     public GrainId GrainId { get; }
 
-    /// <summary>Its home is one silo of the cluster: neither a stateless worker nor a part of the silo.</summary>
-    public bool HasHome => _pool is null && !IsOfSilo;
+    /// <summary>It lives at its home in the cluster: no stateless worker, none that is placed otherwise, no part of the silo.</summary>
+    public bool HasHome => _pool is null && !Class.IsPlaced && !IsOfSilo;
 
     private bool IsOfSilo => Class.Type == typeof(SiloControl);
 

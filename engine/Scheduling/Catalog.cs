@@ -35,13 +35,13 @@ internal sealed class Catalog(Silo silo)
     {
         Activation? successor = null;
         Call? rejected = null;
-        var isHome = silo.IsHome(gone.GrainId);
+        var mayStay = silo.MayStay(gone.Class, gone.GrainId);
         for (var call = waiting; call is not null;)
         {
             var next = call.NextWaiting;
             call.NextWaiting = null;
             if (!gone.HasRunCalls) call.FruitlessForwards++;
-            if (!isHome || call.EndsWithActivation || !silo.Accepts(call) || call.FruitlessForwards > silo.Messaging.MaxForwardCount)
+            if (!mayStay || call.EndsWithActivation || !silo.Accepts(call) || call.FruitlessForwards > silo.Messaging.MaxForwardCount)
             {
                 call.NextWaiting = rejected;
                 rejected = call;
@@ -58,6 +58,7 @@ internal sealed class Catalog(Silo silo)
         if (successor is null)
         {
             Remove(gone);
+            if (gone.Class.IsPlaced && silo.Cluster is { } cluster) _ = Task.Run(() => cluster.TellGoneAsync(gone.GrainId));
         }
         else
         {

@@ -48,6 +48,44 @@ public sealed class MovingTests
     }
 
     [Fact]
+    public async Task A_grain_that_prefers_to_be_local_wakes_at_its_first_caller_and_stays_there_for_all()
+    {
+        await using var silos = await TestSilos.StartAsync(3);
+        for (var i = 0; i < 30; i++)
+        {
+            var (key, first) = ($"{silos.ClusterId} local {i}", silos[i % 3]);
+            Assert.Equal(first.Address.ToString(), await first.Grains.GetGrain<ILocalGrain>(key).Where());
+            for (var caller = 0; caller < 3; caller++) Assert.Equal(first.Address.ToString(), await silos[caller].Grains.GetGrain<ILocalGrain>(key).Where());
+        }
+
+        // Homes change, and what they knew is asked for again; of what was on the silo that leaves, the next caller has it.
+        await silos.AddAsync();
+        await silos[0].StopAsync();
+        await silos[1].SeesActive(3);
+        for (var i = 0; i < 30; i++)
+        {
+            var key = $"{silos.ClusterId} local {i}";
+            var expected = i % 3 == 0 ? silos[2] : silos[i % 3];
+            Assert.Equal(expected.Address.ToString(), await silos[2].Grains.GetGrain<ILocalGrain>(key).Where());
+        }
+    }
+
+    [Fact]
+    public async Task Grains_placed_at_random_are_everywhere_and_each_in_one_place_also_when_all_call_at_once()
+    {
+        await using var silos = await TestSilos.StartAsync(3);
+        var places = new HashSet<string>();
+        for (var i = 0; i < 40; i++)
+        {
+            var key = $"{silos.ClusterId} random {i}";
+            var seen = await Task.WhenAll(Enumerable.Range(0, 30).Select(n => silos[n % 3].Grains.GetGrain<IRandomGrain>(key).Where()));
+            places.Add(Assert.Single(seen.Distinct()));
+        }
+
+        Assert.Equal(3, places.Count);
+    }
+
+    [Fact]
     public async Task A_grain_at_work_finishes_where_it_is_and_what_waits_goes_to_its_new_home()
     {
         await using var silos = await TestSilos.StartAsync(1);

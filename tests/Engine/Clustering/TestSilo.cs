@@ -6,6 +6,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Orleans.Configuration;
+using Orleans.Placement;
 
 namespace DarkStorage.Engine.Tests;
 
@@ -77,6 +78,28 @@ public sealed class PlacedGrain : Grain, IPlacedGrain
         Journal.Add(key, entry);
         return Task.CompletedTask;
     }
+}
+
+public interface ILocalGrain : IGrainWithStringKey
+{
+    Task<string> Where();
+}
+
+[PreferLocalPlacement]
+public sealed class LocalGrain : Grain, ILocalGrain
+{
+    public Task<string> Where() => Task.FromResult(RuntimeIdentity);
+}
+
+public interface IRandomGrain : IGrainWithStringKey
+{
+    Task<string> Where();
+}
+
+[RandomPlacement]
+public sealed class RandomGrain : Grain, IRandomGrain
+{
+    public Task<string> Where() => Task.FromResult(RuntimeIdentity);
 }
 
 /// <summary>One silo of a cluster in this process.</summary>
