@@ -18,12 +18,18 @@ install_tools() {
     command -v restic >/dev/null || missing+=(restic)
     command -v node >/dev/null || missing+=(nodejs)
     command -v npm >/dev/null || missing+=(npm)
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
     [ ${#missing[@]} -gt 0 ] || return 0
     command -v apt-get >/dev/null || { echo "Missing: ${missing[*]}; install them, this machine has no apt-get." >&2; return 1; }
     local sudo=
     [ "$(id -u)" -eq 0 ] || sudo=sudo
     echo "Installing ${missing[*]}"
     $sudo apt-get update -qq
+    if [[ " ${missing[*]} " == *' postgresql '* ]]; then
+        # The tests start servers of their own: the package is to make and start none.
+        $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql-common >/dev/null
+        $sudo sed -ri 's/^#?create_main_cluster .*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
+    fi
     $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 

@@ -9,6 +9,9 @@ internal sealed partial class ClusterNode
 {
     private static readonly TimeSpan BuryDelay = TimeSpan.FromMilliseconds(50);
 
+    /// <summary>A start waits so long for a database that is not there: machines of a cluster are switched on together.</summary>
+    private static readonly TimeSpan StartPatience = TimeSpan.FromSeconds(30);
+
     private readonly AutoResetEvent _wake = new(false);
     private readonly CancellationTokenSource _ending = new();
     private readonly Lock _fenceGate = new();
@@ -23,10 +26,16 @@ internal sealed partial class ClusterNode
     public async Task StartAsync(CancellationToken ct)
     {
         Listen();
-        await _table.PrepareAsync(ct);
+        await PatientlyAsync(
+            async () =>
+            {
+                await _table.PrepareAsync(ct);
+                return true;
+            },
+            ct);
         await JoinAsync(ct);
         _control = new(Silo, Silo.Types.Find(SiloControl.Id.Type)!, SiloControl.Id);
-        OnView(await Task.Run(_table.Read, ct));
+        OnView(await PatientlyAsync(() => Task.Run(_table.Read, ct), ct));
         _fence = new(static self => ((ClusterNode)self!).FenceIfLost(), this, _lease.Remaining, Timeout.InfiniteTimeSpan);
         _keeper = new(Keep) { IsBackground = true, Name = "Membership lease", Priority = ThreadPriority.AboveNormal };
         _keeper.Start();
@@ -37,7 +46,7 @@ internal sealed partial class ClusterNode
     /// <summary>From here on grains have their home here.</summary>
     public async Task BecomeActiveAsync(CancellationToken ct)
     {
-        if (!await _table.SetStatusAsync(Silo.Address, SiloStatus.Active, ct))
+        if (!await PatientlyAsync(() => _table.SetStatusAsync(Silo.Address, SiloStatus.Active, ct), ct) && await IsNotActiveAsync(ct))
             throw new SiloUnavailableException($"Silo {Silo.Address} lost its lease before it was active");
         await ReadOwnAsync(SiloStatus.Active, ct);
     }
@@ -136,8 +145,14 @@ internal sealed partial class ClusterNode
         DateTime? seenLease = null;
         while (true)
         {
-            var sentAt = Stopwatch.GetTimestamp();
-            var result = await _table.JoinAsync(_cluster.ServiceId, Silo.Name, Silo.Address, _options.DefunctSiloExpiration, ct);
+            var sentAt = 0L;
+            var result = await PatientlyAsync(
+                () =>
+                {
+                    sentAt = Stopwatch.GetTimestamp();
+                    return _table.JoinAsync(_cluster.ServiceId, Silo.Name, Silo.Address, _options.DefunctSiloExpiration, ct);
+                },
+                ct);
             if (result.Address is { } address)
             {
                 Silo.Address = address;
@@ -210,6 +225,26 @@ internal sealed partial class ClusterNode
             var waitedFrom = Stopwatch.GetTimestamp();
             if (wait > TimeSpan.Zero) _wake.WaitOne(wait);
             buryIn -= Stopwatch.GetElapsedTime(waitedFrom);
+        }
+    }
+
+    /// <summary>An answer to the change of status may have been lost, and the change made.</summary>
+    private async Task<bool> IsNotActiveAsync(CancellationToken ct) =>
+        (await PatientlyAsync(() => Task.Run(_table.Read, ct), ct)).Snapshot.GetSiloStatus(Silo.Address) != SiloStatus.Active;
+
+    private static async Task<T> PatientlyAsync<T>(Func<Task<T>> operation, CancellationToken ct)
+    {
+        var startedAt = Stopwatch.GetTimestamp();
+        while (true)
+        {
+            try
+            {
+                return await operation();
+            }
+            catch (NpgsqlException error) when (error.IsTransient && Stopwatch.GetElapsedTime(startedAt) < StartPatience)
+            {
+                await Task.Delay(BuryDelay * 4, ct);
+            }
         }
     }
 

@@ -105,9 +105,6 @@ public sealed class RandomGrain : Grain, IRandomGrain
 /// <summary>One silo of a cluster in this process.</summary>
 internal sealed class TestSilo : IAsyncDisposable
 {
-    /// <summary>A lease of 4 s: short enough to wait for, long enough for a machine that is busy.</summary>
-    public static readonly TimeSpan Renewal = TimeSpan.FromSeconds(1);
-
     private readonly IHost _host;
     private bool _isStopped;
 
@@ -136,7 +133,6 @@ internal sealed class TestSilo : IAsyncDisposable
             silo.ConfigureEndpoints(IPAddress.Loopback, 0, 0);
             silo.Configure<ClusterOptions>(options => (options.ClusterId, options.ServiceId) = (cluster, "tests"));
             silo.Configure<SiloOptions>(options => options.SiloName = name);
-            silo.Configure<ClusterMembershipOptions>(options => options.ProbeTimeout = Renewal);
             silo.Configure<SiloMessagingOptions>(options => options.ResponseTimeout = TimeSpan.FromSeconds(15));
             silo.AddMemoryGrainStorageAsDefault();
             configure?.Invoke(silo);
@@ -161,7 +157,7 @@ internal sealed class TestSilo : IAsyncDisposable
 
     public async Task Sees(Func<ClusterMembershipSnapshot, bool> condition)
     {
-        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(30));
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(60));
         await foreach (var snapshot in Membership.MembershipUpdates.WithCancellation(patience.Token))
             if (condition(snapshot)) return;
     }
