@@ -36,7 +36,7 @@ internal sealed partial class ClusterNode
         await JoinAsync(ct);
         _control = new(Silo, Silo.Types.Find(SiloControl.Id.Type)!, SiloControl.Id);
         OnView(await PatientlyAsync(() => Task.Run(_table.Read, ct), ct));
-        _fence = new(static self => ((ClusterNode)self!).FenceIfLost(), this, _lease.Remaining, Timeout.InfiniteTimeSpan);
+        _fence = new(static self => ((ClusterNode)self!).FenceIfLost(), this, Lease.Remaining, Timeout.InfiniteTimeSpan);
         _keeper = new(Keep) { IsBackground = true, Name = "Membership lease", Priority = ThreadPriority.AboveNormal };
         _keeper.Start();
         _listening = ListenForChangesAsync();
@@ -101,7 +101,7 @@ internal sealed partial class ClusterNode
         try
         {
             using var patience = CancellationTokenSource.CreateLinkedTokenSource(_ending.Token);
-            patience.CancelAfter(_lease.Length);
+            patience.CancelAfter(Lease.Length);
             await Silo.Membership.Refresh(new(version), patience.Token);
         }
         catch (OperationCanceledException)
@@ -125,7 +125,7 @@ internal sealed partial class ClusterNode
             _isFenced = true;
         }
 
-        _lease.Lose();
+        Lease.Lose();
         Silo.Log.Fenced(Silo.Name, Silo.Address, reason);
         Silo.Timeouts.AnswerAll(Unfit);
         foreach (var activation in Silo.Catalog.Activations)
@@ -136,7 +136,7 @@ internal sealed partial class ClusterNode
 
     private void FenceIfLost()
     {
-        if (_lease.IsValid) _fence!.Change(_lease.Remaining + TimeSpan.FromMilliseconds(1), Timeout.InfiniteTimeSpan);
+        if (Lease.IsValid) _fence!.Change(Lease.Remaining + TimeSpan.FromMilliseconds(1), Timeout.InfiniteTimeSpan);
         else Fence("it could not be renewed in time");
     }
 
@@ -156,7 +156,7 @@ internal sealed partial class ClusterNode
             if (result.Address is { } address)
             {
                 Silo.Address = address;
-                _lease.Renewed(sentAt);
+                Lease.Renewed(sentAt);
                 return;
             }
 
@@ -197,7 +197,7 @@ internal sealed partial class ClusterNode
                         return;
                     }
 
-                    _lease.Renewed(sentAt);
+                    Lease.Renewed(sentAt);
                     version = result.Version;
                     if (result.EarliestOther < TimeSpan.Zero)
                     {

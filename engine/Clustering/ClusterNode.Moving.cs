@@ -23,7 +23,7 @@ internal sealed partial class ClusterNode
     private TaskCompletionSource _ownChanged = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private long _allSettled = -1;   // every live silo has settled by this version
 
-    private TimeSpan ClaimPatience => _lease.Length + (_options.ProbeTimeout * 2);
+    private TimeSpan ClaimPatience => Lease.Length + (_options.ProbeTimeout * 2);
 
     /// <summary>Before a grain is made: may it be, here and now?</summary>
     /// <returns>False when its home is another silo after all.</returns>
@@ -82,7 +82,7 @@ internal sealed partial class ClusterNode
         if (_isFenced) return;
         var view = View;
         using var patience = CancellationTokenSource.CreateLinkedTokenSource(ct);
-        patience.CancelAfter(_lease.Length);
+        patience.CancelAfter(Lease.Length);
         await Task.WhenAll(view.LiveOthers(Silo.Address).Select(other => AskAsync(other, view, control => control.See(view.Version), patience.Token)));
         while (_inbound.Keys.Any(connection => connection.IsBusy) && !patience.IsCancellationRequested)
             await Task.Delay(5, CancellationToken.None);

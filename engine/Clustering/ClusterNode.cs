@@ -29,7 +29,6 @@ internal sealed partial class ClusterNode : IAsyncDisposable
     private readonly SiloTlsOptions _tls;
     private readonly ClusterOptions _cluster;
     private readonly IHostApplicationLifetime? _host;
-    private readonly Lease _lease;
     private readonly MembershipTable _table;
     private Activation? _control;
 
@@ -44,13 +43,13 @@ internal sealed partial class ClusterNode : IAsyncDisposable
         _host = services.GetService<IHostApplicationLifetime>();
         if (_options.ProbeTimeout <= TimeSpan.Zero || _options.NumMissedProbesLimit < 1)
             throw new OrleansConfigurationException($"{nameof(ClusterMembershipOptions)}: a lease needs a period to be renewed in, and at least one renewal to spare");
-        _lease = new(_options.ProbeTimeout * (_options.NumMissedProbesLimit + 1));
+        Lease = new(_options.ProbeTimeout * (_options.NumMissedProbesLimit + 1));
         var clustering = Option<AdoNetClusteringSiloOptions>();
         if (clustering.Invariant != "Npgsql")
             throw new OrleansConfigurationException($"The embedded engine clusters over PostgreSQL, invariant \"Npgsql\"; \"{clustering.Invariant}\" is not offered");
         if (string.IsNullOrWhiteSpace(clustering.ConnectionString))
             throw new OrleansConfigurationException($"{nameof(AdoNetClusteringSiloOptions)}: the connection string is missing");
-        _table = new(clustering.ConnectionString, silo.ClusterId, _lease.Length);
+        _table = new(clustering.ConnectionString, silo.ClusterId, Lease.Length);
 
         T Option<T>() where T : class => services.GetRequiredService<IOptions<T>>().Value;
     }
@@ -59,12 +58,14 @@ internal sealed partial class ClusterNode : IAsyncDisposable
 
     public SiloConnectionOptions Connections { get; }
 
+    public Lease Lease { get; }
+
     public int BodyMax => Silo.Messaging.MaxMessageBodySize;
 
     public ClusterView View => Silo.Membership.View;
 
     /// <summary>Cheap: it is asked at the entry of every call, since a timer would not have fired yet in a process that was stopped for a while.</summary>
-    public bool MayServe => _lease.IsValid;
+    public bool MayServe => Lease.IsValid;
 
     /// <summary>Where a call goes: null for this silo. At the home of a grain that lives elsewhere it goes to <see cref="PlaceAsync"/> first.</summary>
     public Peer? RouteOf(Call call)

@@ -62,6 +62,23 @@ public sealed class FailureTests
     }
 
     [Fact]
+    public async Task A_call_that_was_let_in_before_the_lease_ended_neither_begins_nor_is_answered_after_it()
+    {
+        await using var silos = await TestSilos.StartAsync(1);
+        var (first, second) = (Gate.New(), Gate.New());
+        var grain = silos[0].Grain(silos.ClusterId);
+        var atWork = grain.WaitAt(first.Name);
+        await first.Reached;
+        var behind = grain.WaitAt(second.Name);
+        silos[0].Services.GetRequiredService<Silo>().Cluster!.Lease.Lose();   // as when the process stands still: no timer has fired yet
+        first.Open();
+        await Assert.ThrowsAsync<SiloUnavailableException>(() => atWork);
+        await Assert.ThrowsAsync<SiloUnavailableException>(() => behind);
+        await Assert.ThrowsAsync<SiloUnavailableException>(() => grain.Add());
+        Assert.False(second.IsReached);
+    }
+
+    [Fact]
     public async Task A_crashed_silo_comes_back_under_its_name_as_another_run()
     {
         await using var silos = await TestSilos.StartAsync(1);
