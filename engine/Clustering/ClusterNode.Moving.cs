@@ -76,16 +76,25 @@ internal sealed partial class ClusterNode
         while (View != view);
     }
 
-    /// <summary>Waits until the others send nothing here any more, and all that they had sent is answered.</summary>
+    /// <summary>Waits until nothing more comes from the others, and all that had come is answered.</summary>
     public async Task QuiesceAsync(CancellationToken ct)
     {
         if (_isFenced) return;
         var view = View;
         using var patience = CancellationTokenSource.CreateLinkedTokenSource(ct);
         patience.CancelAfter(Lease.Length);
-        await Task.WhenAll(view.LiveOthers(Silo.Address).Select(other => AskAsync(other, view, control => control.See(view.Version), patience.Token)));
+        await Task.WhenAll(view.LiveOthers(Silo.Address).Select(other => AskAsync(other, view, control => control.Farewell(Silo.Address, view.Version), patience.Token)));
         while (_inbound.Keys.Any(connection => connection.IsBusy) && !patience.IsCancellationRequested)
             await Task.Delay(5, CancellationToken.None);
+    }
+
+    /// <summary>Asked by a silo that leaves, which by that version is home to nothing.</summary>
+    public async Task FarewellAsync(SiloAddress leaving, long version)
+    {
+        await SeeAsync(version);
+        if (!_peers.TryGetValue(leaving, out var peer)) return;
+        while (peer.IsEntered) await Task.Yield();   // a few instructions of another thread
+        await Control(leaving).See(0);   // behind all that went before it on the same connection
     }
 
     private static DeactivationReason Moved => new(DeactivationReasonCode.Migrating, "The grain's home is another silo now.");

@@ -88,8 +88,29 @@ internal sealed partial class ClusterNode : IAsyncDisposable
         if (peer is null && call.Target.Destination is not null) _control!.TryPost(call);
         else if (peer is null && call.Place == CallPlace.Wanted) _ = PlaceAsync(call);
         else if (peer is null) Silo.Catalog.Post(call);
-        else if (call.Hops++ >= HopsMax) call.Answer(new OrleansMessageRejectionException($"{call} was sent from silo to silo {HopsMax} times: the membership changes too fast"));
-        else peer.Send(call);
+        else if (call.Hops >= HopsMax) call.Answer(new OrleansMessageRejectionException($"{call} was sent from silo to silo {HopsMax} times: the membership changes too fast"));
+        else SendTo(peer, call);
+    }
+
+    /// <summary>Looks again before it sends: a silo that is leaving is told that nothing more comes, and then nothing does.</summary>
+    private void SendTo(Peer peer, Call call)
+    {
+        call.Hops++;
+        peer.Enter();
+        try
+        {
+            if (call.Target.Destination is not null || View.Snapshot.GetSiloStatus(peer.Silo) == SiloStatus.Active)
+            {
+                peer.Send(call);
+                return;
+            }
+        }
+        finally
+        {
+            peer.Exit();
+        }
+
+        Silo.Send(call);
     }
 
     /// <summary>A call from another silo, whose view is of <paramref name="version"/>.</summary>

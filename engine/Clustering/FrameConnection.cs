@@ -32,6 +32,7 @@ internal sealed class FrameConnection : IAsyncDisposable
     private int _queued;
     private long _queuedBytes;
     private int _isClosed;
+    private volatile bool _isWriting;
 
     public FrameConnection(Stream stream, int frameMax, int queuedMax, long queuedBytesMax)
     {
@@ -43,7 +44,8 @@ internal sealed class FrameConnection : IAsyncDisposable
 
     public bool IsClosed => Volatile.Read(ref _isClosed) != 0;
 
-    public bool HasQueued => Volatile.Read(ref _queued) > 0;
+    /// <summary>Something waits to be sent, or is on its way into the stream.</summary>
+    public bool HasUnsent => Volatile.Read(ref _queued) > 0 || _isWriting;
 
     /// <summary>False when it is closed, or when too much waits; the frame then stays the caller's.</summary>
     /// <param name="isBounded">False for answers, whose number is bounded by that of the calls: see <see cref="DrainedAsync"/>.</param>
@@ -55,7 +57,7 @@ internal sealed class FrameConnection : IAsyncDisposable
         // One frame may always wait, however large it is.
         var isTooMuch = isBounded && queued > 1 && (queued > _queuedMax || bytes > _queuedBytesMax);
         if (!isTooMuch && _queue.Writer.TryWrite(frame)) return true;
-        Sent(1, frame.Length);
+        TakeOff(frame.Length);
         return false;
     }
 
@@ -130,9 +132,11 @@ internal sealed class FrameConnection : IAsyncDisposable
         {
             while (await _queue.Reader.WaitToReadAsync(_closing.Token))
             {
-                var (filled, frames, bytes) = (0, 0, 0L);
+                var filled = 0;
+                _isWriting = true;
                 while (_queue.Reader.TryRead(out var frame))
                 {
+                    TakeOff(frame.Length);   // it waits no longer: whoever sees its answer may send the next
                     if (filled > 0 && filled + frame.Length > batch.Length)
                     {
                         await _stream.WriteAsync(batch.AsMemory(0, filled), _closing.Token);
@@ -143,13 +147,11 @@ internal sealed class FrameConnection : IAsyncDisposable
                     else frame.Buffer.AsSpan(0, frame.Length).CopyTo(batch.AsSpan(filled));
                     filled += frame.Length > batch.Length ? 0 : frame.Length;
                     frame.Return();
-                    frames++;
-                    bytes += frame.Length;
                     if (filled > batch.Length / 2) break;
                 }
 
                 if (filled > 0) await _stream.WriteAsync(batch.AsMemory(0, filled), _closing.Token);
-                Sent(frames, bytes);
+                _isWriting = false;
             }
         }
         catch (Exception)
@@ -159,9 +161,10 @@ internal sealed class FrameConnection : IAsyncDisposable
         finally
         {
             Close();
+            _isWriting = false;
             while (_queue.Reader.TryRead(out var frame))
             {
-                Sent(1, frame.Length);
+                TakeOff(frame.Length);
                 frame.Return();
             }
         }
@@ -213,9 +216,9 @@ internal sealed class FrameConnection : IAsyncDisposable
         ArrayPool<byte>.Shared.Return(whole);
     }
 
-    private void Sent(int frames, long bytes)
+    private void TakeOff(long bytes)
     {
-        var queued = Interlocked.Add(ref _queued, -frames);
+        var queued = Interlocked.Decrement(ref _queued);
         var left = Interlocked.Add(ref _queuedBytes, -bytes);
         if (queued <= _queuedMax && left <= _queuedBytesMax) Interlocked.Exchange(ref _drained, null)?.TrySetResult();
     }

@@ -23,7 +23,7 @@ internal sealed class Inbound(ClusterNode node, FrameConnection connection, Silo
     public SiloAddress From => from;
 
     /// <summary>Calls that came this way and have no answer yet, or whose answer has not left.</summary>
-    public bool IsBusy => !_running.IsEmpty || connection.HasQueued;
+    public bool IsBusy => !_running.IsEmpty || connection.HasUnsent;
 
     public Task RunAsync() => connection.RunAsync(OnFrame, connection.DrainedAsync);
 

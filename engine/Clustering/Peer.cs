@@ -23,8 +23,16 @@ internal sealed class Peer(ClusterNode node, SiloAddress silo)
     private TimeSpan _backoff;
     private string _lastFailure = "";
     private ulong _lastId;
+    private int _entered;
 
     public SiloAddress Silo => silo;
+
+    /// <summary>Somebody has chosen this silo for a call, and has not sent it yet.</summary>
+    public bool IsEntered => Volatile.Read(ref _entered) > 0;
+
+    public void Enter() => Interlocked.Increment(ref _entered);
+
+    public void Exit() => Interlocked.Decrement(ref _entered);
 
     /// <summary>Sends the call; whatever keeps it from being sent is its answer.</summary>
     public void Send(Call call)

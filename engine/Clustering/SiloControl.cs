@@ -11,6 +11,10 @@ internal interface ISiloControl : IGrain
     [AlwaysInterleave]
     Task See(long version);
 
+    /// <summary>For a silo that leaves: answers when all that was sent to it by a view before this version has reached it, and nothing more will be.</summary>
+    [AlwaysInterleave]
+    Task Farewell(SiloAddress leaving, long version);
+
     /// <summary>Answers when the silo holds no grain any more whose home, by a view of this version or a newer one, is another silo.</summary>
     [AlwaysInterleave]
     Task Settle(long version);
@@ -50,6 +54,8 @@ internal sealed class SiloControl : Grain, ISiloControl
     private ClusterNode Node => Silo.Cluster!;
 
     public Task See(long version) => Node.SeeAsync(version);
+
+    public Task Farewell(SiloAddress leaving, long version) => Node.FarewellAsync(leaving, version);
 
     public Task Settle(long version) => Node.SettledAsync(version);
 

@@ -3,6 +3,7 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace DarkStorage.Engine.Tests;
 
+[Collection(ClusterTests.Name)]
 public sealed class FailureTests
 {
     [Fact]
@@ -94,6 +95,7 @@ public sealed class FailureTests
 }
 
 /// <summary>In a class of its own, since most of it is waiting for a lease to end.</summary>
+[Collection(ClusterTests.Name)]
 public sealed class KillTests
 {
     [Theory]

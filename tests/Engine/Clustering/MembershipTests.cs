@@ -9,6 +9,7 @@ using Orleans.Configuration;
 
 namespace DarkStorage.Engine.Tests;
 
+[Collection(ClusterTests.Name)]
 public sealed class MembershipTests
 {
     [Fact]

@@ -4,6 +4,7 @@ using Orleans.Configuration;
 
 namespace DarkStorage.Engine.Tests;
 
+[Collection(ClusterTests.Name)]
 public sealed class MovingTests
 {
     [Theory]

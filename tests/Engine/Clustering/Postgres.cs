@@ -8,6 +8,13 @@ using Npgsql;
 
 namespace DarkStorage.Engine.Tests;
 
+/// <summary>Tests that start many silos, or processes: after the others and one after the other, so that none is late because of them.</summary>
+[CollectionDefinition(Name, DisableParallelization = true)]
+public sealed class ClusterTests
+{
+    public const string Name = "clusters";
+}
+
 /// <summary>A PostgreSQL server for the tests that want one, in a folder of its own: started by the first, stopped after the last.</summary>
 public sealed class Postgres : IAsyncDisposable
 {

@@ -4,6 +4,7 @@ using System.Diagnostics;
 namespace DarkStorage.Engine.Tests;
 
 /// <summary>The behaviour of one silo, asked of several: this program runs its own tests again, in a process that starts more silos a cluster.</summary>
+[Collection(ClusterTests.Name)]
 public sealed class SeveralSilosTests
 {
     // The others are of one silo's own clock, options or reminder table.
