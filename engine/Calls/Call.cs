@@ -363,7 +363,7 @@ internal abstract class Call<T> : Call
 
     public override bool IsAnswered => _answer.Task.IsCompleted;
 
-    protected Task<T> Answered => _answer.Task;
+    public Task<T> Answered => _answer.Task;
 
     public override void Answer(Exception error)
     {

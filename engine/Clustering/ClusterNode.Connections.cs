@@ -59,7 +59,8 @@ internal sealed partial class ClusterNode
         if (!IsSecure && !(IPAddress.IsLoopback(endpoint.Address) && IPAddress.IsLoopback(Silo.Address.Endpoint.Address)))
         {
             throw new OrleansConfigurationException(
-                $"Silos talk without TLS on loopback only, and {endpoint} advertised as {Silo.Address.Endpoint} is none: configure {nameof(SiloTlsOptions)} ({nameof(SiloTlsExtensions.UseSiloTls)})");
+                $"Silos talk without TLS on loopback only, and {endpoint} advertised as {Silo.Address.Endpoint} is none: "
+                + $"configure {nameof(SiloTlsOptions)} ({nameof(SiloTlsExtensions.UseSiloTls)})");
         }
 
         _listener = new(endpoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);

@@ -164,7 +164,8 @@ internal sealed partial class ClusterNode
             if (seenLease is { } seen && result.OccupantLease > seen)
             {
                 throw new OrleansConfigurationException(
-                    $"The silo name \"{Silo.Name}\" or the endpoint {Silo.Address.Endpoint} is in use in cluster \"{Silo.ClusterId}\" by {result.Occupant}: every silo needs its own");
+                    $"The silo name \"{Silo.Name}\" or the endpoint {Silo.Address.Endpoint} is in use in cluster \"{Silo.ClusterId}\" "
+                    + $"by {result.Occupant}: every silo needs its own");
             }
 
             seenLease = result.OccupantLease;

@@ -83,7 +83,8 @@ internal sealed partial class ClusterNode
         var view = View;
         using var patience = CancellationTokenSource.CreateLinkedTokenSource(ct);
         patience.CancelAfter(Lease.Length);
-        await Task.WhenAll(view.LiveOthers(Silo.Address).Select(other => AskAsync(other, view, control => control.Farewell(Silo.Address, view.Version), patience.Token)));
+        await Task.WhenAll(view.LiveOthers(Silo.Address).Select(other =>
+            AskAsync(other, view, control => control.Farewell(Silo.Address, view.Version), patience.Token)));
         while (_inbound.Keys.Any(connection => connection.IsBusy) && !patience.IsCancellationRequested)
             await Task.Delay(5, CancellationToken.None);
     }
@@ -104,7 +105,8 @@ internal sealed partial class ClusterNode
     {
         await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);   // off the thread that renews the lease
         ForgetPlacesOfOthers();
-        var asked = view.LiveOthers(Silo.Address).Select(other => AskAsync(other, view, control => HearSettledAsync(control, other, view.Version), _ending.Token)).ToArray();
+        var asked = view.LiveOthers(Silo.Address).Select(other =>
+            AskAsync(other, view, control => HearSettledAsync(control, other, view.Version), _ending.Token)).ToArray();
         try
         {
             foreach (var some in Silo.Catalog.Activations.Where(a => a.HasHome && !IsHome(a.GrainId)).Chunk(MovedTogether))

@@ -42,11 +42,19 @@ internal sealed partial class ClusterNode : IAsyncDisposable
         Connections = Option<SiloConnectionOptions>();
         _host = services.GetService<IHostApplicationLifetime>();
         if (_options.ProbeTimeout <= TimeSpan.Zero || _options.NumMissedProbesLimit < 1)
-            throw new OrleansConfigurationException($"{nameof(ClusterMembershipOptions)}: a lease needs a period to be renewed in, and at least one renewal to spare");
+        {
+            throw new OrleansConfigurationException(
+                $"{nameof(ClusterMembershipOptions)}: a lease needs a period to be renewed in, and at least one renewal to spare");
+        }
+
         Lease = new(_options.ProbeTimeout * (_options.NumMissedProbesLimit + 1));
         var clustering = Option<AdoNetClusteringSiloOptions>();
         if (clustering.Invariant != "Npgsql")
-            throw new OrleansConfigurationException($"The embedded engine clusters over PostgreSQL, invariant \"Npgsql\"; \"{clustering.Invariant}\" is not offered");
+        {
+            throw new OrleansConfigurationException(
+                $"The embedded engine clusters over PostgreSQL, invariant \"Npgsql\"; \"{clustering.Invariant}\" is not offered");
+        }
+
         if (string.IsNullOrWhiteSpace(clustering.ConnectionString))
             throw new OrleansConfigurationException($"{nameof(AdoNetClusteringSiloOptions)}: the connection string is missing");
         _table = new(clustering.ConnectionString, silo.ClusterId, Lease.Length);
@@ -88,8 +96,8 @@ internal sealed partial class ClusterNode : IAsyncDisposable
         if (peer is null && call.Target.Destination is not null) _control!.TryPost(call);
         else if (peer is null && call.Place == CallPlace.Wanted) _ = PlaceAsync(call);
         else if (peer is null) Silo.Catalog.Post(call);
-        else if (call.Hops >= HopsMax) call.Answer(new OrleansMessageRejectionException($"{call} was sent from silo to silo {HopsMax} times: the membership changes too fast"));
-        else SendTo(peer, call);
+        else if (call.Hops < HopsMax) SendTo(peer, call);
+        else call.Answer(new OrleansMessageRejectionException($"{call} was sent on {HopsMax} times: the membership changes too fast"));
     }
 
     /// <summary>Looks again before it sends: a silo that is leaving is told that nothing more comes, and then nothing does.</summary>
@@ -117,7 +125,7 @@ internal sealed partial class ClusterNode : IAsyncDisposable
     public void Receive(Call call, long version)
     {
         if (version > View.Version && !Silo.Catalog.Contains(call.Target.GrainId)) _ = ReceiveLaterAsync(call, version);
-        else Silo.Send(call);
+        else Take(call);
     }
 
     public SiloUnavailableException Unfit(Call call) => new($"Silo {Silo.Address} has lost its lease and serves no more: {call}");
@@ -138,7 +146,20 @@ internal sealed partial class ClusterNode : IAsyncDisposable
     private async Task ReceiveLaterAsync(Call call, long version)
     {
         await RefreshAsync(version);
-        Silo.Send(call);
+        Take(call);
+    }
+
+    private void Take(Call call)
+    {
+        try
+        {
+            Silo.Send(call);
+        }
+        catch (Exception error)
+        {
+            // A grain that this program does not have, for one: its caller's affair, not the connection's.
+            call.Answer(error);
+        }
     }
 
     private Peer PeerOf(SiloAddress silo)

@@ -183,7 +183,8 @@ internal static class Frames
             writer.UInt32(0);
             writer.BeginMessage();
             write(writer);
-            if (writer.Length > bytesMax) throw new SerializerException($"A message of {writer.Length} bytes is larger than {bytesMax}, which is as large as one may be");
+            if (writer.Length > bytesMax)
+                throw new SerializerException($"A message of {writer.Length} bytes is larger than {bytesMax}, which is as large as one may be");
             var (buffer, length) = writer.Detach();
             BinaryPrimitives.WriteUInt32LittleEndian(buffer, (uint)(length - FrameConnection.HeaderLength));
             return new(buffer, length);

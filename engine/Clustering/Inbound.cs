@@ -81,7 +81,8 @@ internal sealed class Inbound(ClusterNode node, FrameConnection connection, Silo
             if (_running.Count >= node.Connections.CallsMax || Volatile.Read(ref _bytes) > node.Connections.CallBytesMax)
             {
                 call.Answer(new GatewayTooBusyException(
-                    $"Silo {node.Silo.Address} works on {node.Connections.CallsMax} calls or {node.Connections.CallBytesMax} bytes of silo {from}: this one did not run"));
+                    $"Silo {node.Silo.Address} works on {node.Connections.CallsMax} calls or {node.Connections.CallBytesMax} bytes "
+                    + $"of silo {from}: this one did not run"));
                 return;
             }
 

@@ -47,7 +47,7 @@ internal sealed class Peer(ClusterNode node, SiloAddress silo)
         catch (Exception error)
         {
             // An argument that cannot cross, or is too large.
-            call.Answer(error);
+            Fail(call, error);
             return;
         }
 
@@ -61,7 +61,7 @@ internal sealed class Peer(ClusterNode node, SiloAddress silo)
         {
             frame.Return();
             Forget(id);
-            call.Answer(refusal);
+            Fail(call, refusal);
         }
         else if (isAwaited && call.IsAnswered)
         {
@@ -98,6 +98,12 @@ internal sealed class Peer(ClusterNode node, SiloAddress silo)
         FailAll(reason);
     }
 
+    private void Fail(Call call, Exception error)
+    {
+        if (call.Method.IsOneWay) node.Silo.Log.OneWayFailed(error, call.Method.ToString(), call.Target.GrainId);
+        call.Answer(error);
+    }
+
     private Exception? Enqueue(Frame frame)
     {
         lock (_gate)
@@ -116,7 +122,8 @@ internal sealed class Peer(ClusterNode node, SiloAddress silo)
                 _ = Task.Run(ConnectAsync);
             }
 
-            if (_early.Count > 0 && (_early.Count >= node.Connections.QueuedMessagesMax || _earlyBytes + frame.Length > node.Connections.QueuedBytesMax)) return TooBusy();
+            var isTooMuch = _early.Count >= node.Connections.QueuedMessagesMax || _earlyBytes + frame.Length > node.Connections.QueuedBytesMax;
+            if (_early.Count > 0 && isTooMuch) return TooBusy();
             _early.Enqueue(frame);
             _earlyBytes += frame.Length;
             return null;

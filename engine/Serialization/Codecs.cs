@@ -52,8 +52,12 @@ internal static partial class Codecs
         Of<decimal>(WriteDecimal, r => new([(int)r.UInt32(), (int)r.UInt32(), (int)r.UInt32(), (int)r.UInt32()])),
         Of<string>((w, v) => w.Text(v), r => r.Text()!),
         Of<Guid>((w, v) => { Span<byte> bytes = stackalloc byte[16]; v.TryWriteBytes(bytes); w.Bytes(bytes); }, r => new(r.Take(16))),
-        Of<DateTime>((w, v) => w.UInt64((ulong)v.Ticks | ((ulong)v.Kind << 62)), r => { var v = r.UInt64(); return new((long)(v & (ulong.MaxValue >> 2)), (DateTimeKind)(v >> 62)); }),
-        Of<DateTimeOffset>((w, v) => { w.UInt64((ulong)v.Ticks); w.Signed(v.TotalOffsetMinutes); }, r => new((long)r.UInt64(), TimeSpan.FromMinutes(checked((int)r.Signed())))),
+        Of<DateTime>(
+            (w, v) => w.UInt64((ulong)v.Ticks | ((ulong)v.Kind << 62)),
+            r => { var v = r.UInt64(); return new((long)(v & (ulong.MaxValue >> 2)), (DateTimeKind)(v >> 62)); }),
+        Of<DateTimeOffset>(
+            (w, v) => { w.UInt64((ulong)v.Ticks); w.Signed(v.TotalOffsetMinutes); },
+            r => new((long)r.UInt64(), TimeSpan.FromMinutes(checked((int)r.Signed())))),
         Of<TimeSpan>((w, v) => w.Signed(v.Ticks), r => new(r.Signed())),
         Of<DateOnly>((w, v) => w.Varint((ulong)v.DayNumber), r => DateOnly.FromDayNumber(checked((int)r.Varint()))),
         Of<TimeOnly>((w, v) => w.Varint((ulong)v.Ticks), r => new(checked((long)r.Varint()))),

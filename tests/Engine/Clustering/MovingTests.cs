@@ -174,6 +174,25 @@ public sealed class MovingTests
     }
 
     [Fact]
+    public async Task A_call_that_cannot_be_served_there_fails_alone_and_leaves_the_connection_to_the_others()
+    {
+        await using var silos = await TestSilos.StartAsync(2);
+        var gate = Gate.New();
+        var waiting = silos[0].Grain(await silos.KeyAtAsync(silos[1])).WaitAt(gate.Name);
+        await gate.Reached;
+        // Of a type that no silo knows; silo 0 would refuse it itself, so the call is sent by hand.
+        var call = Proxies.NewCall(typeof(IPlacedGrain), nameof(IPlacedGrain.Add));
+        var silo = silos[0].Services.GetRequiredService<Silo>();
+        call.Target = new(silo, GrainId.Create("nobody-knows", "x"));
+        var peer = silo.Cluster!.RouteOf(new EndCall(Guid.NewGuid()) { Target = new(silo, GrainId.Create("x", "y")) { Destination = silos[1].Address } })!;
+        peer.Send(call);
+        var answer = await Assert.ThrowsAsync<ArgumentException>(() => ((Call<int>)call).Answered.WaitAsync(Cluster.Patience));
+        Assert.Contains("nobody-knows", answer.Message);
+        gate.Open();
+        Assert.Equal(silos[1].Address.ToString(), await waiting);
+    }
+
+    [Fact]
     public async Task A_one_way_call_reaches_a_grain_on_another_silo()
     {
         await using var silos = await TestSilos.StartAsync(2);
