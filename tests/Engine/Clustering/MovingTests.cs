@@ -193,6 +193,27 @@ public sealed class MovingTests
     }
 
     [Fact]
+    public async Task A_call_that_is_cancelled_while_it_waits_on_another_silo_never_runs_and_one_that_runs_is_told()
+    {
+        await using var silos = await TestSilos.StartAsync(2);
+        var grain = silos[0].Grain(await silos.KeyAtAsync(silos[1]));
+        var (first, second) = (Gate.New(), Gate.New());
+        using var cancellation = new CancellationTokenSource();
+        using var other = new CancellationTokenSource();
+        var running = grain.WaitAt(first.Name, other.Token);
+        await first.Reached;
+        var waiting = grain.WaitAt(second.Name, cancellation.Token);
+        await cancellation.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => waiting);
+        // What is asked of the same silo after the cancellation is answered after it.
+        await silos[0].Grains.GetGrain<IManagementGrain>(0).GetTotalActivationCount();
+        await other.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => running);
+        await grain.Add();   // behind the one that was told, which has ended though its gate is closed
+        Assert.False(second.IsReached);
+    }
+
+    [Fact]
     public async Task A_one_way_call_reaches_a_grain_on_another_silo()
     {
         await using var silos = await TestSilos.StartAsync(2);

@@ -14,6 +14,13 @@ public sealed class SeveralSilosTests
         nameof(PersistenceTests), nameof(TimerTests), nameof(StressTests),
     ];
 
+    // Between silos a cancellation is a message: these open a gate behind its back, and expect it to have come before.
+    private static readonly string[] OfOneSilo =
+    [
+        nameof(CallTests.A_method_that_ignores_its_token_is_told_and_runs_to_its_end),
+        nameof(CallTests.A_call_that_is_cancelled_while_it_waits_never_runs),
+    ];
+
     [Theory]
     [InlineData(3)]
     [InlineData(5)]
@@ -28,9 +35,12 @@ public sealed class SeveralSilosTests
             start.ArgumentList.Add($"*.{tests}");
         }
 
-        // A cancellation that is a message races with the end of the method: this test is sure of the order, which only one silo can be.
-        start.ArgumentList.Add("-method-");
-        start.ArgumentList.Add($"*.{nameof(CallTests.A_method_that_ignores_its_token_is_told_and_runs_to_its_end)}");
+        foreach (var test in OfOneSilo)
+        {
+            start.ArgumentList.Add("-method-");
+            start.ArgumentList.Add($"*.{test}");
+        }
+
         start.Environment[Cluster.SilosVariable] = silos.ToString(System.Globalization.CultureInfo.InvariantCulture);
         start.Environment[Cluster.DatabaseVariable] = server.ConnectionString;
         using var process = Process.Start(start)!;

@@ -21,6 +21,8 @@ public interface IPlacedGrain : IGrainWithStringKey
 
     Task<string> WaitAt(string gate);
 
+    Task<string> WaitAt(string gate, CancellationToken ct);
+
     /// <summary>Appends a line to a file, a while after it was called.</summary>
     Task Append(string file, string line, TimeSpan after);
 
@@ -62,6 +64,12 @@ public sealed class PlacedGrain : Grain, IPlacedGrain
     public async Task<string> WaitAt(string gate)
     {
         await Gate.Named(gate).PassAsync();
+        return RuntimeIdentity;
+    }
+
+    public async Task<string> WaitAt(string gate, CancellationToken ct)
+    {
+        await Gate.Named(gate).PassAsync(ct);
         return RuntimeIdentity;
     }
 
