@@ -81,7 +81,7 @@ public static class LayoutCodec
             nodes.Add(node);
         }
         var bits = reader.Byte();
-        if (bits > int.Log2(Layouts.PartitionsMax)) throw Damaged("it has too many partitions");
+        if (bits < int.Log2(Layouts.PartitionsMin) || bits > int.Log2(Layouts.PartitionsMax)) throw Damaged($"it has 2^{bits} partitions");
         var partitions = ImmutableArray.CreateBuilder<Partition>(1 << bits);
         for (var i = 0; i < 1 << bits; i++) partitions.Add(new(reader.Nodes(replication.Width, nodes.Count), [], 0));
         for (var left = reader.Varint((ulong)partitions.Count); left > 0; left--)

@@ -103,6 +103,28 @@ public sealed class LayoutTests(ITestOutputHelper output)
         if (drained) Assert.Empty(settled.Next(new RemoveNode(id)).Movements);
     }
 
+    [Theory]
+    [InlineData(4, 4)]
+    [InlineData(6, 3)]
+    [InlineData(8, 4)]
+    [InlineData(12, 6)]
+    [InlineData(15, 5)]
+    [InlineData(24, 4)]
+    [InlineData(60, 4)]
+    public void Among_equal_nodes_nothing_moves_but_to_the_node_that_comes_or_from_the_one_that_goes(int nodes, int zones)
+    {
+        var layout = Clusters.First(Clusters.Nodes(nodes, zones), 3);
+        foreach (var zone in (string[])["z1", "new"])
+        {
+            var joined = layout.Next(Clusters.Adding(Clusters.Node(nodes + 1, zone)));
+            Clusters.Check(joined.Layout);
+            Assert.All(joined.Movements, movement => Assert.Equal(new NodeId(0, (ulong)nodes + 1), movement.To));
+        }
+        var left = layout.Next(new DrainNode(layout.Nodes[1].Id));
+        Clusters.Check(left.Layout);
+        Assert.All(left.Movements, movement => Assert.Equal(layout.Nodes[1].Id, movement.From));
+    }
+
     [Fact]
     public void A_change_of_weight_moves_the_difference()
     {
@@ -330,12 +352,15 @@ public sealed class LayoutTests(ITestOutputHelper output)
             };
             var others = changed.Movements.Count(movement => movement.To != about && movement.From != about);
             var excess = (double)others / (changed.Layout.Partitions.Length * width);
-            worst = Math.Max(worst, excess);
             var heaviest = Math.Max(HeaviestZone(layout), HeaviestZone(changed.Layout));
-            // Where zones leave a choice, nothing; where a zone is in nearly all partitions, or stripes have to be kept apart from copies, docs/adr/0009-layout.md says why some must.
             // A cluster whose zones come to be enough is put apart as a whole.
-            var most = FairShares.PerZone(layout.Nodes, width) != FairShares.PerZone(changed.Layout.Nodes, width) ? 1 : width > factor ? 0.10 : heaviest > 0.6 ? 0.05 : 0.001;
-            Assert.True(excess <= most, $"step {step}: {change} moved {excess:P2} of all copies between others; a zone holds {heaviest:P1} of the partitions, {active.Count} nodes.");
+            if (FairShares.PerZone(layout.Nodes, width) == FairShares.PerZone(changed.Layout.Nodes, width))
+            {
+                worst = Math.Max(worst, excess);
+                // Where zones leave a choice, nothing; where a zone is in nearly all partitions, or stripes have to be kept apart from copies, docs/adr/0009-layout.md says why some must.
+                var most = width > factor ? 0.12 : heaviest > 0.6 ? 0.08 : 0.002;
+                Assert.True(excess <= most, $"step {step}: {change} moved {excess:P2} of all copies between others; a zone holds {heaviest:P1} of the partitions, {active.Count} nodes.");
+            }
             layout = random.Next(3) == 0 ? changed.Layout : changed.Layout.SettleAll();
         }
         output.WriteLine($"{factor} copies, width {width}, {zones} zones: at worst {worst:P2} of all copies moved between nodes that the change was not about");

@@ -7,7 +7,7 @@ using Xunit;
 namespace DarkStorage.Simulation.Cluster;
 
 /// <summary>A large cluster and what is in it, counted: nothing runs but the layout.</summary>
-public sealed class LayoutSimulation(ITestOutputHelper output)
+public sealed class LayoutScaleTests(ITestOutputHelper output)
 {
     private const int NodeCount = 1000;
     private const int ZoneCount = 20;
