@@ -53,6 +53,7 @@ public static class ClientApiHosting
         .AddSingleton<LifecycleApi>()
         .AddSingleton<EventTargetsApi>()
         .AddSingleton<EncryptionKeysApi>()
+        .AddSingleton<ClusterApi>()
         .AddSingleton<ManagementEndpoint>();
 
     /// <summary>Says which API a listener serves.</summary>

@@ -24,9 +24,12 @@ install_tools() {
     local sudo=
     [ "$(id -u)" -eq 0 ] || sudo=sudo
     echo "Installing ${missing[*]}"
-    # The tests start a PostgreSQL of their own: the package need not make one that runs for ever.
-    [ -e /etc/postgresql-common ] || { $sudo mkdir -p /etc/postgresql-common; echo 'create_main_cluster = false' | $sudo tee /etc/postgresql-common/createcluster.conf >/dev/null; }
     $sudo apt-get update -qq
+    if [[ " ${missing[*]} " == *' postgresql '* ]]; then
+        # The tests start servers of their own: the package is to make and start none.
+        $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql-common >/dev/null
+        $sudo sed -ri 's/^#?create_main_cluster .*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
+    fi
     $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 

@@ -63,7 +63,7 @@ public enum StorageError
     KeyServiceUnavailable,
     /// <summary>No drive has room for the write. Reads go on.</summary>
     InsufficientStorage,
-    /// <summary>The index is away and nothing was changed: the same request may be sent again in a moment.</summary>
+    /// <summary>The index is away, and was not asked: the same request may be sent again in a moment.</summary>
     IndexAway,
     /// <summary>The outcome is not known or the node is busy: the same request may be sent again.</summary>
     Unavailable,

@@ -1,6 +1,7 @@
 using DarkStorage.Metadata;
 using DarkStorage.Metadata.Postgres;
 using DarkStorage.Metadata.Sqlite;
+using DarkStorage.Silo.Cluster;
 using DarkStorage.Silo.Configuration;
 
 namespace DarkStorage.Silo;
@@ -11,7 +12,9 @@ namespace DarkStorage.Silo;
 internal static class NodeIndex
 {
     /// <exception cref="InvalidDataException">The folder and the index do not belong together, or the index can't be used.</exception>
-    public static async Task<IMetadataIndex> OpenAsync(NodeOptions node, DataDirectory data, Guid store, IConfiguration configuration, ILoggerFactory logs, CancellationToken ct)
+    /// <param name="store">Of the node's drive, or of its data folder where it has none.</param>
+    /// <param name="secret">Of the cluster; null for a node that has the index alone.</param>
+    public static async Task<IMetadataIndex> OpenAsync(NodeOptions node, DataDirectory data, Guid store, ClusterSecret? secret, IConfiguration configuration, ILoggerFactory logs, CancellationToken ct)
     {
         if (!PostgresUrl.IsOne(node.Index))
         {
@@ -24,7 +27,8 @@ internal static class NodeIndex
         {
             if (data.ReadCluster() is { } joined && joined != index.ClusterId)
                 throw new InvalidDataException($"{node.Data} belongs to the cluster {joined}, and the database is that of the cluster {index.ClusterId}.");
-            await index.JoinAsync(new(store, node.Node, Zone: "", Address: null, Weight: 1), TimeProvider.System.GetUtcNow(), ct);
+            if (secret is not null) await secret.ProveAsync(index, ct);
+            await index.JoinAsync(new(store, node.Node, node.Zone, secret is not null ? node.PeerUrl.Authority : null, node.HasDrive ? WeightOf(data) : 0), TimeProvider.System.GetUtcNow(), ct);
             data.WriteCluster(index.ClusterId);
             return index;
         }
@@ -34,4 +38,7 @@ internal static class NodeIndex
             throw;
         }
     }
+
+    /// <summary>The drive's size in GiB: its share of the data against the others'.</summary>
+    private static int WeightOf(DataDirectory data) => (int)Math.Clamp(new DriveInfo(data.Blobs).TotalSize >> 30, 1, 1_000_000);
 }

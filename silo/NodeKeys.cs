@@ -9,10 +9,10 @@ namespace DarkStorage.Silo;
 /// <summary>The node's key ring, and the key service that SSE-KMS uses: the ring itself, or one outside. docs/ENCRYPTION.md says how to choose.</summary>
 internal sealed class NodeKeys : IDisposable
 {
-    private readonly KeyRingFile _file;
+    private readonly IDisposable? _file;
     private readonly CachingKeyService? _outside;
 
-    private NodeKeys(KeyRingFile file, KeyRing ring, CachingKeyService? outside)
+    private NodeKeys(IDisposable? file, KeyRing ring, CachingKeyService? outside)
     {
         (_file, Ring, _outside) = (file, ring, outside);
         Data = new DataKeys(ring, (IKeyService?)outside ?? ring);
@@ -23,17 +23,21 @@ internal sealed class NodeKeys : IDisposable
     public DataKeys Data { get; }
 
     /// <exception cref="FormatException">A setting of <c>Keys</c> is wrong.</exception>
-    public static async Task<NodeKeys> OpenAsync(DataDirectory data, ISecretBox box, IConfiguration configuration, TimeProvider clock)
+    public static Task<NodeKeys> OpenAsync(DataDirectory data, ISecretBox box, IConfiguration configuration, TimeProvider clock) => OpenAsync(KeyRingFile.Open(data.KeyRingFile), box, configuration, clock);
+
+    /// <param name="storage">Disposed with the keys, where it is to be.</param>
+    public static async Task<NodeKeys> OpenAsync(IKeyRingStorage storage, ISecretBox box, IConfiguration configuration, TimeProvider clock)
     {
-        var outside = Outside(configuration, clock);
-        var file = KeyRingFile.Open(data.KeyRingFile);
+        var file = storage as IDisposable;
+        CachingKeyService? outside = null;
         try
         {
-            return new(file, await KeyRing.OpenAsync(file, box, clock, CancellationToken.None), outside);
+            outside = Outside(configuration, clock);
+            return new(file, await KeyRing.OpenAsync(storage, box, clock, CancellationToken.None), outside);
         }
         catch
         {
-            file.Dispose();
+            file?.Dispose();
             outside?.Dispose();
             throw;
         }
@@ -43,7 +47,7 @@ internal sealed class NodeKeys : IDisposable
     {
         _outside?.Dispose();
         Ring.Dispose();
-        _file.Dispose();
+        _file?.Dispose();
     }
 
     private static CachingKeyService? Outside(IConfiguration configuration, TimeProvider clock)

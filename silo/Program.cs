@@ -9,6 +9,7 @@ using DarkStorage.Connectors.Identity;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Events;
 using DarkStorage.GrainInterfaces.Identity;
+using DarkStorage.Grains.Cluster;
 using DarkStorage.Grains.Events;
 using DarkStorage.Grains.Lifecycle;
 using DarkStorage.Grains.Uploads;
@@ -17,6 +18,7 @@ using DarkStorage.Metadata.Postgres;
 using DarkStorage.Metadata.Sqlite;
 using DarkStorage.Rules.Logging;
 using DarkStorage.Silo;
+using DarkStorage.Silo.Cluster;
 using DarkStorage.Silo.Configuration;
 using DarkStorage.Silo.Workers;
 using DarkStorage.Storage;
@@ -59,6 +61,7 @@ static async Task<int> RunAsync(NodeOptions node)
     Settings.Read<IndexOptions>(builder.Configuration, "IndexDrive");
     Settings.Read<PostgresOptions>(builder.Configuration, "Postgres");
     builder.Services.AddSingleton(Options.Create(s3Options));
+    Settings.Add<ClusterOptions>(builder, "Cluster");
     Settings.Add<UploadOptions>(builder, "Uploads");
     Settings.Add<LifecycleOptions>(builder, "Lifecycle");
     Settings.Add<EventOptions>(builder, "Events");
@@ -69,20 +72,30 @@ static async Task<int> RunAsync(NodeOptions node)
     Settings.Add<CompactionOptions>(builder, "Compaction");
 
     // Then the drives: they are locked before anything else of the data folder is touched.
-    var data = DataDirectory.Open(node.Data);
+    var secret = PostgresUrl.IsOne(node.Index) ? ClusterSecret.Read() : null;
+    if (secret is null && !node.HasDrive) throw new FormatException("--roles gateway is for nodes of a cluster: with --index postgres://… and DARKSTORAGE_CLUSTER_SECRET.");
+    using var data = DataDirectory.Open(node.Data);
     using var logs = new SerilogLoggerFactory(Log.Logger);
-    await using var blobs = BlobStore.Open(data.Blobs, blobOptions, TimeProvider.System, logs.CreateLogger<BlobStore>());
-    await using var index = await NodeIndex.OpenAsync(node, data, blobs.Id, builder.Configuration, logs, CancellationToken.None);
-    var box = data.OpenMasterKeyBox();
+    await using var drive = node.HasDrive ? PackStore.Open(data.Blobs, blobOptions, TimeProvider.System, logs.CreateLogger<PackStore>()) : null;
+    var store = drive?.Id ?? data.HoldWithoutDrive();
+    await using var index = await NodeIndex.OpenAsync(node, data, store, secret, builder.Configuration, logs, CancellationToken.None);
+    var cluster = secret is null ? null : (IClusterIndex)index;
+    await using var member = cluster is null ? null : await ClusterMember.OpenAsync(node, secret!, cluster, drive, store, blobOptions, builder.Configuration, logs, TimeProvider.System, CancellationToken.None);
+    var blobs = member?.Blobs ?? BlobStore.Over(drive!, blobOptions, TimeProvider.System);
+    ISecretBox box = secret is null ? data.OpenMasterKeyBox() : secret.MakeBox();
     using var issuers = OpenIssuers(builder.Configuration);
-    using var keys = await NodeKeys.OpenAsync(data, box, builder.Configuration, TimeProvider.System);
-    var root = data.ReadRootCredentials(out var rootIsNew);
-    var status = new NodeStatus { Name = node.Node, Engine = GrainHosting.Engine, Index = index.Description, Version = Version() };
+    var sharedRing = cluster is null ? null : new IndexKeyRing(cluster);
+    using var keys = sharedRing is null ? await NodeKeys.OpenAsync(data, box, builder.Configuration, TimeProvider.System) : await NodeKeys.OpenAsync(sharedRing, box, builder.Configuration, TimeProvider.System);
+    sharedRing?.Keep(keys.Ring, logs.CreateLogger<KeyRing>());
+    bool rootIsNew;
+    RootCredentials root;
+    if (cluster is null) root = data.ReadRootCredentials(out rootIsNew);
+    else (root, rootIsNew) = await SharedRootCredentials.ReadAsync(cluster, box, CancellationToken.None);
+    var status = new NodeStatus { Name = node.Node, Engine = GrainHosting.Engine, Index = index.Description, Version = Version(), IsMember = member is not null, WaitsFor = () => member is { Layouts.Current: null } ? "a layout of the cluster" : null };
 
     builder.Services
         .AddSingleton(TimeProvider.System)
         .AddSingleton(data)
-        .AddSingleton(blobs)
         .AddSingleton<IBlobStore>(blobs)
         .AddSingleton<IMetadataIndex>(index)
         .AddSingleton<IIndexReader>(index)
@@ -97,10 +110,11 @@ static async Task<int> RunAsync(NodeOptions node)
         .AddSingleton<IAccessLog>(p => p.GetRequiredService<AccessLogSpool>())
         .AddClientApi()
         .AddHostedService<GarbageCollector>()
-        .AddHostedService<DriveCare>()
         .AddHostedService<AccessLogDelivery>();
+    if (drive is not null) builder.Services.AddSingleton(drive).AddHostedService<DriveCare>();
     builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = TimeSpan.FromSeconds(8));
-    builder.AddGrains(node);
+    builder.AddGrains(node, member, index);
+    member?.AddTo(builder.Services, cluster!); // behind the silo: they call grains from their first moment
     builder.AddListeners(node);
 
     var app = builder.Build();

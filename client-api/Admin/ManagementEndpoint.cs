@@ -19,17 +19,23 @@ public sealed class NodeStatus
 
     public required string Version { get; init; }
 
-    /// <summary>Takes requests: true from the end of the start to the beginning of the stop.</summary>
+    /// <summary>It shares its index with others.</summary>
+    public bool IsMember { get; init; }
+
+    /// <summary>What the node waits for before it can take requests, or null.</summary>
+    public Func<string?> WaitsFor { get; init; } = static () => null;
+
+    /// <summary>Takes requests: from the end of the start to the beginning of the stop, while it waits for nothing.</summary>
     public bool Ready
     {
-        get => _ready;
+        get => _ready && WaitsFor() is null;
         set => _ready = value;
     }
 }
 
-/// <summary>The management API: health for orchestrators, metrics for Prometheus, users, roles, access keys, lifecycles, event targets, encryption keys.</summary>
+/// <summary>The management API: health for orchestrators, metrics for Prometheus, users, roles, access keys, lifecycles, event targets, encryption keys, the cluster.</summary>
 internal sealed class ManagementEndpoint(
-    NodeStatus node, PrometheusMetrics metrics, AccessKeysApi accessKeys, UsersApi users, RolesApi roles, LifecycleApi lifecycle, EventTargetsApi eventTargets, EncryptionKeysApi encryptionKeys, Credentials credentials)
+    NodeStatus node, PrometheusMetrics metrics, AccessKeysApi accessKeys, UsersApi users, RolesApi roles, LifecycleApi lifecycle, EventTargetsApi eventTargets, EncryptionKeysApi encryptionKeys, ClusterApi cluster, Credentials credentials)
 {
     public async Task HandleAsync(HttpContext http)
     {
@@ -40,6 +46,7 @@ internal sealed class ManagementEndpoint(
             : http.Request.Path.StartsWithSegments(LifecycleApi.Path, StringComparison.Ordinal) ? lifecycle.HandleAsync
             : http.Request.Path.StartsWithSegments(EventTargetsApi.Path, StringComparison.Ordinal) ? eventTargets.HandleAsync
             : http.Request.Path.StartsWithSegments(EncryptionKeysApi.Path, StringComparison.Ordinal) ? encryptionKeys.HandleAsync
+            : http.Request.Path.StartsWithSegments(ClusterApi.Path, StringComparison.Ordinal) ? cluster.HandleAsync
             : null;
         if (api is not null)
         {
@@ -58,10 +65,10 @@ internal sealed class ManagementEndpoint(
         {
             "/health/live" => AnswerAsync(http, StatusCodes.Status200OK, new { status = "live" }),
             "/health/ready" => AnswerAsync(http, node.Ready ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable,
-                new { status = node.Ready ? "ready" : "not ready" }),
+                new { status = node.Ready ? "ready" : "not ready", waitsFor = node.WaitsFor() }),
             "/health" => AnswerAsync(http, StatusCodes.Status200OK, new { node = node.Name, version = node.Version, engine = node.Engine, index = node.Index, ready = node.Ready }),
             "/metrics" => AnswerMetricsAsync(http),
-            _ => AnswerAsync(http, StatusCodes.Status404NotFound, new { error = "There are /health, /health/live, /health/ready, /metrics, /v1/access-keys, /v1/users, /v1/roles, /v1/lifecycle, /v1/event-targets and /v1/encryption-keys." }),
+            _ => AnswerAsync(http, StatusCodes.Status404NotFound, new { error = "There are /health, /health/live, /health/ready, /metrics, /v1/access-keys, /v1/users, /v1/roles, /v1/lifecycle, /v1/event-targets, /v1/encryption-keys and /v1/cluster." }),
         });
     }
 

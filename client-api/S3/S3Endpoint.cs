@@ -6,6 +6,7 @@ using DarkStorage.GrainInterfaces;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Logging;
+using Orleans.Runtime;
 
 namespace DarkStorage.ClientApi.S3;
 
@@ -124,8 +125,8 @@ internal sealed partial class S3Endpoint(S3Services services, StsEndpoint sts, I
         }
         var error = ToS3(exception);
         RequestLog.Of(http)?.ErrorCode = error.Error.Code;
-        // That the index is away it says itself, once.
-        var isKnown = error.Error == S3Error.NotImplemented || exception is StorageException { Error: StorageError.IndexAway };
+        // That the index is away, or a silo, they say themselves, once.
+        var isKnown = error.Error == S3Error.NotImplemented || exception is StorageException { Error: StorageError.IndexAway } or OrleansMessageRejectionException;
         if ((int)error.Error.Status >= StatusCodes.Status500InternalServerError && !isKnown)
             LogFailed(log, operation?.Name ?? UnknownOperation, http.Request.Path, exception);
         if (http.Response.HasStarted)
@@ -162,6 +163,9 @@ internal sealed partial class S3Endpoint(S3Services services, StsEndpoint sts, I
         BadHttpRequestException { StatusCode: StatusCodes.Status413PayloadTooLarge } e => new(S3Error.EntityTooLarge, null, e),
         BadHttpRequestException e => new(S3Error.IncompleteBody, null, e),
         TimeoutException e => new(S3Error.ServiceUnavailable, null, e),
+        // The grain's silo went, or is too busy: what became of the call is not known, and it may be sent again.
+        OrleansMessageRejectionException e => new(S3Error.ServiceUnavailable, null, e),
+        GatewayTooBusyException or LimitExceededException => new(S3Error.SlowDown, null, exception),
         _ => new(S3Error.InternalError, null, exception),
     };
 

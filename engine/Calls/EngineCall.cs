@@ -6,4 +6,12 @@ internal abstract class EngineCall<T> : Call<T>
     public override void CopyArguments(CopyContext context)
     {
     }
+
+    public override void WriteArguments(WireWriter writer)
+    {
+    }
+
+    public override void ReadArguments(WireReader reader)
+    {
+    }
 }

@@ -42,6 +42,14 @@ internal abstract class EnumerableCall<T> : Call<VoidResult>, IAsyncEnumerable<T
 
     protected override Task Invoke(object grain) => Task.CompletedTask;
 
+    protected override Call CreatePull(Guid id, bool isFirst, int batchSize)
+    {
+        BatchSize = batchSize;
+        var pull = new PullCall<T>(this, id, isFirst) { Target = Target, Method = PullCall<T>.Pull };
+        pull.SetCallerToken(default);
+        return pull;
+    }
+
     private sealed class Enumerator(EnumerableCall<T> request, CancellationToken ct) : IAsyncEnumerator<T>
     {
         private readonly Guid _id = Guid.NewGuid();
@@ -92,7 +100,7 @@ internal readonly record struct Batch<T>(List<T> Items, bool IsLast);
 /// <summary>Asks for the next elements of an enumeration; it interleaves, as a grain that enumerates may be called meanwhile.</summary>
 internal sealed class PullCall<T>(EnumerableCall<T> request, Guid id, bool isFirst) : EngineCall<Batch<T>>
 {
-    private static readonly GrainMethod Pull = new("MoveNext", alwaysInterleaves: true);
+    public static readonly GrainMethod Pull = new("MoveNext", alwaysInterleaves: true);
 
     // The second and later pulls are for the enumeration in that activation's memory.
     public override bool EndsWithActivation => !isFirst;
@@ -103,17 +111,32 @@ internal sealed class PullCall<T>(EnumerableCall<T> request, Guid id, bool isFir
         return Send(target, Pull);
     }
 
+    public override void WriteRequest(WireWriter writer)
+    {
+        writer.Byte((byte)(isFirst ? CallShape.FirstPull : CallShape.Pull));
+        request.WriteMethod(writer);
+        writer.Bytes(id.ToByteArray());
+        writer.Varint((ulong)request.BatchSize);
+        if (isFirst) request.WriteArguments(writer);
+    }
+
     protected override Task Invoke(object grain) => RunsOn!.Enumerations.PullAsync(request, id, isFirst, CalleeToken);
 }
 
 /// <summary>Tells the grain that its caller enumerates no further.</summary>
 internal sealed class EndCall(Guid id) : EngineCall<VoidResult>
 {
-    private static readonly GrainMethod End = new("DisposeEnumeration", alwaysInterleaves: true);
+    public static readonly GrainMethod End = new("DisposeEnumeration", alwaysInterleaves: true);
 
     public override bool EndsWithActivation => true;
 
     public Task SendTo(GrainReference target) => Send(target, End);
+
+    public override void WriteRequest(WireWriter writer)
+    {
+        writer.Byte((byte)CallShape.EndEnumeration);
+        writer.Bytes(id.ToByteArray());
+    }
 
     protected override Task Invoke(object grain) => RunsOn!.Enumerations.EndAsync(id);
 }

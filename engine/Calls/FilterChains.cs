@@ -13,7 +13,7 @@ internal abstract class FilterChain(Call call) : IGrainCallContext
 
     public abstract object Grain { get; }
 
-    public GrainId? SourceId => call.Source?.GrainId;
+    public GrainId? SourceId => call.SourceId;
 
     public GrainId TargetId => call.Target.GrainId;
 

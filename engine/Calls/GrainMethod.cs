@@ -13,6 +13,9 @@ internal sealed class GrainMethod
         Interface = declaring;
         Method = method;
         Name = method.Name;
+        WireName = method.GetCustomAttribute<AliasAttribute>()?.Alias ?? (declaring.GetMethods().Count(m => m.Name == method.Name) == 1
+            ? method.Name
+            : $"{method.Name}({string.Join(',', method.GetParameters().Select(p => p.ParameterType))})");
         IsOneWay = method.IsDefined(typeof(OneWayAttribute));
         IsReadOnly = method.IsDefined(typeof(ReadOnlyAttribute));
         AlwaysInterleaves = method.IsDefined(typeof(AlwaysInterleaveAttribute));
@@ -25,6 +28,7 @@ internal sealed class GrainMethod
     {
         Interface = typeof(IAddressable);
         Name = name;
+        WireName = name;
         AlwaysInterleaves = alwaysInterleaves;
     }
 
@@ -33,6 +37,9 @@ internal sealed class GrainMethod
     public MethodInfo? Method { get; }
 
     public string Name { get; }
+
+    /// <summary>Between silos: the alias, or the name, with the parameters' types where it is overloaded.</summary>
+    public string WireName { get; }
 
     public bool IsOneWay { get; }
 

@@ -19,6 +19,9 @@ public class GrainReference : IAddressable, IEquatable<GrainReference>
 
     internal Silo Silo { get; }
 
+    /// <summary>A reference to something of one silo, rather than to a grain that has a home.</summary>
+    internal SiloAddress? Destination { get; set; }
+
     public virtual TGrainInterface Cast<TGrainInterface>() where TGrainInterface : IAddressable => (TGrainInterface)As(typeof(TGrainInterface));
 
     internal object As(Type interfaceType) => interfaceType.IsInstanceOfType(this) ? this : Silo.References.Create(interfaceType, GrainId);

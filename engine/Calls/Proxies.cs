@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Linq.Expressions;
 using System.Reflection;
 using System.Reflection.Emit;
 using Orleans;
@@ -16,6 +17,7 @@ internal static class Proxies
 {
     private static readonly ConcurrentDictionary<Type, Lazy<Func<Silo, GrainId, GrainReference>>> Built = new();
     private static readonly ConcurrentDictionary<Type, GrainInterfaceType> Names = new();
+    private static readonly ConcurrentDictionary<(Type Interface, string Method), (GrainMethod Method, Lazy<Func<Call>> New)> Calls = new();
 
     private static readonly ConstructorInfo ReferenceConstructor = typeof(GrainReference)
         .GetConstructor(BindingFlags.Instance | BindingFlags.NonPublic, [typeof(Silo), typeof(GrainId)])!;
@@ -27,8 +29,21 @@ internal static class Proxies
     public static GrainInterfaceType NameOf(Type grainInterface) => Names.GetOrAdd(grainInterface, static type =>
         GrainInterfaceType.Create(type.GetCustomAttribute<AliasAttribute>()?.Alias ?? type.FullName ?? type.Name));
 
-    public static GrainInterfaceType NameOfProxy(Type proxy) =>
-        proxy.GetField("Interface")?.GetValue(null) is Type grainInterface ? NameOf(grainInterface) : default;
+    public static GrainInterfaceType NameOfProxy(Type proxy) => InterfaceOf(proxy) is { } grainInterface ? NameOf(grainInterface) : default;
+
+    /// <summary>Null for a reference without an interface.</summary>
+    public static Type? InterfaceOf(Type proxy) => proxy.GetField("Interface")?.GetValue(null) as Type;
+
+    /// <summary>A call without target and arguments, for one that comes from another silo.</summary>
+    /// <exception cref="SerializerException">The interface has no such method.</exception>
+    public static Call NewCall(Type grainInterface, string wireName)
+    {
+        For(grainInterface);
+        if (!Calls.TryGetValue((grainInterface, wireName), out var known)) throw new SerializerException($"{grainInterface} has no method {wireName}");
+        var call = known.New.Value();
+        call.Method = known.Method;
+        return call;
+    }
 
     private static Func<Silo, GrainId, GrainReference> Emit(Type grainInterface)
     {
@@ -61,7 +76,9 @@ internal static class Proxies
         foreach (var (name, method) in calls.Zip(methods))
         {
             var call = module.GetType(name)!;
-            call.GetField("Method")!.SetValue(null, Describe(call, method));
+            var described = Describe(call, method);
+            call.GetField("Method")!.SetValue(null, described);
+            Calls.TryAdd((described.Interface, described.WireName), (described, new(() => Expression.Lambda<Func<Call>>(Expression.New(call)).Compile())));
         }
 
         return Activator(type);
@@ -103,6 +120,8 @@ internal static class Proxies
         var constructor = call.DefineDefaultConstructor(MethodAttributes.Public);
         EmitBegin(call, parent, method, fields);
         EmitCopyArguments(call, parent, parameters, fields);
+        EmitWriteArguments(call, parameters, fields);
+        EmitReadArguments(call, parameters, fields);
         call.CreateType();
 
         // The proxy's method: make the call, give it its arguments, send it.
@@ -169,6 +188,49 @@ internal static class Proxies
 
         il.Emit(OpCodes.Ret);
         call.DefineMethodOverride(body, parent.GetMethod(nameof(Call.CopyArguments))!);
+    }
+
+    private static void EmitWriteArguments(TypeBuilder call, ParameterInfo[] parameters, FieldBuilder?[] fields)
+    {
+        var il = Override(call, nameof(Call.WriteArguments), typeof(WireWriter));
+        for (var i = 0; i < parameters.Length; i++)
+        {
+            if (fields[i] is not { } field) continue;
+            var type = parameters[i].ParameterType;
+            il.Emit(OpCodes.Ldarg_1);
+            il.Emit(OpCodes.Ldarg_0);
+            il.Emit(OpCodes.Ldfld, field);
+            il.Emit(OpCodes.Call, typeof(Wire<>).MakeGenericType(type).GetMethod("Write", [typeof(WireWriter), type])!);
+        }
+
+        il.Emit(OpCodes.Ret);
+    }
+
+    private static void EmitReadArguments(TypeBuilder call, ParameterInfo[] parameters, FieldBuilder?[] fields)
+    {
+        var il = Override(call, nameof(Call.ReadArguments), typeof(WireReader));
+        for (var i = 0; i < parameters.Length; i++)
+        {
+            il.Emit(OpCodes.Ldarg_0);
+            if (fields[i] is not { } field)
+            {
+                il.Emit(OpCodes.Call, typeof(Call).GetMethod(nameof(Call.ExpectToken))!);
+                continue;
+            }
+
+            il.Emit(OpCodes.Ldarg_1);
+            il.Emit(OpCodes.Call, typeof(Wire<>).MakeGenericType(parameters[i].ParameterType).GetMethod("Read", [typeof(WireReader)])!);
+            il.Emit(OpCodes.Stfld, field);
+        }
+
+        il.Emit(OpCodes.Ret);
+    }
+
+    private static ILGenerator Override(TypeBuilder call, string name, Type parameter)
+    {
+        var body = call.DefineMethod(name, MethodAttributes.Public | MethodAttributes.Virtual | MethodAttributes.HideBySig, typeof(void), [parameter]);
+        call.DefineMethodOverride(body, typeof(Call).GetMethod(name)!);
+        return body.GetILGenerator();
     }
 
     private static bool IsCopied(ParameterInfo parameter) =>

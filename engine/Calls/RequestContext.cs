@@ -69,7 +69,7 @@ public static class RequestContext
     }
 
     internal static Guid ReentrancyIdOf(Dictionary<string, object>? values) =>
-        values is not null && values.TryGetValue(ReentrancyKey, out var id) ? (Guid)id : Guid.Empty;
+        values is not null && values.TryGetValue(ReentrancyKey, out var value) && value is Guid id ? id : Guid.Empty;
 
     /// <summary>The values as a call carries them: copied, since the caller may change them while the call waits.</summary>
     internal static Dictionary<string, object>? Export()

@@ -25,12 +25,25 @@ namespace DarkStorage.Engine
     {
         private Silo Silo => ((Activation)GrainContext).Silo;
 
-        public Task ForceActivationCollection(TimeSpan ageLimit) =>
-            Task.WhenAll(Silo.CollectIdle(ageLimit).Select(activation => activation.Deactivated));
+        public Task ForceActivationCollection(TimeSpan ageLimit) => Silo.Cluster is { } cluster
+            ? Task.WhenAll(Active.Select(silo => cluster.Control(silo).Collect(ageLimit)))
+            : Task.WhenAll(Silo.CollectIdle(ageLimit).Select(activation => activation.Deactivated));
 
-        public Task<int> GetTotalActivationCount() => Task.FromResult(Silo.Catalog.Activations.Count());
+        public async Task<int> GetTotalActivationCount() => Silo.Cluster is { } cluster
+            ? (await Task.WhenAll(Active.Select(silo => cluster.Control(silo).Count()))).Sum()
+            : Silo.Catalog.Activations.Count();
 
-        public ValueTask<SiloAddress?> GetActivationAddress(IAddressable reference) =>
-            new(Silo.Catalog.Find(reference.GetGrainId()) is null ? null : Silo.Address);
+        public async ValueTask<SiloAddress?> GetActivationAddress(IAddressable reference)
+        {
+            var id = reference.GetGrainId();
+            if (Silo.Catalog.Find(id) is not null) return Silo.Address;
+            if (Silo.Cluster is not { } cluster) return null;
+            var others = Active.Where(silo => silo != Silo.Address).ToArray();
+            var answers = await Task.WhenAll(others.Select(silo => cluster.Control(silo).Holds(id)));
+            return others.Zip(answers).FirstOrDefault(answer => answer.Second).First;
+        }
+
+        private IEnumerable<SiloAddress> Active =>
+            Silo.Membership.CurrentSnapshot.Members.Values.Where(member => member.Status == SiloStatus.Active).Select(member => member.SiloAddress);
     }
 }

@@ -14,20 +14,52 @@ public class SiloOptions
     public string? SiloName { get; set; }
 }
 
-/// <summary>Where this silo is heard. The embedded engine is one process: the ports only name the silo.</summary>
+/// <summary>Where this silo is heard by others. Alone (<c>UseLocalhostClustering</c>) the ports only name it, and nothing listens.</summary>
 public class EndpointOptions
 {
     public System.Net.IPAddress? AdvertisedIPAddress { get; set; }
 
     public int SiloPort { get; set; } = 11111;
 
+    /// <summary>In the embedded engine a name only: there are no clients outside silos.</summary>
     public int GatewayPort { get; set; } = 30000;
+
+    /// <summary>Where to listen, if not at the advertised address.</summary>
+    public System.Net.IPEndPoint? SiloListeningEndpoint { get; set; }
+}
+
+/// <summary>Where the silos of a cluster find each other.</summary>
+public class AdoNetClusteringSiloOptions
+{
+    public string ConnectionString { get; set; } = "";
+
+    /// <summary>The embedded engine has PostgreSQL only: <c>Npgsql</c>.</summary>
+    public string Invariant { get; set; } = "";
+}
+
+/// <summary>
+/// How long a silo may be silent. In the embedded engine a silo has a lease of <see cref="ProbeTimeout"/> times one more than
+/// <see cref="NumMissedProbesLimit"/>: 8 s by default, so that one that was killed is out of the membership within 10.
+/// </summary>
+public class ClusterMembershipOptions
+{
+    /// <summary>How often a silo renews its lease. Default 2 s: one small statement, and time for three more tries before the lease ends.</summary>
+    public TimeSpan ProbeTimeout { get; set; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>How many renewals may fail in a row. Default 3.</summary>
+    public int NumMissedProbesLimit { get; set; } = 3;
+
+    /// <summary>How long the row of a dead silo is kept, for whoever wants to know what happened. Default 1 day: every change reads all rows.</summary>
+    public TimeSpan DefunctSiloExpiration { get; set; } = TimeSpan.FromDays(1);
 }
 
 public abstract class MessagingOptions
 {
     /// <summary>How long a caller waits for its answer. Default 30 s.</summary>
     public TimeSpan ResponseTimeout { get; set; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>The largest message between silos, in bytes. Default 100 MiB, as in Orleans: a larger call or answer fails.</summary>
+    public int MaxMessageBodySize { get; set; } = 100 * 1024 * 1024;
 
     /// <summary>Is a call whose caller timed out cancelled? True by default.</summary>
     public bool CancelRequestOnTimeout { get; set; } = true;

@@ -14,6 +14,7 @@ internal sealed class Silo : IHostedService, ILocalSiloDetails, IAsyncDisposable
 {
     private readonly SiloLifecycle _lifecycle = new();
     private ITimer? _collector;
+    private readonly int _gatewayPort;
     private volatile Phase _phase;
 
     public Silo(
@@ -32,7 +33,9 @@ internal sealed class Silo : IHostedService, ILocalSiloDetails, IAsyncDisposable
         var ip = endpoint.Value.AdvertisedIPAddress ?? IPAddress.Loopback;
         var generation = SiloAddress.AllocateNewGeneration();
         Address = SiloAddress.New(ip, endpoint.Value.SiloPort, generation);
-        GatewayAddress = SiloAddress.New(ip, endpoint.Value.GatewayPort, generation);
+        if (services.GetService<ClusteringSelected>() is not null) Cluster = new(this, services);
+        Membership = new(this);
+        _gatewayPort = endpoint.Value.GatewayPort;
         Timeouts = new(clock);
         Catalog = new(this);
         References = new(this);
@@ -74,7 +77,16 @@ internal sealed class Silo : IHostedService, ILocalSiloDetails, IAsyncDisposable
 
     public IOutgoingGrainCallFilter[] OutgoingFilters { get; private set; } = [];
 
-    public SiloAddress Address { get; }
+    /// <summary>The port may be chosen, and the generation raised, when the silo joins its cluster; not after that.</summary>
+    public SiloAddress Address { get; set; }
+
+    /// <summary>Null for a silo that is alone.</summary>
+    public ClusterNode? Cluster { get; }
+
+    public MembershipService Membership { get; }
+
+    /// <summary>It has lost its lease: nothing runs and nothing is answered any more.</summary>
+    public bool IsFenced => Cluster is { MayServe: false };
 
     public string Name { get; }
 
@@ -84,21 +96,41 @@ internal sealed class Silo : IHostedService, ILocalSiloDetails, IAsyncDisposable
 
     public SiloAddress SiloAddress => Address;
 
-    public SiloAddress GatewayAddress { get; }
+    public SiloAddress GatewayAddress => SiloAddress.New(Address.Endpoint.Address, _gatewayPort, Address.Generation);
+
+    public SiloStatus Status => _phase switch
+    {
+        Phase.Created => SiloStatus.Created,
+        Phase.Running => SiloStatus.Active,
+        Phase.Draining => SiloStatus.ShuttingDown,
+        _ => SiloStatus.Dead,
+    };
 
     /// <summary>Calls from outside end when draining begins; what already runs may still call others.</summary>
-    public bool Accepts(Call call) => _phase switch
+    public bool Accepts(Call call) => !IsFenced && _phase switch
     {
         Phase.Running => true,
-        Phase.Draining => call.Source is not null,
+        Phase.Draining => call.SourceId is not null || call.Origin is not null || call.Target.Destination is not null,
         _ => false,
     };
 
-    /// <summary>The way of every call. A silo that is one of several would look here where the grain lives.</summary>
-    public void Send(Call call)
+    public bool MayStay(GrainClass grainClass, GrainId id) => Cluster is null || Cluster.MayStay(grainClass, id);
+
+    public void Send(Call call) => Send(call, Cluster?.RouteOf(call));
+
+    /// <summary>The way of every call, to the silo that it was found to be for.</summary>
+    public void Send(Call call, Peer? peer)
     {
-        if (Accepts(call)) Catalog.Post(call);
-        else call.Answer(new SiloUnavailableException($"Silo {Address} {(_phase == Phase.Created ? "has not started" : "is stopping")}: {call} was not sent"));
+        if (Accepts(call))
+        {
+            if (Cluster is { } cluster) cluster.Send(call, peer);
+            else Catalog.Post(call);
+        }
+        else
+        {
+            var why = _phase == Phase.Created ? "has not started" : _phase == Phase.Running && IsFenced ? "has no lease" : "is stopping";
+            call.Answer(new SiloUnavailableException($"Silo {Address} {why}: {call} was not sent"));
+        }
     }
 
     public long AddTo(long timestamp, TimeSpan time) => timestamp + (long)(time.TotalSeconds * Clock.TimestampFrequency);
@@ -107,11 +139,23 @@ internal sealed class Silo : IHostedService, ILocalSiloDetails, IAsyncDisposable
     {
         IncomingFilters = [.. Services.GetServices<IIncomingGrainCallFilter>()];
         OutgoingFilters = [.. Services.GetServices<IOutgoingGrainCallFilter>()];
+        if (Cluster is { } cluster) _lifecycle.Subscribe("membership", ServiceLifecycleStage.RuntimeInitialize, cluster.StartAsync, cluster.LeaveAsync);
         _lifecycle.Subscribe("grains", ServiceLifecycleStage.BecomeActive, StartGrains, DrainAsync);
         _lifecycle.Subscribe("reminders", ServiceLifecycleStage.Active, Reminders.StartAsync, Reminders.StopAsync);
         foreach (var participant in Services.GetServices<ILifecycleParticipant<ISiloLifecycle>>()) participant.Participate(_lifecycle);
         _phase = Phase.Running;   // a participant of an early stage may call grains, as in Orleans
-        await _lifecycle.StartAsync(cancellationToken);
+        try
+        {
+            await _lifecycle.StartAsync(cancellationToken);
+        }
+        catch when (Cluster is not null)
+        {
+            // Or its name would stay taken until the lease has ended.
+            _phase = Phase.Stopped;
+            await Cluster.LeaveAsync(CancellationToken.None);
+            throw;
+        }
+
         Log.Started(Name, Address, ClusterId);
     }
 
@@ -139,18 +183,20 @@ internal sealed class Silo : IHostedService, ILocalSiloDetails, IAsyncDisposable
         if (_collector is not null) await _collector.DisposeAsync();
         Timeouts.Dispose();
         Reminders.Dispose();
+        if (Cluster is not null) await Cluster.DisposeAsync();
     }
 
     private Task StartGrains(CancellationToken ct)
     {
         var quantum = Collection.CollectionQuantum;
         _collector = Clock.CreateTimer(static silo => ((Silo)silo!).CollectIdle(), this, quantum, quantum);
-        return Task.CompletedTask;
+        return Cluster?.BecomeActiveAsync(ct) ?? Task.CompletedTask;
     }
 
     /// <summary>Ends every activation. What runs finishes first, and may wake others until it has: those are ended in the next round.</summary>
     private async Task DrainAsync(CancellationToken ct)
     {
+        if (Cluster is not null) await Cluster.BeginShutdownAsync(ct);   // first: what is ended here then begins elsewhere
         _phase = Phase.Draining;
         if (_collector is not null) await _collector.DisposeAsync();
         try
@@ -161,6 +207,8 @@ internal sealed class Silo : IHostedService, ILocalSiloDetails, IAsyncDisposable
                     activation.Deactivate(new(DeactivationReasonCode.ShuttingDown, $"Silo {Address} is stopping."), ct);
                 await Task.WhenAll(activations.Select(a => a.Deactivated)).WaitAsync(ct);
             }
+
+            if (Cluster is not null) await Cluster.QuiesceAsync(ct);
         }
         catch (OperationCanceledException)
         {

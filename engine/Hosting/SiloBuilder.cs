@@ -59,7 +59,7 @@ namespace Orleans.Hosting
             if (primarySiloEndpoint is not null && primarySiloEndpoint.Port != siloPort)
             {
                 throw new OrleansConfigurationException(
-                    $"The embedded engine runs one silo: port {siloPort} cannot join the silo at {primarySiloEndpoint}");
+                    $"With the embedded engine silos join over a database (UseAdoNetClustering): port {siloPort} cannot join the silo at {primarySiloEndpoint}");
             }
 
             builder.Services.Configure<EndpointOptions>(options =>
@@ -85,7 +85,27 @@ namespace Orleans.Hosting
                 options.AdvertisedIPAddress = advertisedIP;
                 options.SiloPort = siloPort;
                 options.GatewayPort = gatewayPort;
+                if (listenOnAnyHostAddress) options.SiloListeningEndpoint = new(IPAddress.Any, siloPort);
             });
+    }
+
+    public static class AdoNetHostingExtensions
+    {
+        /// <summary>One of several silos, which find each other in a PostgreSQL database.</summary>
+        public static ISiloBuilder UseAdoNetClustering(this ISiloBuilder builder, Action<AdoNetClusteringSiloOptions> configureOptions)
+        {
+            builder.Services.TryAddSingleton<ClusteringSelected>();
+            return builder.Configure(configureOptions);
+        }
+
+        /// <summary>As the other one; the options may come from anywhere.</summary>
+        public static ISiloBuilder UseAdoNetClustering(
+            this ISiloBuilder builder, Action<OptionsBuilder<AdoNetClusteringSiloOptions>> configureOptions)
+        {
+            builder.Services.TryAddSingleton<ClusteringSelected>();
+            configureOptions(builder.Services.AddOptions<AdoNetClusteringSiloOptions>());
+            return builder;
+        }
     }
 
     public static class GrainCallFilterSiloBuilderExtensions
@@ -252,6 +272,7 @@ namespace Microsoft.Extensions.Hosting
                 services.AddSingleton<ILocalSiloDetails>(provider => provider.GetRequiredService<Silo>());
                 services.AddSingleton<IClusterClient>(provider => provider.GetRequiredService<Silo>().GrainFactory);
                 services.AddSingleton<IGrainFactory>(provider => provider.GetRequiredService<Silo>().GrainFactory);
+                services.AddSingleton<IClusterMembershipService>(provider => provider.GetRequiredService<Silo>().Membership);
                 services.AddSingleton<IGrainContextAccessor, CurrentContext>();
                 services.AddHostedService(provider => provider.GetRequiredService<Silo>());
             }

@@ -15,6 +15,21 @@ internal sealed partial class SiloLog(ILogger log)
     [LoggerMessage(LogLevel.Warning, "Silo {Address} ran out of time to stop: {Count} activations were not deactivated")]
     public partial void DrainCutShort(int count, SiloAddress address);
 
+    [LoggerMessage(LogLevel.Critical, "Silo {Name} at {Address} has lost its lease ({Reason}): it serves nothing more and stops; start it again")]
+    public partial void Fenced(string name, SiloAddress address, string reason);
+
+    [LoggerMessage(LogLevel.Information, "Membership version {Version}: {Active} active silos, seen by {Address}")]
+    public partial void Members(long version, int active, SiloAddress address);
+
+    [LoggerMessage(LogLevel.Warning, "The membership could not be read or written by {Address}; the lease runs on")]
+    public partial void MembershipFailed(Exception error, SiloAddress address);
+
+    [LoggerMessage(LogLevel.Warning, "{Silo} did not say in time that it has let {Grain} go: the grain is activated without it")]
+    public partial void NotGivenUp(Exception error, GrainId grain, SiloAddress silo);
+
+    [LoggerMessage(LogLevel.Information, "A connection to the silo port was refused or ended early: {Reason}")]
+    public partial void ConnectionRefused(string reason);
+
     [LoggerMessage(LogLevel.Error, "{Grain} could not be activated")]
     public partial void ActivationFailed(Exception error, GrainId grain);
 

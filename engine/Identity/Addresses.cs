@@ -86,6 +86,8 @@ public readonly struct ActivationId : IEquatable<ActivationId>
 
     public bool IsDefault => _key == Guid.Empty;
 
+    internal Guid ToGuid() => _key;
+
     public static ActivationId NewId() => new(Guid.NewGuid());
 
     public override bool Equals([NotNullWhen(true)] object? obj) => obj is ActivationId other && Equals(other);

@@ -147,7 +147,10 @@ namespace Orleans.Concurrency
 
 namespace Orleans.Placement
 {
-    /// <summary>Where a fresh activation goes. With one silo every strategy answers alike.</summary>
+    /// <summary>
+    /// Where a fresh activation goes: to the home that the hash of its id gives, unless it prefers the silo of its caller or any silo.
+    /// Strategies that go by load are taken for the hash.
+    /// </summary>
     [AttributeUsage(AttributeTargets.Class)]
     public abstract class PlacementAttribute : Attribute
     {

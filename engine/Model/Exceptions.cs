@@ -40,6 +40,22 @@ namespace Orleans.Runtime
         }
     }
 
+    /// <summary>More waits for one silo than may: the call was not sent, or did not run.</summary>
+    public sealed class GatewayTooBusyException : OrleansException
+    {
+        public GatewayTooBusyException() : base("The silo is too busy")
+        {
+        }
+
+        public GatewayTooBusyException(string message) : base(message)
+        {
+        }
+
+        public GatewayTooBusyException(string message, Exception innerException) : base(message, innerException)
+        {
+        }
+    }
+
     /// <summary>The host is composed in a way that cannot work.</summary>
     public sealed class OrleansConfigurationException : Exception
     {

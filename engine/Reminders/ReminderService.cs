@@ -19,6 +19,7 @@ internal sealed class ReminderService(Silo silo) : IDisposable
     private ReminderOptions _options = new();
     private ITimer? _wake, _refresh;
     private bool _isStopped;
+    private long _refreshes;
 
     private DateTime Now => silo.Clock.GetUtcNow().UtcDateTime;
 
@@ -32,6 +33,7 @@ internal sealed class ReminderService(Silo silo) : IDisposable
         _options = silo.Services.GetRequiredService<IOptions<ReminderOptions>>().Value;
         await _table.StartAsync(ct);
         _wake = silo.Clock.CreateTimer(static self => ((ReminderService)self!).TickDue(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        if (silo.Cluster is { } cluster) await cluster.SeenByAllAsync();
         await RefreshAsync();
         var period = _options.RefreshReminderListPeriod;
         _refresh = silo.Clock.CreateTimer(static self => _ = ((ReminderService)self!).RefreshQuietlyAsync(), this, period, period);
@@ -66,7 +68,9 @@ internal sealed class ReminderService(Silo silo) : IDisposable
         var entry = new ReminderEntry { GrainId = grain, ReminderName = name, StartAt = Now + dueTime, Period = period };
         entry.ETag = await Table.UpsertRow(entry)
             ?? throw new ReminderException($"The table did not take reminder {name} of {grain}: it was changed meanwhile");
-        lock (_gate) Schedule(entry);
+        lock (_gate)
+            if (IsMine(grain)) Schedule(entry);
+        await TellOwnerAsync(grain);
         return new Handle(grain, name, entry.ETag);
     }
 
@@ -76,6 +80,7 @@ internal sealed class ReminderService(Silo silo) : IDisposable
         if (!await Table.RemoveRow(handle.Grain, handle.ReminderName, handle.ETag))
             throw new ReminderException($"Reminder {handle.ReminderName} of {handle.Grain} was changed or removed meanwhile");
         lock (_gate) _reminders.Remove((handle.Grain, handle.ReminderName));
+        await TellOwnerAsync(handle.Grain);
     }
 
     public async Task<IGrainReminder?> Get(GrainId grain, string name) =>
@@ -83,6 +88,49 @@ internal sealed class ReminderService(Silo silo) : IDisposable
 
     public async Task<List<IGrainReminder>> GetAll(GrainId grain) =>
         [.. (await Table.ReadRows(grain)).Reminders.Select(entry => new Handle(entry.GrainId, entry.ReminderName, entry.ETag!))];
+
+    /// <summary>The rows of one grain were changed on another silo.</summary>
+    public async Task ReadAsync(GrainId grain)
+    {
+        if (_table is null) return;
+        var rows = (await Table.ReadRows(grain)).Reminders;
+        lock (_gate)
+        {
+            if (!IsMine(grain)) return;
+            foreach (var gone in _reminders.Keys.Where(key => key.Grain == grain && !rows.Any(row => row.ReminderName == key.Name)).ToArray())
+                _reminders.Remove(gone);
+            foreach (var entry in rows)
+                if (_reminders.GetValueOrDefault((grain, entry.ReminderName))?.Entry.ETag != entry.ETag) Schedule(entry);
+        }
+    }
+
+    /// <summary>
+    /// Reminders follow the homes of their grains. What is not this silo's any more stops at once, by the view; what has become this
+    /// silo's starts when every live silo has seen the view, and so has stopped.
+    /// </summary>
+    public async Task OnMembersChangedAsync(ClusterView view)
+    {
+        if (_wake is null || silo.Cluster is not { } cluster) return;
+        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);   // off the thread that renews the lease
+        await cluster.SeenByAllAsync();
+        if (silo.Membership.View == view) await RefreshQuietlyAsync();
+    }
+
+    private bool IsMine(GrainId grain) => silo.Cluster is not { } cluster || cluster.IsHome(grain);
+
+    private async Task TellOwnerAsync(GrainId grain)
+    {
+        if (IsMine(grain) || silo.Cluster is not { } cluster || cluster.View.HomeOf(grain) is not { } owner) return;
+        try
+        {
+            await cluster.Control(owner).ReadReminders(grain);
+        }
+        catch (Exception error) when (error is OrleansException or TimeoutException)
+        {
+            // The row is there: the owner finds it when it next reads the table.
+            silo.Log.ReminderRefreshFailed(error);
+        }
+    }
 
     private async Task RefreshQuietlyAsync()
     {
@@ -100,10 +148,19 @@ internal sealed class ReminderService(Silo silo) : IDisposable
     private async Task RefreshAsync()
     {
         HashSet<Reminder> before;
-        lock (_gate) before = [.. _reminders.Values];
-        var rows = (await Table.ReadRows(0, 0)).Reminders;
+        long refresh;
         lock (_gate)
         {
+            before = [.. _reminders.Values];
+            refresh = ++_refreshes;
+        }
+
+        var rows = new List<ReminderEntry>();
+        var ranges = silo.Cluster is null ? [(0u, 0u)] : silo.Membership.View.RangesOf(silo.Address);
+        foreach (var (begin, end) in ranges) rows.AddRange((await Table.ReadRows(begin, end)).Reminders);
+        lock (_gate)
+        {
+            if (refresh != _refreshes) return;   // a later one reads what is later
             var found = new HashSet<(GrainId, string)>();
             foreach (var entry in rows)
             {
@@ -152,7 +209,9 @@ internal sealed class ReminderService(Silo silo) : IDisposable
             while (!_isStopped && _due.TryPeek(out var reminder, out var ticks) && ticks <= now)
             {
                 _due.Dequeue();
-                if (IsCurrent(reminder)) _ = TickAsync(reminder);
+                if (!IsCurrent(reminder)) continue;
+                if (IsMine(reminder.Key.Grain)) _ = TickAsync(reminder);
+                else _reminders.Remove(reminder.Key);   // if it comes back to this silo, the table has it
             }
 
             SetTimer();
@@ -176,7 +235,9 @@ internal sealed class ReminderService(Silo silo) : IDisposable
 
         lock (_gate)
         {
-            if (IsCurrent(reminder)) SetNext(reminder);
+            if (!IsCurrent(reminder)) return;
+            if (IsMine(reminder.Key.Grain)) SetNext(reminder);
+            else _reminders.Remove(reminder.Key);
         }
     }
 

@@ -132,6 +132,12 @@ internal sealed partial class Activation
     {
         try
         {
+            if (Silo.Cluster is { } cluster && HasHome && !(await cluster.ClaimAsync(GrainId) && IsWanted))
+            {
+                EndUnborn();
+                return;
+            }
+
             GrainInstance = Class.Create(this);
             if (_states is not null || Class.HooksActivation)
             {
@@ -155,6 +161,41 @@ internal sealed partial class Activation
             if (_state == State.Activating) _state = State.Active;
             if (_state == State.Active) StartWaiting();
             else EnqueueLocked(DeactivateTurn);
+        }
+    }
+
+    private bool IsWanted
+    {
+        get
+        {
+            lock (_turns) return _state == State.Activating;
+        }
+    }
+
+    /// <summary>The grain's home is another silo: what waits goes there.</summary>
+    private void EndUnborn()
+    {
+        Call? waiting;
+        lock (_turns)
+        {
+            waiting = TakeWaiting();
+            _state = State.Gone;
+            Silo.Catalog.Remove(this);
+        }
+
+        _deactivated?.TrySetResult();
+        SendOn(waiting);
+    }
+
+    private void SendOn(Call? waiting)
+    {
+        for (var call = waiting; call is not null;)
+        {
+            var next = call.NextWaiting;
+            call.NextWaiting = null;
+            if (call.EndsWithActivation) call.Answer(Rejection(call));
+            else Silo.Send(call);
+            call = next;
         }
     }
 
@@ -224,7 +265,7 @@ internal sealed partial class Activation
         {
             var next = call.NextWaiting;
             call.NextWaiting = null;
-            if (_pool is null || call.EndsWithActivation) call.Answer(Rejection(call));
+            if ((_pool is null && Silo.MayStay(Class, GrainId)) || call.EndsWithActivation) call.Answer(Rejection(call));
             else Silo.Send(call);
             call = next;
         }

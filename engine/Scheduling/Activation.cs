@@ -52,8 +52,13 @@ internal sealed partial class Activation : TaskScheduler, IGrainContext, IThread
 
     public GrainId GrainId { get; }
 
+    /// <summary>It lives at its home in the cluster: no stateless worker, none that is placed otherwise, no part of the silo.</summary>
+    public bool HasHome => _pool is null && !Class.IsPlaced && !IsOfSilo;
+
+    private bool IsOfSilo => Class.Type == typeof(SiloControl);
+
     /// <summary>Calls pass through filters: the silo's, or the grain itself is one.</summary>
-    public bool IsFiltered => Silo.IncomingFilters.Length > 0 || GrainInstance is IIncomingGrainCallFilter;
+    public bool IsFiltered => (Silo.IncomingFilters.Length > 0 && !IsOfSilo) || GrainInstance is IIncomingGrainCallFilter;
 
     /// <summary>For a stateless worker's pool: nothing to do at this moment.</summary>
     public bool IsIdle

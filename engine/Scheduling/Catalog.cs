@@ -11,6 +11,8 @@ internal sealed class Catalog(Silo silo)
     public IEnumerable<Activation> Activations =>
         _targets.SelectMany(entry => entry.Value is WorkerPool pool ? pool.Workers : [(Activation)entry.Value]);
 
+    public bool Contains(GrainId id) => _targets.ContainsKey(id);
+
     public Activation? Find(GrainId id) => _targets.GetValueOrDefault(id) as Activation;
 
     /// <summary>Takes the call to the activation of its grain; the first call makes one.</summary>
@@ -33,12 +35,13 @@ internal sealed class Catalog(Silo silo)
     {
         Activation? successor = null;
         Call? rejected = null;
+        var mayStay = silo.MayStay(gone.Class, gone.GrainId);
         for (var call = waiting; call is not null;)
         {
             var next = call.NextWaiting;
             call.NextWaiting = null;
             if (!gone.HasRunCalls) call.FruitlessForwards++;
-            if (call.EndsWithActivation || !silo.Accepts(call) || call.FruitlessForwards > silo.Messaging.MaxForwardCount)
+            if (!mayStay || call.EndsWithActivation || !silo.Accepts(call) || call.FruitlessForwards > silo.Messaging.MaxForwardCount)
             {
                 call.NextWaiting = rejected;
                 rejected = call;
@@ -55,6 +58,7 @@ internal sealed class Catalog(Silo silo)
         if (successor is null)
         {
             Remove(gone);
+            if (gone.Class.IsPlaced && silo.Cluster is { } cluster) _ = Task.Run(() => cluster.TellGoneAsync(gone.GrainId));
         }
         else
         {

@@ -3,6 +3,7 @@ using System.Reflection;
 using Microsoft.Extensions.DependencyInjection;
 using Orleans;
 using Orleans.Concurrency;
+using Orleans.Placement;
 using Orleans.Runtime;
 using Orleans.Serialization.Invocation;
 
@@ -26,6 +27,9 @@ internal sealed class GrainClass
         IsKeptAlive = type.IsDefined(typeof(KeepAliveAttribute), inherit: true);
         CollectionAge = type.GetCustomAttribute<CollectionAgeLimitAttribute>(inherit: true)?.AgeLimit;
         MaxWorkers = type.GetCustomAttribute<StatelessWorkerAttribute>(inherit: true)?.MaxLocalWorkers ?? 0;
+        var placement = type.GetCustomAttribute<PlacementAttribute>(inherit: true)?.PlacementStrategy;
+        PrefersLocal = placement is PreferLocalPlacement;
+        IsPlaced = placement is PreferLocalPlacement or RandomPlacement;
         if (type.GetCustomAttribute<MayInterleaveAttribute>(inherit: true) is { } predicate) MayInterleave = Predicate(predicate.CallbackMethodName);
         HooksActivation = Implements(nameof(IGrainBase.OnActivateAsync));
         HooksDeactivation = Implements(nameof(IGrainBase.OnDeactivateAsync));
@@ -52,6 +56,11 @@ internal sealed class GrainClass
 
     /// <summary>More than zero for a stateless worker.</summary>
     public int MaxWorkers { get; }
+
+    /// <summary>Lives where it is first wanted, or anywhere, rather than at the home that its hash gives.</summary>
+    public bool IsPlaced { get; }
+
+    public bool PrefersLocal { get; }
 
     public Func<object?, IInvokable, bool>? MayInterleave { get; }
 

@@ -52,7 +52,7 @@ internal sealed class GrainTypes
         return GrainType.Create(name.EndsWith("grain", StringComparison.Ordinal) && name.Length > 5 ? name[..^5] : name);
     }
 
-    private static IEnumerable<Assembly> Assemblies()
+    public static IEnumerable<Assembly> Assemblies()
     {
         var engine = typeof(GrainTypes).Assembly;
         var seen = new HashSet<string> { engine.FullName! };

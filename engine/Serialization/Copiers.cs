@@ -20,7 +20,7 @@ internal static class Copiers
 {
     private static readonly ConcurrentDictionary<Type, Func<object, CopyContext, object>> ByRuntimeType = new();
 
-    private static readonly HashSet<Type> ImmutableTypes =
+    public static readonly HashSet<Type> ImmutableTypes =
     [
         typeof(string), typeof(decimal), typeof(Guid), typeof(DateTime), typeof(DateTimeOffset), typeof(TimeSpan), typeof(DateOnly),
         typeof(TimeOnly), typeof(Half), typeof(Int128), typeof(UInt128), typeof(BigInteger), typeof(Uri), typeof(Version),
@@ -87,12 +87,12 @@ internal static class Copiers
         || typeof(IAddressable).IsAssignableFrom(type);
 
     /// <summary>Values are of a derived type, so their own type decides.</summary>
-    private static bool IsOpen(Type type) => type == typeof(object) || type.IsInterface || type.IsAbstract;
+    public static bool IsOpen(Type type) => type == typeof(object) || type.IsInterface || type.IsAbstract;
 
-    private static bool IsTuple(Type type) => type.IsGenericType
+    public static bool IsTuple(Type type) => type.IsGenericType
         && (typeof(ITuple).IsAssignableFrom(type) || type.GetGenericTypeDefinition() == typeof(KeyValuePair<,>));
 
-    private static bool IsImmutableWrapper(Type type) => type.GetGenericTypeDefinition() == typeof(Immutable<>);
+    public static bool IsImmutableWrapper(Type type) => type.GetGenericTypeDefinition() == typeof(Immutable<>);
 
     private static bool IsImmutable(Type type, HashSet<Type> seen)
     {
@@ -108,7 +108,7 @@ internal static class Copiers
         return type.IsValueType && seen.Add(type) && Fields(type).All(field => IsImmutable(field.FieldType, seen));
     }
 
-    private static FieldInfo[] Fields(Type type) => type.GetFields(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic);
+    public static FieldInfo[] Fields(Type type) => type.GetFields(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic);
 
     private static object Boxed<T>(object value, CopyContext context) => DeepCopy<T>.Copy((T)value, context)!;
 
@@ -154,6 +154,7 @@ internal static class Copiers
         Copier<Dictionary<TKey, TValue>>.By((from, context) =>
         {
             if (context.TryGet(from, out var done)) return (Dictionary<TKey, TValue>)done;
+            Codecs.IndexOfComparer<TKey>(from.Comparer, EqualityComparer<TKey>.Default);
             var to = new Dictionary<TKey, TValue>(from.Count, from.Comparer);
             context.Add(from, to);
             foreach (var (key, value) in from) to.Add(DeepCopy<TKey>.Copy(key, context), DeepCopy<TValue>.Copy(value, context));
@@ -164,6 +165,7 @@ internal static class Copiers
         Copier<SortedDictionary<TKey, TValue>>.By((from, context) =>
         {
             if (context.TryGet(from, out var done)) return (SortedDictionary<TKey, TValue>)done;
+            Codecs.IndexOfComparer<TKey>(from.Comparer, Comparer<TKey>.Default);
             var to = new SortedDictionary<TKey, TValue>(from.Comparer);
             context.Add(from, to);
             foreach (var (key, value) in from) to.Add(DeepCopy<TKey>.Copy(key, context), DeepCopy<TValue>.Copy(value, context));
@@ -173,6 +175,7 @@ internal static class Copiers
     private static Copier<HashSet<T>> HashSetOf<T>() => Copier<HashSet<T>>.By((from, context) =>
     {
         if (context.TryGet(from, out var done)) return (HashSet<T>)done;
+        Codecs.IndexOfComparer<T>(from.Comparer, EqualityComparer<T>.Default);
         var to = new HashSet<T>(from.Count, from.Comparer);
         context.Add(from, to);
         foreach (var item in from) to.Add(DeepCopy<T>.Copy(item, context));

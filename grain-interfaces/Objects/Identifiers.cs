@@ -20,6 +20,17 @@ public readonly record struct BlobId(ulong High, ulong Low) : IComparable<BlobId
         return new(milliseconds << 16 | BinaryPrimitives.ReadUInt16BigEndian(random), BinaryPrimitives.ReadUInt64BigEndian(random[2..]));
     }
 
+    /// <summary>Mints an id whose <see cref="Place"/> is given: 48 bits of Unix milliseconds, the place, 64 random bits.</summary>
+    public static BlobId New(TimeProvider clock, ushort place)
+    {
+        var id = New(clock);
+        return id with { High = id.High & ~(ulong)ushort.MaxValue | place };
+    }
+
+    /// <summary>The leading bits of the hash of the key that the blob belongs to, which say its partition: a part of the id, so that who knows nothing but the id (the
+    /// garbage collector) knows where its replicas are. Random in ids that were minted without one, and as good as any other there.</summary>
+    public ushort Place => (ushort)High;
+
     /// <summary>When the id was minted, to the millisecond.</summary>
     public DateTimeOffset Minted => DateTimeOffset.FromUnixTimeMilliseconds((long)(High >> 16));
 

@@ -11,12 +11,13 @@ using DarkStorage.Rules.Notifications;
 using DarkStorage.Rules.ObjectLock;
 using Microsoft.Extensions.Logging;
 using Orleans;
+using Orleans.Placement;
 
 namespace DarkStorage.Grains.Objects;
 
 /// <summary>The writer of one key. It decides on the version it remembers; the index refuses what was decided on an older one,
 /// so even two activations of the key cannot lose a write.</summary>
-[CollectionAgeLimit(Minutes = 1)]
+[CollectionAgeLimit(Minutes = 1), HashBasedPlacement]
 internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopulation population, TimeProvider clock, ILogger<ObjectGrain> log)
     : Grain, IObjectGrain
 {

@@ -17,6 +17,9 @@ public interface IClusterIndex
     /// <summary>All nodes that ever joined and were not taken out, in the order of their names.</summary>
     ValueTask<IReadOnlyList<ClusterNode>> ListNodesAsync(CancellationToken ct);
 
+    /// <summary>Notes how far a node has followed the layout. Numbers only grow.</summary>
+    Task ReportLayoutAsync(Guid store, long seen, long moved, CancellationToken ct);
+
     /// <summary>Takes a node out, with what waited for it.</summary>
     Task RemoveNodeAsync(Guid store, CancellationToken ct);
 
@@ -57,7 +60,14 @@ public interface IClusterIndex
 /// <param name="Zone">What fails together with it.</param>
 /// <param name="Address">Where its peers find it: HOST:PORT. Null where it stands alone.</param>
 /// <param name="Weight">Its share of the data; 0 where it has no drive.</param>
-public sealed record ClusterNode(Guid Store, string Name, string Zone, string? Address, int Weight);
+public sealed record ClusterNode(Guid Store, string Name, string Zone, string? Address, int Weight)
+{
+    /// <summary>The newest version of the layout that it works by. Not for <see cref="IClusterIndex.JoinAsync"/> to set, as the next.</summary>
+    public long LayoutSeen { get; init; }
+
+    /// <summary>The newest version of the layout of which it has all that it should hold.</summary>
+    public long LayoutMoved { get; init; }
+}
 
 /// <param name="Revision">Grows by one with each change, from 1.</param>
 public sealed record ClusterDocument(byte[] Content, long Revision);

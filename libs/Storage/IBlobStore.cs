@@ -6,7 +6,7 @@ using DarkStorage.Storage.Encryption;
 namespace DarkStorage.Storage;
 
 /// <summary>Bytes at rest: written once, read by range, deleted. What they mean is the index's business.</summary>
-/// <remarks>Invariants: a write that was acknowledged is on the disk; no byte is handed out whose block did not match its checksum;
+/// <remarks>Invariants: a write that was acknowledged is on the disk, in a cluster on the disks of a quorum of replicas; no byte is handed out whose block did not match its checksum;
 /// a blob that was not finished is never seen. Memory is bounded by <see cref="BlobStoreOptions"/>, however many and however large the blobs are.</remarks>
 public interface IBlobStore
 {
@@ -20,10 +20,12 @@ public interface IBlobStore
     /// key; or there is a key, and the content is not sealed. <see cref="StorageError.EncryptionKeyRequired"/>: the content is sealed, and there is no key.</exception>
     ValueTask<IBlobRead> OpenAsync(Manifest manifest, ByteRange range, DataKey? key, CancellationToken ct);
 
-    /// <summary>Frees the bytes of a blob. Freeing one that is not there succeeds. Not durable by itself: ask again after a crash.</summary>
+    /// <summary>Frees the bytes of a blob, in a cluster on all its replicas that can be reached; the others find them by <see cref="ListBlobs"/>. Freeing one that is not there succeeds.
+    /// Not durable by itself: ask again after a crash.</summary>
+    /// <exception cref="StorageException"><see cref="StorageError.Unavailable"/>: there are replicas, and none could be reached.</exception>
     ValueTask DeleteAsync(BlobId blob, CancellationToken ct);
 
-    /// <summary>Blobs that have chunks here and were minted before a time, in the order of their ids: what the collector compares with the index.
+    /// <summary>Blobs that have chunks on this node's own drive and were minted before a time, in the order of their ids: what the collector compares with the index.
     /// Writes under way, those that were not disposed, are left out however old they are.</summary>
     /// <param name="after">Only ids greater than this one; default for the first page.</param>
     /// <param name="mintedBefore">Younger blobs are left out: the commit of one that was just written may still be on its way after its caller gave up.</param>
@@ -33,7 +35,7 @@ public interface IBlobStore
 /// <summary>One blob being written.</summary>
 public interface IBlobWrite : IAsyncDisposable
 {
-    /// <summary>Takes the whole content, hashing it on the way, and returns when all of it is durable on this drive.
+    /// <summary>Takes the whole content, hashing it on the way, and returns when all of it is durable: on this drive, or on a quorum of replicas.
     /// Content of up to <see cref="BlobWriteOptions.InlineMax"/> bytes is not stored but returned in the result.</summary>
     /// <exception cref="StorageException"><see cref="StorageError.EntityTooLarge"/>, <see cref="StorageError.InsufficientStorage"/>, <see cref="StorageError.Unavailable"/>.
     /// Whatever reading <paramref name="content"/> throws passes through.</exception>
@@ -58,10 +60,19 @@ public sealed record BlobWriteOptions
     /// <summary>Digests to take besides MD5, which is always taken because it is the ETag. They are the content's, sealed or not.</summary>
     public DigestSet Digests { get; init; }
 
+    /// <summary>The key that the content belongs to, or is going to: in a cluster it says which nodes keep it. Null only where nothing is going to be stored.</summary>
+    public BlobOwner? Owner { get; init; }
+
+    /// <summary>Replicas that the bucket wants; null for as many as the cluster keeps. Of no meaning on a node that stands alone.</summary>
+    public int? Replicas { get; init; }
+
     /// <summary>Seals the content, inline or stored. One key may seal many blobs, as the parts of an upload are; it is not asked again after
     /// <see cref="IBlobStore.BeginWrite"/>. Null stores the content as it is.</summary>
     public DataKey? Key { get; init; }
 }
+
+/// <summary>Whose content a blob is.</summary>
+public readonly record struct BlobOwner(BucketId Bucket, string Key);
 
 /// <summary>What a finished write yields.</summary>
 /// <param name="Blob">The blob's id, minted even where the content is inline.</param>

@@ -18,13 +18,16 @@ internal static class CommandLine
     private static readonly Option<string> ManagementUrl = Flag("--management-url", "URL", "Health, metrics and admin API (default http://127.0.0.1:9001)");
     private static readonly Option<string> Index = Flag("--index", "URL", "Object index: sqlite, or postgres://HOST:PORT/DATABASE (default: SQLite in the data folder)");
     private static readonly Option<string> Node = Flag("--node", "NAME", "This node's name (default: the machine's)");
+    private static readonly Option<string> PeerUrl = Flag("--peer-url", "URL", "Where other nodes of the cluster find this one (default https://127.0.0.1:9002; silos call it one port on)");
+    private static readonly Option<string> Zone = Flag("--zone", "NAME", "What fails together with this node (default: its name)");
+    private static readonly Option<string> Roles = Flag("--roles", "storage|gateway", "Whether the node keeps data (default storage)");
     private static readonly Option<string> Region = Flag("--region", "NAME", "Region that signatures name (default us-east-1)");
     private static readonly Option<string> Domain = Flag("--domain", "NAME", "Base domain of virtual-host style requests (default: path style alone)");
     private static readonly Option<string> WebsiteDomain = Flag("--website-domain", "NAMES", "Domains of websites, with commas between (default: no websites)");
     private static readonly Option<string> Format = Flag("--log-format", "text|json", "How log lines look (default text)");
     private static readonly Option<string> Level = Flag("--log-level", "LEVEL", "Trace, Debug, Information, Warning, Error (default Information)");
 
-    private static readonly Option<string>[] Flags = [Data, S3Url, ManagementUrl, Index, Node, Region, Domain, WebsiteDomain, Format, Level];
+    private static readonly Option<string>[] Flags = [Data, S3Url, ManagementUrl, Index, Node, PeerUrl, Zone, Roles, Region, Domain, WebsiteDomain, Format, Level];
 
     /// <param name="options">The node's options; null where the program has nothing more to do.</param>
     /// <returns>The exit code where <paramref name="options"/> is null.</returns>
@@ -68,6 +71,14 @@ internal static class CommandLine
             ManagementUrl = Url(ManagementUrl, defaults.ManagementUrl),
             Index = IndexUrl(Text(Index, defaults.Index)),
             Node = Text(Node, defaults.Node),
+            PeerUrl = Url(PeerUrl, defaults.PeerUrl, "https"),
+            Zone = Text(Zone, "") is { Length: > 0 } zone ? zone : Text(Node, defaults.Node),
+            HasDrive = Text(Roles, "storage") switch
+            {
+                "storage" => true,
+                "gateway" => false,
+                var other => throw new FormatException($"--roles is '{other}'; allowed are storage and gateway."),
+            },
             Region = Text(Region, defaults.Region),
             Domain = Text(Domain, defaults.Domain),
             WebsiteDomain = Text(WebsiteDomain, defaults.WebsiteDomain),
@@ -77,11 +88,11 @@ internal static class CommandLine
 
         string Text(Option<string> flag, string otherwise) => CommandLine.Text(parsed, configuration, flag, otherwise);
 
-        Uri Url(Option<string> flag, Uri otherwise)
+        Uri Url(Option<string> flag, Uri otherwise, string scheme = "http")
         {
             var text = Text(flag, otherwise.OriginalString);
-            if (Uri.TryCreate(text, UriKind.Absolute, out var url) && url.Scheme == "http" && url.AbsolutePath == "/" && url.Query.Length == 0) return url;
-            throw new FormatException($"{flag.Name} is '{text}'; allowed is http://HOST:PORT.");
+            if (Uri.TryCreate(text, UriKind.Absolute, out var url) && url.Scheme == scheme && url.AbsolutePath == "/" && url.Query.Length == 0) return url;
+            throw new FormatException($"{flag.Name} is '{text}'; allowed is {scheme}://HOST:PORT.");
         }
 
         T Choice<T>(Option<string> flag, T otherwise) where T : struct, Enum

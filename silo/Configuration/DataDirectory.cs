@@ -1,19 +1,21 @@
 using System.Security.Cryptography;
 using System.Text;
+using DarkStorage.Storage;
 using DarkStorage.Storage.Secrets;
 
 namespace DarkStorage.Silo.Configuration;
 
 /// <summary>The node's data folder: where its parts lie, and the secrets it keeps itself. docs/FORMATS.md lists what is in it.</summary>
-internal sealed class DataDirectory
+internal sealed class DataDirectory : IDisposable
 {
     private const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
-    private const int AccessKeyLength = 20;
-    private const int SecretKeyBytes = 30;
 
     private readonly string _root;
+    private FileStream? _held;
 
     private DataDirectory(string root) => _root = root;
+
+    public void Dispose() => _held?.Dispose();
 
     public string IndexFile => Path.Combine(_root, "index.db");
     public string Blobs => Path.Combine(_root, "blobs");
@@ -97,27 +99,47 @@ internal sealed class DataDirectory
     public RootCredentials ReadRootCredentials(out bool made)
     {
         made = false;
-        var (accessKey, secretKey) = (Environment.GetEnvironmentVariable("DARKSTORAGE_ROOT_ACCESS_KEY"), Environment.GetEnvironmentVariable("DARKSTORAGE_ROOT_SECRET_KEY"));
-        if (string.IsNullOrEmpty(accessKey) != string.IsNullOrEmpty(secretKey))
-            throw new InvalidDataException("DARKSTORAGE_ROOT_ACCESS_KEY and DARKSTORAGE_ROOT_SECRET_KEY go together: set both or neither.");
-        if (!string.IsNullOrEmpty(accessKey))
-        {
-            if (accessKey.Length < 3 || accessKey.Any(c => !char.IsAsciiLetterOrDigit(c) && c is not ('-' or '_' or '.')))
-                throw new InvalidDataException("DARKSTORAGE_ROOT_ACCESS_KEY has at least 3 characters, each a letter, a digit, '-', '_' or '.'.");
-            if (secretKey!.Length < 8) throw new InvalidDataException("DARKSTORAGE_ROOT_SECRET_KEY has at least 8 characters.");
-            return new(accessKey, secretKey);
-        }
+        if (ReadRootEnvironment() is { } given) return given;
         if (!File.Exists(RootCredentialsFile))
         {
             made = true;
-            PrivateFile.Replace(RootCredentialsFile, Encoding.UTF8.GetBytes($"{MakeAccessKey()}\n{Convert.ToBase64String(RandomNumberGenerator.GetBytes(SecretKeyBytes))}\n"));
+            var root = RootCredentials.Make();
+            PrivateFile.Replace(RootCredentialsFile, Encoding.UTF8.GetBytes($"{root.AccessKey}\n{root.SecretKey}\n"));
         }
         var lines = File.ReadAllLines(RootCredentialsFile);
         if (lines.Length < 2) throw new InvalidDataException($"{RootCredentialsFile} is damaged: it has an access key and a secret key, a line each.");
         return new(lines[0], lines[1]);
     }
 
-    private static string MakeAccessKey() => RandomNumberGenerator.GetString("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", AccessKeyLength);
+    /// <summary>The root credentials that the operator chose, or null.</summary>
+    public static RootCredentials? ReadRootEnvironment()
+    {
+        var (accessKey, secretKey) = (Environment.GetEnvironmentVariable("DARKSTORAGE_ROOT_ACCESS_KEY"), Environment.GetEnvironmentVariable("DARKSTORAGE_ROOT_SECRET_KEY"));
+        if (string.IsNullOrEmpty(accessKey) != string.IsNullOrEmpty(secretKey))
+            throw new InvalidDataException("DARKSTORAGE_ROOT_ACCESS_KEY and DARKSTORAGE_ROOT_SECRET_KEY go together: set both or neither.");
+        if (string.IsNullOrEmpty(accessKey)) return null;
+        if (accessKey.Length < 3 || accessKey.Any(c => !char.IsAsciiLetterOrDigit(c) && c is not ('-' or '_' or '.')))
+            throw new InvalidDataException("DARKSTORAGE_ROOT_ACCESS_KEY has at least 3 characters, each a letter, a digit, '-', '_' or '.'.");
+        if (secretKey!.Length < 8) throw new InvalidDataException("DARKSTORAGE_ROOT_SECRET_KEY has at least 8 characters.");
+        return new(accessKey, secretKey);
+    }
+
+    /// <summary>What a node without a drive is known by, made at first start; and the folder is held by this process until it ends.</summary>
+    /// <exception cref="StorageStartupException">Another process has the folder.</exception>
+    public Guid HoldWithoutDrive()
+    {
+        try
+        {
+            _held = new(Path.Combine(_root, "lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+        }
+        catch (IOException e)
+        {
+            throw new StorageStartupException($"The data folder {_root} is in use by another process, or can't be opened: {e.Message}", e);
+        }
+        var file = Path.Combine(_root, "node");
+        if (!File.Exists(file)) PrivateFile.Replace(file, Encoding.UTF8.GetBytes($"{Guid.NewGuid():D}\n"));
+        return Guid.TryParseExact(File.ReadAllText(file).Trim(), "D", out var id) ? id : throw new InvalidDataException($"{file} is damaged: it has the id of this node.");
+    }
 
     private static void CreatePrivateFolder(string path)
     {
@@ -129,5 +151,11 @@ internal sealed class DataDirectory
 /// <summary>The key pair that may do everything.</summary>
 internal sealed record RootCredentials(string AccessKey, string SecretKey)
 {
+    private const int AccessKeyLength = 20;
+    private const int SecretKeyBytes = 30;
+
+    public static RootCredentials Make() =>
+        new(RandomNumberGenerator.GetString("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", AccessKeyLength), Convert.ToBase64String(RandomNumberGenerator.GetBytes(SecretKeyBytes)));
+
     public override string ToString() => $"RootCredentials {AccessKey}";
 }

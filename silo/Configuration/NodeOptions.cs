@@ -15,7 +15,16 @@ internal sealed record NodeOptions
     /// <summary>The object index: empty for SQLite in the data folder.</summary>
     public string Index { get; init; } = "";
 
-    /// <summary>The node's name in logs and metrics. The machine's by default.</summary>
+    /// <summary>Where peers of the cluster find this node: its chunks there, its silo one port on. Used only where there is a cluster secret.</summary>
+    public Uri PeerUrl { get; init; } = new("https://127.0.0.1:9002");
+
+    /// <summary>What fails together with this node: a rack, a room, a site. Copies are in different zones. By default each node is a zone of its own.</summary>
+    public string Zone { get; init; } = "";
+
+    /// <summary>Whether the node keeps data; otherwise it is a front end alone.</summary>
+    public bool HasDrive { get; init; } = true;
+
+    /// <summary>The node's name in logs and metrics, and in the cluster. The machine's by default.</summary>
     public string Node { get; init; } = Environment.MachineName;
 
     /// <summary>The region that signatures name and GetBucketLocation answers.</summary>

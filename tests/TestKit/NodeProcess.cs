@@ -22,6 +22,9 @@ public sealed record NodeSettings
     /// <summary>Base domain of virtual-host style requests; empty for none.</summary>
     public string Domain { get; init; } = "";
 
+    /// <summary>The node is of a cluster: that it is up does not say that it can take requests.</summary>
+    public bool WaitsForOthers { get; init; }
+
     /// <summary>More flags, as on a command line.</summary>
     public IReadOnlyList<string> Flags { get; init; } = [];
 
@@ -201,6 +204,7 @@ public sealed partial class NodeProcess : IAsyncDisposable
         {
             throw new InvalidOperationException($"The node did not start within {HangsAfter}:\n{Output}");
         }
+        if (_settings.WaitsForOthers) return;
         using var http = new HttpClient();
         using var ready = await http.GetAsync(new Uri(ManagementUrl, "/health/ready"));
         if (ready.StatusCode != HttpStatusCode.OK) throw new InvalidOperationException($"The node says it started, and /health/ready answers {ready.StatusCode}:\n{Output}");

@@ -23,9 +23,9 @@ internal static class BlobCommit
         }
     }
 
-    /// <summary>Errors that a grain answers with before it writes, or that the index answers having written nothing.</summary>
+    /// <summary>Errors that a grain answers with before it writes, or that the index answers having written nothing. That the index is away may have been found after the commit.</summary>
     private static bool NothingHappened(Exception exception) => exception is StorageException
     {
-        Error: not (StorageError.Unavailable or StorageError.Internal)
+        Error: not (StorageError.Unavailable or StorageError.IndexAway or StorageError.Internal)
     };
 }

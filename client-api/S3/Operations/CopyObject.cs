@@ -34,6 +34,7 @@ internal static class CopyObject
         using var seal = await RequestEncryption.SealAsync(s3, bucket, ct);
         await using var write = s3.Blobs.BeginWrite(new()
         {
+            Owner = new(bucket.Id, s3.Key),
             InlineMax = s3.Options.InlineBytesMax,
             ExpectedLength = source.Version.Manifest.Length,
             Digests = algorithm.ToDigest(),

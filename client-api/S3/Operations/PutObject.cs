@@ -21,6 +21,7 @@ internal static class PutObject
         using var seal = await RequestEncryption.SealAsync(s3, bucket, ct);
         await using var write = s3.Blobs.BeginWrite(new()
         {
+            Owner = new(bucket.Id, s3.Key),
             InlineMax = s3.Options.InlineBytesMax,
             LengthMax = LengthMax,
             ExpectedLength = body.Length < 0 ? null : body.Length,

@@ -22,6 +22,7 @@ internal static class UploadPart
         using var seal = await RequestEncryption.SealPartAsync(s3, upload.Encryption, ct);
         await using var write = s3.Blobs.BeginWrite(new()
         {
+            Owner = new(upload.Bucket, upload.Key),
             LengthMax = PutObject.LengthMax,
             ExpectedLength = body.Length,
             Digests = expected.Digests | upload.ObjectChecksum.ToDigest(),

@@ -23,8 +23,11 @@ public sealed partial class PostgresIndex
     }
 
     public async ValueTask<IReadOnlyList<ClusterNode>> ListNodesAsync(CancellationToken ct) =>
-        await ReadRowsAsync("SELECT store, name, zone, address, weight FROM nodes ORDER BY name", static _ => { },
-            static row => new ClusterNode(row.GetGuid(0), row.GetString(1), row.GetString(2), row.IsDBNull(3) ? null : row.GetString(3), row.GetInt32(4)), ct);
+        await ReadRowsAsync("SELECT store, name, zone, address, weight, seen, moved FROM nodes ORDER BY name", static _ => { },
+            static row => new ClusterNode(row.GetGuid(0), row.GetString(1), row.GetString(2), row.IsDBNull(3) ? null : row.GetString(3), row.GetInt32(4)) { LayoutSeen = row.GetInt64(5), LayoutMoved = row.GetInt64(6) }, ct);
+
+    public Task ReportLayoutAsync(Guid store, long seen, long moved, CancellationToken ct) =>
+        WriteCountedAsync("node", "", "UPDATE nodes SET seen = greatest(seen, $2), moved = greatest(moved, $3) WHERE store = $1", p => p.Uuid(store).Long(seen).Long(moved), ct);
 
     public async Task RemoveNodeAsync(Guid store, CancellationToken ct)
     {

@@ -96,8 +96,26 @@ public sealed class KeyRing : IKeyService, IDisposable
         return new(new GeneratedKey(data, Wrap(key, data, context)));
     }
 
-    public ValueTask<DataKey> DecryptAsync(string keyId, ReadOnlyMemory<byte> wrapped, KeyContext context, CancellationToken ct) =>
-        new(Unwrap(FindEnabled(keyId), wrapped.Span, context));
+    public async ValueTask<DataKey> DecryptAsync(string keyId, ReadOnlyMemory<byte> wrapped, KeyContext context, CancellationToken ct)
+    {
+        // Another node that shares the ring may have made the key, or the version, since this one read it.
+        if (!Knows(keyId, wrapped.Span)) await RefreshAsync(ct);
+        return Unwrap(FindEnabled(keyId), wrapped.Span, context);
+    }
+
+    /// <summary>Reads what other nodes that share the ring made of it.</summary>
+    public async Task RefreshAsync(CancellationToken ct)
+    {
+        await _changing.WaitAsync(ct);
+        try
+        {
+            await ReadAsync(ct);
+        }
+        finally
+        {
+            _changing.Release();
+        }
+    }
 
     public ValueTask<KeyDescription?> DescribeAsync(string keyId, CancellationToken ct) =>
         new(_keys.TryGetValue(NameOf(keyId), out var key) ? new KeyDescription(key.Name, key.Enabled, key.Created) : null);
@@ -125,6 +143,9 @@ public sealed class KeyRing : IKeyService, IDisposable
         var key = Find(_keys, keyId);
         return key.Enabled ? key : throw new StorageException(StorageError.KeyDisabled, $"The key {key.Name} is disabled.");
     }
+
+    private bool Knows(string keyId, ReadOnlySpan<byte> wrapped) =>
+        _keys.TryGetValue(NameOf(keyId), out var key) && (wrapped.Length < sizeof(int) || BinaryPrimitives.ReadInt32BigEndian(wrapped) <= key.Versions.Count);
 
     private static string Shown(string keyId) => keyId.Length <= NameMax ? keyId : keyId[..NameMax];
 

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Runtime.InteropServices;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.Storage.Chunks;
 
 namespace DarkStorage.Storage.Packs;
 
@@ -40,7 +41,7 @@ internal sealed class AppendLane : IDisposable
     /// <summary>Bytes of one batch: large enough that a sync costs little beside it, small enough that nobody waits long for it.</summary>
     private const long BatchBytesMax = 16 << 20;
 
-    private readonly BlobStore _store;
+    private readonly PackStore _store;
     private readonly Lock _lock = new();
     private readonly Queue<Append> _waiting = new();
     private readonly List<Append> _batch = [];
@@ -52,7 +53,7 @@ internal sealed class AppendLane : IDisposable
     private Worker _worker;
     private bool _stopped;
 
-    public AppendLane(BlobStore store, string name)
+    public AppendLane(PackStore store, string name)
     {
         _store = store;
         _thread = new(Run) { IsBackground = true, Name = name };

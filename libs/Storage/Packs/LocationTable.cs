@@ -1,6 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Runtime.InteropServices;
 using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.Storage.Chunks;
 
 namespace DarkStorage.Storage.Packs;
 
@@ -70,6 +71,13 @@ internal sealed class LocationTable
             entry.Set(index, to);
             return true;
         }
+    }
+
+    /// <summary>The chunks of a blob, from an index on.</summary>
+    public IReadOnlyList<StoredChunk> ListChunks(BlobId blob, int from, int max)
+    {
+        var shard = Of(blob);
+        lock (shard) return shard.Blobs.TryGetValue(blob, out var entry) ? entry.List(from, max) : [];
     }
 
     /// <summary>Takes a blob out.</summary>
@@ -238,6 +246,16 @@ internal sealed class LocationTable
             {
                 if (_more![i].Length > 0 && _more[i].Pack == pack) found.Add(new(blob, i + 1, _more[i]));
             }
+        }
+
+        public readonly List<StoredChunk> List(int from, int max)
+        {
+            var found = new List<StoredChunk>();
+            for (var i = Math.Max(0, from); i <= (_more?.Length ?? 0) && found.Count < max; i++)
+            {
+                if (Get(i) is { Length: > 0 } location) found.Add(new(i, location.Length));
+            }
+            return found;
         }
 
         public readonly List<Location> All()

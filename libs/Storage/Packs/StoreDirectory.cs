@@ -68,7 +68,7 @@ internal sealed class StoreDirectory : IDisposable
             if (!File.Exists(path))
             {
                 // Packs without their format file are somebody's data: never declare them new.
-                var packs = Path.Combine(directory, BlobStore.PacksFolder);
+                var packs = Path.Combine(directory, PackStore.PacksFolder);
                 if (Directory.Exists(packs) && Directory.EnumerateFiles(packs, "*.pack").Any())
                     throw new StorageStartupException($"The data directory {directory} has packs but no file '{FormatName}'; restore that file from a backup.");
                 var store = Guid.NewGuid();

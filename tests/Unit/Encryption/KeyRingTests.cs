@@ -181,6 +181,26 @@ public sealed class KeyRingTests : IDisposable
         Assert.Equal(StorageError.InvalidArgument, (await Assert.ThrowsAsync<StorageException>(() => one.CreateAsync("of-two", Ct))).Error);
     }
 
+    [Fact]
+    public async Task What_one_node_wrapped_under_a_key_or_a_version_that_is_new_opens_at_another()
+    {
+        var shared = new SharedStorage();
+        var box = new MasterKeyBox(_master);
+        using var one = await KeyRing.OpenAsync(shared, box, TimeProvider.System, Ct);
+        using var two = await KeyRing.OpenAsync(shared, box, TimeProvider.System, Ct);
+        await one.RotateAsync(KeyRing.ObjectsKeyId, Ct);
+        await one.CreateAsync("new", Ct);
+        foreach (var name in (string[])[KeyRing.ObjectsKeyId, "new"])
+        {
+            var (key, wrapped) = await one.GenerateAsync(name, KeyContext.Empty, Ct);
+            using var opened = await two.DecryptAsync(name, wrapped, KeyContext.Empty, Ct);
+            Assert.Equal(key.Bytes, opened.Bytes);
+        }
+        await one.SetEnabledAsync("new", false, Ct);
+        await two.RefreshAsync(Ct);
+        Assert.False(two.List().Single(k => k.Name == "new").Enabled);
+    }
+
     [Theory, InlineData("[]"), InlineData("{"), InlineData("""{"a":1}"""), InlineData("""{"a":{"b":"c"}}"""), InlineData("""{"a":"1","a":"2"}""")]
     public void A_context_that_is_no_flat_object_of_texts_is_refused(string json) =>
         Assert.Equal(StorageError.InvalidArgument, Assert.Throws<StorageException>(() => KeyContext.Parse(json)).Error);

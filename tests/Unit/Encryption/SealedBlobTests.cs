@@ -58,7 +58,7 @@ public sealed class SealedBlobTests : IDisposable
             Assert.Equal(size is > 0 && size <= options.InlineMax, !manifest.Inline.IsEmpty);
             Assert.Equal(content, await store.GetAsync(manifest, key: _key));
         }
-        Assert.Empty(store.Damaged);
+        Assert.Empty(store.Drive!.Damaged);
     }
 
     [Fact]
@@ -125,7 +125,7 @@ public sealed class SealedBlobTests : IDisposable
         Assert.Contains(manifests, m => m.Parts.Any(p => p.Chunks.SkipLast(1).Any(run => run.Length % FrameCipher.FrameBytes != 0)));
         for (var i = 0; i < manifests.Length; i++)
             Assert.Equal(BlobStoreSteps.Bytes(i, 1 + (i * 79190 % 2_900_000)), await store.GetAsync(manifests[i], key: _key));
-        Assert.Equal(0, store.GetStatistics().WriteMemoryBytes);
+        Assert.Equal(0, store.Drive!.GetStatistics().WriteMemoryBytes);
     }
 
     [Theory, InlineData(1000), InlineData(100_000), InlineData(2 * ChunkContent)]
@@ -206,14 +206,14 @@ public sealed class SealedBlobTests : IDisposable
         payload[at] ^= 0x10;
         disk.Replace(manifest.Parts[0], 1, payload);
         await using var again = Open();
-        Assert.Equal(0, (await again.ScrubAsync(default, new(), null, CancellationToken.None)).Damaged);
+        Assert.Equal(0, (await again.Drive!.ScrubAsync(default, new(), null, CancellationToken.None)).Damaged);
         var refused = await Assert.ThrowsAsync<StorageException>(() => again.GetAsync(manifest, key: _key));
         Assert.Equal(StorageError.DataDamaged, refused.Error);
         Assert.Contains("does not open", refused.Message, StringComparison.Ordinal);
 
         // The frames before it are not concerned.
         Assert.Equal(content[..ChunkContent], await again.GetAsync(manifest, new(0, ChunkContent - 1), _key));
-        Assert.Equal("does not open under its key", Assert.Single(again.Damaged).Problem);
+        Assert.Equal("does not open under its key", Assert.Single(again.Drive!.Damaged).Problem);
     }
 
     [Fact]
@@ -276,8 +276,8 @@ public sealed class SealedBlobTests : IDisposable
         var manifests = new List<Manifest>();
         foreach (var content in contents) manifests.Add(await store.PutAsync(content, new() { Key = _key }));
         for (var i = 0; i < 20; i += 2) await store.DeleteAsync(manifests[i].Parts[0].Blob, CancellationToken.None);
-        Assert.Equal(0, (await store.ScrubAsync(default, new(), null, CancellationToken.None)).Damaged);
-        Assert.True((await store.CompactAsync(new() { LivePercentMax = 90 }, CancellationToken.None)).Packs > 0);
+        Assert.Equal(0, (await store.Drive!.ScrubAsync(default, new(), null, CancellationToken.None)).Damaged);
+        Assert.True((await store.Drive!.CompactAsync(new() { LivePercentMax = 90 }, CancellationToken.None)).Packs > 0);
         for (var i = 1; i < 20; i += 2) Assert.Equal(contents[i], await store.GetAsync(manifests[i], key: _key));
     }
 

@@ -43,7 +43,7 @@ public sealed class BlobStoreFaultTests
             Assert.Equal(StorageError.Unavailable, await ErrorOf(() => store.PutAsync(BlobStoreSteps.Bytes(3, size))));
             last = await store.PutAsync(after);     // a second sync of the same file would have said that all is well
             Assert.Equal(packs + 1, disk.Packs.Count);
-            Assert.Equal(1, store.GetStatistics().PackFailures);
+            Assert.Equal(1, store.Drive!.GetStatistics().PackFailures);
             Assert.Equal(before, await store.GetAsync(first));
         }
         await using var again = Open(disk.PowerLoss());
@@ -108,7 +108,7 @@ public sealed class BlobStoreFaultTests
         disk.Capacity += 24 << 20;
         var more = await store.PutAsync(BlobStoreSteps.Bytes(1000, 700_000));
         Assert.Equal(BlobStoreSteps.Bytes(1000, 700_000), await store.GetAsync(more));
-        Assert.Equal(0, store.GetStatistics().PackFailures);
+        Assert.Equal(0, store.Drive!.GetStatistics().PackFailures);
     }
 
     [Fact]
@@ -152,7 +152,7 @@ public sealed class BlobStoreFaultTests
         disk.FlipBit(disk.Packs[0], PackFormat.HeaderBytes + (100 << 10));
         Assert.Equal(content[..1000], await store.GetAsync(manifest, new(0, 999)));
         Assert.Equal(StorageError.DataDamaged, await ErrorOf(() => store.GetAsync(manifest)));
-        Assert.Equal(1, store.GetStatistics().DamagedChunks);
+        Assert.Equal(1, store.Drive!.GetStatistics().DamagedChunks);
     }
 
     [Fact]
@@ -162,13 +162,13 @@ public sealed class BlobStoreFaultTests
         await using var store = Open(disk);
         var manifests = new List<Manifest>();
         for (var i = 0; i < 30; i++) manifests.Add(await store.PutAsync(BlobStoreSteps.Bytes(i, 10_000)));
-        Assert.Equal(new(default, 30, 30 * 12_288, 0, true), await store.ScrubAsync(default, Fast, null, CancellationToken.None));
+        Assert.Equal(new(default, 30, 30 * 12_288, 0, true), await store.Drive!.ScrubAsync(default, Fast, null, CancellationToken.None));
         disk.FlipBit(disk.Packs[0], PackFormat.HeaderBytes + 7 * 12_288 + 5000);
         disk.Unreadable.Add((disk.Packs[0], 2 + 11 * 3));
-        var scrub = await store.ScrubAsync(default, Fast, null, CancellationToken.None);
+        var scrub = await store.Drive!.ScrubAsync(default, Fast, null, CancellationToken.None);
         Assert.True(scrub.Finished);
-        Assert.Contains(manifests[7].Parts[0].Blob, store.Damaged.Select(static chunk => chunk.Blob));
-        Assert.Contains(manifests[11].Parts[0].Blob, store.Damaged.Select(static chunk => chunk.Blob));
+        Assert.Contains(manifests[7].Parts[0].Blob, store.Drive!.Damaged.Select(static chunk => chunk.Blob));
+        Assert.Contains(manifests[11].Parts[0].Blob, store.Drive!.Damaged.Select(static chunk => chunk.Blob));
     }
 
     [Fact]
@@ -176,8 +176,8 @@ public sealed class BlobStoreFaultTests
     {
         await using var store = Open(Disk());
         for (var i = 0; i < 10; i++) await store.PutAsync(BlobStoreSteps.Bytes(i, 10_000));
-        var whole = await store.ScrubAsync(default, Fast, null, CancellationToken.None);
-        var rest = await store.ScrubAsync(new(1, PackFormat.HeaderBytes + 4 * 12_288), Fast, null, CancellationToken.None);
+        var whole = await store.Drive!.ScrubAsync(default, Fast, null, CancellationToken.None);
+        var rest = await store.Drive!.ScrubAsync(new(1, PackFormat.HeaderBytes + 4 * 12_288), Fast, null, CancellationToken.None);
         Assert.Equal((10, 6), (whole.Chunks, rest.Chunks));
     }
 
@@ -217,7 +217,7 @@ public sealed class BlobStoreFaultTests
         disk.FlipBit(damaged, 20);
         disk.FlipBit(damaged, PackFormat.Page + 20);
         await using var again = Open(disk);
-        Assert.Equal(1, again.GetStatistics().DamagedPacks);
+        Assert.Equal(1, again.Drive!.GetStatistics().DamagedPacks);
         Assert.Equal(BlobStoreSteps.Bytes(2, 5000), await again.GetAsync(kept));
         Assert.Equal(StorageError.DataDamaged, await ErrorOf(() => again.GetAsync(lost)));
         Assert.Contains(damaged, disk.Packs);
@@ -232,7 +232,7 @@ public sealed class BlobStoreFaultTests
         var pack = Assert.Single(disk.Packs);
         disk.Delete(Pack.IndexNameOf(1));
         disk.Unreadable.Add((pack, 2));
-        await using (var store = Open(disk)) Assert.Equal(0, store.GetStatistics().Blobs);
+        await using (var store = Open(disk)) Assert.Equal(0, store.Drive!.GetStatistics().Blobs);
         disk.Unreadable.Clear();
         await using var again = Open(disk);
         Assert.Equal(BlobStoreSteps.Bytes(1, 5000), await again.GetAsync(manifest));
@@ -252,7 +252,7 @@ public sealed class BlobStoreFaultTests
             held.Set();
             release.Wait();
         };
-        var before = store.GetStatistics().Syncs;
+        var before = store.Drive!.GetStatistics().Syncs;
         var first = Task.Run(() => store.PutAsync(BlobStoreSteps.Bytes(1, 100)));
         held.Wait(TestContext.Current.CancellationToken);
         var others = Enumerable.Range(2, 50).Select(i => store.PutAsync(BlobStoreSteps.Bytes(i, 100))).ToArray();
@@ -260,7 +260,7 @@ public sealed class BlobStoreFaultTests
         release.Set();
         await first;
         await Task.WhenAll(others);
-        Assert.Equal(2, store.GetStatistics().Syncs - before);
+        Assert.Equal(2, store.Drive!.GetStatistics().Syncs - before);
     }
 
     [Fact]
@@ -278,7 +278,7 @@ public sealed class BlobStoreFaultTests
         }
         // Packs are sealed in the background, and one that is not sealed yet is rightly passed over; closing waits for all of them.
         await using var store = Open(disk);
-        var packs = store.GetStatistics().Packs;
+        var packs = store.Drive!.GetStatistics().Packs;
         var opened = await store.OpenAsync(manifests[5], ByteRange.All(100_000), key: null, CancellationToken.None);
         using var stop = new CancellationTokenSource();
         var readers = Enumerable.Range(0, 3).Select(reader => Task.Run(async () =>
@@ -289,12 +289,12 @@ public sealed class BlobStoreFaultTests
                 Assert.True(differs == 100_000, $"Blob {i} was read wrong from byte {differs} on.");
             }
         })).ToArray();
-        var report = await store.CompactAsync(new() { ReadMiBPerSecondMax = 4096 }, CancellationToken.None);
+        var report = await store.Drive!.CompactAsync(new() { ReadMiBPerSecondMax = 4096 }, CancellationToken.None);
         await stop.CancelAsync();
         await Task.WhenAll(readers);
         Assert.Equal((packs, 0), (report.Packs, report.Left));
-        Assert.InRange(store.GetStatistics().Packs, 1, packs - 1);
-        Assert.Equal(60, store.GetStatistics().Blobs);
+        Assert.InRange(store.Drive!.GetStatistics().Packs, 1, packs - 1);
+        Assert.Equal(60, store.Drive!.GetStatistics().Blobs);
         var into = new MemoryStream();
         await opened.CopyToAsync(PipeWriter.Create(into), CancellationToken.None);
         await opened.DisposeAsync();
@@ -322,7 +322,7 @@ public sealed class BlobStoreFaultTests
             var compacting = Open(disk);
             try
             {
-                await compacting.CompactAsync(new() { LivePercentMax = 90 }, CancellationToken.None);
+                await compacting.Drive!.CompactAsync(new() { LivePercentMax = 90 }, CancellationToken.None);
                 finished = !disk.Crashed;
             }
             catch (StorageException e)
@@ -351,7 +351,7 @@ public sealed class BlobStoreFaultTests
         }
         disk.FlipBit(disk.Packs[0], PackFormat.HeaderBytes + 2 * 12_288 + 5000);
         await using var again = Open(disk);
-        var report = await again.CompactAsync(new() { LivePercentMax = 90 }, CancellationToken.None);
+        var report = await again.Drive!.CompactAsync(new() { LivePercentMax = 90 }, CancellationToken.None);
         Assert.Equal((0, 1), (report.Packs, report.Left));
         for (var i = 0; i < 5; i++)
         {

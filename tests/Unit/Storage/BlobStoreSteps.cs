@@ -68,7 +68,7 @@ public sealed class ScratchDirectory : IDisposable
 {
     public string Path { get; } = Directory.CreateTempSubdirectory("darkstorage-").FullName;
 
-    public string Packs => System.IO.Path.Combine(Path, BlobStore.PacksFolder);
+    public string Packs => System.IO.Path.Combine(Path, PackStore.PacksFolder);
 
     public void Dispose() => Directory.Delete(Path, recursive: true);
 }

@@ -102,7 +102,7 @@ public sealed class BlobStoreTests : IDisposable
         {
             await using var store = Open();
             for (var i = 0; i < contents.Length; i++) Assert.Equal(contents[i], await store.GetAsync(manifests[i]));
-            Assert.Equal(60, store.GetStatistics().Blobs);
+            Assert.Equal(60, store.Drive!.GetStatistics().Blobs);
         }
     }
 
@@ -128,7 +128,7 @@ public sealed class BlobStoreTests : IDisposable
             Task.Run(() => store.PutAsync(BlobStoreSteps.Bytes(i, 1 + i * 7919 % 900_000), new(), pieces: i))));
         for (var i = 0; i < manifests.Length; i++)
             Assert.Equal(BlobStoreSteps.Bytes(i, 1 + i * 7919 % 900_000), await store.GetAsync(manifests[i]));
-        Assert.Equal(0, store.GetStatistics().WriteMemoryBytes);
+        Assert.Equal(0, store.Drive!.GetStatistics().WriteMemoryBytes);
     }
 
     [Fact]
@@ -151,7 +151,7 @@ public sealed class BlobStoreTests : IDisposable
         foreach (var pipe in pipes) await pipe.Writer.CompleteAsync();
         byte[] twice = [.. content, .. content];
         foreach (var manifest in await Task.WhenAll(writes)) Assert.Equal(twice, await store.GetAsync(manifest));
-        Assert.InRange(store.GetStatistics().WriteMemoryPeakBytes, 1, 16 << 20);
+        Assert.InRange(store.Drive!.GetStatistics().WriteMemoryPeakBytes, 1, 16 << 20);
     }
 
     [Fact]
@@ -186,8 +186,8 @@ public sealed class BlobStoreTests : IDisposable
                 write.CopyFromAsync(BlobStoreSteps.Reader(new byte[3 * Chunk], 1), CancellationToken.None));
             Assert.Equal(StorageError.EntityTooLarge, refused.Error);
         }
-        Assert.Equal(0, store.GetStatistics().Blobs);
-        Assert.Equal(0, store.GetStatistics().LiveBytes);
+        Assert.Equal(0, store.Drive!.GetStatistics().Blobs);
+        Assert.Equal(0, store.Drive!.GetStatistics().LiveBytes);
     }
 
     [Fact]
@@ -236,7 +236,7 @@ public sealed class BlobStoreTests : IDisposable
             await read.CopyToAsync(PipeWriter.Create(into), CancellationToken.None);
         }
         Assert.Equal(content, into.ToArray());
-        Assert.Equal(0, store.GetStatistics().Blobs);
+        Assert.Equal(0, store.Drive!.GetStatistics().Blobs);
     }
 
     [Fact]

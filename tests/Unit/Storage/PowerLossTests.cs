@@ -87,9 +87,9 @@ public sealed class PowerLossTests
             Assert.True(content.AsSpan().SequenceEqual(stored), $"Blob {blob} reads back otherwise.");
         }
         // Nothing that the table has is less than whole, acknowledged or not.
-        var scrub = await store.ScrubAsync(default, new() { ReadMiBPerSecondMax = 4096 }, null, CancellationToken.None);
+        var scrub = await store.Drive!.ScrubAsync(default, new() { ReadMiBPerSecondMax = 4096 }, null, CancellationToken.None);
         Assert.Equal(0, scrub.Damaged);
-        Assert.Empty(store.Damaged);
+        Assert.Empty(store.Drive!.Damaged);
     }
 
     private static async Task UseAsync(
@@ -107,7 +107,7 @@ public sealed class PowerLossTests
                 case 1:
                     try
                     {
-                        await store.CompactAsync(new() { SmallPacksMax = 2, ReadMiBPerSecondMax = 4096 }, CancellationToken.None);
+                        await store.Drive!.CompactAsync(new() { SmallPacksMax = 2, ReadMiBPerSecondMax = 4096 }, CancellationToken.None);
                     }
                     catch (StorageException)
                     {

@@ -19,7 +19,9 @@ CREATE TABLE nodes (
     zone     text   NOT NULL,
     address  text,                     -- where its peers find it; NULL is a node that stands alone
     weight   integer NOT NULL,         -- 0: it has no drive
-    joined   bigint NOT NULL
+    joined   bigint NOT NULL,
+    seen     bigint NOT NULL DEFAULT 0,    -- the newest version of the layout that it works by
+    moved    bigint NOT NULL DEFAULT 0     -- the newest version of which it has all that it should hold
 );
 
 -- What all nodes share and few change: the layout, the key ring, the root credentials. Whoever replaces one names the revision that was decided on.

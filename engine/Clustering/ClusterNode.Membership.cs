@@ -1,0 +1,312 @@
+using System.Diagnostics;
+using Npgsql;
+using Orleans;
+using Orleans.Runtime;
+
+namespace DarkStorage.Engine;
+
+internal sealed partial class ClusterNode
+{
+    private static readonly TimeSpan BuryDelay = TimeSpan.FromMilliseconds(50);
+
+    /// <summary>A start waits so long for a database that is not there: machines of a cluster are switched on together.</summary>
+    private static readonly TimeSpan StartPatience = TimeSpan.FromSeconds(30);
+
+    private readonly AutoResetEvent _wake = new(false);
+    private readonly CancellationTokenSource _ending = new();
+    private readonly Lock _fenceGate = new();
+    private Thread? _keeper;
+    private Task _listening = Task.CompletedTask;
+    private Timer? _fence;
+    private volatile bool _isLeaving;
+    private bool _isFenced;
+    private int _refreshRequests;
+
+    /// <summary>Listens, joins, and knows the others.</summary>
+    public async Task StartAsync(CancellationToken ct)
+    {
+        Listen();
+        await PatientlyAsync(
+            async () =>
+            {
+                await _table.PrepareAsync(ct);
+                return true;
+            },
+            ct);
+        await JoinAsync(ct);
+        _control = new(Silo, Silo.Types.Find(SiloControl.Id.Type)!, SiloControl.Id);
+        OnView(await PatientlyAsync(() => Task.Run(_table.Read, ct), ct));
+        _fence = new(static self => ((ClusterNode)self!).FenceIfLost(), this, Lease.Remaining, Timeout.InfiniteTimeSpan);
+        _keeper = new(Keep) { IsBackground = true, Name = "Membership lease", Priority = ThreadPriority.AboveNormal };
+        _keeper.Start();
+        _listening = ListenForChangesAsync();
+        _ = AcceptAsync();
+    }
+
+    /// <summary>From here on grains have their home here.</summary>
+    public async Task BecomeActiveAsync(CancellationToken ct)
+    {
+        if (!await PatientlyAsync(() => _table.SetStatusAsync(Silo.Address, SiloStatus.Active, ct), ct) && await IsNotActiveAsync(ct))
+            throw new SiloUnavailableException($"Silo {Silo.Address} lost its lease before it was active");
+        await ReadOwnAsync(SiloStatus.Active, ct);
+    }
+
+    /// <summary>From here on grains have their home elsewhere. Without the database the others find out by the lease.</summary>
+    public async Task BeginShutdownAsync(CancellationToken ct)
+    {
+        if (_isFenced) return;
+        try
+        {
+            if (await _table.SetStatusAsync(Silo.Address, SiloStatus.ShuttingDown, ct)) await ReadOwnAsync(SiloStatus.ShuttingDown, ct);
+        }
+        catch (Exception error) when (error is NpgsqlException or TimeoutException or OperationCanceledException)
+        {
+            // The lease then ends by itself.
+            Silo.Log.MembershipFailed(error, Silo.Address);
+        }
+    }
+
+    public async Task LeaveAsync(CancellationToken ct)
+    {
+        _isLeaving = true;
+        try
+        {
+            if (!_isFenced && Silo.Address.Generation != 0) await _table.SetStatusAsync(Silo.Address, SiloStatus.Dead, ct);
+        }
+        catch (Exception error) when (error is NpgsqlException or TimeoutException or OperationCanceledException)
+        {
+            // As above.
+            Silo.Log.MembershipFailed(error, Silo.Address);
+        }
+
+        await EndAsync();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        _isLeaving = true;
+        await EndAsync();
+    }
+
+    public void RequestRefresh()
+    {
+        Interlocked.Increment(ref _refreshRequests);
+        _wake.Set();
+    }
+
+    /// <summary>Waits until the view is of this version, for as long as a lease lasts: whoever lives has seen a version by then.</summary>
+    public async Task RefreshAsync(long version)
+    {
+        if (View.Version >= version) return;
+        try
+        {
+            using var patience = CancellationTokenSource.CreateLinkedTokenSource(_ending.Token);
+            patience.CancelAfter(Lease.Length);
+            await Silo.Membership.Refresh(new(version), patience.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            // On with what is known.
+        }
+    }
+
+    public async Task SeeAsync(long version)
+    {
+        await RefreshAsync(version);
+        if (View.Version < version) throw new SiloUnavailableException($"Silo {Silo.Address} cannot read the membership");
+    }
+
+    /// <summary>This silo has lost its lease: it serves nothing more, and the host is told to stop.</summary>
+    private void Fence(string reason)
+    {
+        lock (_fenceGate)
+        {
+            if (_isFenced || _isLeaving) return;
+            _isFenced = true;
+        }
+
+        Lease.Lose();
+        Silo.Log.Fenced(Silo.Name, Silo.Address, reason);
+        Silo.Timeouts.AnswerAll(Unfit);
+        foreach (var activation in Silo.Catalog.Activations)
+            activation.Deactivate(new(DeactivationReasonCode.RuntimeRequested, "The silo has lost its lease."), new(canceled: true));
+        CloseConnections("This silo has lost its lease");
+        _host?.StopApplication();
+    }
+
+    private void FenceIfLost()
+    {
+        if (Lease.IsValid) _fence!.Change(Lease.Remaining + TimeSpan.FromMilliseconds(1), Timeout.InfiniteTimeSpan);
+        else Fence("it could not be renewed in time");
+    }
+
+    private async Task JoinAsync(CancellationToken ct)
+    {
+        DateTime? seenLease = null;
+        while (true)
+        {
+            var sentAt = 0L;
+            var result = await PatientlyAsync(
+                () =>
+                {
+                    sentAt = Stopwatch.GetTimestamp();
+                    return _table.JoinAsync(_cluster.ServiceId, Silo.Name, Silo.Address, _options.DefunctSiloExpiration, ct);
+                },
+                ct);
+            if (result.Address is { } address)
+            {
+                Silo.Address = address;
+                Lease.Renewed(sentAt);
+                return;
+            }
+
+            // A silo that crashed leaves a lease, which ends; one that lives renews it.
+            if (seenLease is { } seen && result.OccupantLease > seen)
+            {
+                throw new OrleansConfigurationException(
+                    $"The silo name \"{Silo.Name}\" or the endpoint {Silo.Address.Endpoint} is in use in cluster \"{Silo.ClusterId}\" "
+                    + $"by {result.Occupant}: every silo needs its own");
+            }
+
+            seenLease = result.OccupantLease;
+            var wait = result.OccupantRemaining + BuryDelay;
+            await Task.Delay(wait < _options.ProbeTimeout ? wait > BuryDelay ? wait : BuryDelay : _options.ProbeTimeout, ct);
+        }
+    }
+
+    /// <summary>The thread that renews the lease, reads what changed, and declares dead whose lease has ended.</summary>
+    private void Keep()
+    {
+        var renewAt = Stopwatch.GetTimestamp();
+        var seenRequests = 0;
+        TimeSpan? buryIn = null;
+        while (!_ending.IsCancellationRequested)
+        {
+            try
+            {
+                var version = View.Version;
+                var requests = Volatile.Read(ref _refreshRequests);
+                if (Stopwatch.GetTimestamp() >= renewAt || buryIn <= TimeSpan.Zero)
+                {
+                    var sentAt = Stopwatch.GetTimestamp();
+                    renewAt = sentAt + (long)(_options.ProbeTimeout.TotalSeconds * Stopwatch.Frequency);
+                    var result = _table.Renew(Silo.Address);
+                    if (_isLeaving) return;
+                    if (!result.IsRenewed)
+                    {
+                        Fence("the database says that it has ended");
+                        return;
+                    }
+
+                    Lease.Renewed(sentAt);
+                    version = result.Version;
+                    if (result.EarliestOther < TimeSpan.Zero)
+                    {
+                        _table.BuryAsync(_ending.Token).GetAwaiter().GetResult();
+                        version = long.MaxValue;
+                    }
+
+                    buryIn = result.EarliestOther is { } earliest ? (earliest > TimeSpan.Zero ? earliest : TimeSpan.Zero) + BuryDelay : null;
+                }
+
+                if (version > View.Version || requests != seenRequests) OnView(_table.Read());
+                seenRequests = requests;
+            }
+            catch (Exception error)
+            {
+                // Whatever it is: the lease decides how long it may go on.
+                if (_ending.IsCancellationRequested) return;
+                Silo.Log.MembershipFailed(error, Silo.Address);
+                renewAt = Stopwatch.GetTimestamp() + (Stopwatch.Frequency / 10);
+                buryIn = null;
+            }
+
+            var wait = Stopwatch.GetElapsedTime(Stopwatch.GetTimestamp(), renewAt);
+            if (buryIn < wait) wait = buryIn.Value;
+            var waitedFrom = Stopwatch.GetTimestamp();
+            if (wait > TimeSpan.Zero) _wake.WaitOne(wait);
+            buryIn -= Stopwatch.GetElapsedTime(waitedFrom);
+        }
+    }
+
+    /// <summary>An answer to the change of status may have been lost, and the change made.</summary>
+    private async Task<bool> IsNotActiveAsync(CancellationToken ct) =>
+        (await PatientlyAsync(() => Task.Run(_table.Read, ct), ct)).Snapshot.GetSiloStatus(Silo.Address) != SiloStatus.Active;
+
+    private static async Task<T> PatientlyAsync<T>(Func<Task<T>> operation, CancellationToken ct)
+    {
+        var startedAt = Stopwatch.GetTimestamp();
+        while (true)
+        {
+            try
+            {
+                return await operation();
+            }
+            catch (NpgsqlException error) when (error.IsTransient && Stopwatch.GetElapsedTime(startedAt) < StartPatience)
+            {
+                await Task.Delay(BuryDelay * 4, ct);
+            }
+        }
+    }
+
+    private async Task ListenForChangesAsync()
+    {
+        while (!_ending.IsCancellationRequested)
+        {
+            try
+            {
+                await _table.ListenAsync(RequestRefresh, _ending.Token);
+            }
+            catch (Exception error) when (error is NpgsqlException or TimeoutException or OperationCanceledException or IOException or ObjectDisposedException)
+            {
+                // Renewals bring the version too, only later.
+            }
+
+            try
+            {
+                await Task.Delay(_options.ProbeTimeout / 2, _ending.Token);
+            }
+            catch (OperationCanceledException)
+            {
+                // The end.
+            }
+        }
+    }
+
+    private async Task ReadOwnAsync(SiloStatus status, CancellationToken ct)
+    {
+        RequestRefresh();
+        while (!View.Snapshot.Members.TryGetValue(Silo.Address, out var self) || self.Status < status)
+        {
+            var changed = Silo.Membership.Changed;
+            if (View.Snapshot.Members.TryGetValue(Silo.Address, out self) && self.Status >= status) return;
+            await changed.WaitAsync(ct);
+        }
+    }
+
+    private void OnView(ClusterView view)
+    {
+        if (!Silo.Membership.Publish(view)) return;
+        if (view.Snapshot.GetSiloStatus(Silo.Address) == SiloStatus.Dead && !_isLeaving)
+        {
+            Fence("the others have declared it dead");
+            return;
+        }
+
+        Silo.Log.Members(view.Version, view.Snapshot.Members.Values.Count(member => member.Status == SiloStatus.Active), Silo.Address);
+        CloseDead(view);
+        _ = SettleAsync(view);
+        _ = Silo.Reminders.OnMembersChangedAsync(view);
+    }
+
+    private async Task EndAsync()
+    {
+        await _ending.CancelAsync();
+        _wake.Set();
+        if (_fence is not null) await _fence.DisposeAsync();
+        CloseConnections($"Silo {Silo.Address} has stopped");
+        if (_keeper is not null) await Task.Run(_keeper.Join);
+        await _listening;
+        await _table.DisposeAsync();
+    }
+}

@@ -1,0 +1,44 @@
+using System.Collections.Immutable;
+using Orleans;
+
+namespace DarkStorage.GrainInterfaces.Cluster;
+
+/// <summary>The cluster's layout: who is in it, and what becomes of the data when that changes. There is one, with the key <see cref="Key"/>.</summary>
+[Alias("cluster")]
+public interface IClusterGrain : IGrainWithStringKey
+{
+    const string Key = "cluster";
+
+    /// <summary>Brings a node that joined into the layout, unless it is there. The first layout is made when there are as many nodes as copies are wanted.</summary>
+    /// <returns>Null where it is in the layout; otherwise one sentence that says what it waits for.</returns>
+    [Alias("admit")]
+    Task<string?> AdmitAsync(NodeId node, CancellationToken ct);
+
+    /// <summary>Changes the layout as an operator asks.</summary>
+    /// <returns>Null where it was changed; otherwise one sentence that says why not, and nothing is changed.</returns>
+    [Alias("change")]
+    Task<string?> ChangeAsync(LayoutChange change, CancellationToken ct);
+
+    /// <summary>Forgets what partitions were before the given version of the layout: all that they held is where it should be now.</summary>
+    [Alias("settle")]
+    Task SettleAsync(long version, CancellationToken ct);
+
+    [Alias("describe")]
+    Task<ClusterDescription> DescribeAsync(CancellationToken ct);
+}
+
+/// <summary>The cluster as an operator sees it.</summary>
+/// <param name="LayoutVersion">0 where there is none yet.</param>
+/// <param name="Copies">Of everything.</param>
+/// <param name="PartitionsMoving">Whose bytes are not all where they should be, of <paramref name="Partitions"/>.</param>
+[GenerateSerializer, Immutable, Alias("cluster-description")]
+public sealed record ClusterDescription(Guid Id, long LayoutVersion, int Copies, int Partitions, int PartitionsMoving, ImmutableArray<ClusterNodeDescription> Nodes);
+
+/// <param name="State">As the layout has it: waiting, active, draining or gone; gateway for one without a drive.</param>
+/// <param name="Partitions">That it holds.</param>
+/// <param name="LayoutSeen">The newest version of the layout that the node works by.</param>
+/// <param name="LayoutMoved">The newest version of which it has all that it should hold.</param>
+/// <param name="Repairs">Blobs that wait to be put right there.</param>
+[GenerateSerializer, Immutable, Alias("cluster-node-description")]
+public sealed record ClusterNodeDescription(
+    NodeId Id, string Name, string Zone, string? Address, int Weight, string State, int Partitions, long LayoutSeen, long LayoutMoved, long Repairs);

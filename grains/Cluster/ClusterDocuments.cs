@@ -1,0 +1,10 @@
+namespace DarkStorage.Grains.Cluster;
+
+/// <summary>Names of what all nodes share in the index (<c>IClusterIndex</c>).</summary>
+public static class ClusterDocuments
+{
+    public const string Layout = "layout";
+    public const string KeyRing = "key-ring";
+    public const string SecretProof = "secret-proof";
+    public const string RootCredentials = "root-credentials";
+}

@@ -1,0 +1,109 @@
+using System.Collections.Immutable;
+using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Cluster;
+using DarkStorage.Metadata;
+using DarkStorage.Rules.Cluster;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+using Orleans;
+using Orleans.Placement;
+
+namespace DarkStorage.Grains.Cluster;
+
+/// <summary>Decides on layouts. The truth is a document of the shared index, replaced on the revision that was decided on: so two activations cannot lose a change.</summary>
+[HashBasedPlacement]
+internal sealed partial class ClusterGrain(IClusterIndex index, IOptions<ClusterOptions> options, ILogger<ClusterGrain> log) : Grain, IClusterGrain
+{
+    public async Task<string?> AdmitAsync(NodeId node, CancellationToken ct)
+    {
+        while (true)
+        {
+            var nodes = await index.ListNodesAsync(ct);
+            if (nodes.FirstOrDefault(n => NodeIds.Of(n.Store) == node) is not { Weight: > 0 } joined) return "The node has not joined, or has no drive.";
+            var (layout, revision) = await ReadAsync(ct);
+            LayoutDecision decision;
+            if (layout is null)
+            {
+                var holders = nodes.Where(n => n.Weight > 0).Select(n => new LayoutNode(NodeIds.Of(n.Store), n.Name, n.Zone, n.Weight)).ToList();
+                var missing = options.Value.Copies - holders.Count;
+                if (missing > 0) return $"{options.Value.Copies} copies are wanted of everything: the cluster waits for {missing} more {(missing == 1 ? "node" : "nodes")}.";
+                decision = Layouts.First(holders, Replication.Of(options.Value.Copies), PlacementKey.New());
+            }
+            else
+            {
+                if (layout.Nodes.Any(n => n.Id == node && n.State != NodeState.Gone)) return null;
+                decision = Layouts.Next(layout, new AddNode(node, joined.Name, joined.Zone, joined.Weight));
+            }
+            if (decision is LayoutRefused refused) return refused.Reason;
+            await TryWriteAsync((LayoutChanged)decision, revision, ct); // whether or not another was first: look again
+        }
+    }
+
+    public async Task<string?> ChangeAsync(LayoutChange change, CancellationToken ct)
+    {
+        while (true)
+        {
+            var (layout, revision) = await ReadAsync(ct);
+            if (layout is null) return "The cluster has no layout yet.";
+            var decision = Layouts.Next(layout, change);
+            if (decision is LayoutRefused refused) return refused.Reason;
+            if (await TryWriteAsync((LayoutChanged)decision, revision, ct)) return null;
+        }
+    }
+
+    public async Task SettleAsync(long version, CancellationToken ct)
+    {
+        while (true)
+        {
+            var (layout, revision) = await ReadAsync(ct);
+            // Who saw an older layout moved by that; what is unsettled since is not known to be moved.
+            if (layout is null || layout.Version != version) return;
+            var next = Layouts.Settle(layout, layout, Enumerable.Range(0, layout.Partitions.Length));
+            if (next.Version == layout.Version) return;
+            if (!await TryWriteAsync(new LayoutChanged(next, []), revision, ct)) continue;
+            foreach (var gone in layout.Nodes.Where(n => n.State == NodeState.Gone && next.Nodes.All(o => o.Id != n.Id))) await index.RemoveNodeAsync(NodeIds.ToStore(gone.Id), ct);
+            return;
+        }
+    }
+
+    public async Task<ClusterDescription> DescribeAsync(CancellationToken ct)
+    {
+        var (layout, _) = await ReadAsync(ct);
+        var nodes = ImmutableArray.CreateBuilder<ClusterNodeDescription>();
+        foreach (var node in await index.ListNodesAsync(ct))
+        {
+            var id = NodeIds.Of(node.Store);
+            var place = layout is null ? -1 : IndexOf(layout.Nodes, id);
+            var state = node.Weight == 0 ? "gateway" : place < 0 ? "waiting" : layout!.Nodes[place].State.ToString().ToLowerInvariant();
+            var partitions = place < 0 ? 0 : layout!.Partitions.Count(p => p.Nodes.Contains((ushort)place));
+            nodes.Add(new(id, node.Name, node.Zone, node.Address, node.Weight, state, partitions, node.LayoutSeen, node.LayoutMoved, await index.CountRepairsAsync(node.Store, ct)));
+        }
+        return new(index.ClusterId, layout?.Version ?? 0, layout?.Replication.Factor ?? options.Value.Copies, layout?.Partitions.Length ?? 0,
+            layout?.Partitions.Count(p => !p.IsSettled) ?? 0, nodes.ToImmutable());
+    }
+
+    private static int IndexOf(ImmutableArray<LayoutNode> nodes, NodeId id)
+    {
+        for (var i = 0; i < nodes.Length; i++)
+        {
+            if (nodes[i].Id == id) return i;
+        }
+        return -1;
+    }
+
+    private async Task<(Layout? Layout, long Revision)> ReadAsync(CancellationToken ct)
+    {
+        if (await index.ReadDocumentAsync(ClusterDocuments.Layout, ct) is not { } document) return (null, 0);
+        return (LayoutCodec.Decode(document.Content), document.Revision);
+    }
+
+    private async Task<bool> TryWriteAsync(LayoutChanged changed, long revision, CancellationToken ct)
+    {
+        if (!await index.TryReplaceDocumentAsync(ClusterDocuments.Layout, LayoutCodec.Encode(changed.Layout), revision, ct)) return false;
+        LogChanged(log, changed.Layout.Version, changed.Layout.Nodes.Length, changed.Movements.Length);
+        return true;
+    }
+
+    [LoggerMessage(LogLevel.Information, "The layout is at version {Version}: {Nodes} nodes, {Movements} partitions to move")]
+    private static partial void LogChanged(ILogger log, long version, int nodes, int movements);
+}

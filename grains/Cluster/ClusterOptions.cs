@@ -1,0 +1,23 @@
+using System.ComponentModel.DataAnnotations;
+
+namespace DarkStorage.Grains.Cluster;
+
+/// <summary>What an operator decides of a cluster.</summary>
+public sealed record ClusterOptions
+{
+    /// <summary>Copies of everything, in different zones, when the first layout is made: 1, 2, 3 or 5. Default 3: any node may be lost while another is being mended.</summary>
+    [AllowedValues(1, 2, 3, 5)]
+    public int Copies { get; init; } = 3;
+
+    /// <summary>For how long a node may be away before what it held is made anew elsewhere. Default 30 minutes: a restart, a new kernel, a tripped breaker.</summary>
+    [Range(typeof(TimeSpan), "00:00:05", "7.00:00:00")]
+    public TimeSpan GracePeriod { get; init; } = TimeSpan.FromMinutes(30);
+
+    /// <summary>What a node spends on repairs and movements, in MiB per second of what it writes. Default 64: half of a cheap disk.</summary>
+    [Range(1, 16_384)]
+    public int HealMiBPerSecondMax { get; init; } = 64;
+
+    /// <summary>Time between two looks at what is to be mended, moved and freed. Default 2 s.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.050", "00:10:00")]
+    public TimeSpan Interval { get; init; } = TimeSpan.FromSeconds(2);
+}

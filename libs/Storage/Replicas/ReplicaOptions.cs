@@ -1,0 +1,22 @@
+using System.ComponentModel.DataAnnotations;
+
+namespace DarkStorage.Storage.Replicas;
+
+/// <summary>Limits of writing to and reading from replicas.</summary>
+public sealed record ReplicaOptions
+{
+    /// <summary>Bytes that all writes together hold in memory for replicas that are slower than the quorum. Default 12 MiB, a quarter of what writes have. One write may
+    /// have a quarter of that, or one chunk.</summary>
+    [Range(64 << 10, int.MaxValue)]
+    public int LagBytesMax { get; init; } = 12 << 20;
+
+    /// <summary>For how long one write waits for replicas that have used up what they may lag behind, before it goes on without them: this, and a fifth of the time
+    /// that the write has taken. Default 250 ms: a disk's slow moment passes, and a repair costs more than the wait.</summary>
+    [Range(typeof(TimeSpan), "00:00:00", "00:01:00")]
+    public TimeSpan LagPatience { get; init; } = TimeSpan.FromMilliseconds(250);
+
+    /// <summary>A second replica is asked when the first has not answered for this long, or for as long as 95 of its last 100 answers took, whichever is more.
+    /// Default 20 ms: one seek and a round trip, twice over.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.001", "00:01:00")]
+    public TimeSpan HedgeFloor { get; init; } = TimeSpan.FromMilliseconds(20);
+}

@@ -1,0 +1,228 @@
+using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.Storage.Chunks;
+using DarkStorage.Storage.Packs;
+
+namespace DarkStorage.Storage.Replicas;
+
+internal sealed partial class ReplicaStore
+{
+    /// <summary>One blob on its way to all its replicas, each chunk from the one memory that it was filled in.</summary>
+    /// <remarks>Invariants: a replica that failed once gets nothing more of this blob and does not count. Each replica holds a chunk's memory until it is done with it.</remarks>
+    private sealed class ReplicaWrite : ChunkWrite
+    {
+        private readonly ReplicaStore _store;
+        private readonly BlobId _blob;
+        private readonly int? _wanted;      // replicas that the bucket asks for
+        private readonly int _quorum;
+        private readonly Replica[] _replicas;
+        private readonly Lock _lock = new();
+        private readonly long _began;
+        private TimeSpan _waited;       // for replicas that the quorum had no need of
+        private long _lagBytes;
+        private bool _acknowledged;
+        private bool _unwanted;
+
+        private sealed class Replica(ChunkStore store, ChunkWrite? write)
+        {
+            public readonly ChunkStore Store = store;
+            public readonly ChunkWrite? Write = write;      // null where it was not tried
+            public StorageException? Failure;
+            public Task Last = Task.CompletedTask;
+        }
+
+        /// <summary>One chunk on its way.</summary>
+        private sealed class Handed(ChunkBuffer chunk)
+        {
+            public readonly ChunkBuffer Chunk = chunk;
+            public readonly TaskCompletionSource Quorum = new(TaskCreationOptions.RunContinuationsAsynchronously);
+            public readonly TaskCompletionSource All = new(TaskCreationOptions.RunContinuationsAsynchronously);
+            public readonly HashSet<Replica> UnderWay = [];
+            public int Done;
+            public long Charged;
+        }
+
+        public ReplicaWrite(ReplicaStore store, BlobId blob, int? wanted)
+        {
+            var places = store._placement.ForWrite(blob.Place, wanted);
+            (_store, _blob, _wanted, _quorum, _began) = (store, blob, wanted, places.Quorum, store._clock.GetTimestamp());
+            if (_quorum < 1 || _quorum > places.Stores.Length)
+                throw new StorageException(StorageError.Unavailable, $"There are {places.Stores.Length} places for blob {blob}, and {_quorum} must have a blob.");
+            // One that fails again and again is left out, unless it is needed.
+            var trusted = places.Stores.Count(static s => !IsSuspect(s));
+            _replicas = [.. places.Stores.Select(s => trusted >= _quorum && IsSuspect(s)
+                ? new Replica(s, null) { Failure = new(StorageError.Unavailable, "It failed a moment ago.") }
+                : new Replica(s, s.BeginWrite(blob)))];
+            // This node's own disk comes last: it may do its work on the caller's thread, and the others' bytes are on their way meanwhile.
+            _replicas = [.. _replicas.OrderBy(static replica => replica.Store is PackStore)];
+        }
+
+        public override Task Submit(ChunkBuffer chunk, int index, bool sync, bool isLarge)
+        {
+            var handed = new Handed(chunk);
+            List<Replica> to;
+            lock (_lock)
+            {
+                to = [.. _replicas.Where(static replica => replica.Failure is null)];
+                handed.UnderWay.UnionWith(to);
+                if (to.Count < _quorum) return Task.FromException(TooFew());
+            }
+            foreach (var replica in to)
+            {
+                chunk.Hold();
+                Task done;
+                try
+                {
+                    done = replica.Write!.Submit(chunk, index, sync, isLarge);
+                }
+                catch (StorageException e)
+                {
+                    done = Task.FromException(e);
+                }
+                replica.Last = FollowAsync(replica, done, handed, sync);
+            }
+            return WaitAsync(handed, sync);
+        }
+
+        public override async ValueTask CompleteAsync()
+        {
+            List<Replica> missed;
+            lock (_lock)
+            {
+                _acknowledged = true;       // whoever fails from now on is noted where it fails
+                missed = [.. _replicas.Where(static replica => replica.Failure is not null)];
+            }
+            foreach (var replica in missed)
+            {
+                Missed(replica);
+                await _store._repairs.EnqueueAsync(new(_blob, replica.Store.Id, RepairReason.Missed), CancellationToken.None);
+            }
+            // The layout may have changed since the write began: whoever is to have the blob now and was not written to is told to fetch it.
+            foreach (var store in _store._placement.ForWrite(_blob.Place, _wanted).Stores.Where(s => _replicas.All(r => r.Store.Id != s.Id)))
+                await _store._repairs.EnqueueAsync(new(_blob, store.Id, RepairReason.Missed), CancellationToken.None);
+        }
+
+        public override ValueTask FreeAsync()
+        {
+            lock (_lock) (_acknowledged, _unwanted) = (false, true);     // freed when it ends, replica by replica
+            return ValueTask.CompletedTask;
+        }
+
+        public override ValueTask DisposeAsync()
+        {
+            _store.InBackground(EndAsync());
+            return ValueTask.CompletedTask;
+        }
+
+        private async Task WaitAsync(Handed handed, bool sync)
+        {
+            await handed.Quorum.Task;
+            while (true)
+            {
+                TimeSpan patience;
+                lock (_lock)
+                {
+                    if (handed.UnderWay.Count == 0 || handed.Charged > 0) return;
+                    var bytes = handed.Chunk.FrameBytes;
+                    // The last chunk is followed by none, so the write's own bound means nothing there; and its writer waits for the quorum only.
+                    if ((sync || _lagBytes == 0 || _lagBytes + bytes <= _store._options.LagBytesMax / 4) && _store._lag.TryTake(bytes))
+                    {
+                        (handed.Charged, _lagBytes) = (bytes, _lagBytes + bytes);
+                        return;
+                    }
+                    patience = sync ? TimeSpan.Zero : _store._options.LagPatience + (_store._clock.GetElapsedTime(_began) / 4) - _waited;
+                    if (patience <= TimeSpan.Zero)
+                    {
+                        foreach (var laggard in handed.UnderWay.ToList()) Drop(laggard);
+                        return;
+                    }
+                }
+                var began = _store._clock.GetTimestamp();
+                using var timer = new CancellationTokenSource();
+                await Task.WhenAny(handed.All.Task, Task.Delay(patience, _store._clock, timer.Token));
+                await timer.CancelAsync();
+                lock (_lock) _waited += _store._clock.GetElapsedTime(began) * 1.25;
+            }
+        }
+
+        /// <summary>Goes on without a replica.</summary>
+        private void Drop(Replica replica)
+        {
+            if (replica.Failure is null) Failed(replica, new(StorageError.Unavailable, "It was too slow for this write."));
+            replica.Write!.Abort();
+        }
+
+        private async Task FollowAsync(Replica replica, Task done, Handed handed, bool sync)
+        {
+            var before = replica.Last;
+            StorageException? failure = null;
+            try
+            {
+                await done;
+                if (sync)
+                {
+                    await before;
+                    await replica.Write!.CompleteAsync();
+                }
+            }
+            catch (StorageException e)
+            {
+                failure = e;
+            }
+            catch (Exception e)     // a defect of one replica's way is not to hang the write
+            {
+                failure = new(StorageError.Unavailable, e.Message, e);
+            }
+            handed.Chunk.Dispose();
+            lock (_lock)
+            {
+                if (failure is not null && replica.Failure is null) Failed(replica, failure);
+                handed.UnderWay.Remove(replica);
+                if (replica.Failure is null && ++handed.Done == _quorum) handed.Quorum.TrySetResult();
+                if (handed.Done + handed.UnderWay.Count(static other => other.Failure is null) < _quorum) handed.Quorum.TrySetException(TooFew());
+                if (handed.UnderWay.Count > 0) return;
+                handed.All.TrySetResult();
+                if (handed.Charged == 0) return;
+                _store._lag.Return(handed.Charged);
+                _lagBytes -= handed.Charged;
+            }
+        }
+
+        /// <summary>Under the lock.</summary>
+        private void Failed(Replica replica, StorageException e)
+        {
+            replica.Failure = e;
+            if (!_acknowledged) return;
+            Missed(replica);
+            _store.Note(new(_blob, replica.Store.Id, RepairReason.Missed));
+        }
+
+        private void Missed(Replica replica)
+        {
+            _store._missed.Add(1);
+            LogMissed(_store._log, _blob, replica.Store.Id, replica.Failure!.Message);
+        }
+
+        private StorageException TooFew()
+        {
+            var failures = _replicas.Select(static replica => replica.Failure).OfType<StorageException>().ToList();
+            var error = failures.Count > 0 && failures.All(static e => e.Error == StorageError.InsufficientStorage) ? StorageError.InsufficientStorage : StorageError.Unavailable;
+            return new(error, $"{_replicas.Length - failures.Count} of {_replicas.Length} replicas could be written, {_quorum} must be: {failures.FirstOrDefault()?.Message}", failures.FirstOrDefault());
+        }
+
+        /// <summary>Ends the write on each replica once that has answered for its chunks: not before, lest one is entered there after the blob was freed.</summary>
+        private Task EndAsync() => Task.WhenAll(_replicas.Where(static replica => replica.Write is not null).Select(async replica =>
+        {
+            await replica.Last;
+            try
+            {
+                if (_unwanted) await replica.Write!.FreeAsync();
+                await replica.Write!.DisposeAsync();
+            }
+            catch (StorageException e)
+            {
+                LogNotFreed(_store._log, _blob, replica.Store.Id, e.Message);
+            }
+        }));
+    }
+}

@@ -1,0 +1,155 @@
+using System.Collections.Concurrent;
+using System.Collections.Immutable;
+using System.ComponentModel.DataAnnotations;
+using System.Diagnostics.Metrics;
+using System.Threading.Channels;
+using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.Storage.Chunks;
+using DarkStorage.Storage.Packs;
+using DarkStorage.Storage.Peers;
+using Microsoft.Extensions.Logging;
+
+namespace DarkStorage.Storage.Replicas;
+
+/// <summary>Chunks on the replicas that the placement names: where the blob store of a cluster's node writes to and reads from.</summary>
+/// <remarks>Invariants: a blob is acknowledged when as many replicas as the quorum asks for have every chunk of it durably, the same replicas all of them.
+/// Whoever lacks something that was acknowledged is entered in the repair queue: before the acknowledgement where it is known by then, else as soon as it is.
+/// Memory that is held for slow replicas is bounded. No byte is handed out that did not match its checksum.</remarks>
+internal sealed partial class ReplicaStore : IChunkRoutes, IAsyncDisposable
+{
+    /// <summary>Entries for the repair queue that wait in memory; what is found past that is found again by the next read or scrub.</summary>
+    private const int NotesMax = 10_000;
+
+    private readonly PackStore? _local;
+    private readonly IChunkPlacement _placement;
+    private readonly IRepairQueue _repairs;
+    private readonly ReplicaOptions _options;
+    private readonly TimeProvider _clock;
+    private readonly ILogger _log;
+    private readonly ByteBudget _lag;
+    private readonly ConcurrentDictionary<Guid, AnswerTimes> _times = new();
+    private readonly ConcurrentDictionary<Task, bool> _background = new();
+    private readonly Channel<RepairEntry> _notes = Channel.CreateBounded<RepairEntry>(new BoundedChannelOptions(NotesMax) { FullMode = BoundedChannelFullMode.DropWrite, SingleReader = true });
+    private readonly Meter _meter = new(PackStore.MeterName);
+    private readonly Counter<long> _hedges;
+    private readonly Counter<long> _elsewhere;
+    private readonly Counter<long> _missed;
+    private readonly Task _noting;
+    private int _unnoted;
+
+    public ReplicaStore(PackStore? local, IChunkPlacement placement, IRepairQueue repairs, ReplicaOptions options, TimeProvider clock, ILogger log)
+    {
+        Validator.ValidateObject(options, new ValidationContext(options), validateAllProperties: true);
+        (_local, _placement, _repairs, _options, _clock, _log) = (local, placement, repairs, options, clock, log);
+        _lag = new(options.LagBytesMax);
+        _hedges = _meter.CreateCounter<long>("darkstorage.replicas.hedged", "{read}", "Reads that asked a second replica because the first was slow");
+        _elsewhere = _meter.CreateCounter<long>("darkstorage.replicas.read_elsewhere", "{chunk}", "Chunks read from another replica because one was damaged, missing or not to be reached");
+        _missed = _meter.CreateCounter<long>("darkstorage.replicas.missed", "{blob}", "Replicas that an acknowledged write went on without");
+        _meter.CreateObservableGauge("darkstorage.replicas.lag", () => _lag.Used, "By", "Memory held for replicas that are slower than the quorum");
+        if (local is not null) local.DamageFound = chunk => Note(new(chunk.Blob, local.Id, RepairReason.Damaged));
+        _noting = Task.Run(NoteAsync);
+    }
+
+    public ChunkWrite BeginWrite(BlobId blob, int? replicas) => new ReplicaWrite(this, blob, replicas);
+
+    public ushort? PlaceOf(BlobOwner owner) => _placement.PlaceOf(owner.Bucket, owner.Key);
+
+    public ChunkReader BeginRead(ImmutableArray<ManifestPart> parts, int first, int end) => new ReplicaReader(this, parts, first, end);
+
+    /// <summary>Frees a blob wherever it may be. A replica that can't be reached keeps it until it looks for what the index does not know, as every node with a drive does.</summary>
+    public async ValueTask DeleteAsync(BlobId blob, CancellationToken ct)
+    {
+        var places = _placement.ForRead(blob.Place);
+        var failures = await Task.WhenAll(places.Select(async place =>
+        {
+            try
+            {
+                await place.Store.DeleteAsync(blob, ct);
+                return null;
+            }
+            catch (StorageException e)
+            {
+                LogNotFreed(_log, blob, place.Store.Id, e.Message);
+                return e;
+            }
+        }));
+        if (failures.Length > 0 && failures.All(static failure => failure is not null))
+            throw new StorageException(StorageError.Unavailable, $"No replica of blob {blob} could be asked to free a blob.", failures[0]);
+    }
+
+    public IReadOnlyList<BlobId> ListBlobs(BlobId after, DateTimeOffset mintedBefore, int max) => _local?.ListBlobs(after, mintedBefore, max) ?? [];
+
+    /// <summary>The index of a cluster lies elsewhere.</summary>
+    public void RequireRoom() { }
+
+    /// <summary>Returns when nothing is under way for writes that were disposed, and everything noted is in the repair queue.</summary>
+    public async Task SettledAsync()
+    {
+        while (!_background.IsEmpty) await Task.WhenAll(_background.Keys);
+        while (Volatile.Read(ref _unnoted) > 0) await Task.Yield();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        while (!_background.IsEmpty) await Task.WhenAll(_background.Keys);
+        if (_local is not null) _local.DamageFound = null;
+        _notes.Writer.TryComplete();
+        await _noting;
+        _meter.Dispose();
+    }
+
+    /// <summary>Enters a replica in the repair queue, without waiting for it.</summary>
+    private void Note(RepairEntry entry)
+    {
+        Interlocked.Increment(ref _unnoted);
+        if (!_notes.Writer.TryWrite(entry)) Interlocked.Decrement(ref _unnoted);
+    }
+
+    private async Task NoteAsync()
+    {
+        await foreach (var entry in _notes.Reader.ReadAllAsync())
+        {
+            try
+            {
+                await _repairs.EnqueueAsync(entry, CancellationToken.None);
+            }
+            catch (Exception e)     // whatever the queue's index has: nobody waits here who could be told
+            {
+                LogNotQueued(_log, entry.Blob, entry.Store, e);
+            }
+            Interlocked.Decrement(ref _unnoted);
+        }
+    }
+
+    /// <summary>Lets something be finished that nobody waits for.</summary>
+    private void InBackground(Task task)
+    {
+        if (task.IsCompleted) return;
+        _background[task] = true;
+        _ = task.ContinueWith(static (done, state) => ((ConcurrentDictionary<Task, bool>)state!).TryRemove(done, out _),
+            _background, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+    }
+
+    private AnswerTimes TimesOf(ChunkStore store) => _times.GetOrAdd(store.Id, static _ => new());
+
+    private TimeSpan HedgeAfter(ChunkStore store)
+    {
+        var usual = TimesOf(store).Percentile;
+        return usual > _options.HedgeFloor ? usual : _options.HedgeFloor;
+    }
+
+    private static bool IsSuspect(ChunkStore store) => store is PeerStore { IsSuspect: true };
+
+    [LoggerMessage(LogLevel.Debug, "Blob {Blob} was not freed on store {Store}, which will find it itself: {Why}")]
+    private static partial void LogNotFreed(ILogger log, BlobId blob, Guid store, string why);
+
+    [LoggerMessage(LogLevel.Error, "Blob {Blob} lacks a replica on store {Store}, and the repair queue did not take it")]
+    private static partial void LogNotQueued(ILogger log, BlobId blob, Guid store, Exception e);
+
+    [LoggerMessage(LogLevel.Debug, "Blob {Blob} was written without store {Store}: {Why}")]
+    private static partial void LogMissed(ILogger log, BlobId blob, Guid store, string why);
+
+    [LoggerMessage(LogLevel.Debug, "Chunk {Index} of blob {Blob} is not read from store {Store}: {Why}")]
+    private static partial void LogElsewhere(ILogger log, int index, BlobId blob, Guid store, string why);
+}

@@ -1,0 +1,221 @@
+using System.Collections.Immutable;
+using System.Net;
+using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Cluster;
+using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.Grains.Cluster;
+using DarkStorage.Metadata;
+using DarkStorage.Rules.Cluster;
+using DarkStorage.Storage.Chunks;
+using DarkStorage.Storage.Packs;
+using DarkStorage.Storage.Peers;
+using DarkStorage.Storage.Replicas;
+
+namespace DarkStorage.Silo.Cluster;
+
+/// <summary>The layout as this node works by it, and the stores that it names: this node's own drive, and its peers.</summary>
+/// <remarks>Read anew when the index says that it was replaced, and now and then in case a message was lost. Readers and writers take one state for one blob; what a writer began by an
+/// older layout than it ended by is entered for repair by the replica store.</remarks>
+internal sealed partial class ClusterLayout : IChunkPlacement, IAsyncDisposable
+{
+    private static readonly TimeSpan ReadEvery = TimeSpan.FromSeconds(5);
+
+    private readonly IClusterIndex _index;
+    private readonly ClusterIdentity _identity;
+    private readonly PeerOptions _peerOptions;
+    private readonly PackStore? _drive;
+    private readonly string _zone;
+    private readonly TimeProvider _clock;
+    private readonly ILogger _log;
+    private readonly SemaphoreSlim _reading = new(1);
+    private readonly WakeUp _wake = new();
+    private readonly CancellationTokenSource _closing = new();
+    private readonly Dictionary<Guid, (string Address, PeerStore Store)> _peers = [];
+    private readonly Task _running;
+    private volatile State? _state;
+
+    /// <param name="zone">This node's.</param>
+    /// <param name="drive">Null for a front end alone.</param>
+    public ClusterLayout(IClusterIndex index, ClusterIdentity identity, PeerOptions peers, PackStore? drive, string zone, TimeProvider clock, ILogger<ClusterLayout> log)
+    {
+        (_index, _identity, _peerOptions, _drive, _zone, _clock, _log) = (index, identity, peers, drive, zone, clock, log);
+        _index.Changed += Wake;
+        _running = Task.Run(RunAsync);
+    }
+
+    /// <summary>Raised after a change was taken over, on a thread of its own. Handlers must not wait.</summary>
+    public event Action? Changed;
+
+    /// <summary>Null until the cluster has one.</summary>
+    public Layout? Current => _state?.Layout;
+
+    public ushort PlaceOf(BucketId bucket, string key) => (ushort)(Known.Layout.Placement.Hash(bucket, key) >> 48);
+
+    public WritePlaces ForWrite(ushort place, int? replicas)
+    {
+        var state = Known;
+        var partition = state.PartitionOf(place);
+        if (replicas is { } wanted && wanted != state.Layout.Replication.Factor) return state.MakeWritePlaces(partition, wanted);
+        return state.WritePlaces[partition];
+    }
+
+    public ImmutableArray<ReadPlace> ForRead(ushort place)
+    {
+        var state = Known;
+        return state.ReadPlaces[state.PartitionOf(place)];
+    }
+
+    /// <summary>The stores on which bytes of a partition may be.</summary>
+    public ImmutableArray<ReadPlace> HoldersOf(int partition) => Known.ReadPlaces[partition];
+
+    /// <summary>The partition of a blob, by the layout as it is now.</summary>
+    public int PartitionOf(BlobId blob) => Known.PartitionOf(blob.Place);
+
+    /// <summary>Reads what there is. Called once before the node serves, so that it does not begin with less than it could know.</summary>
+    public async Task RefreshAsync(CancellationToken ct)
+    {
+        await _reading.WaitAsync(ct);
+        try
+        {
+            var nodes = await _index.ListNodesAsync(ct);
+            var document = await _index.ReadDocumentAsync(ClusterDocuments.Layout, ct);
+            if (document is null) return;
+            var known = _state;
+            if (known is not null && known.Revision == document.Revision && known.Nodes.SequenceEqual(nodes.Select(Located))) return;
+            var layout = known?.Revision == document.Revision ? known.Layout : LayoutCodec.Decode(document.Content);
+            _state = new(this, layout, document.Revision, [.. nodes.Select(Located)], StoresOf(layout, nodes));
+            if (known?.Layout.Version != layout.Version) LogLayout(_log, layout.Version, layout.Nodes.Length);
+        }
+        finally
+        {
+            _reading.Release();
+        }
+        Changed?.Invoke();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        _index.Changed -= Wake;
+        await _closing.CancelAsync();
+        await _running;
+        foreach (var (_, peer) in _peers.Values) await peer.DisposeAsync();
+        _closing.Dispose();
+        _reading.Dispose();
+        _wake.Dispose();
+    }
+
+    private State Known => _state ?? throw new StorageException(StorageError.Unavailable, "The cluster has no layout yet: it waits for its nodes.");
+
+    private static (Guid, string?) Located(ClusterNode node) => (node.Store, node.Address);
+
+    private void Wake(string? document)
+    {
+        if (document is null or ClusterDocuments.Layout or IClusterIndex.NodesChanged) _wake.Wake();
+    }
+
+    private async Task RunAsync()
+    {
+        while (!_closing.IsCancellationRequested)
+        {
+            try
+            {
+                await _wake.WaitAsync(ReadEvery, _closing.Token);
+                await RefreshAsync(_closing.Token);
+            }
+            catch (OperationCanceledException) when (_closing.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (StorageException e)
+            {
+                LogUnread(_log, e.Message); // the index is away: what was known last goes on
+            }
+            catch (InvalidDataException e)
+            {
+                LogDamaged(_log, e);
+            }
+        }
+    }
+
+    private Dictionary<NodeId, ChunkStore> StoresOf(Layout layout, IReadOnlyList<ClusterNode> nodes)
+    {
+        var stores = new Dictionary<NodeId, ChunkStore>();
+        foreach (var node in layout.Nodes)
+        {
+            var store = NodeIds.ToStore(node.Id);
+            if (_drive?.Id == store)
+            {
+                stores[node.Id] = _drive;
+                continue;
+            }
+            var address = nodes.FirstOrDefault(n => n.Store == store)?.Address;
+            if (_peers.TryGetValue(store, out var peer) && (address is null || peer.Address == address))
+            {
+                stores[node.Id] = peer.Store;
+                continue;
+            }
+            if (address is null) continue; // taken out, and the layout is about to follow
+            // A peer that moved: exchanges with the old address end by themselves.
+            var made = new PeerStore(store, ToEndPoint(address), _index.ClusterId, _identity, _peerOptions, _clock);
+            _peers[store] = (address, made);
+            stores[node.Id] = made;
+        }
+        return stores;
+    }
+
+    private static EndPoint ToEndPoint(string address)
+    {
+        if (IPEndPoint.TryParse(address, out var exact)) return exact;
+        var colon = address.LastIndexOf(':');
+        return new DnsEndPoint(address[..colon], int.Parse(address.AsSpan(colon + 1), System.Globalization.CultureInfo.InvariantCulture));
+    }
+
+    /// <summary>One version, made ready for questions that every request asks.</summary>
+    private sealed class State
+    {
+        private readonly ClusterLayout _owner;
+        private readonly Dictionary<NodeId, ChunkStore> _stores;
+        private readonly int _shift;
+
+        public State(ClusterLayout owner, Layout layout, long revision, ImmutableArray<(Guid, string?)> nodes, Dictionary<NodeId, ChunkStore> stores)
+        {
+            (_owner, Layout, Revision, Nodes, _stores) = (owner, layout, revision, nodes, stores);
+            _shift = 16 - int.Log2(layout.Partitions.Length);
+            WritePlaces = [.. Enumerable.Range(0, layout.Partitions.Length).Select(p => MakeWritePlaces(p, layout.Replication.Factor))];
+            ReadPlaces = [.. Enumerable.Range(0, layout.Partitions.Length).Select(MakeReadPlaces)];
+        }
+
+        public Layout Layout { get; }
+        public long Revision { get; }
+        public ImmutableArray<(Guid, string?)> Nodes { get; }
+        public ImmutableArray<WritePlaces> WritePlaces { get; }
+        public ImmutableArray<ImmutableArray<ReadPlace>> ReadPlaces { get; }
+
+        public int PartitionOf(ushort place) => place >> _shift;
+
+        public WritePlaces MakeWritePlaces(int partition, int copies)
+        {
+            var stores = Layout.NodesOf(partition, copies).Where(n => _stores.ContainsKey(n.Id)).Select(n => _stores[n.Id]).ToImmutableArray();
+            return new(stores, (copies / 2) + 1);
+        }
+
+        /// <summary>This node's own drive first, then those of its zone, then the others.</summary>
+        private ImmutableArray<ReadPlace> MakeReadPlaces(int partition)
+        {
+            var belong = Layout.ReplicasOf(partition).Select(n => n.Id).ToHashSet();
+            return [.. Layout.HoldersOf(partition, Layout.Replication.Width)
+                .Where(n => _stores.ContainsKey(n.Id))
+                .OrderBy(n => ReferenceEquals(_stores[n.Id], _owner._drive) ? 0 : n.Zone == _owner._zone ? 1 : 2)
+                .Select(n => new ReadPlace(_stores[n.Id], belong.Contains(n.Id)))];
+        }
+    }
+
+    [LoggerMessage(LogLevel.Information, "Works by version {Version} of the layout, of {Nodes} nodes")]
+    private static partial void LogLayout(ILogger log, long version, int nodes);
+
+    [LoggerMessage(LogLevel.Debug, "The layout could not be read: {Why}")]
+    private static partial void LogUnread(ILogger log, string why);
+
+    [LoggerMessage(LogLevel.Error, "The layout in the index is damaged: the one before goes on")]
+    private static partial void LogDamaged(ILogger log, Exception exception);
+}

@@ -1,0 +1,73 @@
+using DarkStorage.GrainInterfaces.Cluster;
+using DarkStorage.Grains.Cluster;
+using DarkStorage.Metadata;
+using Microsoft.Extensions.Options;
+using Orleans;
+using Orleans.Runtime;
+
+namespace DarkStorage.Silo.Cluster;
+
+/// <summary>Takes nodes that have been away for longer than the grace period out of the layout, so that what they held is made anew elsewhere. One node at a time does this.</summary>
+/// <remarks>How long a node has been away is counted by the one who watches, from when he first missed it: another watcher begins anew, which is late and never early.</remarks>
+internal sealed partial class NodeWatch(
+    IClusterIndex index, NodeIdentity self, ClusterLayout layouts, IGrainFactory grains, IClusterMembershipService membership, IOptions<ClusterOptions> options, TimeProvider clock, ILogger<NodeWatch> log)
+    : BackgroundService
+{
+    private readonly Dictionary<NodeId, long> _missedSince = [];
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        using var timer = new PeriodicTimer(options.Value.Interval, clock);
+        while (await timer.WaitForNextTickAsync(stoppingToken))
+        {
+            try
+            {
+                if (await index.TryTakeTurnAsync("node-watch", self.Store, 3 * options.Value.Interval, stoppingToken)) await LookAsync(stoppingToken);
+                else _missedSince.Clear();
+            }
+            catch (Exception e) when (e is not OperationCanceledException)
+            {
+                LogPutOff(log, e.Message);
+            }
+        }
+    }
+
+    private async Task LookAsync(CancellationToken ct)
+    {
+        if (layouts.Current is not { } layout) return;
+        var live = membership.CurrentSnapshot.Members.Values.Where(m => m.Status == SiloStatus.Active).Select(m => m.Name).ToHashSet(StringComparer.Ordinal);
+        var names = (await index.ListNodesAsync(ct)).ToDictionary(n => NodeIds.Of(n.Store), n => n.Name);
+        foreach (var node in layout.Nodes.Where(n => n.State != NodeState.Gone))
+        {
+            if (names.TryGetValue(node.Id, out var name) && live.Contains(name))
+            {
+                if (_missedSince.Remove(node.Id)) LogBack(log, name);
+                continue;
+            }
+            if (_missedSince.TryAdd(node.Id, clock.GetTimestamp())) LogMissed(log, node.Name, options.Value.GracePeriod);
+            if (clock.GetElapsedTime(_missedSince[node.Id]) < options.Value.GracePeriod) continue;
+            if (await grains.GetGrain<IClusterGrain>(IClusterGrain.Key).ChangeAsync(new RemoveNode(node.Id), ct) is { } refusal) LogKept(log, node.Name, refusal);
+            else LogRemoved(log, node.Name);
+            _missedSince[node.Id] = clock.GetTimestamp(); // asked again after another period
+        }
+    }
+
+    [LoggerMessage(LogLevel.Warning, "Node {Name} is away. If it is not back within {Grace} what it holds is made anew on the others")]
+    private static partial void LogMissed(ILogger log, string name, TimeSpan grace);
+
+    [LoggerMessage(LogLevel.Information, "Node {Name} is back")]
+    private static partial void LogBack(ILogger log, string name);
+
+    [LoggerMessage(LogLevel.Warning, "Node {Name} was taken out of the layout: what it held is made anew on the others")]
+    private static partial void LogRemoved(ILogger log, string name);
+
+    [LoggerMessage(LogLevel.Warning, "Node {Name} is away and can't be taken out of the layout: {Why}")]
+    private static partial void LogKept(ILogger log, string name, string why);
+
+    [LoggerMessage(LogLevel.Warning, "The watch over the nodes is put off: {Why}")]
+    private static partial void LogPutOff(ILogger log, string why);
+}
+
+/// <summary>What this node is known by in the shared index.</summary>
+/// <param name="Store">Of its drive, or, where it has none, of its data folder.</param>
+internal sealed record NodeIdentity(Guid Store);

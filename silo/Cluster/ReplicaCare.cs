@@ -1,0 +1,205 @@
+using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Cluster;
+using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.Grains.Cluster;
+using DarkStorage.Metadata;
+using DarkStorage.Silo.Workers;
+using DarkStorage.Storage;
+using DarkStorage.Storage.Chunks;
+using DarkStorage.Storage.Packs;
+using DarkStorage.Storage.Replicas;
+using Microsoft.Extensions.Options;
+using Orleans;
+using Orleans.Runtime;
+
+namespace DarkStorage.Silo.Cluster;
+
+/// <summary>Keeps this node's drive as the layout has it: mends what is in the queue of repairs, fetches what a new layout gives it, and frees what it took away.</summary>
+/// <remarks>
+/// Invariants. A node says that it has moved to a layout only when it has gone through all that the former holders of its partitions had, after every live node worked by that
+/// layout: a write that began by an older one is in what was gone through, or enters its own repair when it ends. Nothing is freed of a partition that is not settled.
+/// Everything here can be cut short at any point and begins anew: what is there and whole is not copied again.
+/// </remarks>
+internal sealed partial class ReplicaCare(
+    IClusterIndex index, IMetadataIndex objects, ClusterLayout layouts, PackStore drive, ReplicaRepair repair, IGrainFactory grains, IClusterMembershipService membership,
+    IOptions<ClusterOptions> options, IOptions<GarbageOptions> garbage, TimeProvider clock, ILogger<ReplicaCare> log) : BackgroundService
+{
+    private const int RepairsMax = 256;
+    private static readonly TimeSpan RetryAfter = TimeSpan.FromSeconds(10);
+
+    private readonly Pace _pace = new((long)options.Value.HealMiBPerSecondMax << 20, clock);
+    private readonly WakeUp _wake = new();
+    private string? _told;
+    private long _moved = -1;
+    private long _tidied = -1;
+
+    private NodeId Me => NodeIds.Of(drive.Id);
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        layouts.Changed += _wake.Wake;
+        try
+        {
+            while (true)
+            {
+                try
+                {
+                    await AdmitAsync(stoppingToken);
+                    await RepairAsync(stoppingToken);
+                    await FollowAsync(stoppingToken);
+                }
+                catch (Exception e) when (e is not OperationCanceledException || !stoppingToken.IsCancellationRequested)
+                {
+                    LogPutOff(log, e.Message); // the index or a peer is away: the next round tries again
+                }
+                await _wake.WaitAsync(options.Value.Interval, stoppingToken);
+            }
+        }
+        finally
+        {
+            layouts.Changed -= _wake.Wake;
+        }
+    }
+
+    public override void Dispose()
+    {
+        base.Dispose();
+        _wake.Dispose();
+    }
+
+    private async Task AdmitAsync(CancellationToken ct)
+    {
+        if (layouts.Current is { } layout && layout.Nodes.Any(n => n.Id == Me && n.State != NodeState.Gone)) return;
+        var waits = await grains.GetGrain<IClusterGrain>(IClusterGrain.Key).AdmitAsync(Me, ct);
+        if (waits is null) await layouts.RefreshAsync(ct);
+        else if (waits != _told) LogWaits(log, waits);
+        _told = waits;
+    }
+
+    private async Task RepairAsync(CancellationToken ct)
+    {
+        while (layouts.Current is not null)
+        {
+            var due = await index.ListRepairsAsync(drive.Id, clock.GetUtcNow(), RepairsMax, ct);
+            if (due.Count == 0) return;
+            var (done, later) = (new List<BlobId>(), new List<BlobId>());
+            foreach (var entry in due)
+            {
+                if (await IsNeededByNobodyAsync(entry.Blob, ct))
+                {
+                    done.Add(entry.Blob);
+                    continue;
+                }
+                var report = await repair.RepairAsync(new(entry.Blob, entry.Store, (RepairReason)entry.Reason), _pace.SpendAsync, ct);
+                (report.Outcome == RepairOutcome.Incomplete ? later : done).Add(entry.Blob);
+                if (report.Outcome == RepairOutcome.Incomplete) LogIncomplete(log, entry.Blob, report.Why ?? "");
+                else if (report.Chunks > 0) LogRepaired(log, entry.Blob, report.Bytes);
+            }
+            if (done.Count > 0) await index.EndRepairsAsync(drive.Id, done, ct);
+            if (later.Count > 0) await index.DelayRepairsAsync(drive.Id, later, clock.GetUtcNow() + RetryAfter, ct);
+        }
+    }
+
+    private async Task FollowAsync(CancellationToken ct)
+    {
+        if (layouts.Current is not { } layout) return;
+        if (_moved < layout.Version)
+        {
+            if (!await AllWorkByAsync(layout.Version, ct) || !await FetchAsync(layout, ct)) return;
+            if (layouts.Current?.Version != layout.Version) return;
+            await index.ReportLayoutAsync(drive.Id, layout.Version, layout.Version, ct);
+            _moved = layout.Version;
+        }
+        if (layout.Partitions.Any(p => !p.IsSettled)) await SettleAsync(layout, ct);
+        else if (_tidied < layout.Version && await TidyAsync(layout, ct)) _tidied = layout.Version;
+    }
+
+    /// <summary>Whether every live node has taken the layout over.</summary>
+    private async Task<bool> AllWorkByAsync(long version, CancellationToken ct)
+    {
+        var live = membership.CurrentSnapshot.Members.Values.Where(m => m.Status == SiloStatus.Active).Select(m => m.Name).ToHashSet(StringComparer.Ordinal);
+        return (await index.ListNodesAsync(ct)).All(n => !live.Contains(n.Name) || n.LayoutSeen >= version);
+    }
+
+    /// <summary>Goes through what the former holders have of the partitions that are new here.</summary>
+    private async Task<bool> FetchAsync(Layout layout, CancellationToken ct)
+    {
+        var wanted = Enumerable.Range(0, layout.Partitions.Length)
+            .Where(p => !layout.Partitions[p].IsSettled && layouts.HoldersOf(p).Any(h => h.Store.Id == drive.Id && h.ShouldHold)).ToHashSet();
+        if (wanted.Count == 0) return true;
+        var sources = wanted.SelectMany(p => layouts.HoldersOf(p)).Select(h => h.Store).Where(s => s.Id != drive.Id).Distinct().ToList();
+        var (whole, fetched, bytes) = (true, 0, 0L);
+        foreach (var source in sources)
+        {
+            await foreach (var blob in BlobsOfAsync(source, ct))
+            {
+                if (layouts.Current?.Version != layout.Version) return false;
+                if (!wanted.Contains(layouts.PartitionOf(blob))) continue;
+                var report = await repair.RepairAsync(new(blob, drive.Id, RepairReason.Missed), _pace.SpendAsync, ct);
+                if (report.Outcome == RepairOutcome.Incomplete)
+                {
+                    if (!await IsNeededByNobodyAsync(blob, ct)) whole = false;
+                    LogIncomplete(log, blob, report.Why ?? "");
+                }
+                if (report.Chunks > 0) (fetched, bytes) = (fetched + 1, bytes + report.Bytes);
+            }
+        }
+        if (fetched > 0) LogFetched(log, fetched, bytes, layout.Version);
+        return whole;
+    }
+
+    /// <summary>Deleted, or left by a crash. Of what is young the commit may be on its way still, so that the index does not know it says nothing.</summary>
+    private async Task<bool> IsNeededByNobodyAsync(BlobId blob, CancellationToken ct) =>
+        blob.Minted < clock.GetUtcNow() - garbage.Value.OrphanAge && (await objects.FindUnknownBlobsAsync([blob], ct)).Count > 0;
+
+    private async Task SettleAsync(Layout layout, CancellationToken ct)
+    {
+        var nodes = (await index.ListNodesAsync(ct)).ToDictionary(n => NodeIds.Of(n.Store));
+        if (layout.Nodes.All(n => n.State != NodeState.Active || (nodes.TryGetValue(n.Id, out var known) && known.LayoutMoved >= layout.Version)))
+            await grains.GetGrain<IClusterGrain>(IClusterGrain.Key).SettleAsync(layout.Version, ct);
+    }
+
+    /// <summary>Frees what belongs to others, now that they have it.</summary>
+    private async Task<bool> TidyAsync(Layout layout, CancellationToken ct)
+    {
+        var freed = 0;
+        await foreach (var blob in BlobsOfAsync(drive, ct))
+        {
+            if (layouts.Current?.Version != layout.Version) return false;
+            if (layouts.HoldersOf(layouts.PartitionOf(blob)).Any(h => h.Store.Id == drive.Id)) continue;
+            await drive.DeleteAsync(blob, ct);
+            freed++;
+        }
+        if (freed > 0) LogFreed(log, freed);
+        return true;
+    }
+
+    private static async IAsyncEnumerable<BlobId> BlobsOfAsync(ChunkStore store, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken ct)
+    {
+        for (var after = default(BlobId); ;)
+        {
+            var page = await store.ListBlobsAsync(after, DateTimeOffset.MaxValue, ChunkStore.ListMax, ct);
+            if (page.Count == 0) yield break;
+            foreach (var blob in page) yield return blob;
+            after = page[^1];
+        }
+    }
+
+    [LoggerMessage(LogLevel.Information, "This node is not in the layout yet: {Why}")]
+    private static partial void LogWaits(ILogger log, string why);
+
+    [LoggerMessage(LogLevel.Warning, "The care of this node's replicas is put off: {Why}")]
+    private static partial void LogPutOff(ILogger log, string why);
+
+    [LoggerMessage(LogLevel.Information, "Mended blob {Blob}: {Bytes} bytes")]
+    private static partial void LogRepaired(ILogger log, BlobId blob, long bytes);
+
+    [LoggerMessage(LogLevel.Debug, "Blob {Blob} is not whole here yet: {Why}")]
+    private static partial void LogIncomplete(ILogger log, BlobId blob, string why);
+
+    [LoggerMessage(LogLevel.Information, "Fetched {Blobs} blobs, {Bytes} bytes, for version {Version} of the layout")]
+    private static partial void LogFetched(ILogger log, int blobs, long bytes, long version);
+
+    [LoggerMessage(LogLevel.Information, "Freed {Blobs} blobs that belong to other nodes now")]
+    private static partial void LogFreed(ILogger log, int blobs);
+}

@@ -1,0 +1,182 @@
+using System.Collections.Concurrent;
+using System.Text.Json.Nodes;
+
+namespace DarkStorage.Cluster;
+
+/// <summary>Three nodes and more as clients and operators meet them: any node serves what any took, nodes die and come back, come and go.</summary>
+public sealed class ReplicaTests
+{
+    [Fact]
+    public async Task Any_node_serves_what_another_took()
+    {
+        await using var cluster = await TestCluster.StartAsync(3);
+        var clients = cluster.Nodes.Select(n => n.S3()).ToList();
+        var bucket = await clients[0].NewBucketAsync();
+        for (var i = 0; i < 12; i++) await clients[i % 3].PutBytesAsync(bucket, $"k{i:D2}", S3Clients.Content(Length(i), i));
+
+        foreach (var client in clients)
+        {
+            for (var i = 0; i < 12; i++) Assert.True(S3Clients.Content(Length(i), i).Same(await client.GetBytesAsync(bucket, $"k{i:D2}")), $"k{i:D2}");
+            Assert.Equal(Enumerable.Range(0, 12).Select(i => $"k{i:D2}"), (await client.ListObjectsV2Async(new() { BucketName = bucket })).S3Objects.Select(o => o.Key));
+        }
+        // A multipart upload, a node for each of its steps.
+        var upload = await clients[0].InitiateMultipartUploadAsync(bucket, "parts");
+        var first = await PartAsync(clients[1], upload, 1, S3Clients.Content(5 << 20, 1));
+        var second = await PartAsync(clients[2], upload, 2, S3Clients.Content(1 << 20, 2));
+        await clients[0].CompleteMultipartUploadAsync(new() { BucketName = bucket, Key = "parts", UploadId = upload.UploadId, PartETags = [new(1, first), new(2, second)] });
+        Assert.True(((byte[])[.. S3Clients.Content(5 << 20, 1), .. S3Clients.Content(1 << 20, 2)]).Same(await clients[2].GetBytesAsync(bucket, "parts")));
+        await clients[1].DeleteObjectAsync(bucket, "k00");
+        Assert.Equal(HttpStatusCode.NotFound, (await Assert.ThrowsAnyAsync<AmazonS3Exception>(() => clients[2].GetBytesAsync(bucket, "k00"))).StatusCode);
+    }
+
+    [Fact]
+    public async Task When_a_node_is_killed_nothing_acknowledged_is_lost_and_requests_fail_only_in_ways_that_clients_retry()
+    {
+        await using var cluster = await TestCluster.StartAsync(3);
+        var bucket = await cluster.Nodes[0].S3().NewBucketAsync();
+        var acknowledged = new ConcurrentDictionary<string, int>();
+        var failures = new ConcurrentBag<AmazonS3Exception>();
+        using var stop = new CancellationTokenSource();
+        // Each writer has keys of its own, so what was acknowledged last is what must be read. They write through the nodes that live.
+        var writers = Enumerable.Range(0, 8).Select(w => Task.Run(async () =>
+        {
+            var s3 = cluster.Nodes[w % 2].S3(configure: c => c.MaxErrorRetry = 0);
+            var random = new Random(w);
+            for (var round = 0; !stop.IsCancellationRequested; round++)
+            {
+                var (key, seed) = ($"w{w}-{random.Next(20)}", (w * 100_000) + round);
+                try
+                {
+                    await s3.PutBytesAsync(bucket, key, S3Clients.Content(random.Next(1, 60_000), seed));
+                    acknowledged[key] = seed;
+                }
+                catch (AmazonS3Exception e)
+                {
+                    failures.Add(e);
+                    acknowledged.TryRemove(key, out _); // it may be there or not
+                }
+            }
+        })).ToList();
+        await TestCluster.UntilAsync(() => Task.FromResult(acknowledged.Count > 60));
+        var killed = cluster.Nodes[2];
+        await killed.KillAsync();
+        // Every key gets written again by those that are left: the dead silo's grains have moved.
+        var before = acknowledged.ToDictionary();
+        await TestCluster.UntilAsync(() => Task.FromResult(before.Count(k => acknowledged.TryGetValue(k.Key, out var now) && now != k.Value) > before.Count / 2));
+        await killed.RestartAsync();
+        await cluster.ReadyAsync(killed);
+        await stop.CancelAsync();
+        await Task.WhenAll(writers);
+
+        Assert.All(failures, e => Assert.Equal(HttpStatusCode.ServiceUnavailable, e.StatusCode));
+        await cluster.SettledAsync();
+        foreach (var node in cluster.Nodes)
+        {
+            var s3 = node.S3();
+            foreach (var (key, seed) in acknowledged)
+            {
+                var content = await s3.GetBytesAsync(bucket, key);
+                Assert.True(S3Clients.Content(content.Length, seed).Same(content), $"{key} at {TestCluster.NameOf(node)}");
+            }
+        }
+    }
+
+    [Fact]
+    public async Task What_a_node_missed_while_it_was_away_is_on_its_drive_when_it_is_back()
+    {
+        await using var cluster = await TestCluster.StartAsync(3);
+        var (s3, away) = (cluster.Nodes[0].S3(), cluster.Nodes[2]);
+        var bucket = await s3.NewBucketAsync();
+        await away.KillAsync();
+        await TestCluster.UntilAsync(async () =>
+        {
+            for (var i = 0; i < 10; i++) await s3.PutBytesAsync(bucket, $"k{i}", S3Clients.Content(200_000, i));
+            return true;
+        });
+        await away.RestartAsync();
+        await cluster.ReadyAsync(away);
+        await cluster.SettledAsync();
+        await TestCluster.UntilAsync(async () => await TestCluster.LiveBytesAsync(away) > 10 * 200_000);
+
+        // The others go: what is read now is read from its own drive.
+        await cluster.Nodes[1].KillAsync();
+        for (var i = 0; i < 10; i++) Assert.True(S3Clients.Content(200_000, i).Same(await away.S3().GetBytesAsync(bucket, $"k{i}")));
+    }
+
+    [Fact]
+    public async Task A_cluster_grows_from_one_node_to_three_and_back_under_load_without_a_failed_request()
+    {
+        await using var cluster = await TestCluster.StartAsync(1, new() { Copies = 1 });
+        var s3 = cluster.Nodes[0].S3(configure: c => c.MaxErrorRetry = 0);
+        var bucket = await s3.NewBucketAsync();
+        for (var i = 0; i < 60; i++) await s3.PutBytesAsync(bucket, $"before{i}", S3Clients.Content(100_000, i));
+        using var stop = new CancellationTokenSource();
+        var written = 0;
+        var load = Task.Run(async () =>
+        {
+            for (var i = 0; !stop.IsCancellationRequested; i++)
+            {
+                await s3.PutBytesAsync(bucket, $"during{i}", S3Clients.Content(30_000, i));
+                var old = i % 60;
+                Assert.True(S3Clients.Content(100_000, old).Same(await s3.GetBytesAsync(bucket, $"before{old}")));
+                Volatile.Write(ref written, i + 1);
+            }
+        });
+        var (second, third) = (await cluster.AddAsync(), await cluster.AddAsync());
+        await cluster.ReadyAsync(third);
+        await HasLayoutOfAsync(cluster, 3);
+        await cluster.SettledAsync();
+        await TestCluster.UntilAsync(async () => await TestCluster.LiveBytesAsync(second) > 500_000 && await TestCluster.LiveBytesAsync(third) > 500_000);
+
+        // And back: what is drained is empty.
+        foreach (var node in (NodeProcess[])[second, third])
+        {
+            var answer = await cluster.SendAsync(cluster.Nodes[0], HttpMethod.Post, $"/nodes/{TestCluster.NameOf(node)}/drain");
+            Assert.Null(answer["error"]);
+        }
+        await cluster.SettledAsync();
+        await TestCluster.UntilAsync(async () => await TestCluster.LiveBytesAsync(second) == 0 && await TestCluster.LiveBytesAsync(third) == 0);
+        await stop.CancelAsync();
+        await load;
+        for (var i = 0; i < written; i++) Assert.True(S3Clients.Content(30_000, i).Same(await s3.GetBytesAsync(bucket, $"during{i}")));
+    }
+
+    [Fact]
+    public async Task A_node_that_stays_away_is_taken_out_and_what_it_held_is_made_anew()
+    {
+        await using var cluster = await TestCluster.StartAsync(3, new() { Copies = 2, GracePeriod = TimeSpan.FromSeconds(5) });
+        var s3 = cluster.Nodes[0].S3();
+        var bucket = await s3.NewBucketAsync();
+        for (var i = 0; i < 40; i++) await s3.PutBytesAsync(bucket, $"k{i}", S3Clients.Content(100_000, i));
+        await cluster.Nodes[2].KillAsync();
+        await TestCluster.UntilAsync(async () => (await cluster.DescribeAsync())["nodes"]!.AsArray().Count == 2);
+        await cluster.SettledAsync();
+        // Two copies again: either of the two that are left has everything.
+        await TestCluster.UntilAsync(async () => await TestCluster.LiveBytesAsync(cluster.Nodes[0]) >= 4_000_000 && await TestCluster.LiveBytesAsync(cluster.Nodes[1]) >= 4_000_000);
+        for (var i = 0; i < 40; i++) Assert.True(S3Clients.Content(100_000, i).Same(await s3.GetBytesAsync(bucket, $"k{i}")));
+    }
+
+    [Fact]
+    public async Task A_gateway_serves_everything_and_keeps_nothing()
+    {
+        await using var cluster = await TestCluster.StartAsync(1, new() { Copies = 1 });
+        var gateway = await cluster.AddAsync(gateway: true);
+        await cluster.ReadyAsync(gateway);
+        var s3 = gateway.S3();
+        var bucket = await s3.NewBucketAsync();
+        await s3.PutBytesAsync(bucket, "k", S3Clients.Content(3_000_000));
+        Assert.True(S3Clients.Content(3_000_000).Same(await s3.GetBytesAsync(bucket, "k")));
+        Assert.True(S3Clients.Content(3_000_000).Same(await cluster.Nodes[0].S3().GetBytesAsync(bucket, "k")));
+        Assert.Empty(Directory.EnumerateFiles(gateway.DataDirectory, "*.pack", SearchOption.AllDirectories));
+    }
+
+    private static int Length(int i) => (i % 4) switch { 0 => 10, 1 => 5_000, 2 => 300_000, _ => 6_000_000 };
+
+    private static async Task<string> PartAsync(AmazonS3Client s3, InitiateMultipartUploadResponse upload, int number, byte[] content) => (await s3.UploadPartAsync(new()
+    {
+        BucketName = upload.BucketName, Key = upload.Key, UploadId = upload.UploadId, PartNumber = number, InputStream = new MemoryStream(content),
+    })).ETag;
+
+    private static Task HasLayoutOfAsync(TestCluster cluster, int nodes) =>
+        TestCluster.UntilAsync(async () => (await cluster.DescribeAsync())["nodes"]!.AsArray().Count(n => n!["state"]!.GetValue<string>() == "active") == nodes);
+}

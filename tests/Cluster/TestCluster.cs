@@ -1,0 +1,160 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Net.Http.Headers;
+using System.Net.Sockets;
+using System.Text;
+using System.Text.Json.Nodes;
+
+namespace DarkStorage.Cluster;
+
+/// <summary>What a cluster of the tests is started with.</summary>
+public sealed record ClusterSettings
+{
+    public int Copies { get; init; } = 3;
+
+    /// <summary>For how long a node may be away before its share is made anew. An hour: no test that is not about that comes near it.</summary>
+    public TimeSpan GracePeriod { get; init; } = TimeSpan.FromHours(1);
+
+    public string Secret { get; init; } = "a secret of the tests, which is long enough";
+}
+
+/// <summary>Some nodes, each the real program in a process of its own, over one PostgreSQL.</summary>
+public sealed class TestCluster : IAsyncDisposable
+{
+    /// <summary>Far beyond anything that works.</summary>
+    public static readonly TimeSpan HangsAfter = TimeSpan.FromSeconds(120);
+
+    private readonly ClusterSettings _settings;
+    private readonly string _index;
+    private readonly HttpClient _http = new();
+
+    private TestCluster(ClusterSettings settings, string index) => (_settings, _index) = (settings, index);
+
+    public List<NodeProcess> Nodes { get; } = [];
+
+    public string Index => _index;
+
+    public static async Task<TestCluster> StartAsync(int nodes, ClusterSettings? settings = null)
+    {
+        var cluster = new TestCluster(settings ?? new(), await SharedPostgres.NewDatabaseAsync());
+        try
+        {
+            await Task.WhenAll(Enumerable.Range(0, nodes).Select(_ => cluster.AddAsync()));
+            await Task.WhenAll(cluster.Nodes.Select(cluster.ReadyAsync));
+        }
+        catch
+        {
+            await cluster.DisposeAsync();
+            throw;
+        }
+        return cluster;
+    }
+
+    /// <summary>Starts one more node.</summary>
+    public async Task<NodeProcess> AddAsync(bool gateway = false, string? name = null)
+    {
+        var node = await NodeProcess.StartAsync(SettingsOf(name ?? $"n-{Guid.NewGuid().ToString("N")[..8]}", gateway));
+        lock (Nodes) Nodes.Add(node);
+        return node;
+    }
+
+    public NodeSettings SettingsOf(string name, bool gateway = false, string? secret = null)
+    {
+        List<string> flags = ["--index", _index, "--node", name, "--peer-url", $"https://127.0.0.1:{FreePorts()}"];
+        if (gateway) flags.AddRange(["--roles", "gateway"]);
+        return new()
+        {
+            Flags = flags,
+            WaitsForOthers = true,
+            Environment = new Dictionary<string, string>
+            {
+                ["DARKSTORAGE_CLUSTER_SECRET"] = secret ?? _settings.Secret,
+                ["DARKSTORAGE_Cluster__Copies"] = _settings.Copies.ToString(CultureInfo.InvariantCulture),
+                ["DARKSTORAGE_Cluster__GracePeriod"] = _settings.GracePeriod.ToString(),
+                ["DARKSTORAGE_Cluster__Interval"] = "00:00:00.200",
+                // A reader that found a version may still be on its way to the bytes.
+                ["DARKSTORAGE_Garbage__GracePeriod"] = "00:00:20",
+                ["DARKSTORAGE_Garbage__Interval"] = "00:00:00.200",
+            },
+        };
+    }
+
+    /// <summary>The name that the node was started with.</summary>
+    public static string NameOf(NodeProcess node) => node.Settings.Flags[node.Settings.Flags.ToList().IndexOf("--node") + 1];
+
+    public async Task ReadyAsync(NodeProcess node) =>
+        await UntilAsync(async () => (await _http.GetAsync(new Uri(node.ManagementUrl, "/health/ready"))).StatusCode == HttpStatusCode.OK, () => $"{NameOf(node)} is not ready:\n{node.Output}");
+
+    /// <summary>What the cluster says of itself, asked at one node.</summary>
+    public async Task<JsonNode> DescribeAsync(NodeProcess? at = null) => await SendAsync(at ?? Nodes[0], HttpMethod.Get, "");
+
+    public async Task<JsonNode> SendAsync(NodeProcess at, HttpMethod method, string path, string? body = null)
+    {
+        using var request = new HttpRequestMessage(method, new Uri(at.ManagementUrl, $"/v1/cluster{path}"));
+        request.Headers.Authorization = new("Basic", Convert.ToBase64String(Encoding.UTF8.GetBytes($"{at.Settings.AccessKey}:{at.Settings.SecretKey}")));
+        if (body is not null) request.Content = new StringContent(body, new MediaTypeHeaderValue("application/json"));
+        using var answer = await _http.SendAsync(request);
+        return JsonNode.Parse(await answer.Content.ReadAsStringAsync())!;
+    }
+
+    /// <summary>Waits until every live node follows the newest layout, nothing moves, and nothing waits for repair.</summary>
+    public async Task SettledAsync(NodeProcess? at = null)
+    {
+        JsonNode? seen = null;
+        await UntilAsync(async () =>
+        {
+            seen = await DescribeAsync(at);
+            return seen["layout"]?["moving"]?.GetValue<int>() == 0
+                && seen["nodes"]!.AsArray().All(n => n!["state"]!.GetValue<string>() is not "waiting" && n["repairs"]!.GetValue<long>() == 0);
+        }, () => $"{seen}");
+    }
+
+    /// <summary>Bytes of chunks on a node's drive.</summary>
+    public static async Task<double> LiveBytesAsync(NodeProcess node) => await node.MetricAsync("darkstorage_storage_live_bytes");
+
+    /// <summary>Asks again and again, with a breath between: what is waited for happens in other processes.</summary>
+    public static async Task UntilAsync(Func<Task<bool>> holds, Func<string>? seen = null)
+    {
+        var since = Stopwatch.StartNew();
+        while (true)
+        {
+            try
+            {
+                if (await holds()) return;
+            }
+            catch (Exception e) when (e is HttpRequestException or System.Text.Json.JsonException or AmazonS3Exception)
+            {
+                // Not yet.
+            }
+            if (since.Elapsed > HangsAfter) throw new TimeoutException($"It did not come about within {HangsAfter}. {seen?.Invoke()}");
+            await Task.Delay(50);
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        _http.Dispose();
+        foreach (var node in Nodes) await node.DisposeAsync();
+    }
+
+    /// <returns>A port that is free, and so is the next.</returns>
+    private static int FreePorts()
+    {
+        while (true)
+        {
+            using var first = new TcpListener(IPAddress.Loopback, 0);
+            first.Start();
+            var port = ((IPEndPoint)first.LocalEndpoint).Port;
+            try
+            {
+                using var second = new TcpListener(IPAddress.Loopback, port + 1);
+                second.Start();
+                return port;
+            }
+            catch (SocketException)
+            {
+                // Another one, then.
+            }
+        }
+    }
+}
