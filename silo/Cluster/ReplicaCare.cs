@@ -30,6 +30,7 @@ internal sealed partial class ReplicaCare(
     private readonly Pace _pace = new((long)options.Value.HealMiBPerSecondMax << 20, clock);
     private readonly WakeUp _wake = new();
     private string? _told;
+    private string? _putOff;
     private long _moved = -1;
     private long _tidied = -1;
 
@@ -47,10 +48,13 @@ internal sealed partial class ReplicaCare(
                     await AdmitAsync(stoppingToken);
                     await RepairAsync(stoppingToken);
                     await FollowAsync(stoppingToken);
+                    _putOff = null;
                 }
                 catch (Exception e) when (e is not OperationCanceledException || !stoppingToken.IsCancellationRequested)
                 {
-                    LogPutOff(log, e.Message); // the index or a peer is away: the next round tries again
+                    // The index or a peer is away: the next round tries again, and says so again only if it is something else.
+                    if (e.Message != _putOff) LogPutOff(log, e.Message);
+                    _putOff = e.Message;
                 }
                 await _wake.WaitAsync(options.Value.Interval, stoppingToken);
             }

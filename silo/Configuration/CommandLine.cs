@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using System.Net;
 using DarkStorage.Metadata.Postgres;
 using Microsoft.Extensions.Logging;
 
@@ -71,7 +72,7 @@ internal static class CommandLine
             ManagementUrl = Url(ManagementUrl, defaults.ManagementUrl),
             Index = IndexUrl(Text(Index, defaults.Index)),
             Node = Text(Node, defaults.Node),
-            PeerUrl = Url(PeerUrl, defaults.PeerUrl, "https"),
+            PeerUrl = PeerAddress(),
             Zone = Text(Zone, "") is { Length: > 0 } zone ? zone : Text(Node, defaults.Node),
             HasDrive = Text(Roles, "storage") switch
             {
@@ -87,6 +88,14 @@ internal static class CommandLine
         };
 
         string Text(Option<string> flag, string otherwise) => CommandLine.Text(parsed, configuration, flag, otherwise);
+
+        Uri PeerAddress()
+        {
+            var url = Url(PeerUrl, defaults.PeerUrl, "https");
+            if (IPAddress.TryParse(url.Host.Trim('[', ']'), out var address) && (address.Equals(IPAddress.Any) || address.Equals(IPAddress.IPv6Any)))
+                throw new FormatException($"{PeerUrl.Name} is '{url.OriginalString}'; it is what other nodes find this one by, so it names one address.");
+            return url;
+        }
 
         Uri Url(Option<string> flag, Uri otherwise, string scheme = "http")
         {

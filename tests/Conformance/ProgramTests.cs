@@ -20,6 +20,10 @@ public sealed partial class ProgramTests(NodeFixture shared)
     [InlineData("--s3-url", "http://127.0.0.1:9000/path")]
     [InlineData("--management-url", "ftp://127.0.0.1")]
     [InlineData("--index", "mysql://somewhere")]
+    [InlineData("--peer-url", "http://127.0.0.1:9002")]
+    [InlineData("--peer-url", "https://0.0.0.0:9002")]
+    [InlineData("--roles", "everything")]
+    [InlineData("--roles", "gateway")]
     [InlineData("--log-level", "Loud")]
     [InlineData("--log-level", "3")]
     [InlineData("--log-format", "xml")]
@@ -67,7 +71,7 @@ public sealed partial class ProgramTests(NodeFixture shared)
     {
         var help = await NodeProcess.RunAsync(["--help"]);
         Assert.Equal(0, help.ExitCode);
-        foreach (var flag in (string[])["--data", "--s3-url", "--management-url", "--index", "--node", "--region", "--domain", "--website-domain", "--log-format", "--log-level"])
+        foreach (var flag in (string[])["--data", "--s3-url", "--management-url", "--index", "--node", "--peer-url", "--zone", "--roles", "--region", "--domain", "--website-domain", "--log-format", "--log-level"])
             Assert.Contains(flag, help.Output, StringComparison.Ordinal);
         var version = await NodeProcess.RunAsync(["--version"]);
         Assert.Equal(0, version.ExitCode);
