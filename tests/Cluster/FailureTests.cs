@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Globalization;
+using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using System.Text;
 using DarkStorage.Cluster.History;
@@ -171,7 +172,7 @@ public sealed partial class FailureTests
                 Recorder.Add($"k{key}", new(kind, value, expected, Outcome.Unknown, start, 0));
                 Failures.Add(e);
             }
-            catch (Exception e) when (e is Amazon.Runtime.AmazonClientException or HttpRequestException or IOException or OperationCanceledException or TimeoutException)
+            catch (Exception e) when (e is Amazon.Runtime.AmazonClientException or HttpRequestException or IOException or SocketException or OperationCanceledException or TimeoutException)
             {
                 Recorder.Add($"k{key}", new(kind, value, expected, Outcome.Unknown, start, 0)); // the node was not there, or went
             }

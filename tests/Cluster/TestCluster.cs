@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Globalization;
 using System.Net.Http.Headers;
 using System.Net.Sockets;
@@ -21,9 +20,6 @@ public sealed record ClusterSettings
 /// <summary>Some nodes, each the real program in a process of its own, over one PostgreSQL.</summary>
 public sealed class TestCluster : IAsyncDisposable
 {
-    /// <summary>Far beyond anything that works.</summary>
-    public static readonly TimeSpan HangsAfter = TimeSpan.FromSeconds(120);
-
     private readonly ClusterSettings _settings;
     private readonly string _index;
     private readonly HttpClient _http = new();
@@ -112,24 +108,20 @@ public sealed class TestCluster : IAsyncDisposable
     /// <summary>Bytes of chunks on a node's drive.</summary>
     public static async Task<double> LiveBytesAsync(NodeProcess node) => await node.MetricAsync("darkstorage_storage_live_bytes");
 
-    /// <summary>Asks again and again, with a breath between: what is waited for happens in other processes.</summary>
-    public static async Task UntilAsync(Func<Task<bool>> holds, Func<string>? seen = null)
-    {
-        var since = Stopwatch.StartNew();
-        while (true)
+    /// <summary>Asks again and again; a node that is starting or gone answers with nothing, or with an error.</summary>
+    public static Task UntilAsync(Func<Task<bool>> holds, Func<string>? seen = null) => Eventually.HoldsAsync(
+        async () =>
         {
             try
             {
-                if (await holds()) return;
+                return await holds();
             }
             catch (Exception e) when (e is HttpRequestException or System.Text.Json.JsonException or AmazonS3Exception)
             {
-                // Not yet.
+                return false;
             }
-            if (since.Elapsed > HangsAfter) throw new TimeoutException($"It did not come about within {HangsAfter}. {seen?.Invoke()}");
-            await Task.Delay(50);
-        }
-    }
+        },
+        seen ?? (() => "what the test waits for"));
 
     public async ValueTask DisposeAsync()
     {

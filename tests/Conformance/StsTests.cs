@@ -132,7 +132,7 @@ public sealed class StsTests(NodeFixture fixture)
         Assert.Equal("AccessDenied", (await Assert.ThrowsAnyAsync<AmazonSecurityTokenServiceException>(() => asSession.GetSessionTokenAsync())).ErrorCode);
         using var disabled = await Node.AdminAsync(HttpMethod.Put, $"v1/access-keys/{user.AccessKey}", new { enabled = false });
         Assert.Equal(HttpStatusCode.OK, disabled.StatusCode);
-        await UntilAsync(async () => (await Node.Raw(session).GetAsync($"/{bucket}/key")).Error == (403, "InvalidAccessKeyId"));
+        await Eventually.HoldsAsync("keys and roles are remembered for some seconds", async () => (await Node.Raw(session).GetAsync($"/{bucket}/key")).Error == (403, "InvalidAccessKeyId"));
     }
 
     [Fact]
@@ -151,7 +151,7 @@ public sealed class StsTests(NodeFixture fixture)
             using var again = await Node.AdminAsync(HttpMethod.Post, "v1/access-keys", new { account, accessKey = user.AccessKey, secretKey = secret });
             Assert.Equal(HttpStatusCode.Created, again.StatusCode);
             var remade = Node.Raw(user with { SecretKey = secret });
-            await UntilAsync(async () => (await remade.GetAsync($"/{bucket}")).Status == (account == other.Name ? 200 : 403));
+            await Eventually.HoldsAsync("keys and roles are remembered for some seconds", async () => (await remade.GetAsync($"/{bucket}")).Status == (account == other.Name ? 200 : 403));
             Assert.Equal((403, "InvalidAccessKeyId"), (await Node.Raw(session).GetAsync($"/{bucket}")).Error);
         }
     }
@@ -216,13 +216,13 @@ public sealed class StsTests(NodeFixture fixture)
         Assert.Equal(200, (await raw.GetAsync($"/{bucket}/key")).Status);
         using var changed = await Node.AdminAsync(HttpMethod.Put, $"v1/roles/{role}", TestRoles.RoleJson(null, trust, []));
         Assert.Equal(HttpStatusCode.OK, changed.StatusCode);
-        await UntilAsync(async () => (await raw.GetAsync($"/{bucket}/key")).Error == (403, "AccessDenied"));
+        await Eventually.HoldsAsync("keys and roles are remembered for some seconds", async () => (await raw.GetAsync($"/{bucket}/key")).Error == (403, "AccessDenied"));
         // Another role of the same name is another role.
         using var deleted = await Node.AdminAsync(HttpMethod.Delete, $"v1/roles/{role}");
         Assert.Equal(HttpStatusCode.OK, deleted.StatusCode);
         using var again = await Node.AdminAsync(HttpMethod.Post, "v1/roles", TestRoles.RoleJson(role, trust, [Everything]));
         Assert.Equal(HttpStatusCode.Created, again.StatusCode);
-        await UntilAsync(async () => (await raw.GetAsync($"/{bucket}/key")).Error == (403, "InvalidAccessKeyId"));
+        await Eventually.HoldsAsync("keys and roles are remembered for some seconds", async () => (await raw.GetAsync($"/{bucket}/key")).Error == (403, "InvalidAccessKeyId"));
         Assert.Equal(200, (await Node.Raw(await Node.AssumeAsync(user, role)).GetAsync($"/{bucket}/key")).Status);
     }
 
@@ -412,11 +412,4 @@ public sealed class StsTests(NodeFixture fixture)
 
     private static Task<RawAnswer> AssumeAsync(RawS3 raw, string role, params (string, string)[] more) =>
         raw.StsAsync("AssumeRole", [("RoleArn", TestRoles.RoleArn(role)), ("RoleSessionName", "test"), .. more]);
-
-    /// <summary>Asks until it is so: keys and roles are remembered for some seconds.</summary>
-    internal static async Task UntilAsync(Func<Task<bool>> isSo)
-    {
-        using var hang = new CancellationTokenSource(TimeSpan.FromMinutes(1));
-        while (!await isSo()) hang.Token.ThrowIfCancellationRequested();
-    }
 }

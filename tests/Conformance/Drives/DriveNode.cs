@@ -29,22 +29,3 @@ internal static class DriveNode
         Assert.True(content.AsSpan().SequenceEqual(read), $"{key} reads back {read.Length} bytes that are not its {content.Length}.");
     }
 }
-
-/// <summary>Waits for a condition by looking, with an end.</summary>
-internal static class Eventually
-{
-    private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(60);
-
-    /// <param name="what">The condition in words, for who reads the failure.</param>
-    public static async Task HoldsAsync(string what, Func<Task<bool>> condition)
-    {
-        var end = DateTime.UtcNow + Deadline;
-        while (!await condition())
-        {
-            if (DateTime.UtcNow > end) Assert.Fail($"Not within {Deadline}: {what}.");
-            await Task.Delay(50);
-        }
-    }
-
-    public static Task HoldsAsync(string what, Func<bool> condition) => HoldsAsync(what, () => Task.FromResult(condition()));
-}
