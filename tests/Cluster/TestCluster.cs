@@ -109,19 +109,24 @@ public sealed class TestCluster : IAsyncDisposable
     public static async Task<double> LiveBytesAsync(NodeProcess node) => await node.MetricAsync("darkstorage_storage_live_bytes");
 
     /// <summary>Asks again and again; a node that is starting or gone answers with nothing, or with an error.</summary>
-    public static Task UntilAsync(Func<Task<bool>> holds, Func<string>? seen = null) => Eventually.HoldsAsync(
-        async () =>
-        {
-            try
+    public static async Task UntilAsync(Func<Task<bool>> holds, Func<string>? seen = null)
+    {
+        Exception? last = null;
+        await Eventually.HoldsAsync(
+            async () =>
             {
-                return await holds();
-            }
-            catch (Exception e) when (e is HttpRequestException or System.Text.Json.JsonException or AmazonS3Exception)
-            {
-                return false;
-            }
-        },
-        seen ?? (() => "what the test waits for"));
+                try
+                {
+                    return await holds();
+                }
+                catch (Exception e) when (e is HttpRequestException or System.Text.Json.JsonException or AmazonS3Exception)
+                {
+                    last = e;
+                    return false;
+                }
+            },
+            () => $"{seen?.Invoke() ?? "what the test waits for"} {last?.Message}");
+    }
 
     public async ValueTask DisposeAsync()
     {
