@@ -19,6 +19,9 @@ public sealed record ClusterSettings
     /// <summary>Where the nodes run, in the order in which they are started; none for loopback.</summary>
     public IReadOnlyList<NodePlace> Places { get; init; } = [];
 
+    /// <summary>Where the node that is started first keeps its data; null for a new folder, as the others.</summary>
+    public string? FirstDataDirectory { get; init; }
+
     /// <summary>More settings of every node, as environment variables.</summary>
     public IReadOnlyDictionary<string, string> Environment { get; init; } = new Dictionary<string, string>();
 }
@@ -72,12 +75,14 @@ public sealed class TestCluster : IAsyncDisposable
 
     public NodeSettings SettingsOf(string name, bool gateway = false, string? secret = null)
     {
-        var place = _settings.Places.ElementAtOrDefault(Interlocked.Increment(ref _started) - 1);
+        var started = Interlocked.Increment(ref _started);
+        var place = _settings.Places.ElementAtOrDefault(started - 1);
         var address = (place?.Address ?? IPAddress.Loopback).ToString();
         List<string> flags = ["--index", place?.Index ?? _index, "--node", name, "--peer-url", $"https://{address}:{(place is null ? FreePorts() : PeerPort)}"];
         if (gateway) flags.AddRange(["--roles", "gateway"]);
         return new()
         {
+            DataDirectory = started == 1 ? _settings.FirstDataDirectory : null,
             Address = address,
             Launcher = place?.Launcher ?? [],
             Flags = flags,
