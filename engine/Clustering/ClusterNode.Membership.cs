@@ -40,12 +40,14 @@ internal sealed partial class ClusterNode
         _keeper = new(Keep) { IsBackground = true, Name = "Membership lease", Priority = ThreadPriority.AboveNormal };
         _keeper.Start();
         _listening = ListenForChangesAsync();
+        _probing = ProbeAsync();
         _ = AcceptAsync();
     }
 
     /// <summary>From here on grains have their home here.</summary>
     public async Task BecomeActiveAsync(CancellationToken ct)
     {
+        await ReachOthersAsync(ct);
         if (!await PatientlyAsync(() => _table.SetStatusAsync(Silo.Address, SiloStatus.Active, ct), ct) && await IsNotActiveAsync(ct))
             throw new SiloUnavailableException($"Silo {Silo.Address} lost its lease before it was active");
         await ReadOwnAsync(SiloStatus.Active, ct);
@@ -131,6 +133,7 @@ internal sealed partial class ClusterNode
         foreach (var activation in Silo.Catalog.Activations)
             activation.Deactivate(new(DeactivationReasonCode.RuntimeRequested, "The silo has lost its lease."), new(canceled: true));
         CloseConnections("This silo has lost its lease");
+        _ = ReportDeadAsync();
         _host?.StopApplication();
     }
 
@@ -287,9 +290,9 @@ internal sealed partial class ClusterNode
     private void OnView(ClusterView view)
     {
         if (!Silo.Membership.Publish(view)) return;
-        if (view.Snapshot.GetSiloStatus(Silo.Address) == SiloStatus.Dead && !_isLeaving)
+        if (view.Snapshot.GetSiloStatus(Silo.Address) is SiloStatus.Stopping or SiloStatus.Dead && !_isLeaving)
         {
-            Fence("the others have declared it dead");
+            Fence(view.IsLive(Silo.Address) ? "most of the others cannot reach it" : "the others have declared it dead");
             return;
         }
 
@@ -307,6 +310,7 @@ internal sealed partial class ClusterNode
         CloseConnections($"Silo {Silo.Address} has stopped");
         if (_keeper is not null) await Task.Run(_keeper.Join);
         await _listening;
+        await _probing;
         await _table.DisposeAsync();
     }
 }

@@ -18,6 +18,9 @@ internal sealed partial class SiloLog(ILogger log)
     [LoggerMessage(LogLevel.Critical, "Silo {Name} at {Address} has lost its lease ({Reason}): it serves nothing more and stops; start it again")]
     public partial void Fenced(string name, SiloAddress address, string reason);
 
+    [LoggerMessage(LogLevel.Warning, "Silo {Name} can't reach {Others}, or they not it: it waits until it does")]
+    public partial void WaitsForOthers(string name, string others);
+
     [LoggerMessage(LogLevel.Information, "Membership version {Version}: {Active} active silos, seen by {Address}")]
     public partial void Members(long version, int active, SiloAddress address);
 

@@ -163,9 +163,12 @@ internal sealed partial class ReplicaCare(
         return whole;
     }
 
-    /// <summary>Deleted, or left by a crash. Of what is young the commit may be on its way still, so that the index does not know it says nothing.</summary>
-    private async Task<bool> IsNeededByNobodyAsync(BlobId blob, CancellationToken ct) =>
-        blob.Minted < clock.GetUtcNow() - garbage.Value.OrphanAge && (await objects.FindUnknownBlobsAsync([blob], ct)).Count > 0;
+    /// <summary>Freed, deleted, or left by a crash. Of what is young the commit may be on its way still, so that the index does not know it says nothing.</summary>
+    private async Task<bool> IsNeededByNobodyAsync(BlobId blob, CancellationToken ct)
+    {
+        if ((await objects.FindUnknownBlobsAsync([blob], ct)).Count > 0) return blob.Minted < clock.GetUtcNow() - garbage.Value.OrphanAge;
+        return (await index.FindNeededBlobsAsync([blob], ct)).Count == 0; // asked second: what was committed meanwhile is known, and needed
+    }
 
     /// <summary>What the index does not know was never acknowledged: a crash left it, or its write is under way. Anything else is lost data, and an operator's to know.</summary>
     private async Task ReportHopelessAsync(BlobId blob, RepairReport report, CancellationToken ct)
