@@ -1,3 +1,4 @@
+using System.Diagnostics.Metrics;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Cluster;
 using DarkStorage.GrainInterfaces.Objects;
@@ -25,6 +26,11 @@ internal sealed partial class ReplicaCare(
     IOptions<ClusterOptions> options, IOptions<GarbageOptions> garbage, TimeProvider clock, ILogger<ReplicaCare> log) : BackgroundService
 {
     private const int RepairsMax = 256;
+
+    private static readonly Meter Meter = new("DarkStorage.Silo");
+    private static readonly Counter<long> Mended = Meter.CreateCounter<long>("darkstorage.cluster.repairs", "{blob}", "Repairs that were tried, by how they ended.");
+    private static readonly Counter<long> Copied = Meter.CreateCounter<long>("darkstorage.cluster.copied", "By", "Bytes copied to this node's drive from others, by why: to mend it, or to move what a new layout gives it.");
+
     private static readonly TimeSpan RetryAfter = TimeSpan.FromSeconds(10);
 
     private readonly Pace _pace = new((long)options.Value.HealMiBPerSecondMax << 20, clock);
@@ -96,6 +102,8 @@ internal sealed partial class ReplicaCare(
                 }
                 var report = await repair.RepairAsync(new(entry.Blob, entry.Store, (RepairReason)entry.Reason), _pace.SpendAsync, ct);
                 (report.Outcome == RepairOutcome.Incomplete ? later : done).Add(entry.Blob);
+                Mended.Add(1, new KeyValuePair<string, object?>("outcome", report.Outcome == RepairOutcome.Incomplete ? "incomplete" : "done"));
+                Copied.Add(report.Bytes, new KeyValuePair<string, object?>("reason", "repair"));
                 if (report.Outcome == RepairOutcome.Incomplete) LogIncomplete(log, entry.Blob, report.Why ?? "");
                 else if (report.Chunks > 0) LogRepaired(log, entry.Blob, report.Bytes);
             }
@@ -145,6 +153,7 @@ internal sealed partial class ReplicaCare(
                     if (!await IsNeededByNobodyAsync(blob, ct)) whole = false;
                     LogIncomplete(log, blob, report.Why ?? "");
                 }
+                Copied.Add(report.Bytes, new KeyValuePair<string, object?>("reason", "move"));
                 if (report.Chunks > 0) (fetched, bytes) = (fetched + 1, bytes + report.Bytes);
             }
         }
