@@ -30,7 +30,6 @@ internal sealed partial class ReplicaCare(
     private static readonly Meter Meter = new("DarkStorage.Silo");
     private static readonly Counter<long> Mended = Meter.CreateCounter<long>("darkstorage.cluster.repairs", "{blob}", "Repairs that were tried, by how they ended.");
     private static readonly Counter<long> Copied = Meter.CreateCounter<long>("darkstorage.cluster.copied", "By", "Bytes copied to this node's drive from others, by why: to mend it, or to move what a new layout gives it.");
-
     private static readonly TimeSpan RetryAfter = TimeSpan.FromSeconds(10);
 
     private readonly Pace _pace = new((long)options.Value.HealMiBPerSecondMax << 20, clock);
@@ -39,6 +38,11 @@ internal sealed partial class ReplicaCare(
     private string? _putOff;
     private long _moved = -1;
     private long _tidied = -1;
+
+    // With it the counters are there from the start, and not from the first repair on.
+    static ReplicaCare()
+    {
+    }
 
     private NodeId Me => NodeIds.Of(drive.Id);
 
