@@ -130,7 +130,7 @@ public sealed class TestCluster : IAsyncDisposable
     }
 
     /// <returns>A port that is free, and so is the next.</returns>
-    private static int FreePorts()
+    public static int FreePorts()
     {
         while (true)
         {

@@ -43,6 +43,18 @@ public sealed class Yaml
 
     public IEnumerable<(string Key, Yaml Value)> Entries => Keys.Select(k => (k, this[k]));
 
+    /// <summary>With what YAML's merge key (<c>&lt;&lt;</c>) brings in, at any depth: what stands beside it goes before it.</summary>
+    public Yaml Merge() => new(Merge(_value), Path);
+
+    private static object? Merge(object? value)
+    {
+        if (value is IList<object?> list) return list.Select(Merge).ToList();
+        if (value is not IDictionary<object, object?> map) return value;
+        var merged = map.TryGetValue("<<", out var below) ? (Dictionary<object, object?>)Merge(below)! : [];
+        foreach (var (key, item) in map.Where(e => !Equals(e.Key, "<<"))) merged[key] = Merge(item);
+        return merged;
+    }
+
     /// <summary>All texts in it, at any depth.</summary>
     public IEnumerable<string> AllTexts => _value is IDictionary<object, object?> or IList<object?> ? Entries.Select(e => e.Value).Concat(Items).SelectMany(v => v.AllTexts) : Exists ? [Text] : [];
 }
