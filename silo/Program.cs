@@ -92,6 +92,7 @@ static async Task<int> RunAsync(NodeOptions node)
     if (cluster is null) root = data.ReadRootCredentials(out rootIsNew);
     else (root, rootIsNew) = await SharedRootCredentials.ReadAsync(cluster, box, CancellationToken.None);
     var status = new NodeStatus { Name = node.Node, Engine = GrainHosting.Engine, Index = index.Description, Version = Version(), IsMember = member is not null, WaitsFor = () => member is { Layouts.Current: null } ? "a layout of the cluster" : null };
+    NodeGauges.Add(node, status);
 
     builder.Services
         .AddSingleton(TimeProvider.System)

@@ -1,3 +1,4 @@
+using System.Diagnostics.Metrics;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Cluster;
 using DarkStorage.GrainInterfaces.Objects;
@@ -25,6 +26,10 @@ internal sealed partial class ReplicaCare(
     IOptions<ClusterOptions> options, IOptions<GarbageOptions> garbage, TimeProvider clock, ILogger<ReplicaCare> log) : BackgroundService
 {
     private const int RepairsMax = 256;
+
+    private static readonly Meter Meter = new("DarkStorage.Silo");
+    private static readonly Counter<long> Mended = Meter.CreateCounter<long>("darkstorage.cluster.repairs", "{blob}", "Repairs that were tried, by how they ended.");
+    private static readonly Counter<long> Copied = Meter.CreateCounter<long>("darkstorage.cluster.copied", "By", "Bytes copied to this node's drive from others, by why: to mend it, or to move what a new layout gives it.");
     private static readonly TimeSpan RetryAfter = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan HopeAgainAfter = TimeSpan.FromHours(1);
     private static readonly TimeSpan TidyEvery = TimeSpan.FromHours(1);
@@ -37,6 +42,11 @@ internal sealed partial class ReplicaCare(
     private long _tidied = -1;
     private DateTimeOffset _tidyAfter;
     private DateTimeOffset _fetchAfter;
+
+    // With it the counters are there from the start, and not from the first repair on.
+    static ReplicaCare()
+    {
+    }
 
     private NodeId Me => NodeIds.Of(drive.Id);
 
@@ -115,7 +125,11 @@ internal sealed partial class ReplicaCare(
         var report = await repair.RepairAsync(new(entry.Blob, entry.Store, (RepairReason)entry.Reason), _pace.SpendAsync, ct);
         if (report.Chunks > 0) LogRepaired(log, entry.Blob, report.Bytes);
         if (report.Outcome == RepairOutcome.Incomplete) LogIncomplete(log, entry.Blob, report.Why ?? "");
-        return report.Outcome == RepairOutcome.Hopeless && !await IsLostAsync(entry.Blob, report, ct) ? RepairOutcome.Incomplete : report.Outcome;
+        var isLost = report.Outcome == RepairOutcome.Hopeless && await IsLostAsync(entry.Blob, report, ct);
+        var outcome = report.Outcome == RepairOutcome.Hopeless && !isLost ? RepairOutcome.Incomplete : report.Outcome;
+        Mended.Add(1, new KeyValuePair<string, object?>("outcome", isLost ? "lost" : outcome == RepairOutcome.Incomplete ? "incomplete" : "done"));
+        Copied.Add(report.Bytes, new KeyValuePair<string, object?>("reason", "repair"));
+        return outcome;
     }
 
     private async Task FollowAsync(CancellationToken ct)
@@ -171,6 +185,7 @@ internal sealed partial class ReplicaCare(
                 }
                 // It is as lost after the movement as before; what is left of it stays where it is.
                 if (report.Outcome == RepairOutcome.Hopeless) await IsLostAsync(blob, report, ct);
+                Copied.Add(report.Bytes, new KeyValuePair<string, object?>("reason", "move"));
                 if (report.Chunks > 0) (fetched, bytes) = (fetched + 1, bytes + report.Bytes);
             }
         }

@@ -160,7 +160,7 @@ public sealed class TestCluster : IAsyncDisposable
     }
 
     /// <returns>A port that is free, and so is the next.</returns>
-    private static int FreePorts()
+    public static int FreePorts()
     {
         while (true)
         {
