@@ -162,11 +162,12 @@ public sealed class ReplicaTests
         await using var cluster = await TestCluster.StartAsync(1, new() { Copies = 1 });
         var s3 = cluster.Nodes[0].S3();
         var bucket = await s3.NewBucketAsync();
-        var contents = Enumerable.Range(0, 8).Select(i => new SlowContent(S3Clients.Content(400_000, i))).ToList();
+        var contents = Enumerable.Range(0, 4).Select(i => new SlowContent(S3Clients.Content(10_000_000, i))).ToList();
         using var http = new HttpClient();
         var uploads = contents.Select((content, i) =>
             http.PutAsync(new Uri(s3.GetPreSignedURL(new() { BucketName = bucket, Key = $"k{i}", Verb = HttpVerb.PUT, Expires = DateTime.UtcNow.AddHours(1), Protocol = Protocol.HTTP })), content)).ToList();
         await Task.WhenAll(contents.Select(c => c.IsHalfway));
+        await TestCluster.UntilAsync(async () => await TestCluster.LiveBytesAsync(cluster.Nodes[0]) >= 4 * (3 << 20)); // of each a chunk is on the drive
         var second = await cluster.AddAsync();
         await cluster.ReadyAsync(second);
         await HasLayoutOfAsync(cluster, 2);
@@ -178,9 +179,9 @@ public sealed class ReplicaTests
         await cluster.SettledAsync();
         foreach (var node in cluster.Nodes)
         {
-            for (var i = 0; i < 8; i++) Assert.True(S3Clients.Content(400_000, i).Same(await node.S3().GetBytesAsync(bucket, $"k{i}")), $"k{i} at {TestCluster.NameOf(node)}");
+            for (var i = 0; i < 4; i++) Assert.True(S3Clients.Content(10_000_000, i).Same(await node.S3().GetBytesAsync(bucket, $"k{i}")), $"k{i} at {TestCluster.NameOf(node)}");
         }
-        await TestCluster.UntilAsync(async () => await TestCluster.LiveBytesAsync(cluster.Nodes[0]) + await TestCluster.LiveBytesAsync(second) < 1.1 * 8 * 400_000); // and nowhere twice
+        await TestCluster.UntilAsync(async () => await TestCluster.LiveBytesAsync(cluster.Nodes[0]) + await TestCluster.LiveBytesAsync(second) < 1.1 * 4 * 10_000_000); // and nowhere twice
     }
 
     [Fact]
