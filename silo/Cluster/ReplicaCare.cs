@@ -133,20 +133,17 @@ internal sealed partial class ReplicaCare(
         if (wanted.Count == 0) return true;
         var sources = wanted.SelectMany(p => layouts.HoldersOf(p)).Select(h => h.Store).Where(s => s.Id != drive.Id).Distinct().ToList();
         var (whole, fetched, bytes) = (true, 0, 0L);
-        foreach (var source in sources)
+        await foreach (var blob in BlobsOfAllAsync(sources, ct))
         {
-            await foreach (var blob in BlobsOfAsync(source, ct))
+            if (layouts.Current?.Version != layout.Version) return false;
+            if (!wanted.Contains(layouts.PartitionOf(blob))) continue;
+            var report = await repair.RepairAsync(new(blob, drive.Id, RepairReason.Missed), _pace.SpendAsync, ct);
+            if (report.Outcome == RepairOutcome.Incomplete)
             {
-                if (layouts.Current?.Version != layout.Version) return false;
-                if (!wanted.Contains(layouts.PartitionOf(blob))) continue;
-                var report = await repair.RepairAsync(new(blob, drive.Id, RepairReason.Missed), _pace.SpendAsync, ct);
-                if (report.Outcome == RepairOutcome.Incomplete)
-                {
-                    if (!await IsNeededByNobodyAsync(blob, ct)) whole = false;
-                    LogIncomplete(log, blob, report.Why ?? "");
-                }
-                if (report.Chunks > 0) (fetched, bytes) = (fetched + 1, bytes + report.Bytes);
+                if (!await IsNeededByNobodyAsync(blob, ct)) whole = false;
+                LogIncomplete(log, blob, report.Why ?? "");
             }
+            if (report.Chunks > 0) (fetched, bytes) = (fetched + 1, bytes + report.Bytes);
         }
         if (fetched > 0) LogFetched(log, fetched, bytes, layout.Version);
         return whole;
@@ -179,6 +176,30 @@ internal sealed partial class ReplicaCare(
         }
         if (freed > 0) LogFreed(log, freed);
         return true;
+    }
+
+    /// <summary>The blobs of several stores, each once: the lists are in the order of ids, so the least of what comes next is next.</summary>
+    private static async IAsyncEnumerable<BlobId> BlobsOfAllAsync(IReadOnlyList<ChunkStore> stores, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken ct)
+    {
+        var lists = stores.Select(s => BlobsOfAsync(s, ct).GetAsyncEnumerator(ct)).ToList();
+        try
+        {
+            for (var open = new List<IAsyncEnumerator<BlobId>>(lists), due = new List<IAsyncEnumerator<BlobId>>(lists); ;)
+            {
+                foreach (var list in due)
+                {
+                    if (!await list.MoveNextAsync()) open.Remove(list);
+                }
+                if (open.Count == 0) yield break;
+                var next = open.Min(l => l.Current);
+                yield return next;
+                due = [.. open.Where(l => l.Current == next)];
+            }
+        }
+        finally
+        {
+            foreach (var list in lists) await list.DisposeAsync();
+        }
     }
 
     private static async IAsyncEnumerable<BlobId> BlobsOfAsync(ChunkStore store, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken ct)
