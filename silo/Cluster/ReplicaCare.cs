@@ -184,7 +184,8 @@ internal sealed partial class ReplicaCare(
         var lists = stores.Select(s => BlobsOfAsync(s, ct).GetAsyncEnumerator(ct)).ToList();
         try
         {
-            for (var open = new List<IAsyncEnumerator<BlobId>>(lists), due = new List<IAsyncEnumerator<BlobId>>(lists); ;)
+            var (open, due) = (lists.ToList(), lists.ToList());
+            while (true)
             {
                 foreach (var list in due)
                 {
