@@ -27,6 +27,9 @@ install_tools() {
         [ -d "/usr/share/doc/$package" ] || missing+=("$package")
     done
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
+    # For tests that cut the wires between nodes, which root alone can.
+    command -v ip >/dev/null || [ -x /usr/sbin/ip ] || missing+=(iproute2)
+    command -v nft >/dev/null || [ -x /usr/sbin/nft ] || missing+=(nftables)
     [ ${#missing[@]} -gt 0 ] || return 0
     command -v apt-get >/dev/null || { echo "Missing: ${missing[*]}; install them, this machine has no apt-get." >&2; return 1; }
     local sudo=

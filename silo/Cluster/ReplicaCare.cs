@@ -170,24 +170,20 @@ internal sealed partial class ReplicaCare(
         if (wanted.Count == 0) return true;
         var sources = wanted.SelectMany(layouts.HoldersOf).Where(s => s.Id != drive.Id).Distinct().ToList();
         var (whole, fetched, bytes) = (true, 0, 0L);
-        foreach (var source in sources)
+        await foreach (var blob in BlobsOfAllAsync(sources, ct))
         {
-            await foreach (var stored in BlobsOfAsync(source, ct))
+            if (layouts.Current?.Version != layout.Version) return false;
+            if (!wanted.Contains(layouts.PartitionOf(blob))) continue;
+            var report = await repair.RepairAsync(new(blob, drive.Id, RepairReason.Missed), _pace.SpendAsync, ct);
+            if (report.Outcome == RepairOutcome.Incomplete)
             {
-                if (layouts.Current?.Version != layout.Version) return false;
-                if (!wanted.Contains(layouts.PartitionOf(stored))) continue;
-                var blob = stored.Whole;
-                var report = await repair.RepairAsync(new(blob, drive.Id, RepairReason.Missed), _pace.SpendAsync, ct);
-                if (report.Outcome == RepairOutcome.Incomplete)
-                {
-                    if (!await IsNeededByNobodyAsync(blob, ct)) whole = false;
-                    LogIncomplete(log, blob, report.Why ?? "");
-                }
-                // It is as lost after the movement as before; what is left of it stays where it is.
-                if (report.Outcome == RepairOutcome.Hopeless) await IsLostAsync(blob, report, ct);
-                Copied.Add(report.Bytes, new KeyValuePair<string, object?>("reason", "move"));
-                if (report.Chunks > 0) (fetched, bytes) = (fetched + 1, bytes + report.Bytes);
+                if (!await IsNeededByNobodyAsync(blob, ct)) whole = false;
+                LogIncomplete(log, blob, report.Why ?? "");
             }
+            // It is as lost after the movement as before; what is left of it stays where it is.
+            if (report.Outcome == RepairOutcome.Hopeless) await IsLostAsync(blob, report, ct);
+            Copied.Add(report.Bytes, new KeyValuePair<string, object?>("reason", "move"));
+            if (report.Chunks > 0) (fetched, bytes) = (fetched + 1, bytes + report.Bytes);
         }
         if (fetched > 0) LogFetched(log, fetched, bytes, layout.Version);
         return whole;
@@ -246,6 +242,31 @@ internal sealed partial class ReplicaCare(
         if (brought > 0) LogBrought(log, brought);
         if (freed > 0) LogFreed(log, freed);
         return kept == 0;
+    }
+
+    /// <summary>The blobs of several stores, each once, whether they are there as they are or in shards: the lists are in the order of ids, so the least of what comes next is next.</summary>
+    private static async IAsyncEnumerable<BlobId> BlobsOfAllAsync(IReadOnlyList<ChunkStore> stores, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken ct)
+    {
+        var lists = stores.Select(s => BlobsOfAsync(s, ct).GetAsyncEnumerator(ct)).ToList();
+        try
+        {
+            var (open, due, last) = (lists.ToList(), lists.ToList(), default(BlobId));
+            while (true)
+            {
+                foreach (var list in due)
+                {
+                    if (!await list.MoveNextAsync()) open.Remove(list);
+                }
+                if (open.Count == 0) yield break;
+                var next = open.Min(l => l.Current.Whole);
+                if (next != last) yield return last = next;
+                due = [.. open.Where(l => l.Current.Whole == next)];
+            }
+        }
+        finally
+        {
+            foreach (var list in lists) await list.DisposeAsync();
+        }
     }
 
     private static async IAsyncEnumerable<BlobId> BlobsOfAsync(ChunkStore store, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken ct)
