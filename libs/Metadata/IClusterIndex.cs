@@ -55,6 +55,10 @@ public interface IClusterIndex
     /// <returns>Those of the given blobs that something needs: that the index knows, and has not freed.</returns>
     ValueTask<IReadOnlyList<BlobId>> FindNeededBlobsAsync(IReadOnlyList<BlobId> blobs, CancellationToken ct);
 
+    /// <summary>All blobs that something needs, in the order of their ids.</summary>
+    /// <param name="after">Only ids greater than this one; default for the first page.</param>
+    ValueTask<IReadOnlyList<BlobId>> ListNeededBlobsAsync(BlobId after, int max, CancellationToken ct);
+
     ValueTask<long> CountRepairsAsync(Guid store, CancellationToken ct);
 }
 

@@ -11,12 +11,11 @@ using Microsoft.Extensions.Options;
 
 namespace DarkStorage.Silo.Cluster;
 
-/// <summary>The scrub across replicas: goes through what the other replicas of this node's partitions hold, and enters for repair what this drive lacks of it. A drive's own scrub
+/// <summary>The scrub across replicas: goes through all blobs that the index needs, and enters for repair what this drive should have and lacks. A drive's own scrub
 /// re-reads what is there; it can't know of what is not, such as a pack file that went.</summary>
 /// <remarks>
-/// Every node looks for what it lacks itself, so together they find what is missing anywhere. Only what the index needs counts: what it has freed is not brought back, and what
-/// it does not know is being written, or is an orphan. Nor does what is younger than the garbage's grace period: a slow replica may just be taking it, and the writer enters what it then lacks.
-/// Partitions that move are left to the movement.
+/// Every node looks for what it lacks itself, so together they find what is missing anywhere, and what nobody has any more. What is younger than the garbage's grace period is left out: a slow replica may just be taking
+/// it, and the writer enters what it then lacks. Partitions that move are left to the movement. Who can't be asked is left out of this pass.
 /// </remarks>
 internal sealed partial class ReplicaComparison(
     IClusterIndex index, ClusterLayout layouts, PackStore drive, IOptions<ClusterOptions> options, IOptions<GarbageOptions> garbage, TimeProvider clock, ILogger<ReplicaComparison> log) : BackgroundService
@@ -25,7 +24,7 @@ internal sealed partial class ReplicaComparison(
     private static readonly TimeSpan RetryAfter = TimeSpan.FromMinutes(1);
 
     private static readonly Meter Meter = new("DarkStorage.Silo");
-    private static readonly Counter<long> Compared = Meter.CreateCounter<long>("darkstorage.replicas.compared", "{blob}", "Blobs of other replicas that were looked for on this node's drive.");
+    private static readonly Counter<long> Compared = Meter.CreateCounter<long>("darkstorage.replicas.compared", "{blob}", "Blobs that the index needs and that were looked for on this node's drive.");
     private static readonly Counter<long> Lacking = Meter.CreateCounter<long>("darkstorage.replicas.lacking", "{blob}", "Blobs that this node's drive was found to lack, or to have in part, and that were entered for repair.");
 
     private readonly Pace _pace = new(options.Value.CompareBlobsPerSecondMax, clock);
@@ -52,47 +51,65 @@ internal sealed partial class ReplicaComparison(
 
     private async Task CompareAsync(CancellationToken ct)
     {
-        var (compared, lacking) = (0L, 0L);
-        var others = Enumerable.Range(0, layouts.Current!.Partitions.Length).Where(IsMine)
-            .SelectMany(layouts.HoldersOf).Where(s => s.Id != drive.Id).Distinct().ToList();
+        var (compared, lacking, silent) = (0L, 0L, new HashSet<ChunkStore>());
         var mintedBefore = clock.GetUtcNow() - garbage.Value.GracePeriod;
-        foreach (var other in others)
+        for (var after = default(BlobId); ;)
         {
-            for (var after = default(BlobId); ;)
+            var page = await index.ListNeededBlobsAsync(after, PageMax, ct);
+            if (page.Count == 0) break;
+            after = page[^1];
+            foreach (var blob in page)
             {
-                var page = await other.ListBlobsAsync(after, mintedBefore, PageMax, ct);
-                if (page.Count == 0) break;
-                after = page[^1];
-                var mine = page.Where(b => IsMine(layouts.PartitionOf(b))).Select(static b => b.Whole).Distinct().ToList();
-                await _pace.SpendAsync(mine.Count, ct);
-                foreach (var blob in await index.FindNeededBlobsAsync(mine, ct))
-                {
-                    compared++;
-                    if (await HasAllOfAsync(blob, other, ct)) continue;
-                    lacking++;
-                    await index.EnqueueRepairAsync(new(blob, drive.Id, (int)RepairReason.Missing), clock.GetUtcNow(), ct);
-                }
+                if (blob.Minted >= mintedBefore || PlaceHere(blob) is not { } here) continue;
+                await _pace.SpendAsync(1, ct);
+                compared++;
+                if (await HasAllAsync(blob, here, silent, ct)) continue;
+                lacking++;
+                await index.EnqueueRepairAsync(new(blob, drive.Id, (int)RepairReason.Missing), clock.GetUtcNow(), ct);
             }
         }
         Compared.Add(compared);
         Lacking.Add(lacking);
         if (lacking > 0) LogLacking(log, lacking, compared);
         else LogComplete(log, compared);
+        if (silent.Count > 0) LogSilent(log, silent.Count);
     }
 
-    /// <summary>By the layout as it is now this drive holds the partition, and is not just about to.</summary>
-    private bool IsMine(int partition) =>
-        layouts.Current is { } layout && partition < layout.Partitions.Length && layout.Partitions[partition].IsSettled && layouts.HoldersOf(partition).Contains(drive);
-
-    /// <summary>Whether this drive has each chunk that another has: of a striped blob its own shard of it. True where nothing of the blob belongs here.</summary>
-    private async Task<bool> HasAllOfAsync(BlobId blob, ChunkStore other, CancellationToken ct)
+    /// <returns>What of a blob belongs on this drive by the layout as it is now; null where nothing does, or is just about to.</returns>
+    private ReadPlace? PlaceHere(BlobId blob)
     {
-        var places = layouts.ForRead(blob);
-        var (here, there) = (places.FirstOrDefault(p => p.Store == drive && p.ShouldHold), places.FirstOrDefault(p => p.Store == other));
-        if (here.Store is null || there.Store is null) return true;
+        if (layouts.Current is not { } layout || layouts.PartitionOf(blob) is var partition && !layout.Partitions[partition].IsSettled) return null;
+        foreach (var place in layouts.ForRead(blob))
+        {
+            if (place.Store == drive && place.ShouldHold) return place;
+        }
+        return null;
+    }
+
+    /// <summary>Whether this drive has something of the blob, and each chunk that another has.</summary>
+    private async Task<bool> HasAllAsync(BlobId blob, ReadPlace here, HashSet<ChunkStore> silent, CancellationToken ct)
+    {
+        if ((await drive.ListChunksAsync(blob.OfShard(here.Shard), 0, 1, ct)).Count == 0) return false;
+        foreach (var other in layouts.ForRead(blob).Where(place => place.Store != drive && place.ShouldHold && !silent.Contains(place.Store)))
+        {
+            try
+            {
+                if (!await HasAllOfAsync(blob, here, other, ct)) return false;
+            }
+            catch (StorageException)
+            {
+                silent.Add(other.Store);
+            }
+        }
+        return true;
+    }
+
+    /// <summary>Of a striped blob all shards of a chunk have one length.</summary>
+    private async Task<bool> HasAllOfAsync(BlobId blob, ReadPlace here, ReadPlace other, CancellationToken ct)
+    {
         for (var from = 0; ;)
         {
-            var theirs = await other.ListChunksAsync(blob.OfShard(there.Shard), from, ChunkStore.ListMax, ct);
+            var theirs = await other.Store.ListChunksAsync(blob.OfShard(other.Shard), from, ChunkStore.ListMax, ct);
             var own = (await drive.ListChunksAsync(blob.OfShard(here.Shard), from, ChunkStore.ListMax, ct)).ToHashSet();
             if (!theirs.All(own.Contains)) return false;
             if (theirs.Count < ChunkStore.ListMax) return true;
@@ -105,6 +122,9 @@ internal sealed partial class ReplicaComparison(
 
     [LoggerMessage(LogLevel.Information, "Compared {Compared} blobs with the other replicas: this node's drive has all of them")]
     private static partial void LogComplete(ILogger log, long compared);
+
+    [LoggerMessage(LogLevel.Information, "{Stores} nodes could not be asked what they have; the next comparison asks them")]
+    private static partial void LogSilent(ILogger log, int stores);
 
     [LoggerMessage(LogLevel.Information, "The comparison with the other replicas is put off: {Why}")]
     private static partial void LogPutOff(ILogger log, string why);

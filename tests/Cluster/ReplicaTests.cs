@@ -176,6 +176,28 @@ public sealed class ReplicaTests
     }
 
     [Fact]
+    public async Task What_nobody_has_any_more_is_called_lost_and_keeps_nothing_else_from_being_mended()
+    {
+        await using var cluster = await TestCluster.StartAsync(1, new() { Copies = 1, Environment = new Dictionary<string, string> { ["DARKSTORAGE_Cluster__ComparePeriod"] = "00:00:01" } });
+        var (node, s3) = (cluster.Nodes[0], cluster.Nodes[0].S3());
+        var bucket = await s3.NewBucketAsync();
+        await s3.PutBytesAsync(bucket, "lost", S3Clients.Content(100_000, 1));
+        await node.KillAsync();
+        foreach (var pack in Directory.EnumerateFiles(node.DataDirectory, "*.pack", SearchOption.AllDirectories)) File.Delete(pack);
+        await node.RestartAsync();
+        await cluster.ReadyAsync(node);
+        await TestCluster.UntilAsync(async () => await node.MetricAsync("darkstorage_cluster_repairs_total{outcome=\"lost\"}") >= 1, () => node.Output);
+        Assert.Contains("is lost unless a node that is away brings it back", node.Output, StringComparison.Ordinal);
+        // The layout goes on.
+        await s3.PutBytesAsync(bucket, "kept", S3Clients.Content(100_000, 2));
+        var second = await cluster.AddAsync();
+        await cluster.ReadyAsync(second);
+        await cluster.HasLayoutOfAsync(2);
+        await TestCluster.UntilAsync(async () => (await cluster.DescribeAsync())["layout"]!["moving"]!.GetValue<int>() == 0);
+        Assert.True(S3Clients.Content(100_000, 2).Same(await second.S3().GetBytesAsync(bucket, "kept")));
+    }
+
+    [Fact]
     public async Task A_gateway_serves_everything_and_keeps_nothing()
     {
         await using var cluster = await TestCluster.StartAsync(1, new() { Copies = 1 });

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Cluster;
 using DarkStorage.GrainInterfaces.Buckets;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Metadata;
@@ -85,6 +86,23 @@ public sealed class PostgresIndexTests(PostgresFixture postgres) : MetadataIndex
         var refusal = await Assert.ThrowsAsync<IOException>(() => OpenAsync($"postgres://postgres:geheim@127.0.0.1:{_server.Port}/none"));
         Assert.Contains("\"none\" does not exist", refusal.Message, StringComparison.Ordinal);
         Assert.DoesNotContain("geheim", refusal.ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task What_is_needed_is_what_is_known_and_not_freed_and_is_listed_in_the_order_of_ids()
+    {
+        await using var index = await OpenAsync(_url);
+        var bucket = await NewBucketAsync(index);
+        var blobs = Enumerable.Range(0, 5).Select(i => BlobId.New(TimeProvider.System, 7, i == 2 ? Redundancy.OfStripe(4, 2)!.Value : Redundancy.Default)).Order().ToList();
+        foreach (var blob in blobs) await index.SaveObjectAsync(new(bucket, $"k{blob}", 0, WithBlob(blob)), Ct);
+        await index.RemoveVersionAsync(new(bucket, $"k{blobs[1]}", VersionName.Null, 1, 0), DateTimeOffset.UtcNow, Ct);
+        var wanted = blobs.Where(b => b != blobs[1]).ToList();
+
+        Assert.Equal(wanted, await index.FindNeededBlobsAsync([.. blobs, BlobId.New(TimeProvider.System)], Ct));
+        var listed = new List<BlobId>();
+        while (await index.ListNeededBlobsAsync(listed.LastOrDefault(), 3, Ct) is { Count: > 0 } page) listed.AddRange(page);
+        Assert.Equal(wanted, listed.Where(blobs.Contains));
+        Assert.Equal(listed.Order(), listed);
     }
 
     [Fact]
@@ -301,6 +319,10 @@ public sealed class PostgresIndexTests(PostgresFixture postgres) : MetadataIndex
             return e.Error;
         }
     }
+
+    private static ObjectVersion WithBlob(BlobId blob) => new(
+        new(VersionId.Of(blob), 1, new string('0', 32), null, [new(1, blob, 1, new string('0', 32), null, [new(1, 1)])], []),
+        ObjectMetadata.Default, DateTimeOffset.UnixEpoch, 1, true, "STANDARD", null, "owner", ObjectAttributes.None);
 
     /// <summary>Asks again and again: what is waited for announces itself to the index and to nobody else.</summary>
     private static async Task UntilAsync(Func<Task<bool>> holds)
