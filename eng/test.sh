@@ -65,6 +65,14 @@ if ! dotnet build Orleans.DarkStorage.sln -c Release -v quiet "$@"; then
     exit 1
 fi
 
+# The commit before, for the test of upgrades; without a history there is none, and that test is skipped.
+if previous=$(bash eng/upgrade-test.sh --program "$@"); then
+    [ -z "$previous" ] || export DARKSTORAGE_TEST_PREVIOUS=$previous
+else
+    # The test fails then.
+    export DARKSTORAGE_TEST_PREVIOUS="silo of the commit before, which did not build"
+fi
+
 results=artifacts/test-results
 rm -rf "$results"
 mkdir -p "$results"

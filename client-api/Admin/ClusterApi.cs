@@ -12,7 +12,8 @@ namespace DarkStorage.ClientApi.Admin;
 /// <summary>The cluster's nodes and where the data is: <c>GET /v1/cluster</c>, <c>POST /v1/cluster/nodes/NAME/drain</c>, <c>POST /v1/cluster/nodes/NAME/activate</c>,
 /// <c>PUT /v1/cluster/nodes/NAME</c> with a weight, <c>DELETE /v1/cluster/nodes/NAME</c>; how much is kept of everything: <c>PUT /v1/cluster/replication</c>, and of what a bucket is given from now
 /// on: <c>GET</c>, <c>PUT</c> and <c>DELETE /v1/cluster/buckets/NAME</c>. For administrators with Basic authentication.</summary>
-internal sealed class ClusterApi(Credentials credentials, NodeStatus node, IIndexReader index, IGrainFactory grains)
+/// <param name="reader">Null on a node that stands alone.</param>
+internal sealed class ClusterApi(Credentials credentials, NodeStatus node, IIndexReader index, IGrainFactory grains, IClusterReader? reader = null)
 {
     public const string Path = "/v1/cluster";
 
@@ -24,17 +25,17 @@ internal sealed class ClusterApi(Credentials credentials, NodeStatus node, IInde
     public async Task<(int Status, object Body)> HandleAsync(HttpContext http, CancellationToken ct)
     {
         if (!await credentials.IsAdministratorAsync(http, ct)) return AdminRequests.Unauthorized;
-        if (!node.IsMember) return (StatusCodes.Status404NotFound, new { error = "This node stands alone: it is of no cluster." });
+        if (!node.IsMember || reader is null) return (StatusCodes.Status404NotFound, new { error = "This node stands alone: it is of no cluster." });
         var cluster = grains.GetGrain<IClusterGrain>(IClusterGrain.Key);
         var rest = http.Request.Path.Value![Path.Length..].Split('/', StringSplitOptions.RemoveEmptyEntries);
-        if (http.Request.Method == "GET" && rest.Length == 0) return (StatusCodes.Status200OK, Shown(await cluster.DescribeAsync(ct)));
+        if (http.Request.Method == "GET" && rest.Length == 0) return (StatusCodes.Status200OK, Shown(await reader.DescribeAsync(ct)));
         try
         {
             return rest switch
             {
-                ["buckets", var bucket] => await OfBucketAsync(http, cluster, bucket, ct),
-                ["replication"] when http.Request.Method == "PUT" => await ChangeAsync(cluster, await ReplicationAsync(http, cluster, ct), ct),
-                ["nodes", var name, ..] => await OfNodeAsync(http, cluster, name, rest, ct),
+                ["buckets", var bucket] => await OfBucketAsync(http, cluster, reader, bucket, ct),
+                ["replication"] when http.Request.Method == "PUT" => await ChangeReplicationAsync(http, cluster, reader, ct),
+                ["nodes", var name, ..] => await OfNodeAsync(http, cluster, reader, name, rest, ct),
                 _ => NoSuchRequest,
             };
         }
@@ -44,9 +45,9 @@ internal sealed class ClusterApi(Credentials credentials, NodeStatus node, IInde
         }
     }
 
-    private async Task<(int, object)> OfNodeAsync(HttpContext http, IClusterGrain cluster, string name, string[] rest, CancellationToken ct)
+    private static async Task<(int, object)> OfNodeAsync(HttpContext http, IClusterGrain cluster, IClusterReader reader, string name, string[] rest, CancellationToken ct)
     {
-        var known = (await cluster.DescribeAsync(ct)).Nodes.FirstOrDefault(n => n.Name == name);
+        var known = (await reader.DescribeAsync(ct)).Nodes.FirstOrDefault(n => n.Name == name);
         if (known is null) return (StatusCodes.Status404NotFound, new { error = $"There is no node {name}." });
         LayoutChange? change = (http.Request.Method, rest) switch
         {
@@ -56,24 +57,33 @@ internal sealed class ClusterApi(Credentials credentials, NodeStatus node, IInde
             ("DELETE", [_, _]) => new RemoveNode(known.Id),
             _ => null,
         };
-        return change is null ? NoSuchRequest : await ChangeAsync(cluster, change, ct);
+        return change is null ? NoSuchRequest : await ChangeAsync(cluster, reader, change, ct);
     }
 
     /// <summary>What is not said stays as it is.</summary>
-    private static async Task<LayoutChange> ReplicationAsync(HttpContext http, IClusterGrain cluster, CancellationToken ct)
+    private static async Task<(int, object)> ChangeReplicationAsync(HttpContext http, IClusterGrain cluster, IClusterReader reader, CancellationToken ct)
     {
         var (copies, width, mayBeShared) = await AdminRequests.ReadAsync<NewReplication>(http, ct);
-        var current = (await cluster.DescribeAsync(ct)).Replication;
+        var known = await reader.DescribeAsync(ct);
+        if (RefusalByOlder(known) is { } refusal) return (StatusCodes.Status409Conflict, new { error = refusal });
+        var current = known.Replication;
         var factor = copies ?? current.Factor;
-        return new ChangeReplication(new(factor, Math.Max(factor, width ?? current.Width), mayBeShared ?? current.ZonesMayBeShared));
+        return await ChangeAsync(cluster, reader, new ChangeReplication(new(factor, Math.Max(factor, width ?? current.Width), mayBeShared ?? current.ZonesMayBeShared)), ct);
     }
 
-    private static async Task<(int, object)> ChangeAsync(IClusterGrain cluster, LayoutChange change, CancellationToken ct) =>
+    /// <summary>Before the grain is asked, which may be at a node that runs an older program, and then knows nothing of levels.</summary>
+    private static string? RefusalByOlder(ClusterDescription cluster)
+    {
+        var older = string.Join(", ", cluster.Nodes.Where(n => n.Level < ClusterLevels.Redundancy).Select(n => n.Name));
+        return older.Length > 0 ? ClusterLevels.RefusalBy(older) : null;
+    }
+
+    private static async Task<(int, object)> ChangeAsync(IClusterGrain cluster, IClusterReader reader, LayoutChange change, CancellationToken ct) =>
         await cluster.ChangeAsync(change, ct) is { } refusal
             ? (StatusCodes.Status409Conflict, new { error = refusal })
-            : (StatusCodes.Status200OK, Shown(await cluster.DescribeAsync(ct)));
+            : (StatusCodes.Status200OK, Shown(await reader.DescribeAsync(ct)));
 
-    private async Task<(int, object)> OfBucketAsync(HttpContext http, IClusterGrain cluster, string name, CancellationToken ct)
+    private async Task<(int, object)> OfBucketAsync(HttpContext http, IClusterGrain cluster, IClusterReader reader, string name, CancellationToken ct)
     {
         if (await index.FindBucketAsync(name, ct) is not { } bucket) return (StatusCodes.Status404NotFound, new { error = $"There is no bucket {name}." });
         switch (http.Request.Method)
@@ -82,7 +92,7 @@ internal sealed class ClusterApi(Credentials credentials, NodeStatus node, IInde
                 break;
             case "PUT":
                 var wanted = await AdminRequests.ReadAsync<BucketRedundancy>(http, ct);
-                var refusal = wanted.Refusal() ?? await cluster.RefusalOfAsync(wanted.Copies, wanted.Data, wanted.Parity, ct);
+                var refusal = wanted.Refusal() ?? RefusalByOlder(await reader.DescribeAsync(ct)) ?? await cluster.AllowAsync(wanted.Copies, wanted.Data, wanted.Parity, ct);
                 if (refusal is not null) return (StatusCodes.Status409Conflict, new { error = refusal });
                 bucket = await grains.GetGrain<IBucketGrain>(name).SetAsync(bucket.Id, new(BucketSettings.Redundancy, "", SettingJson.Write(wanted)), ct);
                 break;
@@ -108,7 +118,7 @@ internal sealed class ClusterApi(Credentials credentials, NodeStatus node, IInde
         nodes = cluster.Nodes.Select(n => new
         {
             id = n.Id.ToString(), name = n.Name, zone = n.Zone, address = n.Address, weight = n.Weight, state = n.State, partitions = n.Partitions,
-            layoutSeen = n.LayoutSeen, layoutMoved = n.LayoutMoved, repairs = n.Repairs,
+            layoutSeen = n.LayoutSeen, layoutMoved = n.LayoutMoved, repairs = n.Repairs, level = n.Level,
         }),
     };
 }

@@ -1,6 +1,7 @@
 using Npgsql;
 using Orleans;
 using Orleans.Runtime;
+using Orleans.Serialization;
 
 namespace DarkStorage.Engine;
 
@@ -67,6 +68,11 @@ internal sealed partial class ClusterNode
         try
         {
             await ask(Control(silo)).WaitAsync(_options.ProbeTimeout, ct);
+            return true;
+        }
+        catch (SerializerException)
+        {
+            // Of another version, which does not know what it is asked: all the same it was reached, and its answer came back.
             return true;
         }
         catch (Exception error) when (error is OrleansException or TimeoutException)

@@ -19,31 +19,36 @@ public interface IClusterGrain : IGrainWithStringKey
     [Alias("change")]
     Task<string?> ChangeAsync(LayoutChange change, CancellationToken ct);
 
-    /// <summary>Why a bucket's objects can't be kept so by the layout as it is, or null where they can.</summary>
+    /// <summary>Asks that a bucket's objects may be kept so from now on. Where they may, programs that do not know of it can't join any more.</summary>
     /// <param name="copies">Null where stripes are asked for, of <paramref name="data"/> and <paramref name="parity"/> shards.</param>
+    /// <returns>Null where they may; otherwise one sentence that says why not.</returns>
     [Alias("refusal-of")]
-    Task<string?> RefusalOfAsync(int? copies, int? data, int? parity, CancellationToken ct);
+    Task<string?> AllowAsync(int? copies, int? data, int? parity, CancellationToken ct);
 
     /// <summary>Forgets what partitions were before the given version of the layout: all that they held is where it should be now.</summary>
     [Alias("settle")]
     Task SettleAsync(long version, CancellationToken ct);
 
+    /// <summary>Asked by programs of level 1 alone; the others ask <see cref="IClusterReader"/>.</summary>
     [Alias("describe")]
     Task<ClusterDescription> DescribeAsync(CancellationToken ct);
 }
 
 /// <summary>The cluster as an operator sees it.</summary>
 /// <param name="LayoutVersion">0 where there is none yet.</param>
-/// <param name="Replication">What is kept of everything by default, and how wide stripes may be.</param>
+/// <param name="Copies">Of everything, by default.</param>
 /// <param name="PartitionsMoving">Whose bytes are not all where they should be, of <paramref name="Partitions"/>.</param>
+/// <param name="Replication">The same copies, and how wide stripes may be.</param>
 [GenerateSerializer, Immutable, Alias("cluster-description")]
-public sealed record ClusterDescription(Guid Id, long LayoutVersion, Replication Replication, int Partitions, int PartitionsMoving, ImmutableArray<ClusterNodeDescription> Nodes);
+public sealed record ClusterDescription(
+    Guid Id, long LayoutVersion, int Copies, int Partitions, int PartitionsMoving, ImmutableArray<ClusterNodeDescription> Nodes, Replication Replication);
 
 /// <param name="State">As the layout has it: waiting, active, draining or gone; gateway for one without a drive.</param>
 /// <param name="Partitions">That it holds.</param>
 /// <param name="LayoutSeen">The newest version of the layout that the node works by.</param>
 /// <param name="LayoutMoved">The newest version of which it has all that it should hold.</param>
 /// <param name="Repairs">Blobs that wait to be put right there.</param>
+/// <param name="Level">What its program knows of: see <see cref="ClusterLevels"/>.</param>
 [GenerateSerializer, Immutable, Alias("cluster-node-description")]
 public sealed record ClusterNodeDescription(
-    NodeId Id, string Name, string Zone, string? Address, int Weight, string State, int Partitions, long LayoutSeen, long LayoutMoved, long Repairs);
+    NodeId Id, string Name, string Zone, string? Address, int Weight, string State, int Partitions, long LayoutSeen, long LayoutMoved, long Repairs, int Level);

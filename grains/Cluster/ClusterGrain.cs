@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Cluster;
 using DarkStorage.Metadata;
@@ -13,7 +12,7 @@ namespace DarkStorage.Grains.Cluster;
 
 /// <summary>Decides on layouts. The truth is a document of the shared index, replaced on the revision that was decided on: so two activations cannot lose a change.</summary>
 [HashBasedPlacement]
-internal sealed partial class ClusterGrain(IClusterIndex index, IClusterMembershipService membership, IOptions<ClusterOptions> options, ILogger<ClusterGrain> log) : Grain, IClusterGrain
+internal sealed partial class ClusterGrain(IClusterIndex index, IClusterReader reader, IClusterMembershipService membership, IOptions<ClusterOptions> options, ILogger<ClusterGrain> log) : Grain, IClusterGrain
 {
     public async Task<string?> AdmitAsync(NodeId node, CancellationToken ct)
     {
@@ -53,17 +52,19 @@ internal sealed partial class ClusterGrain(IClusterIndex index, IClusterMembersh
                 return $"{leaving.Name} is running, and would join again: drain it, or stop it, before it is taken out.";
             var decision = Layouts.Next(layout, change);
             if (decision is LayoutRefused refused) return refused.Reason;
+            if (change is ChangeReplication && await RefusalByOlderAsync(ct) is { } byOlder) return byOlder;
             if (!await TryWriteAsync((LayoutChanged)decision, revision, ct)) continue;
             await ForgetGoneAsync(layout, ((LayoutChanged)decision).Layout, ct);
             return null;
         }
     }
 
-    public async Task<string?> RefusalOfAsync(int? copies, int? data, int? parity, CancellationToken ct)
+    public async Task<string?> AllowAsync(int? copies, int? data, int? parity, CancellationToken ct)
     {
         var (layout, _) = await ReadAsync(ct);
         if (layout is null) return "The cluster has no layout yet.";
-        return copies is { } count ? Layouts.RefusalOf(layout, count) : Layouts.RefusalOf(layout, data ?? 0, parity ?? 0);
+        var refusal = copies is { } count ? Layouts.RefusalOf(layout, count) : Layouts.RefusalOf(layout, data ?? 0, parity ?? 0);
+        return refusal ?? await RefusalByOlderAsync(ct);
     }
 
     public async Task SettleAsync(long version, CancellationToken ct)
@@ -81,21 +82,7 @@ internal sealed partial class ClusterGrain(IClusterIndex index, IClusterMembersh
         }
     }
 
-    public async Task<ClusterDescription> DescribeAsync(CancellationToken ct)
-    {
-        var (layout, _) = await ReadAsync(ct);
-        var nodes = ImmutableArray.CreateBuilder<ClusterNodeDescription>();
-        foreach (var node in await index.ListNodesAsync(ct))
-        {
-            var id = NodeIds.Of(node.Store);
-            var place = layout is null ? -1 : IndexOf(layout.Nodes, id);
-            var state = node.Weight == 0 ? "gateway" : place < 0 ? "waiting" : layout!.Nodes[place].State.ToString().ToLowerInvariant();
-            var partitions = place < 0 ? 0 : layout!.Partitions.Count(p => p.Nodes.Contains((ushort)place));
-            nodes.Add(new(id, node.Name, node.Zone, node.Address, node.Weight, state, partitions, node.LayoutSeen, node.LayoutMoved, await index.CountRepairsAsync(node.Store, ct)));
-        }
-        return new(index.ClusterId, layout?.Version ?? 0, layout?.Replication ?? Replication.Of(options.Value.Copies), layout?.Partitions.Length ?? 0,
-            layout?.Partitions.Count(p => !p.IsSettled) ?? 0, nodes.ToImmutable());
-    }
+    public Task<ClusterDescription> DescribeAsync(CancellationToken ct) => reader.DescribeAsync(ct);
 
     /// <summary>Takes the nodes off the list that the layout names no more. One that is running, and was taken for gone, enters itself again.</summary>
     private async Task ForgetGoneAsync(Layout before, Layout after, CancellationToken ct)
@@ -103,16 +90,11 @@ internal sealed partial class ClusterGrain(IClusterIndex index, IClusterMembersh
         foreach (var gone in before.Nodes.Where(n => after.Nodes.All(o => o.Id != n.Id))) await index.RemoveNodeAsync(NodeIds.ToStore(gone.Id), ct);
     }
 
-    private bool IsLive(string name) => membership.CurrentSnapshot.Members.Values.Any(m => m.Status == SiloStatus.Active && m.Name == name);
+    /// <returns>Null where every node's program knows of blobs that are not kept as the others are; then no older one joins any more.</returns>
+    private async Task<string?> RefusalByOlderAsync(CancellationToken ct) =>
+        await index.TryUseLevelAsync(ClusterLevels.Redundancy, ct) is { } older ? ClusterLevels.RefusalBy(older) : null;
 
-    private static int IndexOf(ImmutableArray<LayoutNode> nodes, NodeId id)
-    {
-        for (var i = 0; i < nodes.Length; i++)
-        {
-            if (nodes[i].Id == id) return i;
-        }
-        return -1;
-    }
+    private bool IsLive(string name) => membership.CurrentSnapshot.Members.Values.Any(m => m.Status == SiloStatus.Active && m.Name == name);
 
     private async Task<(Layout? Layout, long Revision)> ReadAsync(CancellationToken ct)
     {

@@ -1,4 +1,5 @@
 using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Cluster;
 using DarkStorage.GrainInterfaces.Objects;
 
 namespace DarkStorage.Metadata;
@@ -11,7 +12,7 @@ public interface IClusterIndex
     Guid ClusterId { get; }
 
     /// <summary>Enters a node, or its new name, zone and address.</summary>
-    /// <exception cref="InvalidDataException">Another node has the name, or one of the two stands alone.</exception>
+    /// <exception cref="InvalidDataException">Another node has the name, or one of the two stands alone, or the cluster keeps what takes a program of a newer level.</exception>
     Task JoinAsync(ClusterNode node, DateTimeOffset now, CancellationToken ct);
 
     /// <summary>All nodes that ever joined and were not taken out, in the order of their names.</summary>
@@ -19,6 +20,10 @@ public interface IClusterIndex
 
     /// <summary>Notes how far a node has followed the layout. Numbers only grow.</summary>
     Task ReportLayoutAsync(Guid store, long seen, long moved, CancellationToken ct);
+
+    /// <summary>To be called before something is stored that takes a program of a level: from then on no older program can join.</summary>
+    /// <returns>Null where all nodes are of that level; else the names of those that are not, for a sentence, and nothing is changed.</returns>
+    Task<string?> TryUseLevelAsync(int level, CancellationToken ct);
 
     /// <summary>Takes a node out, with what waited for it.</summary>
     Task RemoveNodeAsync(Guid store, CancellationToken ct);
@@ -74,6 +79,9 @@ public sealed record ClusterNode(Guid Store, string Name, string Zone, string? A
 
     /// <summary>The newest version of the layout of which it has all that it should hold.</summary>
     public long LayoutMoved { get; init; }
+
+    /// <summary>What its program knows of: by default what this one does.</summary>
+    public int Level { get; init; } = ClusterLevels.Newest;
 }
 
 /// <param name="Revision">Grows by one with each change, from 1.</param>

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Cluster;
 using DarkStorage.Grains.Cluster;
 using DarkStorage.Metadata;
 using DarkStorage.Silo.Configuration;
@@ -61,7 +62,7 @@ internal sealed class ClusterMember : IAsyncDisposable
 
     public void AddTo(IServiceCollection services, IClusterIndex index)
     {
-        services.AddSingleton(index).AddSingleton(Layouts).AddSingleton(new NodeIdentity(_store)).AddHostedService<NodeWatch>().AddHostedService<LayoutReports>().AddHostedService<ClusterGauges>();
+        services.AddSingleton(index).AddSingleton<IClusterReader, ClusterReader>().AddSingleton(Layouts).AddSingleton(new NodeIdentity(_store)).AddHostedService<NodeWatch>().AddHostedService<LayoutReports>().AddHostedService<ClusterGauges>();
         if (_drive is not null) services.AddSingleton(_repair).AddHostedService<ReplicaCare>().AddHostedService<ReplicaComparison>();
     }
 

@@ -126,7 +126,8 @@ internal sealed partial class ReplicaCare(
         if (report.Chunks > 0) LogRepaired(log, entry.Blob, report.Bytes);
         if (report.Outcome == RepairOutcome.Incomplete) LogIncomplete(log, entry.Blob, report.Why ?? "");
         var isLost = report.Outcome == RepairOutcome.Hopeless && await IsLostAsync(entry.Blob, report, ct);
-        var outcome = report.Outcome == RepairOutcome.Hopeless && !isLost ? RepairOutcome.Incomplete : report.Outcome;
+        // What is nowhere and needed by nobody was deleted, though it be too young to be called an orphan: there is nothing to wait for.
+        var outcome = report.Outcome != RepairOutcome.Hopeless || isLost ? report.Outcome : report.IsNowhere ? RepairOutcome.Done : RepairOutcome.Incomplete;
         Mended.Add(1, new KeyValuePair<string, object?>("outcome", isLost ? "lost" : outcome == RepairOutcome.Incomplete ? "incomplete" : "done"));
         Copied.Add(report.Bytes, new KeyValuePair<string, object?>("reason", "repair"));
         return outcome;

@@ -22,6 +22,9 @@ public sealed record ClusterSettings
     /// <summary>Where the node that is started first keeps its data; null for a new folder, as the others.</summary>
     public string? FirstDataDirectory { get; init; }
 
+    /// <summary>As <see cref="NodeSettings.Program"/>, of every node.</summary>
+    public string? Program { get; init; }
+
     /// <summary>More settings of every node, as environment variables.</summary>
     public IReadOnlyDictionary<string, string> Environment { get; init; } = new Dictionary<string, string>();
 }
@@ -87,6 +90,7 @@ public sealed class TestCluster : IAsyncDisposable
             Launcher = place?.Launcher ?? [],
             Flags = flags,
             WaitsForOthers = true,
+            Program = _settings.Program,
             Environment = new Dictionary<string, string>
             {
                 ["DARKSTORAGE_CLUSTER_SECRET"] = secret ?? _settings.Secret,

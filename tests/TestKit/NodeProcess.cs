@@ -28,6 +28,9 @@ public sealed record NodeSettings
     /// <summary>The command that starts the program somewhere else than here, in front of the program's own: <c>ip netns exec NAME</c>. It has to become the program.</summary>
     public IReadOnlyList<string> Launcher { get; init; } = [];
 
+    /// <summary>The program, where it is not the one that was built with the tests: the path of another version's <c>darkstorage-silo.dll</c>.</summary>
+    public string? Program { get; init; }
+
     /// <summary>The node is of a cluster: that it is up does not say that it can take requests.</summary>
     public bool WaitsForOthers { get; init; }
 
@@ -45,7 +48,7 @@ public sealed record ProgramRun(int ExitCode, string Output, string Error);
 /// <remarks>It is waited for by reading what it prints, never by sleeping. Its output is kept for whoever has to explain a failure.</remarks>
 public sealed partial class NodeProcess : IAsyncDisposable
 {
-    private const string Program = "darkstorage-silo.dll";
+    private const string ProgramName = "darkstorage-silo.dll";
     private const int SigKill = 9;
     private const int SigTerm = 15;
 
@@ -65,6 +68,7 @@ public sealed partial class NodeProcess : IAsyncDisposable
     {
         _settings = settings;
         _ownsData = settings.DataDirectory is null;
+        Program = settings.Program ?? ProgramPath;
         DataDirectory = settings.DataDirectory ?? Directory.CreateTempSubdirectory("darkstorage-node-").FullName;
         S3Url = ManagementUrl = new($"http://{settings.Address}:0");
     }
@@ -78,6 +82,9 @@ public sealed partial class NodeProcess : IAsyncDisposable
     public Uri ManagementUrl { get; private set; }
 
     public NodeSettings Settings => _settings;
+
+    /// <summary>What the next start runs.</summary>
+    public string Program { get; set; }
 
     public int ProcessId => _process.Id;
 
@@ -104,7 +111,7 @@ public sealed partial class NodeProcess : IAsyncDisposable
         get
         {
             var configuration = new DirectoryInfo(AppContext.BaseDirectory.TrimEnd(Path.DirectorySeparatorChar));
-            var path = Path.Combine(configuration.Parent!.Parent!.FullName, "Silo", configuration.Name, Program);
+            var path = Path.Combine(configuration.Parent!.Parent!.FullName, "Silo", configuration.Name, ProgramName);
             return File.Exists(path) ? path : throw new FileNotFoundException($"The program is not built: there is no {path}.");
         }
     }
@@ -129,7 +136,7 @@ public sealed partial class NodeProcess : IAsyncDisposable
     /// <summary>Runs the program until it ends by itself: for what it refuses.</summary>
     public static async Task<ProgramRun> RunAsync(IEnumerable<string> arguments, IReadOnlyDictionary<string, string>? environment = null)
     {
-        using var process = Process.Start(StartInfo(arguments, environment ?? new Dictionary<string, string>()))!;
+        using var process = Process.Start(StartInfo(ProgramPath, arguments, environment ?? new Dictionary<string, string>()))!;
         var (output, error) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
         try
         {
@@ -202,7 +209,7 @@ public sealed partial class NodeProcess : IAsyncDisposable
         if (_settings.Domain.Length > 0) arguments.AddRange(["--domain", _settings.Domain]);
         arguments.AddRange(_settings.Flags);
         if (SharedPostgres.IsWanted && !arguments.Contains("--index")) environment["DARKSTORAGE_INDEX"] = _index ??= await SharedPostgres.NewDatabaseAsync();
-        _process = Process.Start(StartInfo(arguments, environment, _settings.Launcher))!;
+        _process = Process.Start(StartInfo(Program, arguments, environment, _settings.Launcher))!;
         var started = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         _reading = Task.WhenAll(ReadAsync(_process.StandardOutput, started), ReadAsync(_process.StandardError, null));
         _ = _reading.ContinueWith(_ => started.TrySetException(new InvalidOperationException($"The node ended at its start:\n{Output}")), TaskScheduler.Default);
@@ -245,9 +252,9 @@ public sealed partial class NodeProcess : IAsyncDisposable
         await _reading;
     }
 
-    private static ProcessStartInfo StartInfo(IEnumerable<string> arguments, IReadOnlyDictionary<string, string> environment, IReadOnlyList<string>? launcher = null)
+    private static ProcessStartInfo StartInfo(string program, IEnumerable<string> arguments, IReadOnlyDictionary<string, string> environment, IReadOnlyList<string>? launcher = null)
     {
-        List<string> command = [.. launcher ?? [], "dotnet", ProgramPath, .. arguments];
+        List<string> command = [.. launcher ?? [], "dotnet", program, .. arguments];
         var info = new ProcessStartInfo(command[0], command[1..])
         {
             RedirectStandardOutput = true,

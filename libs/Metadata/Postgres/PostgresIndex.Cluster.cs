@@ -13,21 +13,25 @@ public sealed partial class PostgresIndex
 
     public async Task JoinAsync(ClusterNode node, DateTimeOffset now, CancellationToken ct)
     {
-        var outcome = await WriteAsync(LockOf("node", ""), "SELECT join_node($1, $2, $3, $4, $5, $6)",
-            (p, _) => p.Uuid(node.Store).Text(node.Name).Text(node.Zone).Text(node.Address).Int(node.Weight).Time(now), static row => row.GetString(0), ct);
+        var outcome = await WriteAsync(LockOf("node", ""), "SELECT join_node($1, $2, $3, $4, $5, $6, $7)",
+            (p, _) => p.Uuid(node.Store).Text(node.Name).Text(node.Zone).Text(node.Address).Int(node.Weight).Time(now).Int(node.Level), static row => row.GetString(0), ct);
         if (outcome.Length == 0) return;
         var (why, other) = (outcome[..outcome.IndexOf(' ', StringComparison.Ordinal)], outcome[(outcome.IndexOf(' ', StringComparison.Ordinal) + 1)..]);
+        if (why == "level") throw new InvalidDataException($"The cluster keeps what takes a program of level {other}, and this one is of level {node.Level}: an older version of DarkStorage can't join it any more.");
         throw new InvalidDataException(why == "name"
             ? $"There is a node {other} in the cluster already, with another data folder: each node needs a name of its own (--node). If {other} lost its drive, start with a new name and an empty folder, then take the old one out with DELETE /v1/cluster/nodes/{other}."
             : $"The database is the index of the node {other}; nodes that share one need a cluster secret, each of them.");
     }
 
     public async ValueTask<IReadOnlyList<ClusterNode>> ListNodesAsync(CancellationToken ct) =>
-        await ReadRowsAsync("SELECT store, name, zone, address, weight, seen, moved FROM nodes ORDER BY name", static _ => { },
-            static row => new ClusterNode(row.GetGuid(0), row.GetString(1), row.GetString(2), row.IsDBNull(3) ? null : row.GetString(3), row.GetInt32(4)) { LayoutSeen = row.GetInt64(5), LayoutMoved = row.GetInt64(6) }, ct);
+        await ReadRowsAsync("SELECT store, name, zone, address, weight, seen, moved, level FROM nodes ORDER BY name", static _ => { },
+            static row => new ClusterNode(row.GetGuid(0), row.GetString(1), row.GetString(2), row.IsDBNull(3) ? null : row.GetString(3), row.GetInt32(4)) { LayoutSeen = row.GetInt64(5), LayoutMoved = row.GetInt64(6), Level = row.GetInt32(7) }, ct);
 
     public Task ReportLayoutAsync(Guid store, long seen, long moved, CancellationToken ct) =>
         WriteCountedAsync("node", "", "UPDATE nodes SET seen = greatest(seen, $2), moved = greatest(moved, $3) WHERE store = $1", p => p.Uuid(store).Long(seen).Long(moved), ct);
+
+    public async Task<string?> TryUseLevelAsync(int level, CancellationToken ct) =>
+        await WriteAsync(LockOf("node", ""), "SELECT use_level($1)", (p, _) => p.Int(level), static row => row.GetString(0), ct) is { Length: > 0 } older ? older : null;
 
     public async Task RemoveNodeAsync(Guid store, CancellationToken ct)
     {

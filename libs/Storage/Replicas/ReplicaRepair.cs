@@ -27,7 +27,11 @@ public enum RepairOutcome
 /// <param name="Chunks">Chunks that were copied.</param>
 /// <param name="Bytes">Their bytes.</param>
 /// <param name="Why">What is left, of one that is <see cref="RepairOutcome.Incomplete"/> or <see cref="RepairOutcome.Hopeless"/>.</param>
-public sealed record RepairReport(RepairOutcome Outcome, int Chunks, long Bytes, string? Why);
+public sealed record RepairReport(RepairOutcome Outcome, int Chunks, long Bytes, string? Why)
+{
+    /// <summary>Of a <see cref="RepairOutcome.Hopeless"/> one: nobody has anything of the blob. An entry is made after so many had it that it could be acknowledged, so they had it freed since, or it is lost.</summary>
+    public bool IsNowhere { get; init; }
+}
 
 /// <summary>Puts replicas right: copies to a store the chunks of a blob that it lacks, or has damaged, from those that have them; or makes its shards of them again out of
 /// others.</summary>
@@ -67,7 +71,7 @@ public sealed class ReplicaRepair(IChunkPlacement placement, PackStore? drive, B
             _memory.EndWrite();
         }
         var outcome = job.Why is null ? RepairOutcome.Done : job.AllAnswered ? RepairOutcome.Hopeless : RepairOutcome.Incomplete;
-        return new(outcome, job.Chunks, job.Bytes, job.Why);
+        return new(outcome, job.Chunks, job.Bytes, job.Why) { IsNowhere = outcome == RepairOutcome.Hopeless && !job.IsThere };
 
         Source SourceOf(ReadPlace place) => new(place.Store, entry.Blob.OfShard(place.Shard));
     }
@@ -120,17 +124,19 @@ public sealed class ReplicaRepair(IChunkPlacement placement, PackStore? drive, B
         public string? Why;
         public bool AllAnswered = true;
 
+        /// <summary>Somebody has something of it.</summary>
+        public bool IsThere;
+
         /// <summary>What kept the chunk at hand from being read somewhere, which matters only if nobody else gives it.</summary>
         public StorageException? Problem;
     }
 
     private async Task RunAsync(Job job, CancellationToken ct)
     {
-        var isThere = false;
         for (var from = 0; from >= 0;)
         {
             var page = await ListAsync(job, from, ct);
-            isThere |= page.Chunks.Count > 0;
+            job.IsThere |= page.Chunks.Count > 0;
             foreach (var (index, (length, holders)) in page.Chunks)
             {
                 ct.ThrowIfCancellationRequested();
@@ -140,7 +146,7 @@ public sealed class ReplicaRepair(IChunkPlacement placement, PackStore? drive, B
             }
             from = page.Next;
         }
-        if (!isThere) job.Why ??= $"Nothing of blob {job.Entry.Blob} is anywhere.";
+        if (!job.IsThere) job.Why ??= $"Nothing of blob {job.Entry.Blob} is anywhere.";
     }
 
     /// <summary>Which chunks there are, from an index on, as far as all pages reach. Of a striped blob all shards of a chunk have one length.</summary>

@@ -1,4 +1,6 @@
 #if EMBEDDED_ENGINE
+using System.Reflection;
+using System.Reflection.Emit;
 using Microsoft.Extensions.DependencyInjection;
 using Orleans.Configuration;
 
@@ -190,6 +192,26 @@ public sealed class MovingTests
         Assert.Contains("nobody-knows", answer.Message);
         gate.Open();
         Assert.Equal(silos[1].Address.ToString(), await waiting);
+    }
+
+    [Theory]
+    [InlineData("DarkStorage.Engine.Tests.IPlacedGrain", "OfALaterVersion", "has no method OfALaterVersion")]
+    [InlineData("DarkStorage.Engine.Tests.IGrainOfALaterVersion", "Add", "No type \"DarkStorage.Engine.Tests.IGrainOfALaterVersion\"")]
+    public async Task A_method_or_an_interface_that_only_a_later_version_of_the_program_has_is_answered_with_an_error_that_says_so(string grainInterface, string method, string said)
+    {
+        await using var silos = await TestSilos.StartAsync(2);
+        var call = Proxies.NewCall(typeof(IPlacedGrain), nameof(IPlacedGrain.Add));
+        // The names alone cross, and the other silo has not heard of them.
+        var later = AssemblyBuilder.DefineDynamicAssembly(new("LaterVersion"), AssemblyBuilderAccess.Run).DefineDynamicModule("LaterVersion")
+            .DefineType(grainInterface, TypeAttributes.Public | TypeAttributes.Interface | TypeAttributes.Abstract);
+        later.DefineMethod(method, MethodAttributes.Public | MethodAttributes.Abstract | MethodAttributes.Virtual | MethodAttributes.NewSlot, typeof(Task<int>), []);
+        var asked = later.CreateType();
+        call.Method = new(asked, asked.GetMethod(method)!);
+        var silo = silos[0].Services.GetRequiredService<Silo>();
+        call.Target = new(silo, GrainId.Create("placed", await silos.KeyAtAsync(silos[1])));
+        silo.Cluster!.RouteOf(new EndCall(Guid.NewGuid()) { Target = new(silo, GrainId.Create("x", "y")) { Destination = silos[1].Address } })!.Send(call);
+        var answer = await Assert.ThrowsAsync<Orleans.Serialization.SerializerException>(() => ((Call<int>)call).Answered.WaitAsync(Cluster.Patience));
+        Assert.Contains(said, answer.Message);
     }
 
     [Fact]

@@ -1,3 +1,4 @@
+using DarkStorage.GrainInterfaces.Cluster;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Metadata;
 using DarkStorage.Metadata.Postgres;
@@ -58,6 +59,31 @@ public sealed class ClusterIndexTests(PostgresFixture postgres) : IAsyncLifetime
         var refusal = await Assert.ThrowsAsync<InvalidDataException>(() => _there.JoinAsync(Node("b"), Now, Ct));
         Assert.Contains("the node a;", refusal.Message, StringComparison.Ordinal);
     }
+
+    [Fact]
+    public async Task What_takes_a_newer_program_waits_for_all_nodes_and_keeps_older_ones_out_from_then_on()
+    {
+        var older = Node("older") with { Level = ClusterLevels.First };
+        await _here.JoinAsync(Node("newer"), Now, Ct);
+        // As programs of level 1 join: they say no level.
+        await _server.ExecuteAsync(_url[(_url.LastIndexOf('/') + 1)..], $"SET search_path = darkstorage; SELECT join_node('{older.Store}', 'older', 'zone', 'older:9002', 10, 0)");
+        Assert.Equal([ClusterLevels.Newest, ClusterLevels.First], (await _here.ListNodesAsync(Ct)).Select(n => n.Level));
+        Assert.Equal("older", await _here.TryUseLevelAsync(ClusterLevels.Redundancy, Ct));
+
+        await _there.JoinAsync(older with { Level = ClusterLevels.Newest }, Now, Ct);
+        await _there.JoinAsync(older, Now, Ct); // it goes back: nothing was used
+        Assert.Equal("older", await _here.TryUseLevelAsync(ClusterLevels.Redundancy, Ct));
+        await _there.JoinAsync(older with { Level = ClusterLevels.Newest }, Now, Ct);
+        Assert.Null(await _here.TryUseLevelAsync(ClusterLevels.Redundancy, Ct));
+
+        Assert.Contains("older version", (await Assert.ThrowsAsync<InvalidDataException>(() => _there.JoinAsync(older, Now, Ct))).Message, StringComparison.Ordinal);
+        Assert.Equal(ClusterLevels.Newest, (await _here.ListNodesAsync(Ct)).Single(n => n.Name == "older").Level);
+        await using var again = await OpenAsync();
+        await again.JoinAsync(Node("third"), Now, Ct);
+    }
+
+    [Fact]
+    public void The_level_of_this_program_is_the_number_of_its_newest_migration() => Assert.Equal(MigrationScripts.Load("Postgres").Count, ClusterLevels.Newest);
 
     [Fact]
     public async Task A_document_is_replaced_only_on_the_revision_that_was_decided_on_and_the_others_hear_of_it()

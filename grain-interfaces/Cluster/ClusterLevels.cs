@@ -1,0 +1,18 @@
+namespace DarkStorage.GrainInterfaces.Cluster;
+
+/// <summary>How new the programs of a cluster's nodes have to be for what is stored in it. A level is the number of the newest migration of the shared index that a program knows, so whatever older
+/// programs would not understand comes with a migration, if only an empty one; docs/adr/0014-upgrades.md.</summary>
+public static class ClusterLevels
+{
+    /// <summary>The level of programs that do not say one.</summary>
+    public const int First = 1;
+
+    /// <summary>Blob ids say how a blob is kept: stripes, and buckets with copies of their own number.</summary>
+    public const int Redundancy = 2;
+
+    /// <summary>Of this program.</summary>
+    public const int Newest = Redundancy;
+
+    /// <param name="older">Names of nodes.</param>
+    public static string RefusalBy(string older) => $"This takes a newer version of DarkStorage on every node, and these run an older one: {older}. Upgrade them first, or take those out that do not come back.";
+}

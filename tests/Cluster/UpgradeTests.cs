@@ -1,0 +1,138 @@
+using System.Diagnostics;
+using System.Text.Json.Nodes;
+
+namespace DarkStorage.Cluster;
+
+/// <summary>A cluster of an earlier version that is upgraded node by node while clients work. Whoever runs it says which one that is; eng/upgrade-test.sh builds it from the history.</summary>
+public sealed class UpgradeTests
+{
+    private const string Variable = "DARKSTORAGE_TEST_PREVIOUS";
+
+    /// <summary>After a node began to stop, and again after it is back.</summary>
+    private static readonly TimeSpan FailuresMax = TimeSpan.FromSeconds(10);
+
+    private readonly Dictionary<string, byte[]> _kept = new(StringComparer.Ordinal);
+
+    [Fact]
+    public async Task A_cluster_of_an_earlier_version_is_upgraded_node_by_node_under_load_and_one_node_goes_back_in_between()
+    {
+        var previous = Environment.GetEnvironmentVariable(Variable);
+        Assert.SkipWhen(string.IsNullOrEmpty(previous), $"{Variable} names no program of an earlier version: there is none where there is no history to build one of (eng/upgrade-test.sh).");
+        Assert.True(File.Exists(previous), $"{Variable}: there is no {previous}.");
+        await using var cluster = await TestCluster.StartAsync(3, new() { Program = previous });
+        var nodes = cluster.Nodes;
+        var bucket = await nodes[0].S3().NewBucketAsync();
+        await using var load = await Load.StartAsync(nodes, clients: 8);
+        await WorksThroughAllAsync(nodes, bucket, "before");
+
+        var away = new List<(NodeProcess Node, long From, long To)>();
+        (int Node, string Program)[] steps = [(0, NodeProcess.ProgramPath), (1, NodeProcess.ProgramPath), (0, previous), (0, NodeProcess.ProgramPath), (2, NodeProcess.ProgramPath)];
+        int? levelBefore = null;
+        foreach (var (step, (index, program)) in steps.Index())
+        {
+            var node = nodes[index];
+            await load.ProgressAsync(100);
+            var from = Stopwatch.GetTimestamp();
+            Assert.Equal(0, await node.TerminateAsync());
+            node.Program = program;
+            await node.RestartAsync();
+            await cluster.ReadyAsync(node);
+            away.Add((node, from, Stopwatch.GetTimestamp()));
+            await load.ProgressAsync(100, away[^1].To);
+
+            var upgraded = nodes.First(n => n.Program != previous);
+            await cluster.SettledAsync(upgraded);
+            await FollowAsync(cluster, upgraded);
+            var levels = await LevelsAsync(cluster, upgraded);
+            levelBefore ??= nodes.Where(n => n.Program == previous).Select(n => levels[n]).First();
+            var level = levels[upgraded];
+            Assert.All(nodes, n => Assert.Equal(n.Program == previous ? levelBefore : level, levels[n]));
+            if (levels.Values.Any(l => l < level)) await NothingNewAsync(cluster, upgraded, bucket, nodes.Where(n => n.Program == previous));
+            await WorksThroughAllAsync(nodes, bucket, $"step-{step}");
+        }
+        await load.StopAsync();
+        await cluster.SettledAsync();
+        if (levelBefore < (await LevelsAsync(cluster, nodes[0]))[nodes[0]]) await NoWayBackAsync(cluster, bucket, previous);
+
+        await WorksThroughAllAsync(nodes, bucket, "after");
+        await load.VerifyAsync(nodes, Explain);
+        var longest = load.FailuresEndWithin(FailuresMax, [.. away.SelectMany(a => (long[])[a.From, a.To])],
+            f => !away.Any(a => a.Node == f.Node && f.End >= a.From && f.Start <= a.To), Explain);
+        TestContext.Current.TestOutputHelper?.WriteLine(
+            $"{load}; through the other nodes for {longest.TotalSeconds:0.0} s at most; away {string.Join(", ", away.Select(a => $"{Stopwatch.GetElapsedTime(a.From, a.To).TotalSeconds:0.0} s"))}.");
+
+        string Explain() => string.Join('\n', nodes.Select(n => $"== {TestCluster.NameOf(n)}\n{n.Output}"));
+    }
+
+    /// <summary>Every node has told by which layout it works, and that is the newest.</summary>
+    private static async Task FollowAsync(TestCluster cluster, NodeProcess at)
+    {
+        JsonNode? seen = null;
+        await TestCluster.UntilAsync(async () =>
+        {
+            seen = await cluster.DescribeAsync(at);
+            var version = seen["layout"]!["version"]!.GetValue<long>();
+            return seen["nodes"]!.AsArray().All(n => n!["layoutSeen"]!.GetValue<long>() == version && n["layoutMoved"]!.GetValue<long>() == version);
+        }, () => $"{seen}");
+    }
+
+    private static async Task<Dictionary<NodeProcess, int>> LevelsAsync(TestCluster cluster, NodeProcess at)
+    {
+        var described = (await cluster.DescribeAsync(at))["nodes"]!.AsArray();
+        return cluster.Nodes.ToDictionary(n => n, n => described.Single(d => d!["name"]!.GetValue<string>() == TestCluster.NameOf(n))!["level"]!.GetValue<int>());
+    }
+
+    /// <summary>What the older nodes would not understand is refused, with their names.</summary>
+    private static async Task NothingNewAsync(TestCluster cluster, NodeProcess at, string bucket, IEnumerable<NodeProcess> older)
+    {
+        foreach (var (path, wanted) in ((string, string)[])[($"/buckets/{bucket}", """{"copies":2}"""), ("/replication", """{"width":3}""")])
+        {
+            var refusal = (await cluster.SendAsync(at, HttpMethod.Put, path, wanted))["error"]?.GetValue<string>();
+            Assert.Contains("an older one", refusal, StringComparison.Ordinal);
+            Assert.All(older, n => Assert.Contains(TestCluster.NameOf(n), refusal, StringComparison.Ordinal));
+        }
+    }
+
+    /// <summary>Once something is kept that the older program would not understand, that does not start any more.</summary>
+    private static async Task NoWayBackAsync(TestCluster cluster, string bucket, string previous)
+    {
+        var answer = await cluster.SendAsync(cluster.Nodes[0], HttpMethod.Put, $"/buckets/{bucket}", """{"copies":2}""");
+        Assert.Equal("2 copies", answer["redundancy"]?.GetValue<string>());
+        var node = cluster.Nodes[2];
+        Assert.Equal(0, await node.TerminateAsync());
+        node.Program = previous;
+        Assert.Contains("newer version of DarkStorage", (await Assert.ThrowsAsync<InvalidOperationException>(node.RestartAsync)).Message, StringComparison.Ordinal);
+        node.Program = NodeProcess.ProgramPath;
+        await node.RestartAsync();
+        await cluster.ReadyAsync(node);
+    }
+
+    /// <summary>Each node writes, puts parts together, and deletes; each node then reads all that was ever written this way, and lists it.</summary>
+    private async Task WorksThroughAllAsync(IReadOnlyList<NodeProcess> nodes, string bucket, string when)
+    {
+        foreach (var (i, node) in nodes.Index())
+        {
+            using var s3 = node.S3();
+            foreach (var length in (int[])[100, 300_000])
+            {
+                var content = S3Clients.Content(length, _kept.Count);
+                await s3.PutBytesAsync(bucket, $"{when}/{i}-{length}", content);
+                _kept.Add($"{when}/{i}-{length}", content);
+            }
+            byte[][] parts = [S3Clients.Content(Multipart.PartBytesMin, i), S3Clients.Content(100_000, i)];
+            await s3.PutMultipartAsync(bucket, $"{when}/{i}-parts", parts);
+            _kept.Add($"{when}/{i}-parts", [.. parts[0], .. parts[1]]);
+            // Another node wrote it, at an earlier step.
+            var old = _kept.Keys.First(k => !k.StartsWith($"{when}/{i}", StringComparison.Ordinal) || i == 0);
+            await s3.DeleteObjectAsync(bucket, old);
+            _kept.Remove(old);
+        }
+        foreach (var node in nodes)
+        {
+            using var s3 = node.S3();
+            foreach (var (key, content) in _kept) Assert.True((await s3.GetBytesAsync(bucket, key)).Same(content), $"{when}: {key} reads otherwise at {TestCluster.NameOf(node)}.");
+            var listed = (await s3.ListObjectsV2Async(new() { BucketName = bucket })).S3Objects.Select(o => o.Key);
+            Assert.Equal(_kept.Keys.Order(StringComparer.Ordinal), listed);
+        }
+    }
+}
