@@ -55,6 +55,7 @@ internal sealed class MembershipTable : IAsyncDisposable
         builder.MaxPoolSize = 8;
         builder.ApplicationName ??= "darkstorage silo";
         builder.KeepAlive = seconds;   // or the listener would not notice a database that has vanished
+        builder.HostRecheckSeconds = 1;   // of several hosts another one may take writes a moment later
         _source = NpgsqlDataSource.Create(builder);
         _cluster = cluster;
         _lease = lease.TotalSeconds;

@@ -25,7 +25,7 @@ internal sealed partial class Database : IAsyncDisposable
     public Database(PostgresUrl url, PostgresOptions options, TimeProvider clock, ILogger log)
     {
         (Options, _clock, _log) = (options, clock, log);
-        var settings = new NpgsqlConnectionStringBuilder(url.ConnectionString)
+        var settings = new NpgsqlConnectionStringBuilder(url.Settings.ConnectionString)
         {
             ApplicationName = "darkstorage",
             SearchPath = Migrations.Schema,
