@@ -33,9 +33,12 @@ internal sealed partial class ClusterNode
                 return true;
             },
             ct);
-        await JoinAsync(ct);
+        var joinedAt = await JoinAsync(ct);
         _control = new(Silo, Silo.Types.Find(SiloControl.Id.Type)!, SiloControl.Id);
-        OnView(await PatientlyAsync(() => Task.Run(_table.Read, ct), ct));
+        var view = await PatientlyAsync(() => Task.Run(_table.Read, ct), ct);
+        Silo.Membership.Publish(view);
+        Lease.Renewed(joinedAt);   // only now: nothing is to be served by no view at all
+        Follow(view);
         _fence = new(static self => ((ClusterNode)self!).FenceIfLost(), this, Lease.Remaining, Timeout.InfiniteTimeSpan);
         _keeper = new(Keep) { IsBackground = true, Name = "Membership lease", Priority = ThreadPriority.AboveNormal };
         _keeper.Start();
@@ -46,9 +49,19 @@ internal sealed partial class ClusterNode
     /// <summary>From here on grains have their home here.</summary>
     public async Task BecomeActiveAsync(CancellationToken ct)
     {
-        if (!await PatientlyAsync(() => _table.SetStatusAsync(Silo.Address, SiloStatus.Active, ct), ct) && await IsNotActiveAsync(ct))
-            throw new SiloUnavailableException($"Silo {Silo.Address} lost its lease before it was active");
-        await ReadOwnAsync(SiloStatus.Active, ct);
+        using var life = CancellationTokenSource.CreateLinkedTokenSource(ct, _ending.Token);
+        try
+        {
+            if (!await PatientlyAsync(() => _table.SetStatusAsync(Silo.Address, SiloStatus.Active, life.Token), life.Token) && await IsNotActiveAsync(life.Token))
+                throw LostBeforeActive();
+            await ReadOwnAsync(SiloStatus.Active, life.Token);
+        }
+        catch (OperationCanceledException) when (!ct.IsCancellationRequested)
+        {
+            throw LostBeforeActive();
+        }
+
+        SiloUnavailableException LostBeforeActive() => new($"Silo {Silo.Address} lost its lease before it was active");
     }
 
     /// <summary>From here on grains have their home elsewhere. Without the database the others find out by the lease.</summary>
@@ -68,6 +81,7 @@ internal sealed partial class ClusterNode
 
     public async Task LeaveAsync(CancellationToken ct)
     {
+        if (_isLeaving) return;
         _isLeaving = true;
         try
         {
@@ -116,7 +130,7 @@ internal sealed partial class ClusterNode
         if (View.Version < version) throw new SiloUnavailableException($"Silo {Silo.Address} cannot read the membership");
     }
 
-    /// <summary>This silo has lost its lease: it serves nothing more, and the host is told to stop.</summary>
+    /// <summary>This silo has lost its lease: it is over, and the host is told to begin another life.</summary>
     private void Fence(string reason)
     {
         lock (_fenceGate)
@@ -131,7 +145,8 @@ internal sealed partial class ClusterNode
         foreach (var activation in Silo.Catalog.Activations)
             activation.Deactivate(new(DeactivationReasonCode.RuntimeRequested, "The silo has lost its lease."), new(canceled: true));
         CloseConnections("This silo has lost its lease");
-        _host?.StopApplication();
+        _ = _ending.CancelAsync();   // nothing of it goes on: no renewal, no claim, no call to another
+        Silo.WasLost();
     }
 
     private void FenceIfLost()
@@ -140,7 +155,8 @@ internal sealed partial class ClusterNode
         else Fence("it could not be renewed in time");
     }
 
-    private async Task JoinAsync(CancellationToken ct)
+    /// <returns>When the lease was asked for.</returns>
+    private async Task<long> JoinAsync(CancellationToken ct)
     {
         DateTime? seenLease = null;
         while (true)
@@ -156,8 +172,7 @@ internal sealed partial class ClusterNode
             if (result.Address is { } address)
             {
                 Silo.Address = address;
-                Lease.Renewed(sentAt);
-                return;
+                return sentAt;
             }
 
             // A silo that crashed leaves a lease, which ends; one that lives renews it.
@@ -244,7 +259,7 @@ internal sealed partial class ClusterNode
             }
             catch (NpgsqlException error) when (error.IsTransient && Stopwatch.GetElapsedTime(startedAt) < StartPatience)
             {
-                await Task.Delay(BuryDelay * 4, ct);
+                await Task.Delay(BuryDelay * (2 + (4 * Random.Shared.NextDouble())), ct);   // not all silos at once
             }
         }
     }
@@ -286,7 +301,11 @@ internal sealed partial class ClusterNode
 
     private void OnView(ClusterView view)
     {
-        if (!Silo.Membership.Publish(view)) return;
+        if (Silo.Membership.Publish(view)) Follow(view);
+    }
+
+    private void Follow(ClusterView view)
+    {
         if (view.Snapshot.GetSiloStatus(Silo.Address) == SiloStatus.Dead && !_isLeaving)
         {
             Fence("the others have declared it dead");

@@ -130,9 +130,9 @@ internal sealed partial class ClusterLayout : IChunkPlacement, IAsyncDisposable
             {
                 LogUnread(_log, e.Message); // the index is away: what was known last goes on
             }
-            catch (InvalidDataException e)
+            catch (Exception e)
             {
-                LogDamaged(_log, e);
+                LogNotTaken(_log, e); // whatever it is, the next one may be better
             }
         }
     }
@@ -156,18 +156,11 @@ internal sealed partial class ClusterLayout : IChunkPlacement, IAsyncDisposable
             }
             if (address is null) continue; // taken out, and the layout is about to follow
             // A peer that moved: exchanges with the old address end by themselves.
-            var made = new PeerStore(store, ToEndPoint(address), _index.ClusterId, _identity, _peerOptions, _clock);
+            var made = new PeerStore(store, PeerAddress.ToEndPoint(address), _index.ClusterId, _identity, _peerOptions, _clock);
             _peers[store] = (address, made);
             stores[node.Id] = made;
         }
         return stores;
-    }
-
-    private static EndPoint ToEndPoint(string address)
-    {
-        if (IPEndPoint.TryParse(address, out var exact)) return exact;
-        var colon = address.LastIndexOf(':');
-        return new DnsEndPoint(address[..colon], int.Parse(address.AsSpan(colon + 1), System.Globalization.CultureInfo.InvariantCulture));
     }
 
     /// <summary>One version, made ready for questions that every request asks.</summary>
@@ -216,6 +209,6 @@ internal sealed partial class ClusterLayout : IChunkPlacement, IAsyncDisposable
     [LoggerMessage(LogLevel.Debug, "The layout could not be read: {Why}")]
     private static partial void LogUnread(ILogger log, string why);
 
-    [LoggerMessage(LogLevel.Error, "The layout in the index is damaged: the one before goes on")]
-    private static partial void LogDamaged(ILogger log, Exception exception);
+    [LoggerMessage(LogLevel.Error, "The layout in the index can't be taken over: the one before goes on")]
+    private static partial void LogNotTaken(ILogger log, Exception exception);
 }

@@ -33,7 +33,8 @@ internal sealed partial class Database : IAsyncDisposable
             MaxPoolSize = options.ReadConnectionsMax + options.WriteConnections + 2,
             Timeout = (int)Math.Ceiling(options.Timeout.TotalSeconds),
             CommandTimeout = (int)Math.Ceiling(options.Timeout.TotalSeconds),
-            CancellationTimeout = 1_000,
+            // A statement that timed out is not cancelled: a commit that waits for its standby would be answered as made, and the standby has not got it. The connection is dropped, and the outcome unknown.
+            CancellationTimeout = -1,
             MaxAutoPrepare = 100,
             AutoPrepareMinUsages = 2,
             NoResetOnClose = true,      // nobody leaves anything behind in a session

@@ -22,5 +22,21 @@ public sealed class DatabaseTests
         await using var other = await TestSilo.StartAsync(cluster, "node-1", database);
         Assert.Equal(1, await other.Grain(cluster).Add());
     }
+
+    [Fact]
+    public async Task A_silo_that_is_lost_amid_a_change_of_the_membership_does_not_keep_others_out()
+    {
+        await using var silos = await TestSilos.StartAsync(1);
+        var server = await Postgres.GetAsync();
+        using var proxy = new CutProxy(server.Port);
+        await using var lost = new MembershipTable(server.ConnectionTo("postgres", proxy.Port), silos.ClusterId, TimeSpan.FromSeconds(8));
+        await using var connection = await lost.OpenAsync(default);
+        await using var transaction = await connection.BeginTransactionAsync();
+        await lost.LockAsync(connection, default);
+        proxy.Cut();
+
+        await using var other = await TestSilo.StartAsync(silos.ClusterId, "other", silos.Database);
+        await silos[0].SeesActive(2);
+    }
 }
 #endif

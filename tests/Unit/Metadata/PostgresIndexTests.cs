@@ -220,6 +220,44 @@ public sealed class PostgresIndexTests(PostgresFixture postgres) : MetadataIndex
         for (var i = 0; i < 50; i++) Assert.Equal(i, await NumberOfAsync(index, bucket, $"k{i}"));
     }
 
+    [Fact]
+    public async Task What_a_synchronous_standby_has_not_got_is_not_acknowledged()
+    {
+        await using var primary = await PostgresServer.StartAsync();
+        var url = await primary.NewDatabaseAsync();
+        await using var standby = await primary.StartStandbyAsync();
+        await using var index = await OpenAsync(url, new() { Timeout = TimeSpan.FromSeconds(1) });
+        var bucket = await NewBucketAsync(index);
+        standby.Freeze();
+
+        Assert.Equal(StorageError.Unavailable, await OutcomeAsync(index.SaveObjectAsync(new(bucket, "k", 0, Numbered(1, 1)), Ct)));
+
+        standby.Thaw();
+        await UntilAsync(async () => await OutcomeAsync(index.SaveObjectAsync(new(bucket, "after", 0, Numbered(1, 2)), Ct)) is null or StorageError.Conflict);
+        Assert.Equal(1, await NumberOfAsync(index, bucket, "k"));
+    }
+
+    [Fact]
+    public async Task A_reader_that_gives_up_does_not_make_the_database_away()
+    {
+        await using var index = await OpenAsync(_url);
+        var bucket = await NewBucketAsync(index);
+        await using var holder = await _server.OpenAsync(Database);
+        await using var transaction = await holder.BeginTransactionAsync(Ct);
+        await using (var take = new NpgsqlCommand("LOCK TABLE darkstorage.objects IN ACCESS EXCLUSIVE MODE", holder, transaction)) await take.ExecuteNonQueryAsync(Ct);
+        using var gaveUp = new CancellationTokenSource();
+        var reading = index.FindObjectAsync(bucket, "k", gaveUp.Token).AsTask();
+        await UntilAsync(async () =>
+        {
+            await using var waiting = new NpgsqlCommand("SELECT count(*) FROM pg_locks WHERE NOT granted", holder, transaction);
+            return (long)(await waiting.ExecuteScalarAsync(Ct))! > 0;
+        });
+        await gaveUp.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => reading);
+        await transaction.RollbackAsync(Ct);
+        Assert.Null(await index.FindObjectAsync(bucket, "k", Ct));
+    }
+
     [Theory, InlineData("content"), InlineData("detail"), InlineData("etag"), InlineData("length"), InlineData("revision"), InlineData("owner")]
     public async Task A_row_that_rotted_is_answered_as_damaged(string column)
     {
