@@ -96,12 +96,13 @@ static async Task<int> RunAsync(NodeOptions node)
     RootCredentials root;
     if (cluster is null) root = data.ReadRootCredentials(out rootIsNew);
     else (root, rootIsNew) = await SharedRootCredentials.ReadAsync(cluster, box, CancellationToken.None);
-    var status = new NodeStatus { Name = node.Node, Engine = GrainHosting.Engine, Index = index.Description, Version = Version(), IsMember = member is not null, WaitsFor = () => member is { Layouts.Current: null } ? "a layout of the cluster" : null };
+    IServiceProvider? running = null;
+    var status = new NodeStatus { Name = node.Node, Engine = GrainHosting.Engine, Index = index.Description, Version = Version(), IsMember = member is not null, WaitsFor = WaitsFor };
 
     builder.Services
         .AddSingleton(TimeProvider.System)
         .AddSingleton(data)
-        .AddSingleton<IBlobStore>(blobs)
+        .AddSingleton<IBlobStore>(services => member is null ? blobs : new MemberBlobs(blobs, services.GetRequiredService<Orleans.Runtime.ILocalSiloDetails>()))
         .AddSingleton<IMetadataIndex>(index)
         .AddSingleton<IIndexReader>(index)
         .AddSingleton<ISecretBox>(box)
@@ -129,6 +130,7 @@ static async Task<int> RunAsync(NodeOptions node)
     using var onQuit = PosixSignalRegistration.Create(PosixSignal.SIGQUIT, _ => isAskedToStop = true);
 
     var app = builder.Build();
+    running = app.Services;
     app.UseClientApi();
     await app.StartAsync();
     status.Ready = true;
@@ -140,6 +142,14 @@ static async Task<int> RunAsync(NodeOptions node)
     if (isAskedToStop) return 0;
     await Console.Error.WriteLineAsync("darkstorage-silo: the node ended by itself; its log says why.");
     return EndedByItself;
+
+    string? WaitsFor()
+    {
+        if (index is PostgresIndex { IsAway: true }) return "the database of the index: it does not answer";
+        if (member is null) return null;
+        if (member.Layouts.Current is null) return "a layout of the cluster";
+        return running is null || IsInCluster(running) ? null : "its place in the cluster: it has lost its lease, and joins again by itself when the database answers";
+    }
 }
 
 static OpenIdConnectIssuers OpenIssuers(IConfiguration configuration)
@@ -153,5 +163,8 @@ static OpenIdConnectIssuers OpenIssuers(IConfiguration configuration)
         throw new FormatException($"The settings of OpenIdConnect: {e.Message}", e);
     }
 }
+
+static bool IsInCluster(IServiceProvider services) =>
+    services.GetRequiredService<Orleans.Runtime.IClusterMembershipService>().CurrentSnapshot.GetSiloStatus(services.GetRequiredService<Orleans.Runtime.ILocalSiloDetails>().SiloAddress) == Orleans.Runtime.SiloStatus.Active;
 
 static string Version() => typeof(NodeOptions).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "unknown";

@@ -116,6 +116,7 @@ internal sealed class Silo : IAsyncDisposable
     public bool Accepts(Call call) => !IsFenced && _phase switch
     {
         Phase.Running => true,
+        Phase.Joining when Cluster!.IsActive => true,
         Phase.Joining or Phase.Draining => call.SourceId is not null || call.Origin is not null || call.Target.Destination is not null,
         _ => false,
     };

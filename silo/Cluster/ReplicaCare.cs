@@ -21,7 +21,7 @@ namespace DarkStorage.Silo.Cluster;
 /// Everything here can be cut short at any point and begins anew: what is there and whole is not copied again.
 /// </remarks>
 internal sealed partial class ReplicaCare(
-    IClusterIndex index, IMetadataIndex objects, ClusterLayout layouts, PackStore drive, ReplicaRepair repair, IGrainFactory grains, IClusterMembershipService membership,
+    IClusterIndex index, IMetadataIndex objects, ClusterLayout layouts, PackStore drive, ReplicaRepair repair, IGrainFactory grains, IClusterMembershipService membership, ILocalSiloDetails silo,
     IOptions<ClusterOptions> options, IOptions<GarbageOptions> garbage, TimeProvider clock, ILogger<ReplicaCare> log) : BackgroundService
 {
     private const int RepairsMax = 256;
@@ -121,6 +121,7 @@ internal sealed partial class ReplicaCare(
     /// <summary>Whether every live node has taken the layout over.</summary>
     private async Task<bool> AllWorkByAsync(long version, CancellationToken ct)
     {
+        if (membership.CurrentSnapshot.GetSiloStatus(silo.SiloAddress) != SiloStatus.Active) return false; // who is not of the cluster himself does not know who else is
         var live = membership.CurrentSnapshot.Members.Values.Where(m => m.Status == SiloStatus.Active).Select(m => m.Name).ToHashSet(StringComparer.Ordinal);
         return (await index.ListNodesAsync(ct)).All(n => !live.Contains(n.Name) || n.LayoutSeen >= version);
     }

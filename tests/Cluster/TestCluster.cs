@@ -14,6 +14,9 @@ public sealed record ClusterSettings
     /// <summary>For how long a node may be away before its share is made anew. An hour: no test that is not about that comes near it.</summary>
     public TimeSpan GracePeriod { get; init; } = TimeSpan.FromHours(1);
 
+    /// <summary>The URL of the database; null for a new one of the tests' server.</summary>
+    public string? Index { get; init; }
+
     public string Secret { get; init; } = "a secret of the tests, which is long enough";
 }
 
@@ -32,7 +35,7 @@ public sealed class TestCluster : IAsyncDisposable
 
     public static async Task<TestCluster> StartAsync(int nodes, ClusterSettings? settings = null)
     {
-        var cluster = new TestCluster(settings ?? new(), await SharedPostgres.NewDatabaseAsync());
+        var cluster = new TestCluster(settings ?? new(), settings?.Index ?? await SharedPostgres.NewDatabaseAsync());
         try
         {
             await Task.WhenAll(Enumerable.Range(0, nodes).Select(_ => cluster.AddAsync()));
@@ -84,9 +87,9 @@ public sealed class TestCluster : IAsyncDisposable
     /// <summary>What the cluster says of itself, asked at one node.</summary>
     public async Task<JsonNode> DescribeAsync(NodeProcess? at = null) => await SendAsync(at ?? Nodes[0], HttpMethod.Get, "");
 
-    public async Task<JsonNode> SendAsync(NodeProcess at, HttpMethod method, string path, string? body = null)
+    public async Task<JsonNode> SendAsync(NodeProcess at, HttpMethod method, string path, string? body = null, string api = "cluster")
     {
-        using var request = new HttpRequestMessage(method, new Uri(at.ManagementUrl, $"/v1/cluster{path}"));
+        using var request = new HttpRequestMessage(method, new Uri(at.ManagementUrl, $"/v1/{api}{path}"));
         request.Headers.Authorization = new("Basic", Convert.ToBase64String(Encoding.UTF8.GetBytes($"{at.Settings.AccessKey}:{at.Settings.SecretKey}")));
         if (body is not null) request.Content = new StringContent(body, new MediaTypeHeaderValue("application/json"));
         using var answer = await _http.SendAsync(request);

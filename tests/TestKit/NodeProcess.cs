@@ -151,6 +151,14 @@ public sealed partial class NodeProcess : IAsyncDisposable
         return _process.ExitCode;
     }
 
+    /// <summary>Waits until the program ends by itself.</summary>
+    /// <returns>Its exit code.</returns>
+    public async Task<int> EndedAsync()
+    {
+        await WaitForExitAsync();
+        return _process.ExitCode;
+    }
+
     /// <summary>Starts it again on the same data and the same ports. Ends it first, by <see cref="KillAsync"/>, where it still runs.</summary>
     public async Task RestartAsync()
     {

@@ -48,6 +48,8 @@ internal sealed partial class Database : IAsyncDisposable
 
     public PostgresOptions Options { get; }
 
+    public bool IsAway => _isAway;
+
     /// <summary>Opens a connection to the host that takes writes.</summary>
     /// <exception cref="StorageException"><see cref="StorageError.IndexAway"/>.</exception>
     public async ValueTask<NpgsqlConnection> OpenAsync(CancellationToken ct)

@@ -53,6 +53,18 @@ public sealed class PostgresIndexTests(PostgresFixture postgres) : MetadataIndex
         Assert.Contains(said, (await Assert.ThrowsAsync<InvalidDataException>(() => OpenAsync(_url))).Message, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("UPDATE darkstorage.format SET version = 99, readable_from = 99", "newer version")]
+    [InlineData("UPDATE darkstorage.cluster SET id = gen_random_uuid()", "is not the index of the cluster")]
+    [InlineData("DROP SCHEMA darkstorage CASCADE", "is not the index of the cluster")]
+    public async Task An_index_that_was_opened_knows_when_the_database_is_another_one(string made, string said)
+    {
+        await using var index = await OpenAsync(_url);
+        await index.EnsureSameAsync(Ct);
+        await _server.ExecuteAsync(Database, made);
+        Assert.Contains(said, (await Assert.ThrowsAsync<InvalidDataException>(() => index.EnsureSameAsync(Ct))).Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task A_newer_index_that_says_it_is_readable_is_used()
     {
