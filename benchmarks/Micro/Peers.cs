@@ -118,9 +118,9 @@ internal static class Peers
     {
         public ushort PlaceOf(DarkStorage.GrainInterfaces.BucketId bucket, string key) => 0;
 
-        public WritePlaces ForWrite(ushort place, int? replicas) => new(stores, quorum);
+        public WritePlaces ForWrite(BlobId blob) => new([.. stores.Select(static store => new WritePlace(store, 0))], quorum);
 
-        public ImmutableArray<ReadPlace> ForRead(ushort place) => [.. stores.Select(static store => new ReadPlace(store, ShouldHold: true))];
+        public ImmutableArray<ReadPlace> ForRead(BlobId blob) => [.. stores.Select(static store => new ReadPlace(store, 0, ShouldHold: true))];
     }
 
     private sealed class CountedRepairs : IRepairQueue

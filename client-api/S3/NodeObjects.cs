@@ -26,7 +26,14 @@ public sealed class NodeObjects
     public async Task<ObjectVersion> CreateAsync(BucketRecord bucket, string key, PipeReader content, long length, ObjectMetadata metadata, string? acl, ChangeOrigin origin, CancellationToken ct)
     {
         using var seal = BucketRules.Of(bucket).Encryption is { } encryption ? await SealAsync(encryption, ct) : default;
-        await using var write = _services.Blobs.BeginWrite(new() { Owner = new(bucket.Id, key), InlineMax = _services.Options.InlineBytesMax, ExpectedLength = length, Key = seal.Key });
+        await using var write = _services.Blobs.BeginWrite(new()
+        {
+            Owner = new(bucket.Id, key),
+            Redundancy = BucketRules.Of(bucket).Redundancy,
+            InlineMax = _services.Options.InlineBytesMax,
+            ExpectedLength = length,
+            Key = seal.Key,
+        });
         var manifest = (await write.CopyFromAsync(content, ct)).ToManifest(null, seal.Encryption);
         var attributes = acl is null ? ObjectAttributes.None : ObjectAttributes.None with { Acl = acl };
         var grain = _services.Grains.GetGrain<IObjectGrain>(new ObjectId(bucket.Name, key).ToString());

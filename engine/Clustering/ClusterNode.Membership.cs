@@ -17,6 +17,7 @@ internal sealed partial class ClusterNode
     private readonly Lock _fenceGate = new();
     private Thread? _keeper;
     private Task _listening = Task.CompletedTask;
+    private Task _reporting = Task.CompletedTask;
     private Timer? _fence;
     private volatile bool _isLeaving;
     private bool _isFenced;
@@ -43,6 +44,7 @@ internal sealed partial class ClusterNode
         _keeper = new(Keep) { IsBackground = true, Name = "Membership lease", Priority = ThreadPriority.AboveNormal };
         _keeper.Start();
         _listening = ListenForChangesAsync();
+        _probing = ProbeAsync();
         _ = AcceptAsync();
     }
 
@@ -52,6 +54,7 @@ internal sealed partial class ClusterNode
         using var life = CancellationTokenSource.CreateLinkedTokenSource(ct, _ending.Token);
         try
         {
+            await ReachOthersAsync(life.Token);
             if (!await PatientlyAsync(() => _table.SetStatusAsync(Silo.Address, SiloStatus.Active, life.Token), life.Token) && await IsNotActiveAsync(life.Token))
                 throw LostBeforeActive();
             await ReadOwnAsync(SiloStatus.Active, life.Token);
@@ -145,7 +148,8 @@ internal sealed partial class ClusterNode
         foreach (var activation in Silo.Catalog.Activations)
             activation.Deactivate(new(DeactivationReasonCode.RuntimeRequested, "The silo has lost its lease."), new(canceled: true));
         CloseConnections("This silo has lost its lease");
-        _ = _ending.CancelAsync();   // nothing of it goes on: no renewal, no claim, no call to another
+        _reporting = ReportDeadAsync();
+        _ = _ending.CancelAsync();   // nothing else of it goes on: no renewal, no claim, no call to another
         Silo.WasLost();
     }
 
@@ -306,9 +310,9 @@ internal sealed partial class ClusterNode
 
     private void Follow(ClusterView view)
     {
-        if (view.Snapshot.GetSiloStatus(Silo.Address) == SiloStatus.Dead && !_isLeaving)
+        if (view.Snapshot.GetSiloStatus(Silo.Address) is SiloStatus.Stopping or SiloStatus.Dead && !_isLeaving)
         {
-            Fence("the others have declared it dead");
+            Fence(view.IsLive(Silo.Address) ? "most of the others cannot reach it" : "the others have declared it dead");
             return;
         }
 
@@ -326,6 +330,8 @@ internal sealed partial class ClusterNode
         CloseConnections($"Silo {Silo.Address} has stopped");
         if (_keeper is not null) await Task.Run(_keeper.Join);
         await _listening;
+        await _probing;
+        await _reporting;
         await _table.DisposeAsync();
     }
 }

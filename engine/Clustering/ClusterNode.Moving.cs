@@ -71,7 +71,7 @@ internal sealed partial class ClusterNode
         do
         {
             view = View;
-            await Task.WhenAll(view.LiveOthers(Silo.Address).Select(other => AskAsync(other, view, control => control.See(view.Version), patience.Token)));
+            await Task.WhenAll(view.HoldingOthers(Silo.Address).Select(other => AskAsync(other, view, control => control.See(view.Version), patience.Token)));
         }
         while (View != view);
     }
@@ -105,7 +105,7 @@ internal sealed partial class ClusterNode
     {
         await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);   // off the thread that renews the lease
         ForgetPlacesOfOthers();
-        var asked = view.LiveOthers(Silo.Address).Select(other =>
+        var asked = view.HoldingOthers(Silo.Address).Select(other =>
             AskAsync(other, view, control => HearSettledAsync(control, other, view.Version), _ending.Token)).ToArray();
         try
         {
@@ -158,7 +158,7 @@ internal sealed partial class ClusterNode
         {
             var view = View;
             if (view.HomeOf(id) is { } home && home != Silo.Address) return false;
-            var answers = await Task.WhenAll(view.LiveOthers(Silo.Address).Select(other => ClaimFromAsync(other, id, view, startedAt)));
+            var answers = await Task.WhenAll(view.HoldingOthers(Silo.Address).Select(other => ClaimFromAsync(other, id, view, startedAt)));
             if (answers.Contains(false)) await RefreshAsync(view.Version + 1);
             if (View == view) return true;
         }

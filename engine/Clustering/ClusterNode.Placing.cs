@@ -92,7 +92,7 @@ internal sealed partial class ClusterNode
             var view = View;
             var active = view.Snapshot.Members.Values.Where(member => member.Status == SiloStatus.Active).Select(member => member.SiloAddress).ToArray();
             if (Silo.Catalog.Contains(id)) return Silo.Address;
-            var others = view.LiveOthers(Silo.Address).ToArray();
+            var others = view.HoldingOthers(Silo.Address).ToArray();
             var answers = await Task.WhenAll(others.Select(other => HoldsAsync(other, id, view, startedAt)));
             if (View != view) continue;
             var holder = others.Zip(answers).FirstOrDefault(answer => answer.Second).First;

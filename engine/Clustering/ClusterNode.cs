@@ -15,7 +15,8 @@ internal sealed class ClusteringSelected;
 /// leaves; a grain is activated here only if its home is here by the newest view, and after every live silo that may still hold it
 /// has let it go, or the time for that has passed; what it sends to a silo that it must not reach any more fails.
 /// The partial files: calls here, the lease and the view in <c>ClusterNode.Membership.cs</c>, grains that change their home in
-/// <c>ClusterNode.Moving.cs</c>, grains that live elsewhere than at their home in <c>ClusterNode.Placing.cs</c>, connections in <c>ClusterNode.Connections.cs</c>.
+/// <c>ClusterNode.Moving.cs</c>, grains that live elsewhere than at their home in <c>ClusterNode.Placing.cs</c>, connections in <c>ClusterNode.Connections.cs</c>,
+/// silos that do not reach each other in <c>ClusterNode.Probing.cs</c>.
 /// </summary>
 internal sealed partial class ClusterNode : IAsyncDisposable
 {

@@ -32,11 +32,14 @@ internal sealed class ClusterView
     /// <summary>Null while no silo is active.</summary>
     public SiloAddress? HomeOf(GrainId id) => _homes?[id.GetUniformHashCode() / (uint.MaxValue / Slots + 1)];
 
-    /// <summary>It may still hold grains: it has joined and is not dead.</summary>
+    /// <summary>It may call: it has joined and is not dead.</summary>
     public bool IsLive(SiloAddress silo) =>
         Snapshot.Members.TryGetValue(silo, out var member) && member.Status is > SiloStatus.None and < SiloStatus.Dead;
 
     public IEnumerable<SiloAddress> LiveOthers(SiloAddress self) => Snapshot.Members.Keys.Where(silo => silo != self && IsLive(silo));
+
+    /// <summary>Who may still hold grains: who is only joining has never had any.</summary>
+    public IEnumerable<SiloAddress> HoldingOthers(SiloAddress self) => LiveOthers(self).Where(silo => Snapshot.GetSiloStatus(silo) >= SiloStatus.Active);
 
     /// <summary>The hashes that a silo is the home of, as <see cref="IReminderTable.ReadRows(uint, uint)"/> wants them.</summary>
     public IEnumerable<(uint Begin, uint End)> RangesOf(SiloAddress silo)

@@ -16,7 +16,7 @@ internal readonly record struct RenewResult(bool IsRenewed, long Version, TimeSp
 /// <summary>
 /// The membership in PostgreSQL, in the schema <c>darkstorage_engine</c>. Invariants: a change of membership locks the row of its cluster
 /// first, bumps that row's version and notifies, all in one transaction; only the database's clock judges leases; a member that is
-/// dead stays dead, and a lease that has ended is not renewed.
+/// dead stays dead, and neither a lease that has ended nor that of a member which was told to go (<see cref="SiloStatus.Stopping"/>) is renewed.
 /// </summary>
 internal sealed class MembershipTable : IAsyncDisposable
 {
@@ -38,6 +38,12 @@ internal sealed class MembershipTable : IAsyncDisposable
             lease_end timestamptz NOT NULL,
             changed_at timestamptz NOT NULL,
             PRIMARY KEY (cluster_id, address));
+        CREATE TABLE IF NOT EXISTS darkstorage_engine.suspicion (
+            cluster_id text NOT NULL REFERENCES darkstorage_engine.cluster,
+            suspect text NOT NULL,
+            voter text NOT NULL,
+            at timestamptz NOT NULL,
+            PRIMARY KEY (cluster_id, suspect, voter));
         CREATE UNIQUE INDEX IF NOT EXISTS member_live_name ON darkstorage_engine.member (cluster_id, name) WHERE status <> 6;
         """;
 
@@ -82,7 +88,7 @@ internal sealed class MembershipTable : IAsyncDisposable
     public async Task PrepareAsync(CancellationToken ct)
     {
         await using var connection = await OpenAsync(ct);
-        await using (var exists = new NpgsqlCommand("SELECT to_regclass('darkstorage_engine.member_live_name') IS NOT NULL", connection))
+        await using (var exists = new NpgsqlCommand("SELECT to_regclass('darkstorage_engine.suspicion') IS NOT NULL", connection))
             if (await exists.ExecuteScalarAsync(ct) is true) return;
         await using var transaction = await connection.BeginTransactionAsync(ct);
         await ExecuteAsync(connection, "SELECT pg_advisory_xact_lock(7236832016451)", ct);   // any number that others are unlikely to use
@@ -178,6 +184,39 @@ internal sealed class MembershipTable : IAsyncDisposable
         await transaction.CommitAsync(ct);
     }
 
+    /// <summary>
+    /// What <paramref name="voter"/> does not reach, in place of what it said before. Whoever is not reached by more than half of the
+    /// active silos is told to go; of two halves that do not reach each other the one with the first name stays.
+    /// </summary>
+    /// <param name="fresh">Votes that are older count no more.</param>
+    public async Task SuspectAsync(SiloAddress voter, SiloAddress[] suspects, TimeSpan fresh, CancellationToken ct)
+    {
+        await using var connection = await OpenAsync(ct);
+        await using var transaction = await connection.BeginTransactionAsync(ct);
+        await LockAsync(connection, ct);
+        await ExecuteAsync(
+            connection, "DELETE FROM darkstorage_engine.suspicion WHERE cluster_id = $1 AND (voter = $2 OR at < clock_timestamp() - make_interval(secs => $3))",
+            ct, _cluster, voter.ToParsableString(), fresh.TotalSeconds);
+        await ExecuteAsync(
+            connection, "INSERT INTO darkstorage_engine.suspicion SELECT $1, suspect, $2, clock_timestamp() FROM unnest($3) suspect",
+            ct, _cluster, voter.ToParsableString(), suspects.Select(suspect => suspect.ToParsableString()).ToArray());
+        var told = await ExecuteAsync(
+            connection,
+            """
+            WITH active AS (
+                SELECT address, name FROM darkstorage_engine.member WHERE cluster_id = $1 AND status = 3 AND lease_end > clock_timestamp()),
+            votes AS (
+                SELECT suspect, count(*) AS votes, bool_or(name = (SELECT min(name) FROM active)) AS with_first
+                FROM darkstorage_engine.suspicion JOIN active ON voter = address WHERE cluster_id = $1 GROUP BY suspect)
+            UPDATE darkstorage_engine.member SET status = 5, changed_at = clock_timestamp()
+            FROM votes WHERE cluster_id = $1 AND address = suspect AND status = 3
+            AND (votes * 2 > (SELECT count(*) FROM active) OR (votes * 2 = (SELECT count(*) FROM active) AND with_first))
+            """,
+            ct, _cluster);
+        if (told > 0) await BumpAsync(connection, ct);
+        await transaction.CommitAsync(ct);
+    }
+
     /// <summary>Blocks: it runs on a thread of its own, which a busy thread pool cannot hold up.</summary>
     public RenewResult Renew(SiloAddress address)
     {
@@ -187,7 +226,7 @@ internal sealed class MembershipTable : IAsyncDisposable
             """
             WITH renewed AS (
                 UPDATE darkstorage_engine.member SET lease_end = clock_timestamp() + make_interval(secs => $3)
-                WHERE cluster_id = $1 AND address = $2 AND status <> 6 AND lease_end > clock_timestamp() RETURNING 1)
+                WHERE cluster_id = $1 AND address = $2 AND status < 5 AND lease_end > clock_timestamp() RETURNING 1)
             SELECT EXISTS (SELECT FROM renewed), version,
                 (SELECT extract(epoch FROM min(lease_end) - clock_timestamp())::float8 FROM darkstorage_engine.member
                  WHERE cluster_id = $1 AND address <> $2 AND status <> 6)

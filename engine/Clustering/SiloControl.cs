@@ -11,6 +11,10 @@ internal interface ISiloControl : IGrain
     [AlwaysInterleave]
     Task See(long version);
 
+    /// <summary>Answers when this silo has reached another one.</summary>
+    [AlwaysInterleave]
+    Task Reach(SiloAddress silo);
+
     /// <summary>For a silo that leaves: answers when all that was sent to it by a view before this version has reached it, and nothing more will be.</summary>
     [AlwaysInterleave]
     Task Farewell(SiloAddress leaving, long version);
@@ -54,6 +58,8 @@ internal sealed class SiloControl : Grain, ISiloControl
     private ClusterNode Node => Silo.Cluster!;
 
     public Task See(long version) => Node.SeeAsync(version);
+
+    public Task Reach(SiloAddress silo) => Node.ReachAsync(silo);
 
     public Task Farewell(SiloAddress leaving, long version) => Node.FarewellAsync(leaving, version);
 

@@ -27,6 +27,9 @@ internal sealed partial class SiloLog(ILogger log)
     [LoggerMessage(LogLevel.Warning, "A part of silo {Address}, which has lost its lease, failed to stop")]
     public partial void StopFailed(Exception error, SiloAddress address);
 
+    [LoggerMessage(LogLevel.Warning, "Silo {Name} can't reach {Others}, or they not it: it waits until it does")]
+    public partial void WaitsForOthers(string name, string others);
+
     [LoggerMessage(LogLevel.Information, "Membership version {Version}: {Active} active silos, seen by {Address}")]
     public partial void Members(long version, int active, SiloAddress address);
 

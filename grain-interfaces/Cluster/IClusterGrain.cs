@@ -19,6 +19,11 @@ public interface IClusterGrain : IGrainWithStringKey
     [Alias("change")]
     Task<string?> ChangeAsync(LayoutChange change, CancellationToken ct);
 
+    /// <summary>Why a bucket's objects can't be kept so by the layout as it is, or null where they can.</summary>
+    /// <param name="copies">Null where stripes are asked for, of <paramref name="data"/> and <paramref name="parity"/> shards.</param>
+    [Alias("refusal-of")]
+    Task<string?> RefusalOfAsync(int? copies, int? data, int? parity, CancellationToken ct);
+
     /// <summary>Forgets what partitions were before the given version of the layout: all that they held is where it should be now.</summary>
     [Alias("settle")]
     Task SettleAsync(long version, CancellationToken ct);
@@ -29,10 +34,10 @@ public interface IClusterGrain : IGrainWithStringKey
 
 /// <summary>The cluster as an operator sees it.</summary>
 /// <param name="LayoutVersion">0 where there is none yet.</param>
-/// <param name="Copies">Of everything.</param>
+/// <param name="Replication">What is kept of everything by default, and how wide stripes may be.</param>
 /// <param name="PartitionsMoving">Whose bytes are not all where they should be, of <paramref name="Partitions"/>.</param>
 [GenerateSerializer, Immutable, Alias("cluster-description")]
-public sealed record ClusterDescription(Guid Id, long LayoutVersion, int Copies, int Partitions, int PartitionsMoving, ImmutableArray<ClusterNodeDescription> Nodes);
+public sealed record ClusterDescription(Guid Id, long LayoutVersion, Replication Replication, int Partitions, int PartitionsMoving, ImmutableArray<ClusterNodeDescription> Nodes);
 
 /// <param name="State">As the layout has it: waiting, active, draining or gone; gateway for one without a drive.</param>
 /// <param name="Partitions">That it holds.</param>

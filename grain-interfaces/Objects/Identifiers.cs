@@ -1,17 +1,24 @@
 using System.Buffers.Binary;
 using System.Globalization;
 using System.Security.Cryptography;
+using DarkStorage.GrainInterfaces.Cluster;
 using Orleans;
 
 namespace DarkStorage.GrainInterfaces.Objects;
 
-/// <summary>The bytes of one write: a whole object, or one part of an upload. Chunks are named by it. Ordered by the time it was minted.</summary>
+/// <summary>The bytes of one write: a whole object, or one part of an upload. Chunks are named by it. Ordered by its bits: those of one redundancy by the time they were minted.</summary>
+/// <remarks>From the highest bit on: 6 bits of the redundancy's code, 42 of Unix milliseconds (until the year 2109), 16 of the place, 58 random ones, and 6 for the number of a shard.
+/// docs/FORMATS.md, "Blob ids".</remarks>
 [GenerateSerializer, Immutable, Alias("blob-id")]
 public readonly record struct BlobId(ulong High, ulong Low) : IComparable<BlobId>
 {
     public const int ByteLength = 16;
 
-    /// <summary>Mints an id: 48 bits of Unix milliseconds, then 80 random bits, so ids made later sort later and two nodes never meet.</summary>
+    private const int CodeShift = 64 - Cluster.Redundancy.CodeBits;
+    private const ulong TimeMask = (1ul << (CodeShift - 16)) - 1;
+    private const ulong ShardMask = 63;
+
+    /// <summary>Mints an id of the default redundancy with a random place: what is made later sorts later, and two nodes never meet.</summary>
     public static BlobId New(TimeProvider clock)
     {
         Span<byte> random = stackalloc byte[10];
@@ -20,19 +27,36 @@ public readonly record struct BlobId(ulong High, ulong Low) : IComparable<BlobId
         return new(milliseconds << 16 | BinaryPrimitives.ReadUInt16BigEndian(random), BinaryPrimitives.ReadUInt64BigEndian(random[2..]));
     }
 
-    /// <summary>Mints an id whose <see cref="Place"/> is given: 48 bits of Unix milliseconds, the place, 64 random bits.</summary>
-    public static BlobId New(TimeProvider clock, ushort place)
+    /// <summary>Mints the id of a blob that is going to be stored in a cluster.</summary>
+    public static BlobId New(TimeProvider clock, ushort place, Redundancy redundancy)
     {
         var id = New(clock);
-        return id with { High = id.High & ~(ulong)ushort.MaxValue | place };
+        return new BlobId((ulong)redundancy.Code << CodeShift | id.High & ~(ulong)ushort.MaxValue | place, id.Low).OfShard(0);
     }
 
     /// <summary>The leading bits of the hash of the key that the blob belongs to, which say its partition: a part of the id, so that who knows nothing but the id (the
     /// garbage collector) knows where its replicas are. Random in ids that were minted without one, and as good as any other there.</summary>
     public ushort Place => (ushort)High;
 
+    /// <summary>How many nodes have what of it.</summary>
+    /// <exception cref="StorageException"><see cref="StorageError.DataDamaged"/>: a code that this version of the program does not know.</exception>
+    public Redundancy Redundancy => Cluster.Redundancy.OfCode((int)(High >> CodeShift))
+        ?? throw new StorageException(StorageError.DataDamaged, $"Blob {this} is kept in a way that this version of the program does not know.");
+
+    /// <summary>Its content is cut into shards, each of which is stored under an id of its own.</summary>
+    public bool IsStriped => Redundancy.IsStriped;
+
+    /// <summary>Of a striped blob: the shard that is stored under this id, counted from 1; 0 is the blob itself, of which a manifest speaks. Of others always 0.</summary>
+    public int Shard => IsStriped ? (int)(Low & ShardMask) : 0;
+
+    /// <summary>The blob that this is a shard of; itself where it is none.</summary>
+    public BlobId Whole => OfShard(0);
+
+    /// <summary>The id under which a shard is stored, counted from 1.</summary>
+    public BlobId OfShard(int shard) => IsStriped ? this with { Low = Low & ~ShardMask | (uint)shard } : this;
+
     /// <summary>When the id was minted, to the millisecond.</summary>
-    public DateTimeOffset Minted => DateTimeOffset.FromUnixTimeMilliseconds((long)(High >> 16));
+    public DateTimeOffset Minted => DateTimeOffset.FromUnixTimeMilliseconds((long)(High >> 16 & TimeMask));
 
     public static BlobId Read(ReadOnlySpan<byte> source) =>
         new(BinaryPrimitives.ReadUInt64BigEndian(source), BinaryPrimitives.ReadUInt64BigEndian(source[8..]));

@@ -45,10 +45,20 @@ internal sealed partial class ClusterGrain(IClusterIndex index, IOptions<Cluster
         {
             var (layout, revision) = await ReadAsync(ct);
             if (layout is null) return "The cluster has no layout yet.";
+            // What is stored is not known here; shards in the last columns would be out of reach.
+            if (change is ChangeReplication { Replication.Width: var width } && width < layout.Replication.Width)
+                return $"Partitions have {layout.Replication.Width} nodes, and objects may be cut into as many shards: they can't have {width} any more.";
             var decision = Layouts.Next(layout, change);
             if (decision is LayoutRefused refused) return refused.Reason;
             if (await TryWriteAsync((LayoutChanged)decision, revision, ct)) return null;
         }
+    }
+
+    public async Task<string?> RefusalOfAsync(int? copies, int? data, int? parity, CancellationToken ct)
+    {
+        var (layout, _) = await ReadAsync(ct);
+        if (layout is null) return "The cluster has no layout yet.";
+        return copies is { } count ? Layouts.RefusalOf(layout, count) : Layouts.RefusalOf(layout, data ?? 0, parity ?? 0);
     }
 
     public async Task SettleAsync(long version, CancellationToken ct)
@@ -78,7 +88,7 @@ internal sealed partial class ClusterGrain(IClusterIndex index, IOptions<Cluster
             var partitions = place < 0 ? 0 : layout!.Partitions.Count(p => p.Nodes.Contains((ushort)place));
             nodes.Add(new(id, node.Name, node.Zone, node.Address, node.Weight, state, partitions, node.LayoutSeen, node.LayoutMoved, await index.CountRepairsAsync(node.Store, ct)));
         }
-        return new(index.ClusterId, layout?.Version ?? 0, layout?.Replication.Factor ?? options.Value.Copies, layout?.Partitions.Length ?? 0,
+        return new(index.ClusterId, layout?.Version ?? 0, layout?.Replication ?? Replication.Of(options.Value.Copies), layout?.Partitions.Length ?? 0,
             layout?.Partitions.Count(p => !p.IsSettled) ?? 0, nodes.ToImmutable());
     }
 

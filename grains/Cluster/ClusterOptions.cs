@@ -20,4 +20,13 @@ public sealed record ClusterOptions
     /// <summary>Time between two looks at what is to be mended, moved and freed. Default 2 s.</summary>
     [Range(typeof(TimeSpan), "00:00:00.050", "00:10:00")]
     public TimeSpan Interval { get; init; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>Time from the end of one comparison of this drive with the other replicas to the begin of the next; the first is at the start. Default 1 day: a second loss of
+    /// the same blob within one is far rarer than what the copies are there for.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.100", "90.00:00:00")]
+    public TimeSpan ComparePeriod { get; init; } = TimeSpan.FromDays(1);
+
+    /// <summary>Blobs that a comparison asks about in a second. Default 500: one question to a peer each, and ten million are done in six hours.</summary>
+    [Range(1, 1_000_000)]
+    public int CompareBlobsPerSecondMax { get; init; } = 500;
 }

@@ -52,6 +52,9 @@ public interface IClusterIndex
     /// <summary>Puts repairs off that could not be done.</summary>
     Task DelayRepairsAsync(Guid store, IReadOnlyList<BlobId> blobs, DateTimeOffset due, CancellationToken ct);
 
+    /// <returns>Those of the given blobs that something needs: that the index knows, and has not freed.</returns>
+    ValueTask<IReadOnlyList<BlobId>> FindNeededBlobsAsync(IReadOnlyList<BlobId> blobs, CancellationToken ct);
+
     ValueTask<long> CountRepairsAsync(Guid store, CancellationToken ct);
 }
 

@@ -1,5 +1,6 @@
 using System.IO.Pipelines;
 using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Cluster;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Storage.Encryption;
 
@@ -25,7 +26,7 @@ public interface IBlobStore
     /// <exception cref="StorageException"><see cref="StorageError.Unavailable"/>: there are replicas, and none could be reached.</exception>
     ValueTask DeleteAsync(BlobId blob, CancellationToken ct);
 
-    /// <summary>Blobs that have chunks on this node's own drive and were minted before a time, in the order of their ids: what the collector compares with the index.
+    /// <summary>Blobs that have chunks, or a shard, on this node's own drive and were minted before a time, in the order of their ids: what the collector compares with the index.
     /// Writes under way, those that were not disposed, are left out however old they are.</summary>
     /// <param name="after">Only ids greater than this one; default for the first page.</param>
     /// <param name="mintedBefore">Younger blobs are left out: the commit of one that was just written may still be on its way after its caller gave up.</param>
@@ -63,8 +64,9 @@ public sealed record BlobWriteOptions
     /// <summary>The key that the content belongs to, or is going to: in a cluster it says which nodes keep it. Null only where nothing is going to be stored.</summary>
     public BlobOwner? Owner { get; init; }
 
-    /// <summary>Replicas that the bucket wants; null for as many as the cluster keeps. Of no meaning on a node that stands alone.</summary>
-    public int? Replicas { get; init; }
+    /// <summary>What the bucket wants. Content that is known to be shorter than <see cref="Replicas.ReplicaOptions.StripedBytesMin"/> is not cut, but kept in copies that survive as many losses. Of no meaning on a
+    /// node that stands alone.</summary>
+    public Redundancy Redundancy { get; init; }
 
     /// <summary>Seals the content, inline or stored. One key may seal many blobs, as the parts of an upload are; it is not asked again after
     /// <see cref="IBlobStore.BeginWrite"/>. Null stores the content as it is.</summary>

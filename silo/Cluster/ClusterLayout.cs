@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Collections.Immutable;
 using System.Net;
 using DarkStorage.GrainInterfaces;
@@ -51,22 +52,12 @@ internal sealed partial class ClusterLayout : IChunkPlacement, IAsyncDisposable
 
     public ushort PlaceOf(BucketId bucket, string key) => (ushort)(Known.Layout.Placement.Hash(bucket, key) >> 48);
 
-    public WritePlaces ForWrite(ushort place, int? replicas)
-    {
-        var state = Known;
-        var partition = state.PartitionOf(place);
-        if (replicas is { } wanted && wanted != state.Layout.Replication.Factor) return state.MakeWritePlaces(partition, wanted);
-        return state.WritePlaces[partition];
-    }
+    public WritePlaces ForWrite(BlobId blob) => Known.PlacesOf(blob).Write;
 
-    public ImmutableArray<ReadPlace> ForRead(ushort place)
-    {
-        var state = Known;
-        return state.ReadPlaces[state.PartitionOf(place)];
-    }
+    public ImmutableArray<ReadPlace> ForRead(BlobId blob) => Known.PlacesOf(blob).Read;
 
     /// <summary>The stores on which bytes of a partition may be.</summary>
-    public ImmutableArray<ReadPlace> HoldersOf(int partition) => Known.ReadPlaces[partition];
+    public IEnumerable<ChunkStore> HoldersOf(int partition) => Known.HoldersOf(partition);
 
     /// <summary>The partition of a blob, by the layout as it is now.</summary>
     public int PartitionOf(BlobId blob) => Known.PartitionOf(blob.Place);
@@ -169,37 +160,56 @@ internal sealed partial class ClusterLayout : IChunkPlacement, IAsyncDisposable
         private readonly ClusterLayout _owner;
         private readonly Dictionary<NodeId, ChunkStore> _stores;
         private readonly int _shift;
+        private readonly ImmutableArray<Places> _usual;       // of what is kept by default
+        private readonly ConcurrentDictionary<(int Partition, Redundancy Redundancy), Places> _others = new();
 
         public State(ClusterLayout owner, Layout layout, long revision, ImmutableArray<(Guid, string?)> nodes, Dictionary<NodeId, ChunkStore> stores)
         {
             (_owner, Layout, Revision, Nodes, _stores) = (owner, layout, revision, nodes, stores);
             _shift = 16 - int.Log2(layout.Partitions.Length);
-            WritePlaces = [.. Enumerable.Range(0, layout.Partitions.Length).Select(p => MakeWritePlaces(p, layout.Replication.Factor))];
-            ReadPlaces = [.. Enumerable.Range(0, layout.Partitions.Length).Select(MakeReadPlaces)];
+            var copies = Redundancy.OfCopies(layout.Replication.Factor);
+            _usual = [.. Enumerable.Range(0, layout.Partitions.Length).Select(p => MakePlaces(p, copies))];
         }
+
+        public sealed record Places(WritePlaces Write, ImmutableArray<ReadPlace> Read);
 
         public Layout Layout { get; }
         public long Revision { get; }
         public ImmutableArray<(Guid, string?)> Nodes { get; }
-        public ImmutableArray<WritePlaces> WritePlaces { get; }
-        public ImmutableArray<ImmutableArray<ReadPlace>> ReadPlaces { get; }
 
         public int PartitionOf(ushort place) => place >> _shift;
 
-        public WritePlaces MakeWritePlaces(int partition, int copies)
+        public Places PlacesOf(BlobId blob)
         {
-            var stores = Layout.NodesOf(partition, copies).Where(n => _stores.ContainsKey(n.Id)).Select(n => _stores[n.Id]).ToImmutableArray();
-            return new(stores, (copies / 2) + 1);
+            var (partition, redundancy) = (PartitionOf(blob.Place), blob.Redundancy);
+            return redundancy.IsDefault ? _usual[partition] : _others.GetOrAdd((partition, redundancy), static (key, state) => state.MakePlaces(key.Partition, key.Redundancy), this);
         }
 
-        /// <summary>This node's own drive first, then those of its zone, then the others.</summary>
-        private ImmutableArray<ReadPlace> MakeReadPlaces(int partition)
+        public IEnumerable<ChunkStore> HoldersOf(int partition) =>
+            Layout.HoldersOf(partition, Layout.Replication.Width).Select(n => _stores.GetValueOrDefault(n.Id)).OfType<ChunkStore>();
+
+        private Places MakePlaces(int partition, Redundancy redundancy)
         {
-            var belong = Layout.ReplicasOf(partition).Select(n => n.Id).ToHashSet();
-            return [.. Layout.HoldersOf(partition, Layout.Replication.Width)
-                .Where(n => _stores.ContainsKey(n.Id))
-                .OrderBy(n => ReferenceEquals(_stores[n.Id], _owner._drive) ? 0 : n.Zone == _owner._zone ? 1 : 2)
-                .Select(n => new ReadPlace(_stores[n.Id], belong.Contains(n.Id)))];
+            var (nodes, former, _) = Layout.Partitions[partition];
+            var read = new List<(LayoutNode Node, ReadPlace Place)>();
+            for (var column = 0; column < Math.Min(redundancy.Width, nodes.Length); column++) Add(nodes[column], column, shouldHold: true);
+            var write = read.Select(static r => new WritePlace(r.Place.Store, r.Place.Shard)).ToImmutableArray();
+            // Of copies any node that has been in the partition may have one; of stripes the one that was in the shard's column.
+            for (var column = redundancy.Width; column < nodes.Length && !redundancy.IsStriped; column++) Add(nodes[column], column, shouldHold: false);
+            foreach (var earlier in former.Reverse())
+            {
+                for (var column = 0; column < (redundancy.IsStriped ? Math.Min(redundancy.Width, earlier.Length) : earlier.Length); column++) Add(earlier[column], column, shouldHold: false);
+            }
+            // This node's own drive first, then those of its zone, then the others.
+            return new(new(write, redundancy.Quorum), [.. read.OrderBy(r => ReferenceEquals(r.Place.Store, _owner._drive) ? 0 : r.Node.Zone == _owner._zone ? 1 : 2).Select(static r => r.Place)]);
+
+            void Add(ushort index, int column, bool shouldHold)
+            {
+                var node = Layout.Nodes[index];
+                if (node.State == NodeState.Gone || !_stores.TryGetValue(node.Id, out var store)) return;
+                var shard = redundancy.IsStriped ? column + 1 : 0;
+                if (!read.Any(r => r.Place.Store == store && r.Place.Shard == shard)) read.Add((node, new(store, shard, shouldHold)));
+            }
         }
     }
 

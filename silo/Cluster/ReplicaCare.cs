@@ -26,6 +26,7 @@ internal sealed partial class ReplicaCare(
 {
     private const int RepairsMax = 256;
     private static readonly TimeSpan RetryAfter = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan HopeAgainAfter = TimeSpan.FromHours(1);
 
     private readonly Pace _pace = new((long)options.Value.HealMiBPerSecondMax << 20, clock);
     private readonly WakeUp _wake = new();
@@ -33,6 +34,7 @@ internal sealed partial class ReplicaCare(
     private string? _putOff;
     private long _moved = -1;
     private long _tidied = -1;
+    private DateTimeOffset _tidyAfter;
 
     private NodeId Me => NodeIds.Of(drive.Id);
 
@@ -86,7 +88,7 @@ internal sealed partial class ReplicaCare(
         {
             var due = await index.ListRepairsAsync(drive.Id, clock.GetUtcNow(), RepairsMax, ct);
             if (due.Count == 0) return;
-            var (done, later) = (new List<BlobId>(), new List<BlobId>());
+            var (done, later, hopeless) = (new List<BlobId>(), new List<BlobId>(), new List<BlobId>());
             foreach (var entry in due)
             {
                 if (await IsNeededByNobodyAsync(entry.Blob, ct))
@@ -95,12 +97,14 @@ internal sealed partial class ReplicaCare(
                     continue;
                 }
                 var report = await repair.RepairAsync(new(entry.Blob, entry.Store, (RepairReason)entry.Reason), _pace.SpendAsync, ct);
-                (report.Outcome == RepairOutcome.Incomplete ? later : done).Add(entry.Blob);
+                (report.Outcome switch { RepairOutcome.Incomplete => later, RepairOutcome.Hopeless => hopeless, _ => done }).Add(entry.Blob);
                 if (report.Outcome == RepairOutcome.Incomplete) LogIncomplete(log, entry.Blob, report.Why ?? "");
+                else if (report.Outcome == RepairOutcome.Hopeless) await ReportHopelessAsync(entry.Blob, report, ct);
                 else if (report.Chunks > 0) LogRepaired(log, entry.Blob, report.Bytes);
             }
             if (done.Count > 0) await index.EndRepairsAsync(drive.Id, done, ct);
             if (later.Count > 0) await index.DelayRepairsAsync(drive.Id, later, clock.GetUtcNow() + RetryAfter, ct);
+            if (hopeless.Count > 0) await index.DelayRepairsAsync(drive.Id, hopeless, clock.GetUtcNow() + HopeAgainAfter, ct);
         }
     }
 
@@ -115,7 +119,11 @@ internal sealed partial class ReplicaCare(
             _moved = layout.Version;
         }
         if (layout.Partitions.Any(p => !p.IsSettled)) await SettleAsync(layout, ct);
-        else if (_tidied < layout.Version && await TidyAsync(layout, ct)) _tidied = layout.Version;
+        else if (_tidied < layout.Version && clock.GetUtcNow() >= _tidyAfter)
+        {
+            if (await TidyAsync(layout, ct)) _tidied = layout.Version;
+            else _tidyAfter = clock.GetUtcNow() + RetryAfter;
+        }
     }
 
     /// <summary>Whether every live node has taken the layout over.</summary>
@@ -130,22 +138,25 @@ internal sealed partial class ReplicaCare(
     private async Task<bool> FetchAsync(Layout layout, CancellationToken ct)
     {
         var wanted = Enumerable.Range(0, layout.Partitions.Length)
-            .Where(p => !layout.Partitions[p].IsSettled && layouts.HoldersOf(p).Any(h => h.Store.Id == drive.Id && h.ShouldHold)).ToHashSet();
+            .Where(p => !layout.Partitions[p].IsSettled && layout.Partitions[p].Nodes.Any(node => layout.Nodes[node].Id == Me)).ToHashSet();
         if (wanted.Count == 0) return true;
-        var sources = wanted.SelectMany(p => layouts.HoldersOf(p)).Select(h => h.Store).Where(s => s.Id != drive.Id).Distinct().ToList();
+        var sources = wanted.SelectMany(layouts.HoldersOf).Where(s => s.Id != drive.Id).Distinct().ToList();
         var (whole, fetched, bytes) = (true, 0, 0L);
         foreach (var source in sources)
         {
-            await foreach (var blob in BlobsOfAsync(source, ct))
+            await foreach (var stored in BlobsOfAsync(source, ct))
             {
                 if (layouts.Current?.Version != layout.Version) return false;
-                if (!wanted.Contains(layouts.PartitionOf(blob))) continue;
+                if (!wanted.Contains(layouts.PartitionOf(stored))) continue;
+                var blob = stored.Whole;
                 var report = await repair.RepairAsync(new(blob, drive.Id, RepairReason.Missed), _pace.SpendAsync, ct);
                 if (report.Outcome == RepairOutcome.Incomplete)
                 {
                     if (!await IsNeededByNobodyAsync(blob, ct)) whole = false;
                     LogIncomplete(log, blob, report.Why ?? "");
                 }
+                // It is as lost after the movement as before; what is left of it stays where it is.
+                if (report.Outcome == RepairOutcome.Hopeless) await ReportHopelessAsync(blob, report, ct);
                 if (report.Chunks > 0) (fetched, bytes) = (fetched + 1, bytes + report.Bytes);
             }
         }
@@ -153,9 +164,19 @@ internal sealed partial class ReplicaCare(
         return whole;
     }
 
-    /// <summary>Deleted, or left by a crash. Of what is young the commit may be on its way still, so that the index does not know it says nothing.</summary>
-    private async Task<bool> IsNeededByNobodyAsync(BlobId blob, CancellationToken ct) =>
-        blob.Minted < clock.GetUtcNow() - garbage.Value.OrphanAge && (await objects.FindUnknownBlobsAsync([blob], ct)).Count > 0;
+    /// <summary>Freed, deleted, or left by a crash. Of what is young the commit may be on its way still, so that the index does not know it says nothing.</summary>
+    private async Task<bool> IsNeededByNobodyAsync(BlobId blob, CancellationToken ct)
+    {
+        if ((await objects.FindUnknownBlobsAsync([blob], ct)).Count > 0) return blob.Minted < clock.GetUtcNow() - garbage.Value.OrphanAge;
+        return (await index.FindNeededBlobsAsync([blob], ct)).Count == 0; // asked second: what was committed meanwhile is known, and needed
+    }
+
+    /// <summary>What the index does not know was never acknowledged: a crash left it, or its write is under way. Anything else is lost data, and an operator's to know.</summary>
+    private async Task ReportHopelessAsync(BlobId blob, RepairReport report, CancellationToken ct)
+    {
+        if ((await objects.FindUnknownBlobsAsync([blob], ct)).Count > 0) LogIncomplete(log, blob, report.Why ?? "");
+        else LogHopeless(log, blob, report.Why ?? "");
+    }
 
     private async Task SettleAsync(Layout layout, CancellationToken ct)
     {
@@ -164,19 +185,26 @@ internal sealed partial class ReplicaCare(
             await grains.GetGrain<IClusterGrain>(IClusterGrain.Key).SettleAsync(layout.Version, ct);
     }
 
-    /// <summary>Frees what belongs to others, now that they have it.</summary>
+    /// <summary>Frees what belongs to others, once they show that they have it: a settled layout says that they should, and nothing is freed on its word alone.</summary>
     private async Task<bool> TidyAsync(Layout layout, CancellationToken ct)
     {
-        var freed = 0;
+        var (freed, kept) = (0, 0);
         await foreach (var blob in BlobsOfAsync(drive, ct))
         {
             if (layouts.Current?.Version != layout.Version) return false;
-            if (layouts.HoldersOf(layouts.PartitionOf(blob)).Any(h => h.Store.Id == drive.Id)) continue;
-            await drive.DeleteAsync(blob, ct);
-            freed++;
+            if (layouts.ForRead(blob).Any(place => place.Store.Id == drive.Id && place.ShouldHold && place.Shard == blob.Shard)) continue;
+            if (await repair.IsElsewhereAsync(drive, blob, lacking => index.EnqueueRepairAsync(new(blob.Whole, lacking.Id, (int)RepairReason.Missing), clock.GetUtcNow(), ct), ct))
+            {
+                await drive.DeleteAsync(blob, ct);
+                freed++;
+            }
+            else if (!await IsNeededByNobodyAsync(blob.Whole, ct))
+            {
+                kept++;
+            }
         }
         if (freed > 0) LogFreed(log, freed);
-        return true;
+        return kept == 0;
     }
 
     private static async IAsyncEnumerable<BlobId> BlobsOfAsync(ChunkStore store, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken ct)
@@ -201,6 +229,9 @@ internal sealed partial class ReplicaCare(
 
     [LoggerMessage(LogLevel.Debug, "Blob {Blob} is not whole here yet: {Why}")]
     private static partial void LogIncomplete(ILogger log, BlobId blob, string why);
+
+    [LoggerMessage(LogLevel.Error, "Blob {Blob} is lost unless a node that is away brings it back: {Why}")]
+    private static partial void LogHopeless(ILogger log, BlobId blob, string why);
 
     [LoggerMessage(LogLevel.Information, "Fetched {Blobs} blobs, {Bytes} bytes, for version {Version} of the layout")]
     private static partial void LogFetched(ILogger log, int blobs, long bytes, long version);

@@ -87,7 +87,7 @@ internal sealed partial class GarbageCollector(
             var stored = blobs.ListBlobs(after, mintedBefore, BatchMax);
             if (stored.Count == 0) return;
             after = stored[^1];
-            var orphans = await index.FindUnknownBlobsAsync(stored, ct);
+            var orphans = await index.FindUnknownBlobsAsync([.. stored.Select(static blob => blob.Whole).Distinct()], ct);
             foreach (var blob in orphans) await blobs.DeleteAsync(blob, ct);
             if (orphans.Count == 0) continue;
             Freed.Add(orphans.Count, new KeyValuePair<string, object?>("reason", "orphaned"));

@@ -1,5 +1,5 @@
-using System.Diagnostics;
 using System.Text.Json.Nodes;
+using DarkStorage.Cluster.History;
 
 namespace DarkStorage.Cluster;
 
@@ -10,10 +10,10 @@ public sealed partial class FailureTests
     public async Task A_cluster_whose_database_goes_away_for_longer_than_a_lease_goes_on_by_itself_when_it_is_back()
     {
         await using var server = await PostgresServer.StartAsync();
-        await using var cluster = await TestCluster.StartAsync(3, new() { Index = await server.NewDatabaseAsync() });
-        await using var load = await Load.StartAsync(cluster);
+        await using var cluster = await TestCluster.StartAsync(3, index: await server.NewDatabaseAsync());
+        await using var load = await Load.StartAsync(cluster.Nodes);
         using var http = new HttpClient();
-        var processes = cluster.Nodes.Select(n => n.ProcessId).ToList();
+        var bucket = await cluster.Nodes[0].S3().NewBucketAsync();
         for (var round = 0; round < Rounds; round++)
         {
             await load.ProgressAsync(300);
@@ -22,7 +22,6 @@ public sealed partial class FailureTests
             await Task.WhenAll(lost);
 
             // Nobody hangs and nobody ends: each says that it is not to be had, and why.
-            var bucket = load.Bucket;
             foreach (var node in cluster.Nodes)
             {
                 var s3 = node.S3(configure: c => (c.MaxErrorRetry, c.Timeout) = (0, TimeSpan.FromSeconds(15)));
@@ -37,12 +36,11 @@ public sealed partial class FailureTests
             await server.StartAgainAsync();
             foreach (var node in cluster.Nodes) await cluster.ReadyAsync(node);
         }
-        await load.ProgressAsync(300);
+        await load.ProgressAsync(300, from: Recorder.Now);
         await load.StopAsync();
 
-        Assert.Equal(processes, cluster.Nodes.Select(n => n.ProcessId));
-        Assert.DoesNotContain(cluster.Nodes, n => Process.GetProcessById(n.ProcessId).HasExited);
-        Judge(load, cluster);
+        Assert.All(cluster.Nodes, n => Assert.False(n.HasEnded));
+        await load.VerifyAsync(cluster.Nodes, () => Errors(cluster));
     }
 
     [Fact]
@@ -51,26 +49,26 @@ public sealed partial class FailureTests
         await using var server = await PostgresServer.StartAsync();
         await using var proxy = new TcpProxy(() => new(IPAddress.Loopback, server.Port));
         var index = await server.NewDatabaseAsync();
-        await using var cluster = await TestCluster.StartAsync(3, new() { Index = index });
+        await using var cluster = await TestCluster.StartAsync(3, index: index);
         var settings = cluster.SettingsOf("behind");
         var flags = settings.Flags.ToList();
         flags[flags.IndexOf("--index") + 1] = index.Replace($":{server.Port}/", $":{proxy.EndPoint.Port}/", StringComparison.Ordinal);
         var behind = await NodeProcess.StartAsync(settings with { Flags = flags });
         cluster.Nodes.Add(behind);
         await cluster.ReadyAsync(behind);
-        await using var load = await Load.StartAsync(cluster);
+        await using var load = await Load.StartAsync(cluster.Nodes);
         await load.ProgressAsync(200);
 
         var lost = behind.NextLineAsync("has lost its lease");
         proxy.IsHeld = true;    // without a word, as a network does
         await lost;
         await MembersAsync(cluster, 3, 3);
-        await load.ProgressAsync(200);
+        await load.ProgressAsync(200, from: Recorder.Now);
         proxy.IsHeld = false;
         await cluster.ReadyAsync(behind);
-        await load.ProgressAsync(200);
+        await load.ProgressAsync(200, from: Recorder.Now);
         await load.StopAsync();
-        Judge(load, cluster);
+        await load.VerifyAsync(cluster.Nodes, () => Errors(cluster));
     }
 
     [Fact]

@@ -14,18 +14,33 @@ public sealed record ClusterSettings
     /// <summary>For how long a node may be away before its share is made anew. An hour: no test that is not about that comes near it.</summary>
     public TimeSpan GracePeriod { get; init; } = TimeSpan.FromHours(1);
 
-    /// <summary>The URL of the database; null for a new one of the tests' server.</summary>
-    public string? Index { get; init; }
-
     public string Secret { get; init; } = "a secret of the tests, which is long enough";
+
+    /// <summary>Where the nodes run, in the order in which they are started; none for loopback.</summary>
+    public IReadOnlyList<NodePlace> Places { get; init; } = [];
+
+    /// <summary>Where the node that is started first keeps its data; null for a new folder, as the others.</summary>
+    public string? FirstDataDirectory { get; init; }
+
+    /// <summary>More settings of every node, as environment variables.</summary>
+    public IReadOnlyDictionary<string, string> Environment { get; init; } = new Dictionary<string, string>();
 }
+
+/// <summary>A host that a node runs on.</summary>
+/// <param name="Launcher">As <see cref="NodeSettings.Launcher"/>.</param>
+/// <param name="Index">The database's URL, as it is found from there.</param>
+public sealed record NodePlace(IPAddress Address, IReadOnlyList<string> Launcher, string Index);
 
 /// <summary>Some nodes, each the real program in a process of its own, over one PostgreSQL.</summary>
 public sealed class TestCluster : IAsyncDisposable
 {
+    /// <summary>Of a node that has a host to itself: chunks there, calls one port on.</summary>
+    public const int PeerPort = 9002;
+
     private readonly ClusterSettings _settings;
     private readonly string _index;
     private readonly HttpClient _http = new();
+    private int _started;
 
     private TestCluster(ClusterSettings settings, string index) => (_settings, _index) = (settings, index);
 
@@ -33,9 +48,10 @@ public sealed class TestCluster : IAsyncDisposable
 
     public string Index => _index;
 
-    public static async Task<TestCluster> StartAsync(int nodes, ClusterSettings? settings = null)
+    /// <param name="index">The database that all nodes share; null for a new one.</param>
+    public static async Task<TestCluster> StartAsync(int nodes, ClusterSettings? settings = null, string? index = null)
     {
-        var cluster = new TestCluster(settings ?? new(), settings?.Index ?? await SharedPostgres.NewDatabaseAsync());
+        var cluster = new TestCluster(settings ?? new(), index ?? await SharedPostgres.NewDatabaseAsync());
         try
         {
             await Task.WhenAll(Enumerable.Range(0, nodes).Select(_ => cluster.AddAsync()));
@@ -59,13 +75,19 @@ public sealed class TestCluster : IAsyncDisposable
 
     public NodeSettings SettingsOf(string name, bool gateway = false, string? secret = null)
     {
-        List<string> flags = ["--index", _index, "--node", name, "--peer-url", $"https://127.0.0.1:{FreePorts()}"];
+        var started = Interlocked.Increment(ref _started);
+        var place = _settings.Places.ElementAtOrDefault(started - 1);
+        var address = (place?.Address ?? IPAddress.Loopback).ToString();
+        List<string> flags = ["--index", place?.Index ?? _index, "--node", name, "--peer-url", $"https://{address}:{(place is null ? FreePorts() : PeerPort)}"];
         if (gateway) flags.AddRange(["--roles", "gateway"]);
         return new()
         {
+            DataDirectory = started == 1 ? _settings.FirstDataDirectory : null,
+            Address = address,
+            Launcher = place?.Launcher ?? [],
             Flags = flags,
             WaitsForOthers = true,
-            Environment = new Dictionary<string, string>
+            Environment = new Dictionary<string, string>(_settings.Environment)
             {
                 ["DARKSTORAGE_CLUSTER_SECRET"] = secret ?? _settings.Secret,
                 ["DARKSTORAGE_Cluster__Copies"] = _settings.Copies.ToString(CultureInfo.InvariantCulture),
@@ -112,19 +134,24 @@ public sealed class TestCluster : IAsyncDisposable
     public static async Task<double> LiveBytesAsync(NodeProcess node) => await node.MetricAsync("darkstorage_storage_live_bytes");
 
     /// <summary>Asks again and again; a node that is starting or gone answers with nothing, or with an error.</summary>
-    public static Task UntilAsync(Func<Task<bool>> holds, Func<string>? seen = null) => Eventually.HoldsAsync(
-        async () =>
-        {
-            try
+    public static async Task UntilAsync(Func<Task<bool>> holds, Func<string>? seen = null)
+    {
+        Exception? last = null;
+        await Eventually.HoldsAsync(
+            async () =>
             {
-                return await holds();
-            }
-            catch (Exception e) when (e is HttpRequestException or System.Text.Json.JsonException or AmazonS3Exception)
-            {
-                return false;
-            }
-        },
-        seen ?? (() => "what the test waits for"));
+                try
+                {
+                    return await holds();
+                }
+                catch (Exception e) when (e is HttpRequestException or System.Text.Json.JsonException or AmazonS3Exception)
+                {
+                    last = e;
+                    return false;
+                }
+            },
+            () => $"{seen?.Invoke() ?? "what the test waits for"} {last?.Message}");
+    }
 
     public async ValueTask DisposeAsync()
     {

@@ -22,6 +22,12 @@ public sealed record NodeSettings
     /// <summary>Base domain of virtual-host style requests; empty for none.</summary>
     public string Domain { get; init; } = "";
 
+    /// <summary>The address that it listens on, which is one of the network it runs in.</summary>
+    public string Address { get; init; } = "127.0.0.1";
+
+    /// <summary>The command that starts the program somewhere else than here, in front of the program's own: <c>ip netns exec NAME</c>. It has to become the program.</summary>
+    public IReadOnlyList<string> Launcher { get; init; } = [];
+
     /// <summary>The node is of a cluster: that it is up does not say that it can take requests.</summary>
     public bool WaitsForOthers { get; init; }
 
@@ -60,19 +66,22 @@ public sealed partial class NodeProcess : IAsyncDisposable
         _settings = settings;
         _ownsData = settings.DataDirectory is null;
         DataDirectory = settings.DataDirectory ?? Directory.CreateTempSubdirectory("darkstorage-node-").FullName;
+        S3Url = ManagementUrl = new($"http://{settings.Address}:0");
     }
 
     public string DataDirectory { get; }
 
     /// <summary>Where S3 clients come in. The same after a restart.</summary>
-    public Uri S3Url { get; private set; } = new("http://127.0.0.1:0");
+    public Uri S3Url { get; private set; }
 
     /// <summary>Health and metrics. The same after a restart.</summary>
-    public Uri ManagementUrl { get; private set; } = new("http://127.0.0.1:0");
+    public Uri ManagementUrl { get; private set; }
 
     public NodeSettings Settings => _settings;
 
     public int ProcessId => _process.Id;
+
+    public bool HasEnded => _process.HasExited;
 
     /// <summary>All that the program wrote to its output and error, from all its starts.</summary>
     public string Output
@@ -200,7 +209,7 @@ public sealed partial class NodeProcess : IAsyncDisposable
         if (_settings.Domain.Length > 0) arguments.AddRange(["--domain", _settings.Domain]);
         arguments.AddRange(_settings.Flags);
         if (SharedPostgres.IsWanted && !arguments.Contains("--index")) environment["DARKSTORAGE_INDEX"] = _index ??= await SharedPostgres.NewDatabaseAsync();
-        _process = Process.Start(StartInfo(arguments, environment))!;
+        _process = Process.Start(StartInfo(arguments, environment, _settings.Launcher))!;
         var started = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         _reading = Task.WhenAll(ReadAsync(_process.StandardOutput, started), ReadAsync(_process.StandardError, null));
         _ = _reading.ContinueWith(_ => started.TrySetException(new InvalidOperationException($"The node ended at its start:\n{Output}")), TaskScheduler.Default);
@@ -243,9 +252,10 @@ public sealed partial class NodeProcess : IAsyncDisposable
         await _reading;
     }
 
-    private static ProcessStartInfo StartInfo(IEnumerable<string> arguments, IReadOnlyDictionary<string, string> environment)
+    private static ProcessStartInfo StartInfo(IEnumerable<string> arguments, IReadOnlyDictionary<string, string> environment, IReadOnlyList<string>? launcher = null)
     {
-        var info = new ProcessStartInfo("dotnet", [ProgramPath, .. arguments])
+        List<string> command = [.. launcher ?? [], "dotnet", ProgramPath, .. arguments];
+        var info = new ProcessStartInfo(command[0], command[1..])
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,

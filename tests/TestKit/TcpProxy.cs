@@ -1,6 +1,8 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
+using System.Threading.Channels;
 
 namespace DarkStorage.TestKit;
 
@@ -8,7 +10,10 @@ namespace DarkStorage.TestKit;
 /// connections that are open included.</summary>
 public sealed class TcpProxy : IAsyncDisposable
 {
-    private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
+    /// <summary>What is on a slow wire at one time: more is not read, as a full window has it.</summary>
+    private const int OnTheWayMax = 64;
+
+    private readonly TcpListener _listener;
     private readonly Func<IPEndPoint> _target;
     private readonly ConcurrentDictionary<Socket, bool> _sockets = new();
     private readonly Task _accepting;
@@ -18,9 +23,11 @@ public sealed class TcpProxy : IAsyncDisposable
     private int _flips;
 
     /// <param name="target">Asked for each connection: a program that starts again may have another port.</param>
-    public TcpProxy(Func<IPEndPoint> target)
+    /// <param name="at">The address to listen on; null for loopback.</param>
+    public TcpProxy(Func<IPEndPoint> target, IPAddress? at = null)
     {
         _target = target;
+        _listener = new(at ?? IPAddress.Loopback, 0);
         _listener.Start();
         _accepting = Task.Run(AcceptAsync);
     }
@@ -38,6 +45,9 @@ public sealed class TcpProxy : IAsyncDisposable
             if (!value) held?.TrySetResult();
         }
     }
+
+    /// <summary>How long each byte is on its way, in either direction.</summary>
+    public TimeSpan Latency { get; set; }
 
     /// <summary>What the server says is lost.</summary>
     public bool LosesAnswers { get; set; }
@@ -126,6 +136,8 @@ public sealed class TcpProxy : IAsyncDisposable
     private async Task PumpAsync(Socket from, Socket to, bool toServer)
     {
         var buffer = new byte[64 << 10];
+        var slow = Channel.CreateBounded<(byte[] Bytes, long Sent)>(new BoundedChannelOptions(OnTheWayMax) { SingleReader = true, SingleWriter = true });
+        var arriving = Task.CompletedTask;
         try
         {
             while (true)
@@ -141,11 +153,42 @@ public sealed class TcpProxy : IAsyncDisposable
                 }
                 if (!toServer && LosesAnswers) continue;
                 if (!toServer && Volatile.Read(ref _flips) > 0 && Interlocked.Decrement(ref _flips) >= 0) buffer[read / 2] ^= 1;
-                for (var sent = 0; sent < read;) sent += await to.SendAsync(buffer.AsMemory(sent, read - sent));
+                // A connection that was slow once keeps to the slow way: bytes do not overtake each other.
+                if (Latency > TimeSpan.Zero && arriving == Task.CompletedTask) arriving = ArriveAsync(slow.Reader, to);
+                if (arriving == Task.CompletedTask) await SendAsync(to, buffer.AsMemory(0, read));
+                else await slow.Writer.WriteAsync((buffer[..read], Stopwatch.GetTimestamp()));
             }
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException)
         {
         }
+        finally
+        {
+            slow.Writer.TryComplete();
+            await arriving;
+        }
+    }
+
+    private async Task ArriveAsync(ChannelReader<(byte[] Bytes, long Sent)> slow, Socket to)
+    {
+        try
+        {
+            await foreach (var (bytes, sent) in slow.ReadAllAsync())
+            {
+                var left = Latency - Stopwatch.GetElapsedTime(sent);
+                if (left > TimeSpan.Zero) await Task.Delay(left);
+                await SendAsync(to, bytes);
+            }
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // What is read from now on has nowhere to go: the reader finds its own end.
+            await foreach (var _ in slow.ReadAllAsync()) { }
+        }
+    }
+
+    private static async Task SendAsync(Socket to, ReadOnlyMemory<byte> bytes)
+    {
+        for (var sent = 0; sent < bytes.Length;) sent += await to.SendAsync(bytes[sent..]);
     }
 }

@@ -1,4 +1,5 @@
 using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.Rules.Buckets;
 using DarkStorage.Storage;
 
 namespace DarkStorage.ClientApi.S3.Operations;
@@ -35,6 +36,7 @@ internal static class CopyObject
         await using var write = s3.Blobs.BeginWrite(new()
         {
             Owner = new(bucket.Id, s3.Key),
+            Redundancy = BucketRules.Of(bucket).Redundancy,
             InlineMax = s3.Options.InlineBytesMax,
             ExpectedLength = source.Version.Manifest.Length,
             Digests = algorithm.ToDigest(),

@@ -1,4 +1,5 @@
 using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.Rules.Buckets;
 using DarkStorage.Storage;
 
 namespace DarkStorage.ClientApi.S3.Operations;
@@ -22,6 +23,7 @@ internal static class PutObject
         await using var write = s3.Blobs.BeginWrite(new()
         {
             Owner = new(bucket.Id, s3.Key),
+            Redundancy = BucketRules.Of(bucket).Redundancy,
             InlineMax = s3.Options.InlineBytesMax,
             LengthMax = LengthMax,
             ExpectedLength = body.Length < 0 ? null : body.Length,

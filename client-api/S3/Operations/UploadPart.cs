@@ -1,5 +1,6 @@
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.GrainInterfaces.Uploads;
+using DarkStorage.Rules.Buckets;
 using DarkStorage.Storage;
 
 namespace DarkStorage.ClientApi.S3.Operations;
@@ -23,6 +24,7 @@ internal static class UploadPart
         await using var write = s3.Blobs.BeginWrite(new()
         {
             Owner = new(upload.Bucket, upload.Key),
+            Redundancy = BucketRules.Of(bucket).Redundancy,
             LengthMax = PutObject.LengthMax,
             ExpectedLength = body.Length,
             Digests = expected.Digests | upload.ObjectChecksum.ToDigest(),

@@ -1,3 +1,4 @@
+using DarkStorage.Rules.Buckets;
 using DarkStorage.Storage;
 
 namespace DarkStorage.ClientApi.S3.Operations;
@@ -17,7 +18,14 @@ internal static class UploadPartCopy
 
         using var sourceKey = await RequestEncryption.OpenAsync(s3, source.Version.Encryption, CustomerKeyHeaders.OfCopySource, ct);
         using var seal = await RequestEncryption.SealPartAsync(s3, upload.Encryption, ct);
-        await using var write = s3.Blobs.BeginWrite(new() { Owner = new(upload.Bucket, upload.Key), ExpectedLength = range.Length, Digests = upload.ObjectChecksum.ToDigest(), Key = seal.Key });
+        await using var write = s3.Blobs.BeginWrite(new()
+        {
+            Owner = new(upload.Bucket, upload.Key),
+            Redundancy = BucketRules.Of(bucket).Redundancy,
+            ExpectedLength = range.Length,
+            Digests = upload.ObjectChecksum.ToDigest(),
+            Key = seal.Key,
+        });
         var content = await source.CopyToAsync(s3.Blobs, write, range, sourceKey, ct);
         var checksum = content.ChecksumOf(upload.ObjectChecksum);
         var part = content.ToPart(number, RequestEncryption.ETagOf(content, upload.Encryption), checksum);

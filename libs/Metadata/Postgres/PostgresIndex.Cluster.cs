@@ -18,7 +18,7 @@ public sealed partial class PostgresIndex
         if (outcome.Length == 0) return;
         var (why, other) = (outcome[..outcome.IndexOf(' ', StringComparison.Ordinal)], outcome[(outcome.IndexOf(' ', StringComparison.Ordinal) + 1)..]);
         throw new InvalidDataException(why == "name"
-            ? $"There is a node {other} in the cluster already, with another data folder: each node needs a name of its own (--node)."
+            ? $"There is a node {other} in the cluster already, with another data folder: each node needs a name of its own (--node). If {other} lost its drive, start with a new name and an empty folder, then take the old one out with DELETE /v1/cluster/nodes/{other}."
             : $"The database is the index of the node {other}; nodes that share one need a cluster secret, each of them.");
     }
 
@@ -58,6 +58,10 @@ public sealed partial class PostgresIndex
 
     public Task DelayRepairsAsync(Guid store, IReadOnlyList<BlobId> blobs, DateTimeOffset due, CancellationToken ct) =>
         WriteCountedAsync("repairs", store.ToString(), "UPDATE repairs SET due = $3 WHERE store = $1 AND blob = ANY ($2)", p => p.Uuid(store).Uuids([.. blobs.Select(b => b.ToGuid())]).Time(due), ct);
+
+    public async ValueTask<IReadOnlyList<BlobId>> FindNeededBlobsAsync(IReadOnlyList<BlobId> blobs, CancellationToken ct) =>
+        await ReadRowsAsync("SELECT asked.blob FROM unnest($1) WITH ORDINALITY AS asked (blob, place) WHERE EXISTS (SELECT 1 FROM blobs b WHERE b.blob = asked.blob AND b.freed IS NULL) ORDER BY place",
+            p => p.Uuids([.. blobs.Select(b => b.ToGuid())]), static row => row.GetGuid(0).ToBlob(), ct);
 
     public ValueTask<long> CountRepairsAsync(Guid store, CancellationToken ct) =>
         ReadAsync("SELECT count(*) FROM repairs WHERE store = $1", p => p.Uuid(store), static async (rows, ct) =>

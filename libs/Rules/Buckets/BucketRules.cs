@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using DarkStorage.GrainInterfaces.Buckets;
+using DarkStorage.GrainInterfaces.Cluster;
 using DarkStorage.Rules.Acls;
 using DarkStorage.Rules.Cors;
 using DarkStorage.Rules.Lifecycle;
@@ -23,6 +24,7 @@ public sealed class BucketRules
     private readonly Lazy<LoggingConfiguration?> _logging;
     private readonly Lazy<NotificationConfiguration?> _notifications;
     private readonly Lazy<ObjectLockConfiguration?> _objectLock;
+    private readonly Lazy<BucketRedundancy?> _redundancy;
     private readonly Lazy<RequestPayment?> _requestPayment;
     private readonly Lazy<TagSet?> _tags;
     private readonly Lazy<WebsiteConfiguration?> _website;
@@ -36,6 +38,7 @@ public sealed class BucketRules
         _logging = Setting<LoggingConfiguration>(bucket, BucketSettings.Logging);
         _notifications = Setting<NotificationConfiguration>(bucket, BucketSettings.Notification);
         _objectLock = Setting<ObjectLockConfiguration>(bucket, BucketSettings.ObjectLock);
+        _redundancy = Setting<BucketRedundancy>(bucket, BucketSettings.Redundancy);
         _requestPayment = Setting<RequestPayment>(bucket, BucketSettings.RequestPayment);
         _tags = Setting<TagSet>(bucket, BucketSettings.Tagging);
         _website = Setting<WebsiteConfiguration>(bucket, BucketSettings.Website);
@@ -63,6 +66,9 @@ public sealed class BucketRules
 
     /// <summary>Null where the bucket has no object lock.</summary>
     public ObjectLockConfiguration? ObjectLock => _objectLock.Value;
+
+    /// <summary>How what is written now is kept in a cluster.</summary>
+    public Redundancy Redundancy => _redundancy.Value?.ToRedundancy() ?? Redundancy.Default;
 
     public IReadOnlyList<KeyValuePair<string, string>> Tags => _tags.Value?.Tags ?? [];
 

@@ -46,7 +46,7 @@ public sealed partial class BlobStore
         {
             ArgumentOutOfRangeException.ThrowIfGreaterThan(options.InlineMax, InlineBytesMax);
             ArgumentOutOfRangeException.ThrowIfNegative(options.InlineMax);
-            (_store, _options, _blob) = (store, options, options.Owner is { } owner && store._routes.PlaceOf(owner) is { } place ? BlobId.New(store._clock, place) : BlobId.New(store._clock));
+            (_store, _options, _blob) = (store, options, store._routes.NewId(options.Owner, options.Redundancy, options.ExpectedLength));
             if (options.Key is not null) _cipher = new(options.Key, _blob);
         }
 
@@ -129,7 +129,7 @@ public sealed partial class BlobStore
             var expected = Expected;
             // The hint may be wrong: what may have to be returned inline must stay in one chunk.
             if (_length == 0 && expected < _options.InlineMax) expected = _options.InlineMax;
-            return new(_store._memory, expected, _store._memory.ChunkTarget, cipher: _cipher, firstFrame: _frames);
+            return new(_store._memory, expected, _store._memory.ChunkTargetOf(_blob), cipher: _cipher, firstFrame: _frames);
         }
 
         /// <summary>Small content is hashed and sealed as it comes; large content beside the receiving of what follows.</summary>
@@ -216,7 +216,7 @@ public sealed partial class BlobStore
             _frames += FrameCipher.Frames(chunk.Filled);
             if (_runs.Count > 0 && _runs[^1].Length == chunk.Filled) _runs[^1] = _runs[^1] with { Count = _runs[^1].Count + 1 };
             else _runs.Add(new(1, chunk.Filled));
-            _write ??= _store._routes.BeginWrite(_blob, _options.Replicas);
+            _write ??= _store._routes.BeginWrite(_blob);
             return (chunk, _chunks++);
         }
 

@@ -39,8 +39,8 @@ public sealed partial class BlobStore : IBlobStore, IAsyncDisposable
     public static BlobStore OverReplicas(
         PackStore? drive, IChunkPlacement placement, IRepairQueue repairs, ReplicaOptions replicas, BlobStoreOptions options, TimeProvider clock, ILogger<BlobStore> log)
     {
-        var store = new ReplicaStore(drive, placement, repairs, replicas, clock, log);
         var memory = drive?.Memory ?? new ChunkMemory(options.WriteMemoryBytesMax, options.ChunkBytesMax / PackFormat.Block * PackFormat.Block);
+        var store = new ReplicaStore(drive, placement, repairs, memory, replicas, clock, log);
         return new(store, drive, memory, options, clock, async () =>
         {
             await store.DisposeAsync();

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
+using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Storage.Encryption;
 using DarkStorage.Storage.Packs;
 
@@ -33,13 +34,20 @@ internal sealed unsafe class ChunkMemory(int bytesMax, int chunkBytesMax) : IDis
     public long Peak { get; private set; }
 
     /// <summary>What a chunk may grow to while so many write: two chunks each fit, one being filled while the other is written.</summary>
-    public int ChunkTarget
+    public int ChunkTarget => TargetOf(bytesMax);
+
+    /// <summary>The same for a chunk of one blob: one that is cut into shards needs memory for these too.</summary>
+    public int ChunkTargetOf(BlobId blob)
     {
-        get
-        {
-            var share = Math.Clamp(bytesMax / (2L * Math.Max(1, Volatile.Read(ref _writes))), PackFormat.Block, chunkBytesMax);
-            return (int)Math.Max(PackFormat.Block, share / PackFormat.Block * PackFormat.Block);
-        }
+        if (!blob.IsStriped) return ChunkTarget;
+        var stripe = blob.Redundancy;
+        return TargetOf((long)bytesMax * stripe.Data / (stripe.Data + stripe.Width));
+    }
+
+    private int TargetOf(long bytes)
+    {
+        var share = Math.Clamp(bytes / (2L * Math.Max(1, Volatile.Read(ref _writes))), PackFormat.Block, chunkBytesMax);
+        return (int)Math.Max(PackFormat.Block, share / PackFormat.Block * PackFormat.Block);
     }
 
     public void BeginWrite() => Interlocked.Increment(ref _writes);

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Cluster;
 using DarkStorage.GrainInterfaces.Objects;
 
 namespace DarkStorage.Storage.Chunks;
@@ -11,11 +12,12 @@ public abstract class ChunkStore
     /// <summary>Identity of the store, made with its directory.</summary>
     public abstract Guid Id { get; }
 
-    /// <summary>Frees the chunks of a blob. Freeing one that is not there succeeds. Not durable by itself: ask again after a crash.</summary>
+    /// <summary>Frees the chunks of a blob, of one that is striped all its shards that are here, or the one shard that is named. Freeing one that is not there succeeds. Not durable by itself:
+    /// ask again after a crash.</summary>
     /// <exception cref="StorageException"><see cref="StorageError.Unavailable"/>: the store could not be asked.</exception>
     public abstract ValueTask DeleteAsync(BlobId blob, CancellationToken ct);
 
-    /// <summary>Blobs that have chunks here and were minted before a time, in the order of their ids. Those with a write under way are left out.</summary>
+    /// <summary>Blobs, and shards of blobs, that have chunks here and were minted before a time, in the order of their ids. Those with a write under way are left out.</summary>
     /// <param name="after">Only ids greater than this one; default for the first page.</param>
     /// <param name="max">1 to <see cref="ListMax"/>.</param>
     /// <exception cref="StorageException"><see cref="StorageError.Unavailable"/>: the store could not be asked.</exception>
@@ -40,6 +42,7 @@ public abstract class ChunkStore
     /// <summary>Begins to read chunks of some blobs, which are not freed before the answer is disposed.</summary>
     internal abstract ChunkReader BeginRead(ImmutableArray<ManifestPart> parts, int first, int end);
 
+    /// <summary>Begins to read chunks of one blob, or of a shard of one.</summary>
     internal ChunkReader BeginRead(BlobId blob) => BeginRead([new(1, blob, 0, "", null, [])], 0, 1);
 }
 
@@ -130,11 +133,12 @@ internal abstract class ChunkReader : IAsyncDisposable
 /// <summary>Where the blob store's chunks go to and come from: one drive, or the replicas of a cluster.</summary>
 internal interface IChunkRoutes
 {
-    /// <returns>Null where one place is as good as another.</returns>
-    ushort? PlaceOf(BlobOwner owner);
+    /// <summary>The id of a blob that is about to be written.</summary>
+    /// <param name="owner">Null where nothing is going to be stored.</param>
+    /// <param name="length">Bytes of its content, where that is known.</param>
+    BlobId NewId(BlobOwner? owner, Redundancy wanted, long? length);
 
-    /// <param name="replicas">How many are wanted, where it is not what the cluster has by default.</param>
-    ChunkWrite BeginWrite(BlobId blob, int? replicas);
+    ChunkWrite BeginWrite(BlobId blob);
 
     ChunkReader BeginRead(ImmutableArray<ManifestPart> parts, int first, int end);
 

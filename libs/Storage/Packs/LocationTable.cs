@@ -160,7 +160,6 @@ internal sealed class LocationTable
 
     private void Collect(BlobId after, DateTimeOffset mintedBefore)
     {
-        var before = new BlobId((ulong)Math.Max(0, mintedBefore.ToUnixTimeMilliseconds()) << 16, 0);
         var largest = new PriorityQueue<BlobId, BlobId>(Comparer<BlobId>.Create(static (a, b) => b.CompareTo(a)));
         foreach (var shard in _shards)
         {
@@ -168,7 +167,7 @@ internal sealed class LocationTable
             {
                 foreach (var blob in shard.Blobs.Keys)
                 {
-                    if (blob <= after || blob >= before) continue;
+                    if (blob <= after || blob.Minted >= mintedBefore) continue;
                     if (largest.Count < ListAhead) largest.Enqueue(blob, blob);
                     else if (blob < largest.Peek()) largest.EnqueueDequeue(blob, blob);
                 }
@@ -196,7 +195,7 @@ internal sealed class LocationTable
         return sum;
     }
 
-    private Shard Of(BlobId blob) => _shards[blob.Low % ShardCount];     // random bits
+    private Shard Of(BlobId blob) => _shards[(blob.Low >> 6) % ShardCount];     // random bits
 
     private sealed class Shard
     {

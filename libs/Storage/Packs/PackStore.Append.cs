@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Cluster;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Storage.Chunks;
 
@@ -26,9 +27,9 @@ public sealed partial class PackStore
         return new PackWrite(this, blob, isNew: false);
     }
 
-    ushort? IChunkRoutes.PlaceOf(BlobOwner owner) => null;
+    BlobId IChunkRoutes.NewId(BlobOwner? owner, Redundancy wanted, long? length) => BlobId.New(_clock);
 
-    ChunkWrite IChunkRoutes.BeginWrite(BlobId blob, int? replicas)
+    ChunkWrite IChunkRoutes.BeginWrite(BlobId blob)
     {
         ObjectDisposedException.ThrowIf(_disposed != 0, this);
         return new PackWrite(this, blob, isNew: true);
@@ -47,8 +48,16 @@ public sealed partial class PackStore
         if (!_hasRoom) throw new StorageException(StorageError.InsufficientStorage, "The drive has no room but what is kept for deletes.");
     }
 
-    /// <summary>Somebody has begun to write the blob here and not ended.</summary>
-    internal bool IsBeingWritten(BlobId blob) => _writing.ContainsKey(blob);
+    /// <summary>Somebody has begun to write the blob here, or a shard of it, and not ended.</summary>
+    internal bool IsBeingWritten(BlobId blob)
+    {
+        if (!blob.IsStriped || blob.Shard > 0) return _writing.ContainsKey(blob);
+        for (var shard = 1; shard <= blob.Redundancy.Width; shard++)
+        {
+            if (_writing.ContainsKey(blob.OfShard(shard))) return true;
+        }
+        return false;
+    }
 
     private AppendLane NextLargeLane() => _lanes[1 + (int)((uint)Interlocked.Increment(ref _nextLane) % (uint)(_lanes.Length - 1))];
 

@@ -10,7 +10,14 @@ public sealed partial class PackStore
     private const int PunchesInline = 8;
 
     /// <inheritdoc/>
-    public override ValueTask DeleteAsync(BlobId blob, CancellationToken ct) => FreeAsync(_table.Remove(blob));
+    public override ValueTask DeleteAsync(BlobId blob, CancellationToken ct)
+    {
+        if (!blob.IsStriped || blob.Shard > 0) return FreeAsync(_table.Remove(blob));
+        // One shard is here, or two while a layout changes.
+        var places = new List<Location>();
+        for (var shard = 1; shard <= blob.Redundancy.Width; shard++) places.AddRange(_table.Remove(blob.OfShard(shard)));
+        return FreeAsync(places);
+    }
 
     private ValueTask FreeAsync(List<Location> places)
     {

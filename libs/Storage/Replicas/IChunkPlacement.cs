@@ -14,20 +14,23 @@ public interface IChunkPlacement
     /// <exception cref="StorageException"><see cref="StorageError.Unavailable"/>: there is no layout yet. The same of the next two.</exception>
     ushort PlaceOf(BucketId bucket, string key);
 
-    /// <summary>Where a new blob goes.</summary>
-    /// <param name="replicas">As many as the bucket wants; null for what the cluster has by default.</param>
-    WritePlaces ForWrite(ushort place, int? replicas);
+    /// <summary>Where a blob goes that is being written now, as its id says (<see cref="BlobId.Place"/>, <see cref="BlobId.Redundancy"/>).</summary>
+    WritePlaces ForWrite(BlobId blob);
 
-    /// <summary>Where blobs of a place may be, this node's own drive first and the nearest of the others next. While a layout changes, places that are being
-    /// left are among them.</summary>
-    ImmutableArray<ReadPlace> ForRead(ushort place);
+    /// <summary>Where a blob may be, this node's own drive first and the nearest of the others next. While a layout changes, places that are being
+    /// left are among them. Of a striped one there is an entry for each shard, or more.</summary>
+    ImmutableArray<ReadPlace> ForRead(BlobId blob);
 }
 
 /// <summary>Where a blob is written to.</summary>
-/// <param name="Stores">One for each replica. This node's own drive is there once at most.</param>
-/// <param name="Quorum">Replicas that must have the whole blob before the write is acknowledged: 1 to the number of stores.</param>
-public sealed record WritePlaces(ImmutableArray<ChunkStore> Stores, int Quorum);
+/// <param name="Places">One for each replica or shard. A node is there once at most.</param>
+/// <param name="Quorum">Of those that must have all that goes there before the write is acknowledged: 1 to their number.</param>
+public sealed record WritePlaces(ImmutableArray<WritePlace> Places, int Quorum);
 
-/// <summary>Where a blob may be read.</summary>
-/// <param name="ShouldHold">By the present layout the blobs belong here: one that is missing is to be brought. False of places that are being left.</param>
-public readonly record struct ReadPlace(ChunkStore Store, bool ShouldHold);
+/// <param name="Shard">The number of the shard that goes there, counted from 1; 0 where it is the whole blob.</param>
+public readonly record struct WritePlace(ChunkStore Store, int Shard);
+
+/// <summary>Where a blob, or a shard of it, may be read.</summary>
+/// <param name="Shard">Counted from 1; 0 where it is the whole blob.</param>
+/// <param name="ShouldHold">By the present layout it belongs here: if it is missing it is to be brought. False of places that are being left.</param>
+public readonly record struct ReadPlace(ChunkStore Store, int Shard, bool ShouldHold);

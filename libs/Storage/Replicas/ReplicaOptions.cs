@@ -19,4 +19,9 @@ public sealed record ReplicaOptions
     /// Default 20 ms: one seek and a round trip, twice over.</summary>
     [Range(typeof(TimeSpan), "00:00:00.001", "00:01:00")]
     public TimeSpan HedgeFloor { get; init; } = TimeSpan.FromMilliseconds(20);
+
+    /// <summary>Content that is known to be shorter is not cut into shards, even where its bucket wants stripes, but kept in copies that survive as many losses: each shard takes a page and an append of its
+    /// own. Default 64 KiB: there 4+2 takes six frames of 20 KiB, and three copies take three of 68.</summary>
+    [Range(0, int.MaxValue)]
+    public int StripedBytesMin { get; init; } = 64 << 10;
 }

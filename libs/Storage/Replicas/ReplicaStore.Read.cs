@@ -18,7 +18,6 @@ internal sealed partial class ReplicaStore
         private readonly int _firstPart;
         private readonly int _endPart;
         private Place[] _places = [];
-        private int _place = -1;
         private Place? _current;
         private bool _served;       // the current place gave something of this chunk
         private BlobId _blob;
@@ -45,7 +44,7 @@ internal sealed partial class ReplicaStore
 
         public override void Open(BlobId blob, int index, int length, int end)
         {
-            if (_place != blob.Place) Settle(blob.Place);
+            if (_places.Length == 0 || blob.Place != _blob.Place || blob.Redundancy != _blob.Redundancy) Settle(blob);
             else
             {
                 // Damage is of one chunk; a place that lacks the blob, or can't be reached, is left alone while this blob is read.
@@ -225,8 +224,8 @@ internal sealed partial class ReplicaStore
             place.Reader?.Close();
             _store._elsewhere.Add(1);
             LogElsewhere(_store._log, _index, _blob, place.Store.Id, e.Message);
-            if (e.Error == StorageError.DataDamaged && place.Store != _store._local) _store.Note(new(_blob, place.Store.Id, RepairReason.Damaged));
-            if (e.Error == StorageError.NoSuchKey && place.ShouldHold) _store.Note(new(_blob, place.Store.Id, RepairReason.Missing));
+            if (e.Error == StorageError.DataDamaged && place.Store != _store._local) _store.Note(_blob, place.Store, RepairReason.Damaged);
+            if (e.Error == StorageError.NoSuchKey && place.ShouldHold) _store.Note(_blob, place.Store, RepairReason.Missing);
         }
 
         private StorageException NoneLeft()
@@ -251,12 +250,11 @@ internal sealed partial class ReplicaStore
             _ = place.Reader.Read(_block, default, mayBlock: false, verify: true);
         }
 
-        /// <summary>Another place: the readers of places that are the same there are kept.</summary>
-        private void Settle(ushort place)
+        /// <summary>Another partition: the readers of places that are the same there are kept.</summary>
+        private void Settle(BlobId blob)
         {
             var before = _places;
-            _place = place;
-            _places = [.. _store._placement.ForRead(place).Select(static p => new Place(p))];
+            _places = [.. _store._placement.ForRead(blob).Select(static p => new Place(p))];
             foreach (var left in before)
             {
                 if (left.Reader is null) continue;

@@ -1,19 +1,21 @@
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Storage.Chunks;
+using DarkStorage.Storage.ErasureCoding;
 using DarkStorage.Storage.Packs;
 
 namespace DarkStorage.Storage.Replicas;
 
 internal sealed partial class ReplicaStore
 {
-    /// <summary>One blob on its way to all its replicas, each chunk from the one memory that it was filled in.</summary>
-    /// <remarks>Invariants: a replica that failed once gets nothing more of this blob and does not count. Each replica holds a chunk's memory until it is done with it.</remarks>
+    /// <summary>One blob on its way to all its replicas, each chunk from the one memory that it was filled in; or cut into shards, each to the node that is to have it.</summary>
+    /// <remarks>Invariants: a replica that failed once gets nothing more of this blob and does not count. Each replica holds a chunk's memory, or its shard's, until it is done with it.
+    /// Below a node with a shard counts as a replica: what differs is only what is handed to it.</remarks>
     private sealed class ReplicaWrite : ChunkWrite
     {
         private readonly ReplicaStore _store;
         private readonly BlobId _blob;
-        private readonly int? _wanted;      // replicas that the bucket asks for
+        private readonly ErasureCode? _code;        // null where each replica gets all
         private readonly int _quorum;
         private readonly Replica[] _replicas;
         private readonly Lock _lock = new();
@@ -23,18 +25,19 @@ internal sealed partial class ReplicaStore
         private bool _acknowledged;
         private bool _unwanted;
 
-        private sealed class Replica(ChunkStore store, ChunkWrite? write)
+        private sealed class Replica(WritePlace place, ChunkWrite? write)
         {
-            public readonly ChunkStore Store = store;
+            public readonly ChunkStore Store = place.Store;
+            public readonly int Shard = place.Shard;
             public readonly ChunkWrite? Write = write;      // null where it was not tried
             public StorageException? Failure;
             public Task Last = Task.CompletedTask;
         }
 
         /// <summary>One chunk on its way.</summary>
-        private sealed class Handed(ChunkBuffer chunk)
+        private sealed class Handed(long bytes)
         {
-            public readonly ChunkBuffer Chunk = chunk;
+            public readonly long Bytes = bytes;     // of memory that is held for it
             public readonly TaskCompletionSource Quorum = new(TaskCreationOptions.RunContinuationsAsynchronously);
             public readonly TaskCompletionSource All = new(TaskCreationOptions.RunContinuationsAsynchronously);
             public readonly HashSet<Replica> UnderWay = [];
@@ -42,44 +45,52 @@ internal sealed partial class ReplicaStore
             public long Charged;
         }
 
-        public ReplicaWrite(ReplicaStore store, BlobId blob, int? wanted)
+        public ReplicaWrite(ReplicaStore store, BlobId blob)
         {
-            var places = store._placement.ForWrite(blob.Place, wanted);
-            (_store, _blob, _wanted, _quorum, _began) = (store, blob, wanted, places.Quorum, store._clock.GetTimestamp());
-            if (_quorum < 1 || _quorum > places.Stores.Length)
-                throw new StorageException(StorageError.Unavailable, $"There are {places.Stores.Length} places for blob {blob}, and {_quorum} must have a blob.");
+            var (places, quorum) = store._placement.ForWrite(blob);
+            (_store, _blob, _quorum, _began) = (store, blob, quorum, store._clock.GetTimestamp());
+            if (blob.IsStriped) _code = ErasureCode.Create(blob.Redundancy.Data, blob.Redundancy.Parity);
+            if (_quorum < 1 || _quorum > places.Length)
+                throw new StorageException(StorageError.Unavailable, $"There are {places.Length} places for blob {blob}, and {_quorum} must have a blob.");
             // One that fails again and again is left out, unless it is needed.
-            var trusted = places.Stores.Count(static s => !IsSuspect(s));
-            _replicas = [.. places.Stores.Select(s => trusted >= _quorum && IsSuspect(s)
-                ? new Replica(s, null) { Failure = new(StorageError.Unavailable, "It failed a moment ago.") }
-                : new Replica(s, s.BeginWrite(blob)))];
+            var trusted = places.Count(static place => !IsSuspect(place.Store));
+            _replicas = [.. places.Select(place => trusted >= _quorum && IsSuspect(place.Store)
+                ? new Replica(place, null) { Failure = new(StorageError.Unavailable, "It failed a moment ago.") }
+                : new Replica(place, place.Store.BeginWrite(blob.OfShard(place.Shard))))];
             // This node's own disk comes last: it may do its work on the caller's thread, and the others' bytes are on their way meanwhile.
             _replicas = [.. _replicas.OrderBy(static replica => replica.Store is PackStore)];
         }
 
         public override Task Submit(ChunkBuffer chunk, int index, bool sync, bool isLarge)
         {
-            var handed = new Handed(chunk);
             List<Replica> to;
             lock (_lock)
             {
                 to = [.. _replicas.Where(static replica => replica.Failure is null)];
-                handed.UnderWay.UnionWith(to);
                 if (to.Count < _quorum) return Task.FromException(TooFew());
             }
+            var shards = _code is null ? null : Stripe.Cut(chunk, _code, _store._memory);
+            var handed = new Handed(shards is null ? chunk.FrameBytes : shards.Sum(static shard => shard.FrameBytes));
+            lock (_lock) handed.UnderWay.UnionWith(to);
             foreach (var replica in to)
             {
-                chunk.Hold();
+                var part = chunk;
+                if (shards is null) chunk.Hold();
+                else part = shards[replica.Shard - 1];
                 Task done;
                 try
                 {
-                    done = replica.Write!.Submit(chunk, index, sync, isLarge);
+                    done = replica.Write!.Submit(part, index, sync, isLarge);
                 }
                 catch (StorageException e)
                 {
                     done = Task.FromException(e);
                 }
-                replica.Last = FollowAsync(replica, done, handed, sync);
+                replica.Last = FollowAsync(replica, part, done, handed, sync);
+            }
+            if (shards is not null)
+            {
+                foreach (var left in _replicas.Except(to)) shards[left.Shard - 1].Dispose();
             }
             return WaitAsync(handed, sync);
         }
@@ -98,8 +109,8 @@ internal sealed partial class ReplicaStore
                 await _store._repairs.EnqueueAsync(new(_blob, replica.Store.Id, RepairReason.Missed), CancellationToken.None);
             }
             // The layout may have changed since the write began: whoever is to have the blob now and was not written to is told to fetch it.
-            foreach (var store in _store._placement.ForWrite(_blob.Place, _wanted).Stores.Where(s => _replicas.All(r => r.Store.Id != s.Id)))
-                await _store._repairs.EnqueueAsync(new(_blob, store.Id, RepairReason.Missed), CancellationToken.None);
+            foreach (var place in _store._placement.ForWrite(_blob).Places.Where(p => _replicas.All(r => r.Store.Id != p.Store.Id || r.Shard != p.Shard)))
+                await _store._repairs.EnqueueAsync(new(_blob, place.Store.Id, RepairReason.Missed), CancellationToken.None);
         }
 
         public override ValueTask FreeAsync()
@@ -123,7 +134,7 @@ internal sealed partial class ReplicaStore
                 lock (_lock)
                 {
                     if (handed.UnderWay.Count == 0 || handed.Charged > 0) return;
-                    var bytes = handed.Chunk.FrameBytes;
+                    var bytes = handed.Bytes;
                     // The last chunk is followed by none, so the write's own bound means nothing there; and its writer waits for the quorum only.
                     if ((sync || _lagBytes == 0 || _lagBytes + bytes <= _store._options.LagBytesMax / 4) && _store._lag.TryTake(bytes))
                     {
@@ -152,7 +163,7 @@ internal sealed partial class ReplicaStore
             replica.Write!.Abort();
         }
 
-        private async Task FollowAsync(Replica replica, Task done, Handed handed, bool sync)
+        private async Task FollowAsync(Replica replica, ChunkBuffer part, Task done, Handed handed, bool sync)
         {
             var before = replica.Last;
             StorageException? failure = null;
@@ -173,7 +184,7 @@ internal sealed partial class ReplicaStore
             {
                 failure = new(StorageError.Unavailable, e.Message, e);
             }
-            handed.Chunk.Dispose();
+            part.Dispose();
             lock (_lock)
             {
                 if (failure is not null && replica.Failure is null) Failed(replica, failure);
@@ -194,7 +205,7 @@ internal sealed partial class ReplicaStore
             replica.Failure = e;
             if (!_acknowledged) return;
             Missed(replica);
-            _store.Note(new(_blob, replica.Store.Id, RepairReason.Missed));
+            _store.Note(_blob, replica.Store, RepairReason.Missed);
         }
 
         private void Missed(Replica replica)

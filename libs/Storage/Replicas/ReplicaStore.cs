@@ -4,6 +4,7 @@ using System.ComponentModel.DataAnnotations;
 using System.Diagnostics.Metrics;
 using System.Threading.Channels;
 using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Cluster;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Storage.Chunks;
 using DarkStorage.Storage.Packs;
@@ -24,6 +25,7 @@ internal sealed partial class ReplicaStore : IChunkRoutes, IAsyncDisposable
     private readonly PackStore? _local;
     private readonly IChunkPlacement _placement;
     private readonly IRepairQueue _repairs;
+    private readonly ChunkMemory _memory;       // the shards' that chunks are cut into
     private readonly ReplicaOptions _options;
     private readonly TimeProvider _clock;
     private readonly ILogger _log;
@@ -38,39 +40,50 @@ internal sealed partial class ReplicaStore : IChunkRoutes, IAsyncDisposable
     private readonly Task _noting;
     private int _unnoted;
 
-    public ReplicaStore(PackStore? local, IChunkPlacement placement, IRepairQueue repairs, ReplicaOptions options, TimeProvider clock, ILogger log)
+    public ReplicaStore(PackStore? local, IChunkPlacement placement, IRepairQueue repairs, ChunkMemory memory, ReplicaOptions options, TimeProvider clock, ILogger log)
     {
         Validator.ValidateObject(options, new ValidationContext(options), validateAllProperties: true);
-        (_local, _placement, _repairs, _options, _clock, _log) = (local, placement, repairs, options, clock, log);
+        (_local, _placement, _repairs, _memory, _options, _clock, _log) = (local, placement, repairs, memory, options, clock, log);
         _lag = new(options.LagBytesMax);
         _hedges = _meter.CreateCounter<long>("darkstorage.replicas.hedged", "{read}", "Reads that asked a second replica because the first was slow");
         _elsewhere = _meter.CreateCounter<long>("darkstorage.replicas.read_elsewhere", "{chunk}", "Chunks read from another replica because one was damaged, missing or not to be reached");
         _missed = _meter.CreateCounter<long>("darkstorage.replicas.missed", "{blob}", "Replicas that an acknowledged write went on without");
         _meter.CreateObservableGauge("darkstorage.replicas.lag", () => _lag.Used, "By", "Memory held for replicas that are slower than the quorum");
-        if (local is not null) local.DamageFound = chunk => Note(new(chunk.Blob, local.Id, RepairReason.Damaged));
+        if (local is not null) local.DamageFound = chunk => Note(chunk.Blob, local, RepairReason.Damaged);
         _noting = Task.Run(NoteAsync);
     }
 
-    public ChunkWrite BeginWrite(BlobId blob, int? replicas) => new ReplicaWrite(this, blob, replicas);
+    public BlobId NewId(BlobOwner? owner, Redundancy wanted, long? length)
+    {
+        if (owner is not var (bucket, key)) return BlobId.New(_clock);
+        return BlobId.New(_clock, _placement.PlaceOf(bucket, key), length < _options.StripedBytesMin ? wanted.AsCopies : wanted);
+    }
 
-    public ushort? PlaceOf(BlobOwner owner) => _placement.PlaceOf(owner.Bucket, owner.Key);
+    public ChunkWrite BeginWrite(BlobId blob) => new ReplicaWrite(this, blob);
 
-    public ChunkReader BeginRead(ImmutableArray<ManifestPart> parts, int first, int end) => new ReplicaReader(this, parts, first, end);
+    public ChunkReader BeginRead(ImmutableArray<ManifestPart> parts, int first, int end)
+    {
+        for (var part = first; part < end; part++)
+        {
+            if (parts[part].Blob.IsStriped) return new PartsReader(this, parts, first, end);
+        }
+        return new ReplicaReader(this, parts, first, end);
+    }
 
     /// <summary>Frees a blob wherever it may be. A replica that can't be reached keeps it until it looks for what the index does not know, as every node with a drive does.</summary>
     public async ValueTask DeleteAsync(BlobId blob, CancellationToken ct)
     {
-        var places = _placement.ForRead(blob.Place);
-        var failures = await Task.WhenAll(places.Select(async place =>
+        var stores = _placement.ForRead(blob).Select(static place => place.Store).Distinct();
+        var failures = await Task.WhenAll(stores.Select(async store =>
         {
             try
             {
-                await place.Store.DeleteAsync(blob, ct);
+                await store.DeleteAsync(blob, ct);
                 return null;
             }
             catch (StorageException e)
             {
-                LogNotFreed(_log, blob, place.Store.Id, e.Message);
+                LogNotFreed(_log, blob, store.Id, e.Message);
                 return e;
             }
         }));
@@ -100,8 +113,9 @@ internal sealed partial class ReplicaStore : IChunkRoutes, IAsyncDisposable
     }
 
     /// <summary>Enters a replica in the repair queue, without waiting for it.</summary>
-    private void Note(RepairEntry entry)
+    private void Note(BlobId blob, ChunkStore store, RepairReason reason)
     {
+        var entry = new RepairEntry(blob.Whole, store.Id, reason);
         Interlocked.Increment(ref _unnoted);
         if (!_notes.Writer.TryWrite(entry)) Interlocked.Decrement(ref _unnoted);
     }

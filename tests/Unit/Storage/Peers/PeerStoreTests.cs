@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
 using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Cluster;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Storage;
 using DarkStorage.Storage.Chunks;
@@ -33,7 +34,7 @@ public sealed class PeerStoreTests : IAsyncLifetime
         _identity.Dispose();
     }
 
-    private static BlobId NewBlob() => BlobId.New(TimeProvider.System, 7);
+    private static BlobId NewBlob() => BlobId.New(TimeProvider.System, 7, Redundancy.Default);
 
     [Theory, InlineData(1), InlineData(5_000), InlineData(65_536), InlineData(65_537), InlineData(300_001), InlineData(3_000_000)]
     public async Task A_chunk_is_appended_and_read_back_whole_and_by_range(int length)

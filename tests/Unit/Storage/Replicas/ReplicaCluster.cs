@@ -86,9 +86,27 @@ internal sealed class FixedPlacement(ImmutableArray<ChunkStore> all, int quorum)
     /// <summary>The bucket's number: what tests can choose.</summary>
     public ushort PlaceOf(BucketId bucket, string key) => (ushort)bucket.Value;
 
-    public WritePlaces ForWrite(ushort place, int? replicas) => new([.. _all.Where(store => !Left.Contains(store.Id)).Take(replicas ?? _all.Length)], quorum);
+    public WritePlaces ForWrite(BlobId blob)
+    {
+        if (blob.IsStriped) return new([.. Columns.Take(blob.Redundancy.Width).Select((store, i) => new WritePlace(store, i + 1)).Where(place => !Left.Contains(place.Store.Id))], blob.Redundancy.Quorum);
+        var stores = _all.Where(store => !Left.Contains(store.Id)).Take(blob.Redundancy.IsDefault ? _all.Length : blob.Redundancy.Copies);
+        return new([.. stores.Select(store => new WritePlace(store, 0))], blob.Redundancy.IsDefault ? quorum : blob.Redundancy.Quorum);
+    }
 
-    public ImmutableArray<ReadPlace> ForRead(ushort place) => [.. Order.Select(store => new ReadPlace(store, !Left.Contains(store.Id)))];
+    public ImmutableArray<ReadPlace> ForRead(BlobId blob) => blob.IsStriped
+        ? [.. Order.SelectMany(store => ShardsOf(store, blob)), .. FormerColumns.Take(blob.Redundancy.Width).Select((store, i) => new ReadPlace(store, i + 1, false))]
+        : [.. Order.Select(store => new ReadPlace(store, 0, !Left.Contains(store.Id)))];
+
+    /// <summary>Which store has which shard.</summary>
+    public ImmutableArray<ChunkStore> Columns { get; set; } = all;
+
+    public ImmutableArray<ChunkStore> FormerColumns { get; set; } = [];
+
+    private IEnumerable<ReadPlace> ShardsOf(ChunkStore store, BlobId blob)
+    {
+        var column = Columns.IndexOf(store);
+        if (column >= 0 && column < blob.Redundancy.Width) yield return new(store, column + 1, !Left.Contains(store.Id));
+    }
 }
 
 internal sealed class MemoryQueue : IRepairQueue

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Cluster;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Storage.Replicas;
 using Xunit;
@@ -32,13 +33,15 @@ public sealed class ReplicaHistoryTests
     [Theory, InlineData(0)]
     public Task One_history(int seed) => PlayAsync(seed);
 
+    private static Redundancy Stripe(int data, int parity) => Redundancy.OfStripe(data, parity)!.Value;
+
     private sealed record Stored(Manifest Manifest, byte[] Content);
 
     private static async Task PlayAsync(int seed)
     {
         var random = new Random(seed);
-        var (nodes, quorum) = random.Next(3) switch { 0 => (5, 3), 1 => (2, 2), _ => (3, 2) };
-        await using var cluster = new ReplicaCluster(nodes, quorum, alone: true, options: new() { LagPatience = TimeSpan.FromMilliseconds(5), HedgeFloor = TimeSpan.FromMilliseconds(5) });
+        var (nodes, quorum, redundancy) = random.Next(5) switch { 0 => (5, 3, default), 1 => (2, 2, default), 2 => (5, 4, Stripe(3, 2)), 3 => (6, 5, Stripe(4, 2)), _ => (3, 2, Redundancy.Default) };
+        await using var cluster = new ReplicaCluster(nodes, quorum, alone: true, options: new() { LagPatience = TimeSpan.FromMilliseconds(5), HedgeFloor = TimeSpan.FromMilliseconds(5), StripedBytesMin = 0 });
         var stored = new ConcurrentDictionary<BlobId, Stored>();
         var down = new HashSet<int>();
         for (var step = 0; step < 14; step++)
@@ -72,11 +75,11 @@ public sealed class ReplicaHistoryTests
                 case 5 when down.Count == 0 && quorum < nodes:
                     var broken = random.Next(nodes);
                     cluster.Wires[broken].ResetAfter(random.Next(1, 400_000));
-                    await PutSomeAsync(cluster, random, stored);
+                    await PutSomeAsync(cluster, random, redundancy, stored);
                     cluster.Wires[broken].ResetAfter(long.MaxValue / 2);
                     break;
                 default:
-                    await PutSomeAsync(cluster, random, stored);
+                    await PutSomeAsync(cluster, random, redundancy, stored);
                     break;
             }
             if (random.Next(3) == 0) await CheckAsync(cluster, stored.Values);
@@ -84,10 +87,10 @@ public sealed class ReplicaHistoryTests
         foreach (var node in down.ToList()) await RaiseAsync(cluster, down, node);
         await CheckAsync(cluster, stored.Values);
         await RepairAsync(cluster);
-        // All are as they should be: any one is enough now.
+        // All are as they should be: any one is enough now, or any as many as there are data shards.
         for (var survivor = 0; survivor < nodes; survivor++)
         {
-            cluster.Placement.Order = [cluster.Stores[survivor]];
+            cluster.Placement.Order = [.. Enumerable.Range(survivor, redundancy.IsStriped ? redundancy.Data : 1).Select(i => cluster.Stores[i % nodes])];
             await CheckAsync(cluster, stored.Values);
             Assert.Equal(0, cluster.Nodes[survivor].Packs.GetStatistics().WriteMemoryBytes);
         }
@@ -100,7 +103,7 @@ public sealed class ReplicaHistoryTests
         await cluster.Stores[node].AskStatisticsAsync(CancellationToken.None);
     }
 
-    private static async Task PutSomeAsync(ReplicaCluster cluster, Random random, ConcurrentDictionary<BlobId, Stored> stored)
+    private static async Task PutSomeAsync(ReplicaCluster cluster, Random random, Redundancy redundancy, ConcurrentDictionary<BlobId, Stored> stored)
     {
         var puts = Enumerable.Range(0, random.Next(1, 4)).Select(_ => (Seed: random.Next(), Size: random.Next(4) == 0 ? random.Next(1, 500_000) : random.Next(1, 20_000), Place: random.Next(1024))).ToList();
         await Task.WhenAll(puts.Select(put => Task.Run(async () =>
@@ -108,7 +111,7 @@ public sealed class ReplicaHistoryTests
             var content = BlobStoreSteps.Bytes(put.Seed, put.Size);
             try
             {
-                var manifest = await cluster.Front.PutAsync(content, new() { Owner = new(new(put.Place), "key") }, pieces: put.Seed);
+                var manifest = await cluster.Front.PutAsync(content, new() { Owner = new(new(put.Place), "key"), Redundancy = redundancy }, pieces: put.Seed);
                 stored[manifest.Parts[0].Blob] = new(manifest, content);
             }
             catch (StorageException e)
@@ -125,7 +128,7 @@ public sealed class ReplicaHistoryTests
         node.Disk.FlipBit(node.Disk.Packs[random.Next(node.Disk.Packs.Count)], 8192 + random.Next(200_000));
         await CheckAsync(cluster, stored);
         await node.Packs.ScrubAsync(default, new() { ReadMiBPerSecondMax = 4096 }, null, CancellationToken.None);
-        foreach (var damaged in node.Packs.Damaged) await cluster.Queue.EnqueueAsync(new(damaged.Blob, node.Id, RepairReason.Damaged), CancellationToken.None);
+        foreach (var damaged in node.Packs.Damaged) await cluster.Queue.EnqueueAsync(new(damaged.Blob.Whole, node.Id, RepairReason.Damaged), CancellationToken.None);
         await RepairAsync(cluster);
         var again = await node.Packs.ScrubAsync(default, new() { ReadMiBPerSecondMax = 4096 }, null, CancellationToken.None);
         Assert.Equal(0, again.Damaged);

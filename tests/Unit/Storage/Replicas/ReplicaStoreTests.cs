@@ -1,5 +1,6 @@
 using System.IO.Pipelines;
 using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Cluster;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Storage;
 using DarkStorage.Storage.Encryption;
@@ -34,7 +35,7 @@ public sealed class ReplicaStoreTests
     public void The_place_is_in_the_id_beside_the_time_and_ids_differ(ushort place)
     {
         var before = DateTimeOffset.UtcNow;
-        var ids = Enumerable.Range(0, 1000).Select(_ => BlobId.New(TimeProvider.System, place)).ToList();
+        var ids = Enumerable.Range(0, 1000).Select(_ => BlobId.New(TimeProvider.System, place, Redundancy.Default)).ToList();
         Assert.All(ids, id => Assert.Equal(place, id.Place));
         Assert.All(ids, id => Assert.InRange(id.Minted, before.AddMilliseconds(-1), DateTimeOffset.UtcNow));
         Assert.Equal(1000, ids.Distinct().Count());
