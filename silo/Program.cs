@@ -102,7 +102,7 @@ static async Task<int> RunAsync(NodeOptions node)
     builder.Services
         .AddSingleton(TimeProvider.System)
         .AddSingleton(data)
-        .AddSingleton<IBlobStore>(services => member is null ? blobs : new MemberBlobs(blobs, services.GetRequiredService<Orleans.Runtime.ILocalSiloDetails>()))
+        .AddSingleton<IBlobStore>(blobs)
         .AddSingleton<IMetadataIndex>(index)
         .AddSingleton<IIndexReader>(index)
         .AddSingleton<ISecretBox>(box)

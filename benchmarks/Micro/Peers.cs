@@ -120,6 +120,8 @@ internal static class Peers
 
         public WritePlaces ForWrite(BlobId blob) => new([.. stores.Select(static store => new WritePlace(store, 0))], quorum);
 
+        public WriteLease BeginWrite(BlobId blob) => new(ForWrite(blob));
+
         public ImmutableArray<ReadPlace> ForRead(BlobId blob) => [.. stores.Select(static store => new ReadPlace(store, 0, ShouldHold: true))];
     }
 

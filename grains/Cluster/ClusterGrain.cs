@@ -7,12 +7,13 @@ using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using Orleans;
 using Orleans.Placement;
+using Orleans.Runtime;
 
 namespace DarkStorage.Grains.Cluster;
 
 /// <summary>Decides on layouts. The truth is a document of the shared index, replaced on the revision that was decided on: so two activations cannot lose a change.</summary>
 [HashBasedPlacement]
-internal sealed partial class ClusterGrain(IClusterIndex index, IOptions<ClusterOptions> options, ILogger<ClusterGrain> log) : Grain, IClusterGrain
+internal sealed partial class ClusterGrain(IClusterIndex index, IClusterMembershipService membership, IOptions<ClusterOptions> options, ILogger<ClusterGrain> log) : Grain, IClusterGrain
 {
     public async Task<string?> AdmitAsync(NodeId node, CancellationToken ct)
     {
@@ -48,9 +49,13 @@ internal sealed partial class ClusterGrain(IClusterIndex index, IOptions<Cluster
             // What is stored is not known here; shards in the last columns would be out of reach.
             if (change is ChangeReplication { Replication.Width: var width } && width < layout.Replication.Width)
                 return $"Partitions have {layout.Replication.Width} nodes, and objects may be cut into as many shards: they can't have {width} any more.";
+            if (change is RemoveNode remove && layout.Nodes.FirstOrDefault(n => n.Id == remove.Id) is { } leaving && IsLive(leaving.Name))
+                return $"{leaving.Name} is running, and would join again: drain it, or stop it, before it is taken out.";
             var decision = Layouts.Next(layout, change);
             if (decision is LayoutRefused refused) return refused.Reason;
-            if (await TryWriteAsync((LayoutChanged)decision, revision, ct)) return null;
+            if (!await TryWriteAsync((LayoutChanged)decision, revision, ct)) continue;
+            await ForgetGoneAsync(layout, ((LayoutChanged)decision).Layout, ct);
+            return null;
         }
     }
 
@@ -71,7 +76,7 @@ internal sealed partial class ClusterGrain(IClusterIndex index, IOptions<Cluster
             var next = Layouts.Settle(layout, layout, Enumerable.Range(0, layout.Partitions.Length));
             if (next.Version == layout.Version) return;
             if (!await TryWriteAsync(new LayoutChanged(next, []), revision, ct)) continue;
-            foreach (var gone in layout.Nodes.Where(n => n.State == NodeState.Gone && next.Nodes.All(o => o.Id != n.Id))) await index.RemoveNodeAsync(NodeIds.ToStore(gone.Id), ct);
+            await ForgetGoneAsync(layout, next, ct);
             return;
         }
     }
@@ -91,6 +96,14 @@ internal sealed partial class ClusterGrain(IClusterIndex index, IOptions<Cluster
         return new(index.ClusterId, layout?.Version ?? 0, layout?.Replication ?? Replication.Of(options.Value.Copies), layout?.Partitions.Length ?? 0,
             layout?.Partitions.Count(p => !p.IsSettled) ?? 0, nodes.ToImmutable());
     }
+
+    /// <summary>Takes the nodes off the list that the layout names no more. One that is running, and was taken for gone, enters itself again.</summary>
+    private async Task ForgetGoneAsync(Layout before, Layout after, CancellationToken ct)
+    {
+        foreach (var gone in before.Nodes.Where(n => after.Nodes.All(o => o.Id != n.Id))) await index.RemoveNodeAsync(NodeIds.ToStore(gone.Id), ct);
+    }
+
+    private bool IsLive(string name) => membership.CurrentSnapshot.Members.Values.Any(m => m.Status == SiloStatus.Active && m.Name == name);
 
     private static int IndexOf(ImmutableArray<LayoutNode> nodes, NodeId id)
     {

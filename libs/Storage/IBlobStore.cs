@@ -23,7 +23,6 @@ public interface IBlobStore
 
     /// <summary>Frees the bytes of a blob, in a cluster on all its replicas that can be reached; the others find them by <see cref="ListBlobs"/>. Freeing one that is not there succeeds.
     /// Not durable by itself: ask again after a crash.</summary>
-    /// <exception cref="StorageException"><see cref="StorageError.Unavailable"/>: there are replicas, and none could be reached.</exception>
     ValueTask DeleteAsync(BlobId blob, CancellationToken ct);
 
     /// <summary>Blobs that have chunks, or a shard, on this node's own drive and were minted before a time, in the order of their ids: what the collector compares with the index.

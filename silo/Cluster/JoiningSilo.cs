@@ -5,17 +5,14 @@ using Orleans.Runtime;
 
 namespace DarkStorage.Silo.Cluster;
 
-/// <summary>What the silo of a cluster makes sure of each time that it joins, before it takes calls: that the database is still the one that the node belongs to, and by which layout the others work.</summary>
+/// <summary>What the silo of a cluster makes sure of each time that it joins, before it takes calls: that the database is still the one that the node belongs to, by which layout the others work,
+/// and that nothing goes on here that they did not wait for.</summary>
 internal sealed class JoiningSilo(PostgresIndex index, ClusterLayout layouts) : ILifecycleParticipant<ISiloLifecycle>
 {
     private static readonly TimeSpan RetryAfter = TimeSpan.FromMilliseconds(200);
 
-    public void Participate(ISiloLifecycle lifecycle)
-    {
-        lifecycle.Subscribe("index", ServiceLifecycleStage.RuntimeServices, PrepareAsync);
-        // And when the others see this node: what they decided just before that was without it.
-        lifecycle.Subscribe("layout", ServiceLifecycleStage.Active, layouts.RefreshAsync);
-    }
+    // The others know of it already, and wait for it with the next layout; and nothing is acknowledged through it yet.
+    public void Participate(ISiloLifecycle lifecycle) => lifecycle.Subscribe("index", ServiceLifecycleStage.RuntimeServices, PrepareAsync);
 
     private async Task PrepareAsync(CancellationToken ct)
     {
@@ -25,6 +22,7 @@ internal sealed class JoiningSilo(PostgresIndex index, ClusterLayout layouts) : 
             {
                 await index.EnsureSameAsync(ct);
                 await layouts.RefreshAsync(ct);
+                await layouts.EndWritesAsync(ct);
                 return;
             }
             catch (StorageException e) when (e.Error is StorageError.IndexAway or StorageError.Unavailable)

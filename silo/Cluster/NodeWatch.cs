@@ -27,6 +27,7 @@ internal sealed partial class NodeWatch(
             }
             catch (Exception e) when (e is not OperationCanceledException)
             {
+                _missedSince.Clear(); // who could not look does not know who was away meanwhile
                 LogPutOff(log, e.Message);
             }
         }
@@ -34,8 +35,10 @@ internal sealed partial class NodeWatch(
 
     private async Task LookAsync(CancellationToken ct)
     {
+        // Of one copy nothing can be made anew: the layout keeps its node, so that what it has is missed and not forgotten.
+        if (layouts.Current is not { Replication.Factor: > 1 } layout) return;
         // Who is not of the cluster himself does not know who else is.
-        if (layouts.Current is not { } layout || membership.CurrentSnapshot.GetSiloStatus(silo.SiloAddress) != SiloStatus.Active) return;
+        if (membership.CurrentSnapshot.GetSiloStatus(silo.SiloAddress) != SiloStatus.Active) return;
         var live = membership.CurrentSnapshot.Members.Values.Where(m => m.Status == SiloStatus.Active).Select(m => m.Name).ToHashSet(StringComparer.Ordinal);
         var names = (await index.ListNodesAsync(ct)).ToDictionary(n => NodeIds.Of(n.Store), n => n.Name);
         foreach (var node in layout.Nodes.Where(n => n.State != NodeState.Gone))

@@ -27,6 +27,7 @@ internal sealed partial class ReplicaCare(
     private const int RepairsMax = 256;
     private static readonly TimeSpan RetryAfter = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan HopeAgainAfter = TimeSpan.FromHours(1);
+    private static readonly TimeSpan TidyEvery = TimeSpan.FromHours(1);
 
     private readonly Pace _pace = new((long)options.Value.HealMiBPerSecondMax << 20, clock);
     private readonly WakeUp _wake = new();
@@ -35,6 +36,7 @@ internal sealed partial class ReplicaCare(
     private long _moved = -1;
     private long _tidied = -1;
     private DateTimeOffset _tidyAfter;
+    private DateTimeOffset _fetchAfter;
 
     private NodeId Me => NodeIds.Of(drive.Id);
 
@@ -91,16 +93,15 @@ internal sealed partial class ReplicaCare(
             var (done, later, hopeless) = (new List<BlobId>(), new List<BlobId>(), new List<BlobId>());
             foreach (var entry in due)
             {
-                if (await IsNeededByNobodyAsync(entry.Blob, ct))
+                try
                 {
-                    done.Add(entry.Blob);
-                    continue;
+                    (await RepairAsync(entry, ct) switch { RepairOutcome.Incomplete => later, RepairOutcome.Hopeless => hopeless, _ => done }).Add(entry.Blob);
                 }
-                var report = await repair.RepairAsync(new(entry.Blob, entry.Store, (RepairReason)entry.Reason), _pace.SpendAsync, ct);
-                (report.Outcome switch { RepairOutcome.Incomplete => later, RepairOutcome.Hopeless => hopeless, _ => done }).Add(entry.Blob);
-                if (report.Outcome == RepairOutcome.Incomplete) LogIncomplete(log, entry.Blob, report.Why ?? "");
-                else if (report.Outcome == RepairOutcome.Hopeless) await ReportHopelessAsync(entry.Blob, report, ct);
-                else if (report.Chunks > 0) LogRepaired(log, entry.Blob, report.Bytes);
+                catch (Exception e) when (e is not (OperationCanceledException or StorageException { Error: StorageError.IndexAway }))
+                {
+                    LogDefect(log, entry.Blob, e); // one entry that can't be worked off is not to keep the others
+                    later.Add(entry.Blob);
+                }
             }
             if (done.Count > 0) await index.EndRepairsAsync(drive.Id, done, ct);
             if (later.Count > 0) await index.DelayRepairsAsync(drive.Id, later, clock.GetUtcNow() + RetryAfter, ct);
@@ -108,30 +109,44 @@ internal sealed partial class ReplicaCare(
         }
     }
 
+    private async Task<RepairOutcome> RepairAsync(ReplicaRepairRecord entry, CancellationToken ct)
+    {
+        if (await IsNeededByNobodyAsync(entry.Blob, ct)) return RepairOutcome.Done;
+        var report = await repair.RepairAsync(new(entry.Blob, entry.Store, (RepairReason)entry.Reason), _pace.SpendAsync, ct);
+        if (report.Chunks > 0) LogRepaired(log, entry.Blob, report.Bytes);
+        if (report.Outcome == RepairOutcome.Incomplete) LogIncomplete(log, entry.Blob, report.Why ?? "");
+        return report.Outcome == RepairOutcome.Hopeless && !await IsLostAsync(entry.Blob, report, ct) ? RepairOutcome.Incomplete : report.Outcome;
+    }
+
     private async Task FollowAsync(CancellationToken ct)
     {
         if (layouts.Current is not { } layout) return;
         if (_moved < layout.Version)
         {
-            if (!await AllWorkByAsync(layout.Version, ct) || !await FetchAsync(layout, ct)) return;
+            if (clock.GetUtcNow() < _fetchAfter || !await AllWorkByAsync(layout.Version, ct)) return;
+            _fetchAfter = clock.GetUtcNow() + RetryAfter;
+            if (!await FetchAsync(layout, ct)) return;
+            _fetchAfter = default;
             if (layouts.Current?.Version != layout.Version) return;
             await index.ReportLayoutAsync(drive.Id, layout.Version, layout.Version, ct);
             _moved = layout.Version;
         }
         if (layout.Partitions.Any(p => !p.IsSettled)) await SettleAsync(layout, ct);
-        else if (_tidied < layout.Version && clock.GetUtcNow() >= _tidyAfter)
+        else if (_tidied < layout.Version || clock.GetUtcNow() >= _tidyAfter)
         {
-            if (await TidyAsync(layout, ct)) _tidied = layout.Version;
-            else _tidyAfter = clock.GetUtcNow() + RetryAfter;
+            (_tidied, _tidyAfter) = (layout.Version, clock.GetUtcNow() + RetryAfter);
+            // Again after a while: what was being written was passed over.
+            if (await TidyAsync(layout, ct)) _tidyAfter = clock.GetUtcNow() + TidyEvery;
         }
     }
 
-    /// <summary>Whether every live node has taken the layout over.</summary>
+    /// <summary>Whether every live node has taken the layout over, and ended its writes by older ones. One that the index does not list has not.</summary>
     private async Task<bool> AllWorkByAsync(long version, CancellationToken ct)
     {
         if (membership.CurrentSnapshot.GetSiloStatus(silo.SiloAddress) != SiloStatus.Active) return false; // who is not of the cluster himself does not know who else is
-        var live = membership.CurrentSnapshot.Members.Values.Where(m => m.Status == SiloStatus.Active).Select(m => m.Name).ToHashSet(StringComparer.Ordinal);
-        return (await index.ListNodesAsync(ct)).All(n => !live.Contains(n.Name) || n.LayoutSeen >= version);
+        var seen = (await index.ListNodesAsync(ct)).ToDictionary(n => n.Name, n => n.LayoutSeen, StringComparer.Ordinal);
+        // Those that join or leave are among them: who leaves still ends its uploads.
+        return membership.CurrentSnapshot.Members.Values.Where(m => m.Status is > SiloStatus.Created and < SiloStatus.Dead).All(m => seen.GetValueOrDefault(m.Name, -1) >= version);
     }
 
     /// <summary>Goes through what the former holders have of the partitions that are new here.</summary>
@@ -156,7 +171,7 @@ internal sealed partial class ReplicaCare(
                     LogIncomplete(log, blob, report.Why ?? "");
                 }
                 // It is as lost after the movement as before; what is left of it stays where it is.
-                if (report.Outcome == RepairOutcome.Hopeless) await ReportHopelessAsync(blob, report, ct);
+                if (report.Outcome == RepairOutcome.Hopeless) await IsLostAsync(blob, report, ct);
                 if (report.Chunks > 0) (fetched, bytes) = (fetched + 1, bytes + report.Bytes);
             }
         }
@@ -171,11 +186,13 @@ internal sealed partial class ReplicaCare(
         return (await index.FindNeededBlobsAsync([blob], ct)).Count == 0; // asked second: what was committed meanwhile is known, and needed
     }
 
-    /// <summary>What the index does not know was never acknowledged: a crash left it, or its write is under way. Anything else is lost data, and an operator's to know.</summary>
-    private async Task ReportHopelessAsync(BlobId blob, RepairReport report, CancellationToken ct)
+    /// <returns>Whether something needs the blob. Then data is lost, and an operator is told. What the index does not know was never acknowledged: a crash left it, or its write is under way.</returns>
+    private async Task<bool> IsLostAsync(BlobId blob, RepairReport report, CancellationToken ct)
     {
-        if ((await objects.FindUnknownBlobsAsync([blob], ct)).Count > 0) LogIncomplete(log, blob, report.Why ?? "");
-        else LogHopeless(log, blob, report.Why ?? "");
+        var isNeeded = (await index.FindNeededBlobsAsync([blob], ct)).Count > 0;
+        if (isNeeded) LogHopeless(log, blob, report.Why ?? "");
+        else LogIncomplete(log, blob, report.Why ?? "");
+        return isNeeded;
     }
 
     private async Task SettleAsync(Layout layout, CancellationToken ct)
@@ -185,24 +202,34 @@ internal sealed partial class ReplicaCare(
             await grains.GetGrain<IClusterGrain>(IClusterGrain.Key).SettleAsync(layout.Version, ct);
     }
 
-    /// <summary>Frees what belongs to others, once they show that they have it: a settled layout says that they should, and nothing is freed on its word alone.</summary>
+    /// <summary>Frees what belongs to others, once they show that they have it: a settled layout says that they should, and nothing is freed on its word alone. Who lacks something gets it
+    /// from here: so a node that was taken out while it was away brings back what the others could not make anew.</summary>
     private async Task<bool> TidyAsync(Layout layout, CancellationToken ct)
     {
-        var (freed, kept) = (0, 0);
+        var (freed, brought, kept) = (0, 0, 0);
         await foreach (var blob in BlobsOfAsync(drive, ct))
         {
             if (layouts.Current?.Version != layout.Version) return false;
             if (layouts.ForRead(blob).Any(place => place.Store.Id == drive.Id && place.ShouldHold && place.Shard == blob.Shard)) continue;
-            if (await repair.IsElsewhereAsync(drive, blob, lacking => index.EnqueueRepairAsync(new(blob.Whole, lacking.Id, (int)RepairReason.Missing), clock.GetUtcNow(), ct), ct))
+            var lacking = new List<ChunkStore>();
+            if (!await repair.IsElsewhereAsync(drive, blob, store =>
             {
-                await drive.DeleteAsync(blob, ct);
-                freed++;
-            }
-            else if (!await IsNeededByNobodyAsync(blob.Whole, ct))
+                lacking.Add(store);
+                return Task.CompletedTask;
+            }, ct) && !await IsNeededByNobodyAsync(blob.Whole, ct))
             {
+                foreach (var store in lacking)
+                {
+                    var report = await repair.RepairAsync(new(blob.Whole, store.Id, RepairReason.Missing), _pace.SpendAsync, ct, also: drive);
+                    if (report.Chunks > 0) brought++;
+                }
                 kept++;
+                continue;
             }
+            await drive.DeleteAsync(blob, ct);
+            freed++;
         }
+        if (brought > 0) LogBrought(log, brought);
         if (freed > 0) LogFreed(log, freed);
         return kept == 0;
     }
@@ -232,6 +259,12 @@ internal sealed partial class ReplicaCare(
 
     [LoggerMessage(LogLevel.Error, "Blob {Blob} is lost unless a node that is away brings it back: {Why}")]
     private static partial void LogHopeless(ILogger log, BlobId blob, string why);
+
+    [LoggerMessage(LogLevel.Error, "The repair of blob {Blob} failed; it will be tried again")]
+    private static partial void LogDefect(ILogger log, BlobId blob, Exception exception);
+
+    [LoggerMessage(LogLevel.Warning, "Brought {Blobs} blobs to nodes that they belong to, and that lacked them")]
+    private static partial void LogBrought(ILogger log, int blobs);
 
     [LoggerMessage(LogLevel.Information, "Fetched {Blobs} blobs, {Bytes} bytes, for version {Version} of the layout")]
     private static partial void LogFetched(ILogger log, int blobs, long bytes, long version);

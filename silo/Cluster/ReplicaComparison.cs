@@ -54,7 +54,7 @@ internal sealed partial class ReplicaComparison(
     {
         var (compared, lacking) = (0L, 0L);
         var others = Enumerable.Range(0, layouts.Current!.Partitions.Length).Where(IsMine)
-            .SelectMany(p => layouts.HoldersOf(p)).Select(h => h.Store).Where(s => s.Id != drive.Id).Distinct().ToList();
+            .SelectMany(layouts.HoldersOf).Where(s => s.Id != drive.Id).Distinct().ToList();
         var mintedBefore = clock.GetUtcNow() - garbage.Value.GracePeriod;
         foreach (var other in others)
         {
@@ -63,7 +63,7 @@ internal sealed partial class ReplicaComparison(
                 var page = await other.ListBlobsAsync(after, mintedBefore, PageMax, ct);
                 if (page.Count == 0) break;
                 after = page[^1];
-                var mine = page.Where(b => IsMine(layouts.PartitionOf(b))).ToList();
+                var mine = page.Where(b => IsMine(layouts.PartitionOf(b))).Select(static b => b.Whole).Distinct().ToList();
                 await _pace.SpendAsync(mine.Count, ct);
                 foreach (var blob in await index.FindNeededBlobsAsync(mine, ct))
                 {
@@ -82,14 +82,18 @@ internal sealed partial class ReplicaComparison(
 
     /// <summary>By the layout as it is now this drive holds the partition, and is not just about to.</summary>
     private bool IsMine(int partition) =>
-        layouts.Current is { } layout && partition < layout.Partitions.Length && layout.Partitions[partition].IsSettled && layouts.HoldersOf(partition).Any(h => h.Store.Id == drive.Id && h.ShouldHold);
+        layouts.Current is { } layout && partition < layout.Partitions.Length && layout.Partitions[partition].IsSettled && layouts.HoldersOf(partition).Contains(drive);
 
+    /// <summary>Whether this drive has each chunk that another has: of a striped blob its own shard of it. True where nothing of the blob belongs here.</summary>
     private async Task<bool> HasAllOfAsync(BlobId blob, ChunkStore other, CancellationToken ct)
     {
+        var places = layouts.ForRead(blob);
+        var (here, there) = (places.FirstOrDefault(p => p.Store == drive && p.ShouldHold), places.FirstOrDefault(p => p.Store == other));
+        if (here.Store is null || there.Store is null) return true;
         for (var from = 0; ;)
         {
-            var theirs = await other.ListChunksAsync(blob, from, ChunkStore.ListMax, ct);
-            var own = (await drive.ListChunksAsync(blob, from, ChunkStore.ListMax, ct)).ToHashSet();
+            var theirs = await other.ListChunksAsync(blob.OfShard(there.Shard), from, ChunkStore.ListMax, ct);
+            var own = (await drive.ListChunksAsync(blob.OfShard(here.Shard), from, ChunkStore.ListMax, ct)).ToHashSet();
             if (!theirs.All(own.Contains)) return false;
             if (theirs.Count < ChunkStore.ListMax) return true;
             from = theirs[^1].Index + 1;

@@ -157,6 +157,62 @@ public sealed class ReplicaTests
     }
 
     [Fact]
+    public async Task An_upload_that_spans_a_change_of_the_layout_is_where_the_new_layout_looks_for_it()
+    {
+        await using var cluster = await TestCluster.StartAsync(1, new() { Copies = 1 });
+        var s3 = cluster.Nodes[0].S3();
+        var bucket = await s3.NewBucketAsync();
+        var contents = Enumerable.Range(0, 8).Select(i => new SlowContent(S3Clients.Content(400_000, i))).ToList();
+        using var http = new HttpClient();
+        var uploads = contents.Select((content, i) =>
+            http.PutAsync(new Uri(s3.GetPreSignedURL(new() { BucketName = bucket, Key = $"k{i}", Verb = HttpVerb.PUT, Expires = DateTime.UtcNow.AddHours(1), Protocol = Protocol.HTTP })), content)).ToList();
+        await Task.WhenAll(contents.Select(c => c.IsHalfway));
+        var second = await cluster.AddAsync();
+        await cluster.ReadyAsync(second);
+        await HasLayoutOfAsync(cluster, 2);
+        // All nodes have heard of the new layout, and one still writes by the old one: so nobody has moved to it.
+        await TestCluster.UntilAsync(async () => (await cluster.DescribeAsync())["nodes"]!.AsArray().Any(n => n!["layoutSeen"]!.GetValue<long>() == 2));
+        Assert.All((await cluster.DescribeAsync())["nodes"]!.AsArray(), n => Assert.True(n!["layoutMoved"]!.GetValue<long>() < 2));
+        foreach (var content in contents) content.GoOn();
+        foreach (var upload in uploads) Assert.Equal(HttpStatusCode.OK, (await upload).StatusCode);
+        await cluster.SettledAsync();
+        foreach (var node in cluster.Nodes)
+        {
+            for (var i = 0; i < 8; i++) Assert.True(S3Clients.Content(400_000, i).Same(await node.S3().GetBytesAsync(bucket, $"k{i}")), $"k{i} at {TestCluster.NameOf(node)}");
+        }
+        await TestCluster.UntilAsync(async () => await TestCluster.LiveBytesAsync(cluster.Nodes[0]) + await TestCluster.LiveBytesAsync(second) < 1.1 * 8 * 400_000); // and nowhere twice
+    }
+
+    [Fact]
+    public async Task A_node_that_was_taken_out_with_the_only_copies_brings_them_back()
+    {
+        await using var cluster = await TestCluster.StartAsync(2, new() { Copies = 1 });
+        var s3 = cluster.Nodes[0].S3();
+        var bucket = await s3.NewBucketAsync();
+        for (var i = 0; i < 24; i++) await s3.PutBytesAsync(bucket, $"k{i}", S3Clients.Content(100_000, i));
+        var (left, name) = (cluster.Nodes[1], TestCluster.NameOf(cluster.Nodes[1]));
+        Assert.True(await TestCluster.LiveBytesAsync(left) > 0);
+        Assert.Contains("is running", (await cluster.SendAsync(cluster.Nodes[0], HttpMethod.Delete, $"/nodes/{name}"))["error"]!.GetValue<string>(), StringComparison.Ordinal);
+        await left.KillAsync();
+        await TestCluster.UntilAsync(async () => (await cluster.SendAsync(cluster.Nodes[0], HttpMethod.Delete, $"/nodes/{name}"))["error"] is null);
+        await TestCluster.UntilAsync(async () => (await cluster.DescribeAsync())["nodes"]!.AsArray().Count == 1);
+        await cluster.SettledAsync();
+
+        await left.RestartAsync();
+        await cluster.ReadyAsync(left);
+        await HasLayoutOfAsync(cluster, 2);
+        await cluster.SettledAsync();
+        await TestCluster.UntilAsync(async () =>
+        {
+            for (var i = 0; i < 24; i++)
+            {
+                if (!S3Clients.Content(100_000, i).Same(await s3.GetBytesAsync(bucket, $"k{i}"))) return false;
+            }
+            return true;
+        });
+    }
+
+    [Fact]
     public async Task A_gateway_serves_everything_and_keeps_nothing()
     {
         await using var cluster = await TestCluster.StartAsync(1, new() { Copies = 1 });
@@ -168,6 +224,32 @@ public sealed class ReplicaTests
         Assert.True(S3Clients.Content(3_000_000).Same(await s3.GetBytesAsync(bucket, "k")));
         Assert.True(S3Clients.Content(3_000_000).Same(await cluster.Nodes[0].S3().GetBytesAsync(bucket, "k")));
         Assert.Empty(Directory.EnumerateFiles(gateway.DataDirectory, "*.pack", SearchOption.AllDirectories));
+    }
+
+    /// <summary>A body that stops halfway until it may go on.</summary>
+    private sealed class SlowContent(byte[] bytes) : HttpContent
+    {
+        private readonly TaskCompletionSource _isHalfway = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        private readonly TaskCompletionSource _goesOn = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public Task IsHalfway => _isHalfway.Task;
+
+        public void GoOn() => _goesOn.TrySetResult();
+
+        protected override async Task SerializeToStreamAsync(Stream stream, TransportContext? context)
+        {
+            await stream.WriteAsync(bytes.AsMemory(0, bytes.Length / 2));
+            await stream.FlushAsync();
+            _isHalfway.TrySetResult();
+            await _goesOn.Task;
+            await stream.WriteAsync(bytes.AsMemory(bytes.Length / 2));
+        }
+
+        protected override bool TryComputeLength(out long length)
+        {
+            length = bytes.Length;
+            return true;
+        }
     }
 
     private static int Length(int i) => (i % 4) switch { 0 => 10, 1 => 5_000, 2 => 300_000, _ => 6_000_000 };

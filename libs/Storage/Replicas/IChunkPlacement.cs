@@ -14,12 +14,33 @@ public interface IChunkPlacement
     /// <exception cref="StorageException"><see cref="StorageError.Unavailable"/>: there is no layout yet. The same of the next two.</exception>
     ushort PlaceOf(BucketId bucket, string key);
 
-    /// <summary>Where a blob goes that is being written now, as its id says (<see cref="BlobId.Place"/>, <see cref="BlobId.Redundancy"/>).</summary>
+    /// <summary>Where a blob goes, as its id says (<see cref="BlobId.Place"/>, <see cref="BlobId.Redundancy"/>).</summary>
     WritePlaces ForWrite(BlobId blob);
+
+    /// <summary>The same for a write that begins now. As long as the lease is held a place that is being left is not given up: what is being written there is in no listing yet.</summary>
+    WriteLease BeginWrite(BlobId blob);
 
     /// <summary>Where a blob may be, this node's own drive first and the nearest of the others next. While a layout changes, places that are being
     /// left are among them. Of a striped one there is an entry for each shard, or more.</summary>
     ImmutableArray<ReadPlace> ForRead(BlobId blob);
+}
+
+/// <summary>A write's hold on the layout that it began by, from before its first byte until its blob is committed, or freed, and to be seen in listings. Dispose it then.</summary>
+public class WriteLease(WritePlaces places) : IDisposable
+{
+    public WritePlaces Places { get; } = places;
+
+    /// <summary>Asked before the write is acknowledged.</summary>
+    /// <returns>False where the layout changed since, and could not wait for the write any longer: it must not be acknowledged.</returns>
+    public virtual bool TryComplete() => true;
+
+    public void Dispose()
+    {
+        Dispose(disposing: true);
+        GC.SuppressFinalize(this);
+    }
+
+    protected virtual void Dispose(bool disposing) { }
 }
 
 /// <summary>Where a blob is written to.</summary>

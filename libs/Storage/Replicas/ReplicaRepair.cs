@@ -18,7 +18,7 @@ public enum RepairOutcome
     /// <summary>By the layout nothing of the blob belongs to the store: the entry may go.</summary>
     Outdated = 3,
 
-    /// <summary>All who may have something of the blob were asked, and together they do not have enough to make it whole: it was never acknowledged, or more was lost than it
+    /// <summary>All who may have something of the blob were asked, and together they do not have enough to make it whole: it was deleted, or never acknowledged, or more was lost than it
     /// can lose.</summary>
     Hopeless = 4,
 }
@@ -41,12 +41,15 @@ public sealed class ReplicaRepair(IChunkPlacement placement, PackStore? drive, B
 
     /// <summary>Puts one replica right. Run where the store is where that can be chosen: what it has is read there when it is to be verified.</summary>
     /// <param name="spent">Told the bytes of each chunk that was copied or verified: the caller's pace.</param>
-    public async Task<RepairReport> RepairAsync(RepairEntry entry, Func<long, CancellationToken, ValueTask>? spent, CancellationToken ct)
+    /// <param name="also">A store that has something of the blob, though by the layout nothing of it belongs there: the whole, or the shard that <paramref name="entry"/>'s store is to have.</param>
+    public async Task<RepairReport> RepairAsync(RepairEntry entry, Func<long, CancellationToken, ValueTask>? spent, CancellationToken ct, ChunkStore? also = null)
     {
         var places = placement.ForRead(entry.Blob);
         var target = places.FirstOrDefault(place => place.Store.Id == entry.Store && place.ShouldHold);
         if (target.Store is null) return new(RepairOutcome.Outdated, 0, 0, null);
-        var job = new Job(SourceOf(target), [.. places.Where(place => place.Store != target.Store || place.Shard != target.Shard).Select(SourceOf)], entry, spent);
+        var sources = places.Where(place => place.Store != target.Store || place.Shard != target.Shard).Select(SourceOf).ToList();
+        if (also is not null) sources.Insert(0, SourceOf(target with { Store = also }));
+        var job = new Job(SourceOf(target), [.. sources], entry, spent);
         _memory.BeginWrite();
         try
         {
@@ -123,18 +126,21 @@ public sealed class ReplicaRepair(IChunkPlacement placement, PackStore? drive, B
 
     private async Task RunAsync(Job job, CancellationToken ct)
     {
+        var isThere = false;
         for (var from = 0; from >= 0;)
         {
             var page = await ListAsync(job, from, ct);
+            isThere |= page.Chunks.Count > 0;
             foreach (var (index, (length, holders)) in page.Chunks)
             {
                 ct.ThrowIfCancellationRequested();
-                var isThere = page.Have.TryGetValue(index, out var has) && has == length;
-                if (isThere && (job.Entry.Reason != RepairReason.Damaged || await IsWholeAsync(job, index, length, ct))) continue;
+                var isHere = page.Have.TryGetValue(index, out var has) && has == length;
+                if (isHere && (job.Entry.Reason != RepairReason.Damaged || await IsWholeAsync(job, index, length, ct))) continue;
                 await BringAsync(job, index, length, holders, ct);
             }
             from = page.Next;
         }
+        if (!isThere) job.Why ??= $"Nothing of blob {job.Entry.Blob} is anywhere.";
     }
 
     /// <summary>Which chunks there are, from an index on, as far as all pages reach. Of a striped blob all shards of a chunk have one length.</summary>

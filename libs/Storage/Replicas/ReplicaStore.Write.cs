@@ -15,6 +15,7 @@ internal sealed partial class ReplicaStore
     {
         private readonly ReplicaStore _store;
         private readonly BlobId _blob;
+        private readonly WriteLease _lease;
         private readonly ErasureCode? _code;        // null where each replica gets all
         private readonly int _quorum;
         private readonly Replica[] _replicas;
@@ -47,11 +48,15 @@ internal sealed partial class ReplicaStore
 
         public ReplicaWrite(ReplicaStore store, BlobId blob)
         {
-            var (places, quorum) = store._placement.ForWrite(blob);
-            (_store, _blob, _quorum, _began) = (store, blob, quorum, store._clock.GetTimestamp());
+            var lease = store._placement.BeginWrite(blob);
+            var (places, quorum) = lease.Places;
+            (_store, _blob, _lease, _quorum, _began) = (store, blob, lease, quorum, store._clock.GetTimestamp());
             if (blob.IsStriped) _code = ErasureCode.Create(blob.Redundancy.Data, blob.Redundancy.Parity);
             if (_quorum < 1 || _quorum > places.Length)
+            {
+                lease.Dispose();
                 throw new StorageException(StorageError.Unavailable, $"There are {places.Length} places for blob {blob}, and {_quorum} must have a blob.");
+            }
             // One that fails again and again is left out, unless it is needed.
             var trusted = places.Count(static place => !IsSuspect(place.Store));
             _replicas = [.. places.Select(place => trusted >= _quorum && IsSuspect(place.Store)
@@ -97,6 +102,7 @@ internal sealed partial class ReplicaStore
 
         public override async ValueTask CompleteAsync()
         {
+            if (!_lease.TryComplete()) throw new StorageException(StorageError.Unavailable, $"The cluster's layout changed while blob {_blob} was written, and waited for it for as long as it could.");
             List<Replica> missed;
             lock (_lock)
             {
@@ -222,18 +228,22 @@ internal sealed partial class ReplicaStore
         }
 
         /// <summary>Ends the write on each replica once that has answered for its chunks: not before, lest one is entered there after the blob was freed.</summary>
-        private Task EndAsync() => Task.WhenAll(_replicas.Where(static replica => replica.Write is not null).Select(async replica =>
+        private async Task EndAsync()
         {
-            await replica.Last;
-            try
+            await Task.WhenAll(_replicas.Where(static replica => replica.Write is not null).Select(async replica =>
             {
-                if (_unwanted) await replica.Write!.FreeAsync();
-                await replica.Write!.DisposeAsync();
-            }
-            catch (StorageException e)
-            {
-                LogNotFreed(_store._log, _blob, replica.Store.Id, e.Message);
-            }
-        }));
+                await replica.Last;
+                try
+                {
+                    if (_unwanted) await replica.Write!.FreeAsync();
+                    await replica.Write!.DisposeAsync();
+                }
+                catch (StorageException e)
+                {
+                    LogNotFreed(_store._log, _blob, replica.Store.Id, e.Message);
+                }
+            }));
+            _lease.Dispose();
+        }
     }
 }

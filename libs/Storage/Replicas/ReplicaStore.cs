@@ -22,6 +22,8 @@ internal sealed partial class ReplicaStore : IChunkRoutes, IAsyncDisposable
     /// <summary>Entries for the repair queue that wait in memory; what is found past that is found again by the next read or scrub.</summary>
     private const int NotesMax = 10_000;
 
+    private static readonly TimeSpan NoteAgainAfter = TimeSpan.FromSeconds(1);
+
     private readonly PackStore? _local;
     private readonly IChunkPlacement _placement;
     private readonly IRepairQueue _repairs;
@@ -32,12 +34,13 @@ internal sealed partial class ReplicaStore : IChunkRoutes, IAsyncDisposable
     private readonly ByteBudget _lag;
     private readonly ConcurrentDictionary<Guid, AnswerTimes> _times = new();
     private readonly ConcurrentDictionary<Task, bool> _background = new();
-    private readonly Channel<RepairEntry> _notes = Channel.CreateBounded<RepairEntry>(new BoundedChannelOptions(NotesMax) { FullMode = BoundedChannelFullMode.DropWrite, SingleReader = true });
+    private readonly Channel<RepairEntry> _notes = Channel.CreateBounded<RepairEntry>(new BoundedChannelOptions(NotesMax) { SingleReader = true });
     private readonly Meter _meter = new(PackStore.MeterName);
     private readonly Counter<long> _hedges;
     private readonly Counter<long> _elsewhere;
     private readonly Counter<long> _missed;
     private readonly Task _noting;
+    private readonly CancellationTokenSource _closing = new();
     private int _unnoted;
 
     public ReplicaStore(PackStore? local, IChunkPlacement placement, IRepairQueue repairs, ChunkMemory memory, ReplicaOptions options, TimeProvider clock, ILogger log)
@@ -74,21 +77,17 @@ internal sealed partial class ReplicaStore : IChunkRoutes, IAsyncDisposable
     public async ValueTask DeleteAsync(BlobId blob, CancellationToken ct)
     {
         var stores = _placement.ForRead(blob).Select(static place => place.Store).Distinct();
-        var failures = await Task.WhenAll(stores.Select(async store =>
+        await Task.WhenAll(stores.Select(async store =>
         {
             try
             {
                 await store.DeleteAsync(blob, ct);
-                return null;
             }
             catch (StorageException e)
             {
                 LogNotFreed(_log, blob, store.Id, e.Message);
-                return e;
             }
         }));
-        if (failures.Length > 0 && failures.All(static failure => failure is not null))
-            throw new StorageException(StorageError.Unavailable, $"No replica of blob {blob} could be asked to free a blob.", failures[0]);
     }
 
     public IReadOnlyList<BlobId> ListBlobs(BlobId after, DateTimeOffset mintedBefore, int max) => _local?.ListBlobs(after, mintedBefore, max) ?? [];
@@ -108,7 +107,9 @@ internal sealed partial class ReplicaStore : IChunkRoutes, IAsyncDisposable
         while (!_background.IsEmpty) await Task.WhenAll(_background.Keys);
         if (_local is not null) _local.DamageFound = null;
         _notes.Writer.TryComplete();
+        await _closing.CancelAsync();
         await _noting;
+        _closing.Dispose();
         _meter.Dispose();
     }
 
@@ -124,13 +125,19 @@ internal sealed partial class ReplicaStore : IChunkRoutes, IAsyncDisposable
     {
         await foreach (var entry in _notes.Reader.ReadAllAsync())
         {
-            try
+            for (var isTold = false; ; isTold = true)
             {
-                await _repairs.EnqueueAsync(entry, CancellationToken.None);
-            }
-            catch (Exception e)     // whatever the queue's index has: nobody waits here who could be told
-            {
-                LogNotQueued(_log, entry.Blob, entry.Store, e);
+                try
+                {
+                    await _repairs.EnqueueAsync(entry, CancellationToken.None);
+                    break;
+                }
+                catch (Exception e)     // whatever the queue's index has: nobody waits here who could be told, and it comes back
+                {
+                    if (!isTold) LogNotQueued(_log, entry.Blob, entry.Store, e);
+                    if (_closing.IsCancellationRequested) break;
+                    await Task.Delay(NoteAgainAfter, _clock, _closing.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                }
             }
             Interlocked.Decrement(ref _unnoted);
         }
@@ -158,7 +165,7 @@ internal sealed partial class ReplicaStore : IChunkRoutes, IAsyncDisposable
     [LoggerMessage(LogLevel.Debug, "Blob {Blob} was not freed on store {Store}, which will find it itself: {Why}")]
     private static partial void LogNotFreed(ILogger log, BlobId blob, Guid store, string why);
 
-    [LoggerMessage(LogLevel.Error, "Blob {Blob} lacks a replica on store {Store}, and the repair queue did not take it")]
+    [LoggerMessage(LogLevel.Warning, "Blob {Blob} lacks something on store {Store}, and the repair queue does not take it: it is tried again")]
     private static partial void LogNotQueued(ILogger log, BlobId blob, Guid store, Exception e);
 
     [LoggerMessage(LogLevel.Debug, "Blob {Blob} was written without store {Store}: {Why}")]

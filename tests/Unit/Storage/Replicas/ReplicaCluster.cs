@@ -93,6 +93,11 @@ internal sealed class FixedPlacement(ImmutableArray<ChunkStore> all, int quorum)
         return new([.. stores.Select(store => new WritePlace(store, 0))], blob.Redundancy.IsDefault ? quorum : blob.Redundancy.Quorum);
     }
 
+    public WriteLease BeginWrite(BlobId blob) => Lease?.Invoke(ForWrite(blob)) ?? new(ForWrite(blob));
+
+    /// <summary>Makes the leases of writes.</summary>
+    public Func<WritePlaces, WriteLease>? Lease { get; set; }
+
     public ImmutableArray<ReadPlace> ForRead(BlobId blob) => blob.IsStriped
         ? [.. Order.SelectMany(store => ShardsOf(store, blob)), .. FormerColumns.Take(blob.Redundancy.Width).Select((store, i) => new ReadPlace(store, i + 1, false))]
         : [.. Order.Select(store => new ReadPlace(store, 0, !Left.Contains(store.Id)))];
@@ -115,8 +120,16 @@ internal sealed class MemoryQueue : IRepairQueue
 
     public IReadOnlyList<RepairEntry> Entries => [.. _entries.Select(static e => new RepairEntry(e.Key.Item1, e.Key.Item2, e.Value))];
 
+    /// <summary>How often it is away yet.</summary>
+    public int Refusals { get; set; }
+
     public ValueTask EnqueueAsync(RepairEntry entry, CancellationToken ct)
     {
+        if (Refusals > 0)
+        {
+            Refusals--;
+            throw new StorageException(StorageError.IndexAway, "The queue is away.");
+        }
         _entries.AddOrUpdate((entry.Blob, entry.Store), entry.Reason, (_, old) => entry.Reason == RepairReason.Damaged ? entry.Reason : old);
         return ValueTask.CompletedTask;
     }

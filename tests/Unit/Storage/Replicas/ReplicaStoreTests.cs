@@ -332,6 +332,109 @@ public sealed class ReplicaStoreTests
         Assert.Empty(cluster.Queue.Entries);
     }
 
+    [Fact]
+    public async Task A_write_that_the_layout_could_not_wait_for_is_not_acknowledged_and_leaves_nothing_behind()
+    {
+        await using var cluster = new ReplicaCluster();
+        var leases = new List<GivenUp>();
+        cluster.Placement.Lease = places =>
+        {
+            leases.Add(new(places));
+            return leases[^1];
+        };
+        Assert.Equal(StorageError.Unavailable, await ErrorOf(() => cluster.Front.PutAsync(BlobStoreSteps.Bytes(1, 300_000), Write())));
+        await cluster.Front.SettledAsync();
+        Assert.All(cluster.Nodes, node => Assert.Equal(0, node.Packs.GetStatistics().Blobs));
+        Assert.True(Assert.Single(leases).IsDisposed);
+        Assert.Empty(cluster.Queue.Entries);
+    }
+
+    [Fact]
+    public async Task A_lease_is_held_until_the_blob_is_to_be_seen_in_listings()
+    {
+        await using var cluster = new ReplicaCluster();
+        Held? lease = null;
+        cluster.Placement.Lease = places => lease = new(places, () => cluster.Nodes.Count(node => node.Packs.ListBlobs(default, DateTimeOffset.MaxValue, 10).Count == 1));
+        await using (var write = cluster.Front.BeginWrite(Write()))
+        {
+            await write.CopyFromAsync(BlobStoreSteps.Reader(BlobStoreSteps.Bytes(1, 300_000)), CancellationToken.None);
+            Assert.Null(lease!.Listed);
+            write.Keep();
+        }
+        await cluster.Front.SettledAsync();
+        Assert.Equal(1, lease.Listed);      // of this node at least, whose own drive is asked without a wire; the peers follow when they have read that the write ended
+    }
+
+    [Fact]
+    public async Task What_is_nowhere_is_no_success_of_a_repair_and_a_store_that_should_not_have_it_can_bring_it()
+    {
+        await using var cluster = new ReplicaCluster(4, alone: true);
+        cluster.Placement.Left.Add(cluster.Nodes[3].Id);
+        var content = BlobStoreSteps.Bytes(1, 300_000);
+        var manifest = await cluster.Front.PutAsync(content, Write());
+        var blob = manifest.Parts[0].Blob;
+        await cluster.Front.SettledAsync();
+        // A node that was taken out has the only copy.
+        cluster.Placement.Left.Clear();
+        Assert.Equal(RepairOutcome.Done, (await cluster.Repairs.RepairAsync(new(blob, cluster.Nodes[3].Id, RepairReason.Missing), null, default)).Outcome);
+        cluster.Placement.Order = [.. cluster.Stores.Take(3)];
+        foreach (var store in cluster.Stores.Take(3)) await store.DeleteAsync(blob, default);
+        Assert.Equal((RepairOutcome.Hopeless, 0), await cluster.Repairs.RepairAsync(new(blob, cluster.Nodes[0].Id, RepairReason.Missing), null, default) is var none ? (none.Outcome, none.Chunks) : default);
+        await cluster.Nodes[1].StopAsync();
+        Assert.Equal(RepairOutcome.Incomplete, (await cluster.Repairs.RepairAsync(new(blob, cluster.Nodes[0].Id, RepairReason.Missing), null, default)).Outcome);
+        cluster.Nodes[1].Start();
+        var lacking = new List<Guid>();
+        Assert.False(await cluster.Repairs.IsElsewhereAsync(cluster.Stores[3], blob, store =>
+        {
+            lacking.Add(store.Id);
+            return Task.CompletedTask;
+        }, default));
+        Assert.Equal(cluster.Nodes.Take(3).Select(n => n.Id), lacking);
+        Assert.Equal(RepairOutcome.Done, (await cluster.Repairs.RepairAsync(new(blob, cluster.Nodes[0].Id, RepairReason.Missing), null, default, also: cluster.Stores[3])).Outcome);
+        Assert.Equal(content, await cluster.Front.GetAsync(manifest));
+    }
+
+    [Fact]
+    public async Task What_the_repair_queue_could_not_take_is_offered_again_until_it_does()
+    {
+        await using var cluster = new ReplicaCluster();
+        var manifest = await cluster.Front.PutAsync(BlobStoreSteps.Bytes(1, 5_000), Write());
+        await cluster.Front.SettledAsync();
+        cluster.Queue.Refusals = 2;
+        cluster.Nodes[0].Disk.FlipBit(cluster.Nodes[0].Disk.Packs[^1], 8192 + 4000);
+        await cluster.Front.GetAsync(manifest);
+        Assert.Equal(cluster.Nodes[0].Id, Assert.Single((await Settled(cluster)).Entries).Store);
+        Assert.Equal(0, cluster.Queue.Refusals);
+    }
+
+    [Fact]
+    public async Task A_blob_that_nobody_can_be_asked_to_free_keeps_nobody_from_freeing_others()
+    {
+        await using var cluster = new ReplicaCluster(alone: true);
+        var manifest = await cluster.Front.PutAsync(BlobStoreSteps.Bytes(1, 5_000), Write());
+        await cluster.Front.SettledAsync();
+        foreach (var node in cluster.Nodes) await node.StopAsync();
+        await cluster.Front.DeleteAsync(manifest.Parts[0].Blob, default);
+        Assert.All(cluster.Nodes, node => Assert.Equal(1, node.Packs.GetStatistics().Blobs));
+    }
+
+    private sealed class GivenUp(WritePlaces places) : WriteLease(places)
+    {
+        public bool IsDisposed { get; private set; }
+
+        public override bool TryComplete() => false;
+
+        protected override void Dispose(bool disposing) => IsDisposed = true;
+    }
+
+    /// <summary>Looks at what listings say when it ends.</summary>
+    private sealed class Held(WritePlaces places, Func<int> listed) : WriteLease(places)
+    {
+        public int? Listed { get; private set; }
+
+        protected override void Dispose(bool disposing) => Listed = Math.Min(1, listed());
+    }
+
     private static async Task<MemoryQueue> Settled(ReplicaCluster cluster)
     {
         await cluster.Front.SettledAsync();
