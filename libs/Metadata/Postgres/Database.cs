@@ -21,6 +21,7 @@ internal sealed partial class Database : IAsyncDisposable
     private readonly Lock _lock = new();
     private Task _asking = Task.CompletedTask;
     private volatile bool _isAway;
+    private int _outages;
 
     public Database(PostgresUrl url, PostgresOptions options, TimeProvider clock, ILogger log)
     {
@@ -49,6 +50,9 @@ internal sealed partial class Database : IAsyncDisposable
     public PostgresOptions Options { get; }
 
     public bool IsAway => _isAway;
+
+    /// <summary>How often it went away. A connection from before the last time may be dead without knowing.</summary>
+    public int Outages => Volatile.Read(ref _outages);
 
     /// <summary>Opens a connection to the host that takes writes.</summary>
     /// <exception cref="StorageException"><see cref="StorageError.IndexAway"/>.</exception>
@@ -106,6 +110,7 @@ internal sealed partial class Database : IAsyncDisposable
         {
             if (_isAway || _closing.IsCancellationRequested) return;
             _isAway = true;
+            Interlocked.Increment(ref _outages);
             LogAway(_log, failure.Message);
             _asking = Task.Run(AskUntilBackAsync);
         }
