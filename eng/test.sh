@@ -18,7 +18,18 @@ install_tools() {
     command -v restic >/dev/null || missing+=(restic)
     command -v node >/dev/null || missing+=(nodejs)
     command -v npm >/dev/null || missing+=(npm)
+    command -v promtool >/dev/null || missing+=(prometheus)
+    command -v systemd-analyze >/dev/null || missing+=(systemd)
+    # The renderer of the Helm chart: a compiler and the packages that helm itself is made of.
+    command -v go >/dev/null || missing+=(golang-go)
+    local package
+    for package in golang-github-masterminds-sprig-dev golang-github-xeipuuv-gojsonschema-dev golang-k8s-sigs-yaml-dev; do
+        [ -d "/usr/share/doc/$package" ] || missing+=("$package")
+    done
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
+    # For tests that cut the wires between nodes, which root alone can.
+    command -v ip >/dev/null || [ -x /usr/sbin/ip ] || missing+=(iproute2)
+    command -v nft >/dev/null || [ -x /usr/sbin/nft ] || missing+=(nftables)
     [ ${#missing[@]} -gt 0 ] || return 0
     command -v apt-get >/dev/null || { echo "Missing: ${missing[*]}; install them, this machine has no apt-get." >&2; return 1; }
     local sudo=
@@ -31,6 +42,8 @@ install_tools() {
         $sudo sed -ri 's/^#?create_main_cluster .*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
     fi
     $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    # Prometheus' tool is wanted, and not the server that its package starts.
+    if [[ " ${missing[*]} " == *' prometheus '* && -d /run/systemd/system ]]; then $sudo systemctl disable --now --quiet prometheus; fi
 }
 
 # Passed, failed, skipped and errors of one project, from its report; nothing where the report is missing or cut off.

@@ -53,7 +53,8 @@ internal static class GrainHosting
 #if EMBEDDED_ENGINE
         silo.UseSiloTls(o => (o.Certificate, o.Validate) = (member.Identity.Certificate, member.Identity.Accepts));
 #else
-        silo.Configure<ClusterMembershipOptions>(o => o.NumVotesForDeathDeclaration = 1);
+        // Two, lest a silo that is cut off declares the others dead. Orleans asks for one where there are only two silos.
+        silo.Configure<ClusterMembershipOptions>(o => o.NumVotesForDeathDeclaration = 2);
         silo.UseTls(o =>
         {
             o.LocalCertificate = member.Identity.Certificate;

@@ -98,6 +98,7 @@ static async Task<int> RunAsync(NodeOptions node)
     else (root, rootIsNew) = await SharedRootCredentials.ReadAsync(cluster, box, CancellationToken.None);
     IServiceProvider? running = null;
     var status = new NodeStatus { Name = node.Node, Engine = GrainHosting.Engine, Index = index.Description, Version = Version(), IsMember = member is not null, WaitsFor = WaitsFor };
+    NodeGauges.Add(node, status);
 
     builder.Services
         .AddSingleton(TimeProvider.System)

@@ -84,7 +84,7 @@ internal sealed class PrometheusMetrics : IDisposable
 
         public void Write(StringBuilder text)
         {
-            if (_series.IsEmpty) return;
+            // Also where nothing was counted yet: whoever writes a query sees what there is to ask for.
             if (_help is not null) text.Append(CultureInfo.InvariantCulture, $"# HELP {Name} {_help}\n");
             text.Append(CultureInfo.InvariantCulture, $"# TYPE {Name} {_kind switch { Kind.Sum or Kind.Total => "counter", Kind.Histogram => "histogram", _ => "gauge" }}\n");
             foreach (var (labels, series) in _series.OrderBy(s => s.Key.Text, StringComparer.Ordinal)) series.Write(text, Name, labels.Text, _kind, _boundaries);

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Diagnostics.Metrics;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Events;
 using DarkStorage.Metadata;
@@ -30,6 +31,11 @@ internal sealed partial class EventTargetGrain(
     [PersistentState("event-target", StorageNames.Index)] IPersistentState<EventTargetState> state, ILogger<EventTargetGrain> log) : Grain, IEventTargetGrain, IRemindable
 {
     private const string LookReminder = "look";
+
+    private static readonly Meter Meter = new("DarkStorage.Grains");
+    private static readonly Counter<long> Delivered = Meter.CreateCounter<long>("darkstorage.events.delivered", "{event}", "Events that their target took.");
+    private static readonly Counter<long> GivenUp = Meter.CreateCounter<long>("darkstorage.events.given_up", "{event}", "Events that were given up.");
+    private static readonly Counter<long> FailedRounds = Meter.CreateCounter<long>("darkstorage.events.failed_rounds", "{round}", "Rounds of deliveries after which events of the target still wait.");
 
     /// <summary>Events read at a time.</summary>
     private const int BatchMax = 256;
@@ -175,6 +181,7 @@ internal sealed partial class EventTargetGrain(
         var delay = TimeSpan.FromSeconds(Math.Min(Math.Pow(2, Math.Min(_failures++, 20)), options.Value.RetryDelayMax.TotalSeconds));
         _nextAttempt = clock.GetUtcNow() + delay;
         _rounds?.Change(delay, Never);
+        FailedRounds.Add(1, new KeyValuePair<string, object?>("target", Name));
         LogFailed(log, Name, _lastFailure, delay);
     }
 
@@ -210,6 +217,8 @@ internal sealed partial class EventTargetGrain(
                 var results = await Task.WhenAll(group.Select(key => DeliverAsync([.. key], ct)));
                 await EndAsync([.. results.SelectMany(r => r.Delivered)], EventEnd.Delivered, ct);
                 await EndAsync([.. results.SelectMany(r => r.GivenUp)], EventEnd.GivenUp, ct);
+                Delivered.Add(results.Sum(r => r.Delivered.Count), new KeyValuePair<string, object?>("target", Name));
+                GivenUp.Add(results.Sum(r => r.GivenUp.Count), new KeyValuePair<string, object?>("target", Name));
                 round.IsThere |= results.Any(r => r.Delivered.Count > 0 || r.Left == EventOutcome.Refused);
                 foreach (var (key, result) in group.Zip(results))
                 {

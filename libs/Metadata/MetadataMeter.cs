@@ -5,7 +5,9 @@ namespace DarkStorage.Metadata;
 /// <summary>The meter of this library.</summary>
 internal static class MetadataMeter
 {
-    public static readonly Meter Instance = new("DarkStorage.Metadata");
+    public const string Name = "DarkStorage.Metadata";
+
+    public static readonly Meter Instance = new(Name);
 
     public static readonly Histogram<int> BatchSizes = Instance.CreateHistogram<int>(
         "darkstorage.index.commit.batch_size", "{change}", "Changes that shared one durable commit.",

@@ -61,7 +61,7 @@ internal sealed class ClusterMember : IAsyncDisposable
 
     public void AddTo(IServiceCollection services, IClusterIndex index)
     {
-        services.AddSingleton(index).AddSingleton(Layouts).AddSingleton(new NodeIdentity(_store)).AddHostedService<NodeWatch>().AddHostedService<LayoutReports>();
+        services.AddSingleton(index).AddSingleton(Layouts).AddSingleton(new NodeIdentity(_store)).AddHostedService<NodeWatch>().AddHostedService<LayoutReports>().AddHostedService<ClusterGauges>();
         if (_drive is not null) services.AddSingleton(_repair).AddHostedService<ReplicaCare>().AddHostedService<ReplicaComparison>();
     }
 

@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using System.Text;
 using DarkStorage.Grains.Cluster;
 using DarkStorage.Metadata;
+using DarkStorage.Silo.Configuration;
 using DarkStorage.Storage.Peers;
 using DarkStorage.Storage.Secrets;
 
@@ -21,11 +22,8 @@ internal sealed class ClusterSecret
     /// <exception cref="InvalidDataException">It is given twice, or too short.</exception>
     public static ClusterSecret? Read()
     {
-        var (text, file) = (Environment.GetEnvironmentVariable(Variable), Environment.GetEnvironmentVariable(Variable + "_FILE"));
-        if (!string.IsNullOrEmpty(text) && !string.IsNullOrEmpty(file)) throw new InvalidDataException($"{Variable} and {Variable}_FILE are one or the other.");
-        if (!string.IsNullOrEmpty(file)) text = File.ReadAllText(file);
-        if (string.IsNullOrWhiteSpace(text)) return null;
-        text = text.Trim();
+        var text = SecretVariable.Read(Variable)?.Trim();
+        if (string.IsNullOrEmpty(text)) return null;
         return text.Length >= ClusterIdentity.SecretLengthMin ? new(text) : throw new InvalidDataException($"{Variable} has at least {ClusterIdentity.SecretLengthMin} characters; this one has {text.Length}.");
     }
 

@@ -1,3 +1,4 @@
+using System.Diagnostics.Metrics;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Cluster;
 using DarkStorage.GrainInterfaces.Objects;
@@ -25,6 +26,10 @@ internal sealed partial class ReplicaCare(
     IOptions<ClusterOptions> options, IOptions<GarbageOptions> garbage, TimeProvider clock, ILogger<ReplicaCare> log) : BackgroundService
 {
     private const int RepairsMax = 256;
+
+    private static readonly Meter Meter = new("DarkStorage.Silo");
+    private static readonly Counter<long> Mended = Meter.CreateCounter<long>("darkstorage.cluster.repairs", "{blob}", "Repairs that were tried, by how they ended.");
+    private static readonly Counter<long> Copied = Meter.CreateCounter<long>("darkstorage.cluster.copied", "By", "Bytes copied to this node's drive from others, by why: to mend it, or to move what a new layout gives it.");
     private static readonly TimeSpan RetryAfter = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan HopeAgainAfter = TimeSpan.FromHours(1);
     private static readonly TimeSpan TidyEvery = TimeSpan.FromHours(1);
@@ -37,6 +42,11 @@ internal sealed partial class ReplicaCare(
     private long _tidied = -1;
     private DateTimeOffset _tidyAfter;
     private DateTimeOffset _fetchAfter;
+
+    // With it the counters are there from the start, and not from the first repair on.
+    static ReplicaCare()
+    {
+    }
 
     private NodeId Me => NodeIds.Of(drive.Id);
 
@@ -115,7 +125,11 @@ internal sealed partial class ReplicaCare(
         var report = await repair.RepairAsync(new(entry.Blob, entry.Store, (RepairReason)entry.Reason), _pace.SpendAsync, ct);
         if (report.Chunks > 0) LogRepaired(log, entry.Blob, report.Bytes);
         if (report.Outcome == RepairOutcome.Incomplete) LogIncomplete(log, entry.Blob, report.Why ?? "");
-        return report.Outcome == RepairOutcome.Hopeless && !await IsLostAsync(entry.Blob, report, ct) ? RepairOutcome.Incomplete : report.Outcome;
+        var isLost = report.Outcome == RepairOutcome.Hopeless && await IsLostAsync(entry.Blob, report, ct);
+        var outcome = report.Outcome == RepairOutcome.Hopeless && !isLost ? RepairOutcome.Incomplete : report.Outcome;
+        Mended.Add(1, new KeyValuePair<string, object?>("outcome", isLost ? "lost" : outcome == RepairOutcome.Incomplete ? "incomplete" : "done"));
+        Copied.Add(report.Bytes, new KeyValuePair<string, object?>("reason", "repair"));
+        return outcome;
     }
 
     private async Task FollowAsync(CancellationToken ct)
@@ -157,23 +171,20 @@ internal sealed partial class ReplicaCare(
         if (wanted.Count == 0) return true;
         var sources = wanted.SelectMany(layouts.HoldersOf).Where(s => s.Id != drive.Id).Distinct().ToList();
         var (whole, fetched, bytes) = (true, 0, 0L);
-        foreach (var source in sources)
+        await foreach (var blob in BlobsOfAllAsync(sources, ct))
         {
-            await foreach (var stored in BlobsOfAsync(source, ct))
+            if (layouts.Current?.Version != layout.Version) return false;
+            if (!wanted.Contains(layouts.PartitionOf(blob))) continue;
+            var report = await repair.RepairAsync(new(blob, drive.Id, RepairReason.Missed), _pace.SpendAsync, ct);
+            if (report.Outcome == RepairOutcome.Incomplete)
             {
-                if (layouts.Current?.Version != layout.Version) return false;
-                if (!wanted.Contains(layouts.PartitionOf(stored))) continue;
-                var blob = stored.Whole;
-                var report = await repair.RepairAsync(new(blob, drive.Id, RepairReason.Missed), _pace.SpendAsync, ct);
-                if (report.Outcome == RepairOutcome.Incomplete)
-                {
-                    if (!await IsNeededByNobodyAsync(blob, ct)) whole = false;
-                    LogIncomplete(log, blob, report.Why ?? "");
-                }
-                // It is as lost after the movement as before; what is left of it stays where it is.
-                if (report.Outcome == RepairOutcome.Hopeless) await IsLostAsync(blob, report, ct);
-                if (report.Chunks > 0) (fetched, bytes) = (fetched + 1, bytes + report.Bytes);
+                if (!await IsNeededByNobodyAsync(blob, ct)) whole = false;
+                LogIncomplete(log, blob, report.Why ?? "");
             }
+            // It is as lost after the movement as before; what is left of it stays where it is.
+            if (report.Outcome == RepairOutcome.Hopeless) await IsLostAsync(blob, report, ct);
+            Copied.Add(report.Bytes, new KeyValuePair<string, object?>("reason", "move"));
+            if (report.Chunks > 0) (fetched, bytes) = (fetched + 1, bytes + report.Bytes);
         }
         if (fetched > 0) LogFetched(log, fetched, bytes, layout.Version);
         return whole;
@@ -232,6 +243,31 @@ internal sealed partial class ReplicaCare(
         if (brought > 0) LogBrought(log, brought);
         if (freed > 0) LogFreed(log, freed);
         return kept == 0;
+    }
+
+    /// <summary>The blobs of several stores, each once, whether they are there as they are or in shards: the lists are in the order of ids, so the least of what comes next is next.</summary>
+    private static async IAsyncEnumerable<BlobId> BlobsOfAllAsync(IReadOnlyList<ChunkStore> stores, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken ct)
+    {
+        var lists = stores.Select(s => BlobsOfAsync(s, ct).GetAsyncEnumerator(ct)).ToList();
+        try
+        {
+            var (open, due, last) = (lists.ToList(), lists.ToList(), default(BlobId));
+            while (true)
+            {
+                foreach (var list in due)
+                {
+                    if (!await list.MoveNextAsync()) open.Remove(list);
+                }
+                if (open.Count == 0) yield break;
+                var next = open.Min(l => l.Current.Whole);
+                if (next != last) yield return last = next;
+                due = [.. open.Where(l => l.Current.Whole == next)];
+            }
+        }
+        finally
+        {
+            foreach (var list in lists) await list.DisposeAsync();
+        }
     }
 
     private static async IAsyncEnumerable<BlobId> BlobsOfAsync(ChunkStore store, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken ct)

@@ -111,10 +111,10 @@ internal sealed class DataDirectory : IDisposable
         return new(lines[0], lines[1]);
     }
 
-    /// <summary>The root credentials that the operator chose, or null.</summary>
+    /// <summary>The root credentials that the operator chose, in variables or in files that <c>…_FILE</c> names; or null.</summary>
     public static RootCredentials? ReadRootEnvironment()
     {
-        var (accessKey, secretKey) = (Environment.GetEnvironmentVariable("DARKSTORAGE_ROOT_ACCESS_KEY"), Environment.GetEnvironmentVariable("DARKSTORAGE_ROOT_SECRET_KEY"));
+        var (accessKey, secretKey) = (SecretVariable.Read("DARKSTORAGE_ROOT_ACCESS_KEY"), SecretVariable.Read("DARKSTORAGE_ROOT_SECRET_KEY"));
         if (string.IsNullOrEmpty(accessKey) != string.IsNullOrEmpty(secretKey))
             throw new InvalidDataException("DARKSTORAGE_ROOT_ACCESS_KEY and DARKSTORAGE_ROOT_SECRET_KEY go together: set both or neither.");
         if (string.IsNullOrEmpty(accessKey)) return null;

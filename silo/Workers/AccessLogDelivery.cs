@@ -22,6 +22,11 @@ internal sealed partial class AccessLogDelivery(
     private static readonly Meter Meter = new("DarkStorage.Silo");
     private static readonly Counter<long> Delivered = Meter.CreateCounter<long>("darkstorage.access_log.objects", "{object}", "Objects of access logs delivered.");
 
+    // With it the counter is there from the start, and not from the first delivery on.
+    static AccessLogDelivery()
+    {
+    }
+
     private static readonly ObjectMetadata Metadata = ObjectMetadata.Default with { ContentType = "text/plain" };
 
     protected override Task ExecuteAsync(CancellationToken stoppingToken) => Task.WhenAll(FlushAsync(stoppingToken), DeliverAsync(stoppingToken));

@@ -71,6 +71,11 @@ internal sealed partial class AccessLogSpool : IAccessLog, IDisposable
     private static readonly Counter<long> Spooled = Meter.CreateCounter<long>("darkstorage.access_log.lines", "{line}", "Lines of access logs written to the disk.");
     private static readonly Counter<long> Dropped = Meter.CreateCounter<long>("darkstorage.access_log.lines_dropped", "{line}", "Lines of access logs that found no room.");
 
+    // With it the counters are there from the start, and not from the first line on.
+    static AccessLogSpool()
+    {
+    }
+
     private readonly string _folder;
     private readonly AccessLogOptions _options;
     private readonly TimeProvider _clock;

@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using System.Diagnostics.Metrics;
 using System.Text.Json;
 using DarkStorage.Metadata;
 using DarkStorage.Metadata.Sqlite;
@@ -31,6 +32,11 @@ internal sealed partial class DriveCare(
     PackStore packs, IMetadataIndex index, DataDirectory data, IOptions<DriveCareOptions> options, IOptions<ScrubOptions> scrub, IOptions<CompactionOptions> compaction,
     TimeProvider clock, ILogger<DriveCare> log) : BackgroundService
 {
+    private static long _passBegun;
+
+    static DriveCare() => new Meter("DarkStorage.Silo").CreateObservableGauge("darkstorage.scrub.pass_begun.timestamp", static () => Interlocked.Read(ref _passBegun) is > 0 and var begun ? (Measurement<long>[])[new(begun)] : [], "s",
+        "When the last pass over everything began: older than the period where passes fail, or take longer than that.");
+
     /// <summary>Where the circle is.</summary>
     private sealed record Progress(DateTimeOffset Begun, ScrubCursor Next, bool Finished);
 
@@ -61,6 +67,7 @@ internal sealed partial class DriveCare(
                 state = new(clock.GetUtcNow(), default, Finished: false);
             }
             var begun = state.Begun;
+            Interlocked.Exchange(ref _passBegun, begun.ToUnixTimeSeconds());
             var failed = !await TryAsync(async () =>
             {
                 var done = await packs.ScrubAsync(state.Next, scrub.Value, new Reporter(p => Save(new(begun, p.Next, p.Finished))), ct);

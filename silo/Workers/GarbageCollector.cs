@@ -43,6 +43,13 @@ internal sealed partial class GarbageCollector(
 
     private static readonly Counter<long> OrphanSearches = Meter.CreateCounter<long>("darkstorage.garbage.orphan_searches", "{search}", "Searches for bytes that no object needs, finished.");
 
+    private static long _collected;
+
+    // In a cluster it is the newest of all nodes that counts: they take turns.
+    static GarbageCollector() => Meter.CreateObservableGauge("darkstorage.garbage.collected.timestamp", () => TimestampOf(Interlocked.Read(ref _collected)), "s", "When this node last freed all that was garbage.");
+
+    private static IEnumerable<Measurement<long>> TimestampOf(long seconds) => seconds > 0 ? [new(seconds)] : [];
+
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         var nextOrphans = clock.GetUtcNow() + options.Value.OrphanInterval;
@@ -70,7 +77,11 @@ internal sealed partial class GarbageCollector(
         while (true)
         {
             var garbage = await index.ListGarbageAsync(clock.GetUtcNow() - options.Value.GracePeriod, BatchMax, ct);
-            if (garbage.Count == 0) return;
+            if (garbage.Count == 0)
+            {
+                Interlocked.Exchange(ref _collected, clock.GetUtcNow().ToUnixTimeSeconds());
+                return;
+            }
             foreach (var blob in garbage) await blobs.DeleteAsync(blob, ct);
             await index.ForgetGarbageAsync(garbage, ct);
             Freed.Add(garbage.Count, new KeyValuePair<string, object?>("reason", "freed"));

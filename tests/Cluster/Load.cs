@@ -73,18 +73,18 @@ internal sealed class Load : IAsyncDisposable
     public async Task VerifyAsync(IReadOnlyList<NodeProcess> nodes, Func<string> explain)
     {
         Use(nodes);
-        foreach (var node in nodes)
+        await Parallel.ForEachAsync(nodes, async (node, _) =>
         {
             for (var key = 0; key < _keys; key++)
             {
                 var (start, k) = (Recorder.Now, $"k{key}");
                 Recorder.Add(k, new(OperationKind.Get, await GetAsync(ClientOf(node), k), null, Outcome.Done, start, Recorder.Now));
             }
-            foreach (var (key, tag) in _kept)
+            await Parallel.ForEachAsync(_kept, new ParallelOptions { MaxDegreeOfParallelism = 8 }, async (kept, _) =>
             {
-                if (await GetAsync(ClientOf(node), key) is var read && read != tag) _wrong.Add($"{key} at {TestCluster.NameOf(node)} after the end: {read ?? "nothing"} instead of {tag}");
-            }
-        }
+                if (await GetAsync(ClientOf(node), kept.Key) is var read && read != kept.Value) _wrong.Add($"{kept.Key} at {TestCluster.NameOf(node)} after the end: {read ?? "nothing"} instead of {kept.Value}");
+            });
+        });
         var wrong = Failures.Where(f => !f.IsRetryable).ToList();
         Assert.True(wrong.Count == 0, $"Requests were answered with something that clients do not retry:\n{Describe(wrong)}\n{explain()}");
         Assert.True(_wrong.IsEmpty, $"What was acknowledged reads otherwise:\n{string.Join('\n', _wrong.Take(20))}\n{explain()}");

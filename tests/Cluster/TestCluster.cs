@@ -87,7 +87,7 @@ public sealed class TestCluster : IAsyncDisposable
             Launcher = place?.Launcher ?? [],
             Flags = flags,
             WaitsForOthers = true,
-            Environment = new Dictionary<string, string>(_settings.Environment)
+            Environment = new Dictionary<string, string>
             {
                 ["DARKSTORAGE_CLUSTER_SECRET"] = secret ?? _settings.Secret,
                 ["DARKSTORAGE_Cluster__Copies"] = _settings.Copies.ToString(CultureInfo.InvariantCulture),
@@ -96,7 +96,7 @@ public sealed class TestCluster : IAsyncDisposable
                 // A reader that found a version may still be on its way to the bytes.
                 ["DARKSTORAGE_Garbage__GracePeriod"] = "00:00:20",
                 ["DARKSTORAGE_Garbage__Interval"] = "00:00:00.200",
-            },
+            }.Concat(_settings.Environment).GroupBy(v => v.Key, StringComparer.Ordinal).ToDictionary(v => v.Key, v => v.Last().Value, StringComparer.Ordinal),
         };
     }
 
@@ -160,7 +160,7 @@ public sealed class TestCluster : IAsyncDisposable
     }
 
     /// <returns>A port that is free, and so is the next.</returns>
-    private static int FreePorts()
+    public static int FreePorts()
     {
         while (true)
         {

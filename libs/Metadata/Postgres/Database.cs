@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Diagnostics.Metrics;
 using System.Net.Sockets;
 using DarkStorage.GrainInterfaces;
 using Microsoft.Extensions.Logging;
@@ -15,6 +16,7 @@ internal sealed partial class Database : IAsyncDisposable
     private static readonly TimeSpan LastRetry = TimeSpan.FromSeconds(1);
 
     private readonly NpgsqlMultiHostDataSource _source;
+    private readonly Meter _meter = new(MetadataMeter.Name);
     private readonly TimeProvider _clock;
     private readonly ILogger _log;
     private readonly CancellationTokenSource _closing = new();
@@ -45,6 +47,7 @@ internal sealed partial class Database : IAsyncDisposable
         var builder = new NpgsqlDataSourceBuilder(settings.ConnectionString);
         builder.UsePhysicalConnectionInitializer(_ => throw new NotSupportedException("Connections are opened asynchronously."), PrepareSessionAsync);
         _source = builder.BuildMultiHost();
+        _meter.CreateObservableGauge("darkstorage.index.away", () => _isAway ? 1 : 0, "{database}", "1 while the database of the index does not answer this node.");
     }
 
     public PostgresOptions Options { get; }
@@ -97,6 +100,7 @@ internal sealed partial class Database : IAsyncDisposable
         lock (_lock) asking = _asking;
         await asking;
         await _source.DisposeAsync();
+        _meter.Dispose();
         _closing.Dispose();
     }
 

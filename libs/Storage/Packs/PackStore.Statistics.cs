@@ -160,8 +160,10 @@ public sealed partial class PackStore
         meter.CreateObservableGauge("darkstorage.storage.blobs", () => _table.Blobs, "{blob}", "Blobs that have chunks here");
         meter.CreateObservableGauge("darkstorage.storage.chunks", () => _table.Chunks, "{chunk}", "Chunks that can be read");
         meter.CreateObservableGauge("darkstorage.storage.live", () => _packs.Values.Sum(static pack => pack.LiveBytes), "By", "Bytes of live frames");
+        meter.CreateObservableGauge("darkstorage.storage.dead", () => GetStatistics().DeadBytes, "By", "Bytes of packs that nothing uses any more: mostly returned as holes, the rest by compaction");
         meter.CreateObservableGauge("darkstorage.storage.free", () => FreeBytes, "By", "Bytes that may be written before writes are refused");
         meter.CreateObservableGauge("darkstorage.storage.write_memory", () => _memory.Used, "By", "Memory held by writes under way");
+        meter.CreateObservableGauge("darkstorage.storage.unmended", () => Damaged.Length, "{chunk}", "Chunks found damaged or missing since the start, and still so");
         meter.CreateObservableGauge("darkstorage.storage.damaged_packs", () => Volatile.Read(ref _damagedPacks), "{pack}", "Packs whose header can't be read");
         return meter;
     }

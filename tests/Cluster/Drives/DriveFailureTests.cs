@@ -13,6 +13,7 @@ public sealed class DriveFailureTests
             ["DARKSTORAGE_Blobs__ReservedBytes"] = "4194304",
             ["DARKSTORAGE_DriveCare__ScrubPeriod"] = "00:00:01",
             ["DARKSTORAGE_Cluster__ComparePeriod"] = "00:00:01",
+            ["DARKSTORAGE_Garbage__GracePeriod"] = "00:00:05",
         },
     };
 

@@ -89,6 +89,76 @@ public sealed class ClusterViewTests
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => listening);
     }
 
+    [Fact]
+    public async Task Whom_most_of_the_active_do_not_reach_is_told_to_go_and_its_lease_is_not_renewed()
+    {
+        await using var table = await TableAsync();
+        var silos = await ActiveAsync(table, "a", "b", "c");
+
+        // The one that is cut off reaches neither of the others: one voice of three each.
+        await table.SuspectAsync(silos[1], [silos[0], silos[2]], Fresh, CancellationToken.None);
+        Assert.All(silos, silo => Assert.Equal(SiloStatus.Active, StatusOf(silo)));
+        await table.SuspectAsync(silos[0], [silos[1]], Fresh, CancellationToken.None);
+        Assert.Equal(SiloStatus.Active, StatusOf(silos[1]));
+        var before = table.Read().Version;
+        await table.SuspectAsync(silos[2], [silos[1]], Fresh, CancellationToken.None);
+        Assert.Equal(SiloStatus.Stopping, StatusOf(silos[1]));
+        Assert.Equal(before + 1, table.Read().Version);
+        Assert.False(table.Renew(silos[1]).IsRenewed);
+        Assert.True(table.Renew(silos[0]).IsRenewed);
+
+        // It says itself that it has ended: nobody has to wait for its lease.
+        Assert.True(await table.SetStatusAsync(silos[1], SiloStatus.Dead, CancellationToken.None));
+
+        SiloStatus StatusOf(SiloAddress silo) => table.Read().Snapshot.GetSiloStatus(silo);
+    }
+
+    [Fact]
+    public async Task Of_two_halves_that_do_not_reach_each_other_the_one_with_the_first_name_stays()
+    {
+        await using var table = await TableAsync();
+        var silos = await ActiveAsync(table, "a", "b");
+        await table.SuspectAsync(silos[1], [silos[0]], Fresh, CancellationToken.None);
+        Assert.Equal(SiloStatus.Active, table.Read().Snapshot.GetSiloStatus(silos[0]));
+        await table.SuspectAsync(silos[0], [silos[1]], Fresh, CancellationToken.None);
+        Assert.Equal(SiloStatus.Active, table.Read().Snapshot.GetSiloStatus(silos[0]));
+        Assert.Equal(SiloStatus.Stopping, table.Read().Snapshot.GetSiloStatus(silos[1]));
+    }
+
+    [Fact]
+    public async Task A_suspicion_that_was_taken_back_or_is_old_counts_no_more()
+    {
+        await using var table = await TableAsync();
+        var silos = await ActiveAsync(table, "a", "b", "c");
+        await table.SuspectAsync(silos[0], [silos[1]], Fresh, CancellationToken.None);
+        await table.SuspectAsync(silos[0], [], Fresh, CancellationToken.None);
+        await table.SuspectAsync(silos[2], [silos[1]], Fresh, CancellationToken.None);
+        Assert.Equal(SiloStatus.Active, table.Read().Snapshot.GetSiloStatus(silos[1]));
+        await table.SuspectAsync(silos[0], [silos[1]], TimeSpan.Zero, CancellationToken.None);   // by then the other's is old
+        Assert.Equal(SiloStatus.Active, table.Read().Snapshot.GetSiloStatus(silos[1]));
+    }
+
+    private static readonly TimeSpan Fresh = TimeSpan.FromMinutes(1);
+
+    private static async Task<MembershipTable> TableAsync()
+    {
+        var table = new MembershipTable((await Postgres.GetAsync()).ConnectionString, Guid.NewGuid().ToString("N"), TimeSpan.FromMinutes(1));
+        await table.PrepareAsync(CancellationToken.None);
+        return table;
+    }
+
+    private static async Task<SiloAddress[]> ActiveAsync(MembershipTable table, params string[] names)
+    {
+        var silos = new SiloAddress[names.Length];
+        for (var i = 0; i < names.Length; i++)
+        {
+            silos[i] = (await table.JoinAsync("service", names[i], Address(names[i]), TimeSpan.FromDays(1), CancellationToken.None)).Address!;
+            Assert.True(await table.SetStatusAsync(silos[i], SiloStatus.Active, CancellationToken.None));
+        }
+
+        return silos;
+    }
+
     private static ClusterView View(long version, string[] active) => new(new(
         active.ToImmutableDictionary(Address, name => new ClusterMember(Address(name), SiloStatus.Active, name)), new(version)));
 
