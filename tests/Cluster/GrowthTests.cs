@@ -22,7 +22,7 @@ public sealed class GrowthTests
         {
             while (cluster.Nodes.Count < size) await cluster.AddAsync();
             foreach (var node in cluster.Nodes) await cluster.ReadyAsync(node);
-            await TestCluster.UntilAsync(async () => (await cluster.DescribeAsync())["nodes"]!.AsArray().Count(n => n!["state"]!.GetValue<string>() == "active") == size);
+            await cluster.HasLayoutOfAsync(size);
             load.Use(cluster.Nodes);
             await cluster.SettledAsync();
             await load.ProgressAsync(200);

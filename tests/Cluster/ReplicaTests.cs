@@ -132,7 +132,7 @@ public sealed class ReplicaTests
         await TestCluster.UntilAsync(async () => await TestCluster.LiveBytesAsync(cluster.Nodes[0]) >= 4 * (3 << 20)); // of each a chunk is on the drive
         var second = await cluster.AddAsync();
         await cluster.ReadyAsync(second);
-        await HasLayoutOfAsync(cluster, 2);
+        await cluster.HasLayoutOfAsync(2);
         // All nodes have heard of the new layout, and one still writes by the old one: so nobody has moved to it.
         await TestCluster.UntilAsync(async () => (await cluster.DescribeAsync())["nodes"]!.AsArray().Any(n => n!["layoutSeen"]!.GetValue<long>() == 2));
         Assert.All((await cluster.DescribeAsync())["nodes"]!.AsArray(), n => Assert.True(n!["layoutMoved"]!.GetValue<long>() < 2));
@@ -163,7 +163,7 @@ public sealed class ReplicaTests
 
         await left.RestartAsync();
         await cluster.ReadyAsync(left);
-        await HasLayoutOfAsync(cluster, 2);
+        await cluster.HasLayoutOfAsync(2);
         await cluster.SettledAsync();
         await TestCluster.UntilAsync(async () =>
         {

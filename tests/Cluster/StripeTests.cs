@@ -49,7 +49,7 @@ public sealed class StripeTests
         // A fifth comes, the first goes: its shards are made or fetched elsewhere, and its drive is empty.
         var fifth = await cluster.AddAsync();
         await cluster.ReadyAsync(fifth);
-        await TestCluster.UntilAsync(async () => (await cluster.DescribeAsync())["nodes"]!.AsArray().Count(n => n!["state"]!.GetValue<string>() == "active") == 5);
+        await cluster.HasLayoutOfAsync(5);
         await cluster.SettledAsync();
         Assert.Null((await cluster.SendAsync(cluster.Nodes[1], HttpMethod.Post, $"/nodes/{TestCluster.NameOf(cluster.Nodes[0])}/drain"))["error"]);
         await cluster.SettledAsync();

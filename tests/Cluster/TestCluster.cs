@@ -130,6 +130,10 @@ public sealed class TestCluster : IAsyncDisposable
         }, () => $"{seen}");
     }
 
+    /// <summary>Waits until the layout has so many nodes.</summary>
+    public Task HasLayoutOfAsync(int nodes) =>
+        UntilAsync(async () => (await DescribeAsync())["nodes"]!.AsArray().Count(n => n!["state"]!.GetValue<string>() == "active") == nodes);
+
     /// <summary>Bytes of chunks on a node's drive.</summary>
     public static async Task<double> LiveBytesAsync(NodeProcess node) => await node.MetricAsync("darkstorage_storage_live_bytes");
 
