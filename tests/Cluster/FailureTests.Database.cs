@@ -16,7 +16,7 @@ public sealed partial class FailureTests
         var bucket = await cluster.Nodes[0].S3().NewBucketAsync();
         for (var round = 0; round < Rounds; round++)
         {
-            await load.ProgressAsync(300);
+            await load.ProgressAsync(500);
             var lost = cluster.Nodes.Select(n => n.NextLineAsync("has lost its lease")).ToList();
             await server.CrashAsync();
             await Task.WhenAll(lost);
@@ -57,7 +57,7 @@ public sealed partial class FailureTests
         cluster.Nodes.Add(behind);
         await cluster.ReadyAsync(behind);
         await using var load = await Load.StartAsync(cluster.Nodes);
-        await load.ProgressAsync(200);
+        await load.ProgressAsync(500);
 
         var lost = behind.NextLineAsync("has lost its lease");
         proxy.IsHeld = true;    // without a word, as a network does
