@@ -1,3 +1,4 @@
+using System.Globalization;
 using DarkStorage.Metadata;
 using DarkStorage.Metadata.Postgres;
 using DarkStorage.Metadata.Sqlite;
@@ -12,9 +13,8 @@ namespace DarkStorage.Silo;
 internal static class NodeIndex
 {
     /// <exception cref="InvalidDataException">The folder and the index do not belong together, or the index can't be used.</exception>
-    /// <param name="store">Of the node's drive, or of its data folder where it has none.</param>
     /// <param name="secret">Of the cluster; null for a node that has the index alone.</param>
-    public static async Task<IMetadataIndex> OpenAsync(NodeOptions node, DataDirectory data, Guid store, ClusterSecret? secret, IConfiguration configuration, ILoggerFactory logs, CancellationToken ct)
+    public static async Task<IMetadataIndex> OpenAsync(NodeOptions node, DataDirectory data, ClusterSecret? secret, IConfiguration configuration, ILoggerFactory logs, CancellationToken ct)
     {
         if (!PostgresUrl.IsOne(node.Index))
         {
@@ -28,8 +28,6 @@ internal static class NodeIndex
             if (data.ReadCluster() is { } joined && joined != index.ClusterId)
                 throw new InvalidDataException($"{node.Data} belongs to the cluster {joined}, and the database is that of the cluster {index.ClusterId}.");
             if (secret is not null) await secret.ProveAsync(index, ct);
-            await index.JoinAsync(new(store, node.Node, node.Zone, secret is not null ? node.PeerUrl.Authority : null, node.HasDrive ? WeightOf(data) : 0), TimeProvider.System.GetUtcNow(), ct);
-            data.WriteCluster(index.ClusterId);
             return index;
         }
         catch
@@ -37,6 +35,18 @@ internal static class NodeIndex
             await index.DisposeAsync();
             throw;
         }
+    }
+
+    /// <summary>Enters the node among those of the index, and binds its folder to it: once all else that could keep it from starting is there.</summary>
+    /// <param name="store">Of the node's drive, or of its data folder where it has none.</param>
+    /// <exception cref="InvalidDataException">The index has no place for it.</exception>
+    public static async Task JoinAsync(IMetadataIndex index, NodeOptions node, DataDirectory data, Guid store, ClusterSecret? secret, CancellationToken ct)
+    {
+        if (index is not PostgresIndex shared) return;
+        // The port too where https has it by default: an address without one is none.
+        var address = secret is null ? null : string.Create(CultureInfo.InvariantCulture, $"{node.PeerUrl.Host}:{node.PeerUrl.Port}");
+        await shared.JoinAsync(new(store, node.Node, node.Zone, address, node.HasDrive ? WeightOf(data) : 0), TimeProvider.System.GetUtcNow(), ct);
+        data.WriteCluster(shared.ClusterId);
     }
 
     /// <summary>The drive's size in GiB: its share of the data against the others'.</summary>

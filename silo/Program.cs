@@ -1,5 +1,6 @@
 using System.Net;
 using System.Reflection;
+using System.Runtime.InteropServices;
 using System.Text;
 using DarkStorage.ClientApi;
 using DarkStorage.ClientApi.Admin;
@@ -28,6 +29,8 @@ using DarkStorage.Storage.Secrets;
 using Microsoft.Extensions.Options;
 using Serilog;
 using Serilog.Extensions.Logging;
+
+const int EndedByItself = 3;
 
 var exitCode = CommandLine.Parse(args, Console.Out, Console.Error, out var node);
 if (node is null) return exitCode;
@@ -78,20 +81,23 @@ static async Task<int> RunAsync(NodeOptions node)
     using var logs = new SerilogLoggerFactory(Log.Logger);
     await using var drive = node.HasDrive ? PackStore.Open(data.Blobs, blobOptions, TimeProvider.System, logs.CreateLogger<PackStore>()) : null;
     var store = drive?.Id ?? data.HoldWithoutDrive();
-    await using var index = await NodeIndex.OpenAsync(node, data, store, secret, builder.Configuration, logs, CancellationToken.None);
+    await using var index = await NodeIndex.OpenAsync(node, data, secret, builder.Configuration, logs, CancellationToken.None);
     var cluster = secret is null ? null : (IClusterIndex)index;
     await using var member = cluster is null ? null : await ClusterMember.OpenAsync(node, secret!, cluster, drive, store, blobOptions, builder.Configuration, logs, TimeProvider.System, CancellationToken.None);
+    await NodeIndex.JoinAsync(index, node, data, store, secret, CancellationToken.None);
     var blobs = member?.Blobs ?? BlobStore.Over(drive!, blobOptions, TimeProvider.System);
     ISecretBox box = secret is null ? data.OpenMasterKeyBox() : secret.MakeBox();
     using var issuers = OpenIssuers(builder.Configuration);
     var sharedRing = cluster is null ? null : new IndexKeyRing(cluster);
     using var keys = sharedRing is null ? await NodeKeys.OpenAsync(data, box, builder.Configuration, TimeProvider.System) : await NodeKeys.OpenAsync(sharedRing, box, builder.Configuration, TimeProvider.System);
+    await using var following = sharedRing; // ends before the ring does
     sharedRing?.Keep(keys.Ring, logs.CreateLogger<KeyRing>());
     bool rootIsNew;
     RootCredentials root;
     if (cluster is null) root = data.ReadRootCredentials(out rootIsNew);
     else (root, rootIsNew) = await SharedRootCredentials.ReadAsync(cluster, box, CancellationToken.None);
-    var status = new NodeStatus { Name = node.Node, Engine = GrainHosting.Engine, Index = index.Description, Version = Version(), IsMember = member is not null, WaitsFor = () => member is { Layouts.Current: null } ? "a layout of the cluster" : null };
+    IServiceProvider? running = null;
+    var status = new NodeStatus { Name = node.Node, Engine = GrainHosting.Engine, Index = index.Description, Version = Version(), IsMember = member is not null, WaitsFor = WaitsFor };
     NodeGauges.Add(node, status);
 
     builder.Services
@@ -118,7 +124,14 @@ static async Task<int> RunAsync(NodeOptions node)
     member?.AddTo(builder.Services, cluster!); // behind the silo: they call grains from their first moment
     builder.AddListeners(node);
 
+    // Whatever else ends the node is a failure, and a service manager is to start it again.
+    var isAskedToStop = false;
+    using var onTerminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, _ => isAskedToStop = true);
+    using var onInterrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, _ => isAskedToStop = true);
+    using var onQuit = PosixSignalRegistration.Create(PosixSignal.SIGQUIT, _ => isAskedToStop = true);
+
     var app = builder.Build();
+    running = app.Services;
     app.UseClientApi();
     await app.StartAsync();
     status.Ready = true;
@@ -127,7 +140,17 @@ static async Task<int> RunAsync(NodeOptions node)
     await app.WaitForShutdownAsync();
     await app.DisposeAsync();
     await Log.CloseAndFlushAsync();
-    return 0;
+    if (isAskedToStop) return 0;
+    await Console.Error.WriteLineAsync("darkstorage-silo: the node ended by itself; its log says why.");
+    return EndedByItself;
+
+    string? WaitsFor()
+    {
+        if (index is PostgresIndex { IsAway: true }) return "the database of the index: it does not answer";
+        if (member is null) return null;
+        if (member.Layouts.Current is null) return "a layout of the cluster";
+        return running is null || IsInCluster(running) ? null : "its place in the cluster: it has lost its lease, and joins again by itself when the database answers";
+    }
 }
 
 static OpenIdConnectIssuers OpenIssuers(IConfiguration configuration)
@@ -141,5 +164,8 @@ static OpenIdConnectIssuers OpenIssuers(IConfiguration configuration)
         throw new FormatException($"The settings of OpenIdConnect: {e.Message}", e);
     }
 }
+
+static bool IsInCluster(IServiceProvider services) =>
+    services.GetRequiredService<Orleans.Runtime.IClusterMembershipService>().CurrentSnapshot.GetSiloStatus(services.GetRequiredService<Orleans.Runtime.ILocalSiloDetails>().SiloAddress) == Orleans.Runtime.SiloStatus.Active;
 
 static string Version() => typeof(NodeOptions).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "unknown";

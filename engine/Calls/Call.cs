@@ -147,9 +147,9 @@ internal abstract class Call : IInvokable
     /// <summary>The caller's side: who calls, with which context; arguments copied unless an outgoing filter may still change them.</summary>
     protected void Prepare(GrainReference target, GrainMethod method)
     {
-        Target = target;
         Method = method;
         Source = Activation.Current;
+        Target = target.Destination is null ? target.In(target.Silo.Host.LifeOf(Source)) : target;
     }
 
     protected void Dispatch()

@@ -50,10 +50,14 @@ internal sealed class CallTimeouts : IDisposable
 
     private long ToTicks(TimeSpan time) => (long)(time.TotalSeconds * _clock.TimestampFrequency);
 
-    /// <summary>The end of the silo: whoever still waits is told why.</summary>
+    /// <summary>The end of the silo: whoever still waits is told why, and what runs for nobody any more is cancelled.</summary>
     public void AnswerAll(Func<Call, Exception> error)
     {
-        foreach (var call in Find(long.MaxValue)) call.Answer(error(call));
+        foreach (var call in Find(long.MaxValue))
+        {
+            call.Answer(error(call));
+            call.Cancel();
+        }
     }
 
     private void Expire()

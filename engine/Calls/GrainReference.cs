@@ -17,7 +17,8 @@ public class GrainReference : IAddressable, IEquatable<GrainReference>
 
     public virtual string InterfaceName => InterfaceType.ToString();
 
-    internal Silo Silo { get; }
+    /// <summary>The life of the silo that calls go to; one who calls from another takes the reference along (<see cref="In"/>).</summary>
+    internal Silo Silo { get; private set; }
 
     /// <summary>A reference to something of one silo, rather than to a grain that has a home.</summary>
     internal SiloAddress? Destination { get; set; }
@@ -25,6 +26,14 @@ public class GrainReference : IAddressable, IEquatable<GrainReference>
     public virtual TGrainInterface Cast<TGrainInterface>() where TGrainInterface : IAddressable => (TGrainInterface)As(typeof(TGrainInterface));
 
     internal object As(Type interfaceType) => interfaceType.IsInstanceOfType(this) ? this : Silo.References.Create(interfaceType, GrainId);
+
+    internal GrainReference In(Silo silo)
+    {
+        if (silo == Silo) return this;
+        var same = (GrainReference)MemberwiseClone();
+        same.Silo = silo;
+        return same;
+    }
 
     public override bool Equals(object? obj) => Equals(obj as GrainReference);
 

@@ -17,6 +17,7 @@ internal sealed partial class ClusterNode
     private readonly Lock _fenceGate = new();
     private Thread? _keeper;
     private Task _listening = Task.CompletedTask;
+    private Task _reporting = Task.CompletedTask;
     private Timer? _fence;
     private volatile bool _isLeaving;
     private bool _isFenced;
@@ -33,9 +34,12 @@ internal sealed partial class ClusterNode
                 return true;
             },
             ct);
-        await JoinAsync(ct);
+        var joinedAt = await JoinAsync(ct);
         _control = new(Silo, Silo.Types.Find(SiloControl.Id.Type)!, SiloControl.Id);
-        OnView(await PatientlyAsync(() => Task.Run(_table.Read, ct), ct));
+        var view = await PatientlyAsync(() => Task.Run(_table.Read, ct), ct);
+        Silo.Membership.Publish(view);
+        Lease.Renewed(joinedAt);   // only now: nothing is to be served by no view at all
+        Follow(view);
         _fence = new(static self => ((ClusterNode)self!).FenceIfLost(), this, Lease.Remaining, Timeout.InfiniteTimeSpan);
         _keeper = new(Keep) { IsBackground = true, Name = "Membership lease", Priority = ThreadPriority.AboveNormal };
         _keeper.Start();
@@ -47,10 +51,20 @@ internal sealed partial class ClusterNode
     /// <summary>From here on grains have their home here.</summary>
     public async Task BecomeActiveAsync(CancellationToken ct)
     {
-        await ReachOthersAsync(ct);
-        if (!await PatientlyAsync(() => _table.SetStatusAsync(Silo.Address, SiloStatus.Active, ct), ct) && await IsNotActiveAsync(ct))
-            throw new SiloUnavailableException($"Silo {Silo.Address} lost its lease before it was active");
-        await ReadOwnAsync(SiloStatus.Active, ct);
+        using var life = CancellationTokenSource.CreateLinkedTokenSource(ct, _ending.Token);
+        try
+        {
+            await ReachOthersAsync(life.Token);
+            if (!await PatientlyAsync(() => _table.SetStatusAsync(Silo.Address, SiloStatus.Active, life.Token), life.Token) && await IsNotActiveAsync(life.Token))
+                throw LostBeforeActive();
+            await ReadOwnAsync(SiloStatus.Active, life.Token);
+        }
+        catch (OperationCanceledException) when (!ct.IsCancellationRequested)
+        {
+            throw LostBeforeActive();
+        }
+
+        SiloUnavailableException LostBeforeActive() => new($"Silo {Silo.Address} lost its lease before it was active");
     }
 
     /// <summary>From here on grains have their home elsewhere. Without the database the others find out by the lease.</summary>
@@ -70,6 +84,7 @@ internal sealed partial class ClusterNode
 
     public async Task LeaveAsync(CancellationToken ct)
     {
+        if (_isLeaving) return;
         _isLeaving = true;
         try
         {
@@ -118,7 +133,7 @@ internal sealed partial class ClusterNode
         if (View.Version < version) throw new SiloUnavailableException($"Silo {Silo.Address} cannot read the membership");
     }
 
-    /// <summary>This silo has lost its lease: it serves nothing more, and the host is told to stop.</summary>
+    /// <summary>This silo has lost its lease: it is over, and the host is told to begin another life.</summary>
     private void Fence(string reason)
     {
         lock (_fenceGate)
@@ -133,8 +148,9 @@ internal sealed partial class ClusterNode
         foreach (var activation in Silo.Catalog.Activations)
             activation.Deactivate(new(DeactivationReasonCode.RuntimeRequested, "The silo has lost its lease."), new(canceled: true));
         CloseConnections("This silo has lost its lease");
-        _ = ReportDeadAsync();
-        _host?.StopApplication();
+        _reporting = ReportDeadAsync();
+        _ = _ending.CancelAsync();   // nothing else of it goes on: no renewal, no claim, no call to another
+        Silo.WasLost();
     }
 
     private void FenceIfLost()
@@ -143,7 +159,8 @@ internal sealed partial class ClusterNode
         else Fence("it could not be renewed in time");
     }
 
-    private async Task JoinAsync(CancellationToken ct)
+    /// <returns>When the lease was asked for.</returns>
+    private async Task<long> JoinAsync(CancellationToken ct)
     {
         DateTime? seenLease = null;
         while (true)
@@ -159,8 +176,7 @@ internal sealed partial class ClusterNode
             if (result.Address is { } address)
             {
                 Silo.Address = address;
-                Lease.Renewed(sentAt);
-                return;
+                return sentAt;
             }
 
             // A silo that crashed leaves a lease, which ends; one that lives renews it.
@@ -247,7 +263,7 @@ internal sealed partial class ClusterNode
             }
             catch (NpgsqlException error) when (error.IsTransient && Stopwatch.GetElapsedTime(startedAt) < StartPatience)
             {
-                await Task.Delay(BuryDelay * 4, ct);
+                await Task.Delay(BuryDelay * (2 + (4 * Random.Shared.NextDouble())), ct);   // not all silos at once
             }
         }
     }
@@ -289,7 +305,11 @@ internal sealed partial class ClusterNode
 
     private void OnView(ClusterView view)
     {
-        if (!Silo.Membership.Publish(view)) return;
+        if (Silo.Membership.Publish(view)) Follow(view);
+    }
+
+    private void Follow(ClusterView view)
+    {
         if (view.Snapshot.GetSiloStatus(Silo.Address) is SiloStatus.Stopping or SiloStatus.Dead && !_isLeaving)
         {
             Fence(view.IsLive(Silo.Address) ? "most of the others cannot reach it" : "the others have declared it dead");
@@ -311,6 +331,7 @@ internal sealed partial class ClusterNode
         if (_keeper is not null) await Task.Run(_keeper.Join);
         await _listening;
         await _probing;
+        await _reporting;
         await _table.DisposeAsync();
     }
 }

@@ -167,7 +167,7 @@ internal sealed partial class ClusterNode
     /// <returns>False when the other one knows better whose the grain is.</returns>
     private async Task<bool> ClaimFromAsync(SiloAddress other, GrainId id, ClusterView view, long startedAt)
     {
-        while (View == view && (_settled.GetValueOrDefault(other, -1) < view.Version || Silo.Types.Find(id.Type) is { IsPlaced: true }))
+        while (View == view && !_ending.IsCancellationRequested && (_settled.GetValueOrDefault(other, -1) < view.Version || Silo.Types.Find(id.Type) is { IsPlaced: true }))
         {
             var changed = Silo.Membership.Changed;
             try

@@ -106,7 +106,7 @@ internal sealed partial class ClusterNode
 
     private async Task<bool> HoldsAsync(SiloAddress other, GrainId id, ClusterView view, long startedAt)
     {
-        while (View == view)
+        while (View == view && !_ending.IsCancellationRequested)
         {
             var changed = Silo.Membership.Changed;
             try

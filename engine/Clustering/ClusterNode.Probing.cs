@@ -86,7 +86,7 @@ internal sealed partial class ClusterNode
     {
         try
         {
-            await _table.SetStatusAsync(Silo.Address, SiloStatus.Dead, _ending.Token);
+            await _table.SetStatusAsync(Silo.Address, SiloStatus.Dead, CancellationToken.None);
         }
         catch (Exception error) when (error is NpgsqlException or TimeoutException or OperationCanceledException or ObjectDisposedException)
         {

@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
 using System.Net;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Options;
 using Orleans.Configuration;
 using Orleans.Runtime;
@@ -29,7 +28,6 @@ internal sealed partial class ClusterNode : IAsyncDisposable
     private readonly EndpointOptions _endpoint;
     private readonly SiloTlsOptions _tls;
     private readonly ClusterOptions _cluster;
-    private readonly IHostApplicationLifetime? _host;
     private readonly MembershipTable _table;
     private Activation? _control;
 
@@ -41,7 +39,6 @@ internal sealed partial class ClusterNode : IAsyncDisposable
         _tls = Option<SiloTlsOptions>();
         _cluster = Option<ClusterOptions>();
         Connections = Option<SiloConnectionOptions>();
-        _host = services.GetService<IHostApplicationLifetime>();
         if (_options.ProbeTimeout <= TimeSpan.Zero || _options.NumMissedProbesLimit < 1)
         {
             throw new OrleansConfigurationException(

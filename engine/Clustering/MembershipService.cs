@@ -1,19 +1,19 @@
 using System.Collections.Immutable;
-using System.Runtime.CompilerServices;
 using Orleans.Runtime;
 
 namespace DarkStorage.Engine;
 
 /// <summary>Holds the newest view and hands it to whoever waits. A silo that is alone has itself for a member.</summary>
-internal sealed class MembershipService(Silo silo) : IClusterMembershipService
+/// <param name="earlier">That of the silo's life before, whose last view is what is known until this one has read.</param>
+internal sealed class MembershipService(Silo silo, MembershipService? earlier)
 {
+    private readonly ClusterView? _earlier = earlier?._view ?? earlier?._earlier;
+
     private readonly Lock _gate = new();
     private TaskCompletionSource _changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile ClusterView? _view;
 
-    public ClusterMembershipSnapshot CurrentSnapshot => View.Snapshot;
-
-    public IAsyncEnumerable<ClusterMembershipSnapshot> MembershipUpdates => UpdatesAsync();
+    public ClusterMembershipSnapshot CurrentSnapshot => (_view ?? _earlier ?? View).Snapshot;
 
     public ClusterView View => _view ?? (silo.Cluster is null ? Alone() : ClusterView.Empty);
 
@@ -41,7 +41,7 @@ internal sealed class MembershipService(Silo silo) : IClusterMembershipService
         return true;
     }
 
-    public async ValueTask Refresh(MembershipVersion minimumVersion = default, CancellationToken cancellationToken = default)
+    public async ValueTask Refresh(MembershipVersion minimumVersion, CancellationToken cancellationToken)
     {
         if (silo.Cluster is not { } cluster) return;
         cluster.RequestRefresh();
@@ -57,14 +57,4 @@ internal sealed class MembershipService(Silo silo) : IClusterMembershipService
         new(
             ImmutableDictionary<SiloAddress, ClusterMember>.Empty.Add(silo.Address, new(silo.Address, silo.Status, silo.Name)),
             new(1)));
-
-    private async IAsyncEnumerable<ClusterMembershipSnapshot> UpdatesAsync([EnumeratorCancellation] CancellationToken ct = default)
-    {
-        while (true)
-        {
-            var changed = Changed;
-            yield return CurrentSnapshot;
-            await changed.WaitAsync(ct);
-        }
-    }
 }

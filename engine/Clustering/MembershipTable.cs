@@ -62,19 +62,32 @@ internal sealed class MembershipTable : IAsyncDisposable
         builder.MaxPoolSize = 8;
         builder.ApplicationName ??= "darkstorage silo";
         builder.KeepAlive = seconds;   // or the listener would not notice a database that has vanished
-        // A silo that vanishes amid a transaction leaves the lock on its cluster's row: nobody else could declare it dead.
-        builder.Options = string.Create(CultureInfo.InvariantCulture, $"{builder.Options} -c idle_in_transaction_session_timeout={seconds}s").Trim();
-        _source = NpgsqlDataSource.Create(builder);
+        builder.NoResetOnClose = true;   // or a session would forget what is set below
+        builder.HostRecheckSeconds = 1;   // of several hosts another one may take writes a moment later
+        // The server ends a session whose silo was lost amid a change, and with it the locks that the others wait for; and it waits for no lock that nobody waits for any more.
+        var session = string.Create(
+            CultureInfo.InvariantCulture,
+            $"""
+            SET idle_in_transaction_session_timeout = '{seconds * 2}s'; SET lock_timeout = '{seconds}s'; SET tcp_user_timeout = '{seconds * 4}s';
+            SET tcp_keepalives_idle = {seconds}; SET tcp_keepalives_interval = {seconds}; SET tcp_keepalives_count = 2
+            """);
+        var source = new NpgsqlDataSourceBuilder(builder.ConnectionString);
+        source.UsePhysicalConnectionInitializer(
+            connection => Command(connection, session).ExecuteNonQuery(),
+            async connection => await ExecuteAsync(connection, session, CancellationToken.None));
+        _source = source.Build();
         _cluster = cluster;
         _lease = lease.TotalSeconds;
     }
 
     public ValueTask DisposeAsync() => _source.DisposeAsync();
 
+    public ValueTask<NpgsqlConnection> OpenAsync(CancellationToken ct) => _source.OpenConnectionAsync(ct);
+
     /// <summary>Makes the schema where it is missing. Many silos may do so at once: one after the other, by an advisory lock.</summary>
     public async Task PrepareAsync(CancellationToken ct)
     {
-        await using var connection = await _source.OpenConnectionAsync(ct);
+        await using var connection = await OpenAsync(ct);
         await using (var exists = new NpgsqlCommand("SELECT to_regclass('darkstorage_engine.suspicion') IS NOT NULL", connection))
             if (await exists.ExecuteScalarAsync(ct) is true) return;
         await using var transaction = await connection.BeginTransactionAsync(ct);
@@ -86,7 +99,7 @@ internal sealed class MembershipTable : IAsyncDisposable
     /// <exception cref="OrleansConfigurationException">The cluster's id belongs to another service in this database.</exception>
     public async Task<JoinResult> JoinAsync(string service, string name, SiloAddress address, TimeSpan keepDead, CancellationToken ct)
     {
-        await using var connection = await _source.OpenConnectionAsync(ct);
+        await using var connection = await OpenAsync(ct);
         await using var transaction = await connection.BeginTransactionAsync(ct);
         await ExecuteAsync(
             connection, "INSERT INTO darkstorage_engine.cluster VALUES ($1, $2, 0) ON CONFLICT DO NOTHING", ct, _cluster, service);
@@ -146,7 +159,7 @@ internal sealed class MembershipTable : IAsyncDisposable
     /// <returns>False when this silo is no member any more.</returns>
     public async Task<bool> SetStatusAsync(SiloAddress address, SiloStatus status, CancellationToken ct)
     {
-        await using var connection = await _source.OpenConnectionAsync(ct);
+        await using var connection = await OpenAsync(ct);
         await using var transaction = await connection.BeginTransactionAsync(ct);
         await LockAsync(connection, ct);
         var changed = await ExecuteAsync(
@@ -164,7 +177,7 @@ internal sealed class MembershipTable : IAsyncDisposable
     /// <summary>Declares dead whose lease has ended. Whoever comes first does it; the others find nothing to do.</summary>
     public async Task BuryAsync(CancellationToken ct)
     {
-        await using var connection = await _source.OpenConnectionAsync(ct);
+        await using var connection = await OpenAsync(ct);
         await using var transaction = await connection.BeginTransactionAsync(ct);
         await LockAsync(connection, ct);
         if (await BuryAsync(connection, ct) > 0) await BumpAsync(connection, ct);
@@ -178,7 +191,7 @@ internal sealed class MembershipTable : IAsyncDisposable
     /// <param name="fresh">Votes that are older count no more.</param>
     public async Task SuspectAsync(SiloAddress voter, SiloAddress[] suspects, TimeSpan fresh, CancellationToken ct)
     {
-        await using var connection = await _source.OpenConnectionAsync(ct);
+        await using var connection = await OpenAsync(ct);
         await using var transaction = await connection.BeginTransactionAsync(ct);
         await LockAsync(connection, ct);
         await ExecuteAsync(
@@ -253,7 +266,7 @@ internal sealed class MembershipTable : IAsyncDisposable
     /// <summary>Calls back at every change that is notified, until the connection breaks or <paramref name="ct"/> is cancelled.</summary>
     public async Task ListenAsync(Action changed, CancellationToken ct)
     {
-        await using var connection = await _source.OpenConnectionAsync(ct);
+        await using var connection = await OpenAsync(ct);
         connection.Notification += (_, notification) =>
         {
             if (notification.Payload == _cluster) changed();
@@ -268,7 +281,8 @@ internal sealed class MembershipTable : IAsyncDisposable
         "UPDATE darkstorage_engine.member SET status = 6, changed_at = clock_timestamp() WHERE cluster_id = $1 AND status <> 6 AND lease_end < clock_timestamp()",
         ct, _cluster);
 
-    private Task<int> LockAsync(NpgsqlConnection connection, CancellationToken ct) =>
+    /// <summary>The first statement of each change.</summary>
+    public Task<int> LockAsync(NpgsqlConnection connection, CancellationToken ct) =>
         ExecuteAsync(connection, "SELECT FROM darkstorage_engine.cluster WHERE cluster_id = $1 FOR UPDATE", ct, _cluster);
 
     private Task<int> BumpAsync(NpgsqlConnection connection, CancellationToken ct) => ExecuteAsync(

@@ -25,9 +25,11 @@ internal sealed class References(Silo silo)
     }
 }
 
-internal sealed class GrainFactory(Silo silo) : IClusterClient
+internal sealed class GrainFactory(SiloHost host) : IClusterClient
 {
-    public IServiceProvider ServiceProvider => silo.Services;
+    public IServiceProvider ServiceProvider => Silo.Services;
+
+    private Silo Silo => host.Current;
 
     public T GetGrain<T>(Guid primaryKey, string? grainClassNamePrefix = null) where T : IGrainWithGuidKey =>
         Get<T>(GrainIdKeyExtensions.CreateGuidKey(primaryKey), grainClassNamePrefix);
@@ -58,9 +60,9 @@ internal sealed class GrainFactory(Silo silo) : IClusterClient
     public IGrain GetGrain(Type grainInterfaceType, long grainPrimaryKey, string keyExtension) =>
         Get(grainInterfaceType, GrainIdKeyExtensions.CreateIntegerKey(grainPrimaryKey, Extension(keyExtension)));
 
-    public T GetGrain<T>(GrainId grainId) where T : IAddressable => (T)(IAddressable)silo.References.Create(typeof(T), grainId);
+    public T GetGrain<T>(GrainId grainId) where T : IAddressable => (T)(IAddressable)Silo.References.Create(typeof(T), grainId);
 
-    public IAddressable GetGrain(GrainId grainId) => new GrainReference(silo, grainId);
+    public IAddressable GetGrain(GrainId grainId) => new GrainReference(Silo, grainId);
 
     private static IdSpan StringKey(string key)
     {
@@ -74,7 +76,7 @@ internal sealed class GrainFactory(Silo silo) : IClusterClient
         return keyExtension;
     }
 
-    private IGrain Get(Type grainInterface, IdSpan key) => (IGrain)(object)silo.References.Create(grainInterface, key, null);
+    private IGrain Get(Type grainInterface, IdSpan key) => (IGrain)(object)Silo.References.Create(grainInterface, key, null);
 
-    private T Get<T>(IdSpan key, string? prefix) => (T)(object)silo.References.Create(typeof(T), key, prefix);
+    private T Get<T>(IdSpan key, string? prefix) => (T)(object)Silo.References.Create(typeof(T), key, prefix);
 }

@@ -1,6 +1,5 @@
 using System.Net;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using Orleans;
@@ -9,47 +8,51 @@ using Orleans.Runtime;
 
 namespace DarkStorage.Engine;
 
-/// <summary>One silo: what runs the grains of one host, from its start to its drained end.</summary>
-internal sealed class Silo : IHostedService, ILocalSiloDetails, IAsyncDisposable
+/// <summary>One life of a silo: what runs the grains of one host, from its start to its drained end, or to the loss of its lease.</summary>
+internal sealed class Silo : IAsyncDisposable
 {
     private readonly SiloLifecycle _lifecycle = new();
+    private readonly TaskCompletionSource _lost = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _replaced = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private ITimer? _collector;
-    private readonly int _gatewayPort;
     private volatile Phase _phase;
 
-    public Silo(
-        IServiceProvider services, TimeProvider clock, ILogger<Silo> log, GrainTypes types,
-        IOptions<SiloMessagingOptions> messaging, IOptions<GrainCollectionOptions> collection,
-        IOptions<ClusterOptions> cluster, IOptions<SiloOptions> silo, IOptions<EndpointOptions> endpoint)
+    /// <param name="earlier">The life before this one, or null.</param>
+    public Silo(SiloHost host, IServiceProvider services, Silo? earlier)
     {
+        Host = host;
         Services = services;
-        Clock = clock;
-        Log = new(log);
-        Types = types;
-        Messaging = messaging.Value;
-        Collection = collection.Value;
-        ClusterId = cluster.Value.ClusterId;
-        Name = silo.Value.SiloName ?? $"Silo_{Guid.NewGuid().ToString("N")[..5]}";
-        var ip = endpoint.Value.AdvertisedIPAddress ?? IPAddress.Loopback;
-        var generation = SiloAddress.AllocateNewGeneration();
-        Address = SiloAddress.New(ip, endpoint.Value.SiloPort, generation);
+        Clock = services.GetRequiredService<TimeProvider>();
+        Log = new(services.GetRequiredService<ILogger<Silo>>());
+        Types = services.GetRequiredService<GrainTypes>();
+        Messaging = Option<SiloMessagingOptions>();
+        Collection = Option<GrainCollectionOptions>();
+        ClusterId = Option<ClusterOptions>().ClusterId;
+        var endpoint = Option<EndpointOptions>();
+        var generation = Math.Max(SiloAddress.AllocateNewGeneration(), (earlier?.Address.Generation ?? 0) + 1);
+        Address = SiloAddress.New(endpoint.AdvertisedIPAddress ?? IPAddress.Loopback, endpoint.SiloPort, generation);
         if (services.GetService<ClusteringSelected>() is not null) Cluster = new(this, services);
-        Membership = new(this);
-        _gatewayPort = endpoint.Value.GatewayPort;
-        Timeouts = new(clock);
+        Membership = new(this, earlier?.Membership);
+        Timeouts = new(Clock);
         Catalog = new(this);
         References = new(this);
-        GrainFactory = new(this);
         Reminders = new(this);
+
+        T Option<T>() where T : class => services.GetRequiredService<IOptions<T>>().Value;
     }
 
     private enum Phase
     {
         Created,
+
+        /// <summary>Among several: it has a lease and talks to the others, and grains have no home here yet.</summary>
+        Joining,
         Running,
         Draining,
         Stopped,
     }
+
+    public SiloHost Host { get; }
 
     public IServiceProvider Services { get; }
 
@@ -69,8 +72,6 @@ internal sealed class Silo : IHostedService, ILocalSiloDetails, IAsyncDisposable
 
     public References References { get; }
 
-    public GrainFactory GrainFactory { get; }
-
     public ReminderService Reminders { get; }
 
     public IIncomingGrainCallFilter[] IncomingFilters { get; private set; } = [];
@@ -88,29 +89,35 @@ internal sealed class Silo : IHostedService, ILocalSiloDetails, IAsyncDisposable
     /// <summary>It has lost its lease: nothing runs and nothing is answered any more.</summary>
     public bool IsFenced => Cluster is { MayServe: false };
 
-    public string Name { get; }
+    public string Name => Host.Name;
 
     public string ClusterId { get; }
 
-    public string DnsHostName => Dns.GetHostName();
+    /// <summary>Completes when the lease is lost, and with it the silo.</summary>
+    public Task Lost => _lost.Task;
 
-    public SiloAddress SiloAddress => Address;
-
-    public SiloAddress GatewayAddress => SiloAddress.New(Address.Endpoint.Address, _gatewayPort, Address.Generation);
+    /// <summary>Completes when another life is in this one's place.</summary>
+    public Task Replaced => _replaced.Task;
 
     public SiloStatus Status => _phase switch
     {
         Phase.Created => SiloStatus.Created,
+        Phase.Joining => SiloStatus.Joining,
         Phase.Running => SiloStatus.Active,
         Phase.Draining => SiloStatus.ShuttingDown,
         _ => SiloStatus.Dead,
     };
 
-    /// <summary>Calls from outside end when draining begins; what already runs may still call others.</summary>
+    public void WasLost() => _lost.TrySetResult();
+
+    public void WasReplaced() => _replaced.TrySetResult();
+
+    /// <summary>Calls from outside begin when grains may have their home here, and end when draining begins; what already runs may still call others.</summary>
     public bool Accepts(Call call) => !IsFenced && _phase switch
     {
         Phase.Running => true,
-        Phase.Draining => call.SourceId is not null || call.Origin is not null || call.Target.Destination is not null,
+        Phase.Joining when Cluster!.IsActive => true,
+        Phase.Joining or Phase.Draining => call.SourceId is not null || call.Origin is not null || call.Target.Destination is not null,
         _ => false,
     };
 
@@ -128,7 +135,7 @@ internal sealed class Silo : IHostedService, ILocalSiloDetails, IAsyncDisposable
         }
         else
         {
-            var why = _phase == Phase.Created ? "has not started" : _phase == Phase.Running && IsFenced ? "has no lease" : "is stopping";
+            var why = _phase is Phase.Created or Phase.Joining ? "has not joined yet" : _phase == Phase.Running && IsFenced ? "has no lease" : "is stopping";
             call.Answer(new SiloUnavailableException($"Silo {Address} {why}: {call} was not sent"));
         }
     }
@@ -143,14 +150,16 @@ internal sealed class Silo : IHostedService, ILocalSiloDetails, IAsyncDisposable
         _lifecycle.Subscribe("grains", ServiceLifecycleStage.BecomeActive, StartGrains, DrainAsync);
         _lifecycle.Subscribe("reminders", ServiceLifecycleStage.Active, Reminders.StartAsync, Reminders.StopAsync);
         foreach (var participant in Services.GetServices<ILifecycleParticipant<ISiloLifecycle>>()) participant.Participate(_lifecycle);
-        _phase = Phase.Running;   // a participant of an early stage may call grains, as in Orleans
+        _phase = Cluster is null ? Phase.Running : Phase.Joining;   // alone, a participant of an early stage may call grains, as in Orleans
         try
         {
             await _lifecycle.StartAsync(cancellationToken);
         }
         catch when (Cluster is not null)
         {
-            // Or its name would stay taken until the lease has ended.
+            // What had begun ends, and its name would else stay taken until the lease has ended.
+            using var patience = new CancellationTokenSource(Cluster.Lease.Length);
+            await _lifecycle.StopAsync(patience.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             _phase = Phase.Stopped;
             await Cluster.LeaveAsync(CancellationToken.None);
             throw;
@@ -186,11 +195,13 @@ internal sealed class Silo : IHostedService, ILocalSiloDetails, IAsyncDisposable
         if (Cluster is not null) await Cluster.DisposeAsync();
     }
 
-    private Task StartGrains(CancellationToken ct)
+    private async Task StartGrains(CancellationToken ct)
     {
         var quantum = Collection.CollectionQuantum;
         _collector = Clock.CreateTimer(static silo => ((Silo)silo!).CollectIdle(), this, quantum, quantum);
-        return Cluster?.BecomeActiveAsync(ct) ?? Task.CompletedTask;
+        if (Cluster is null) return;
+        await Cluster.BecomeActiveAsync(ct);
+        _phase = Phase.Running;
     }
 
     /// <summary>Ends every activation. What runs finishes first, and may wake others until it has: those are ended in the next round.</summary>

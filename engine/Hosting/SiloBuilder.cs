@@ -268,13 +268,13 @@ namespace Microsoft.Extensions.Hosting
                 services.AddOptions();
                 services.TryAddSingleton(TimeProvider.System);
                 services.AddSingleton<GrainTypes>();
-                services.AddSingleton<Silo>();
-                services.AddSingleton<ILocalSiloDetails>(provider => provider.GetRequiredService<Silo>());
-                services.AddSingleton<IClusterClient>(provider => provider.GetRequiredService<Silo>().GrainFactory);
-                services.AddSingleton<IGrainFactory>(provider => provider.GetRequiredService<Silo>().GrainFactory);
-                services.AddSingleton<IClusterMembershipService>(provider => provider.GetRequiredService<Silo>().Membership);
+                services.AddSingleton<SiloHost>();
+                services.AddSingleton<ILocalSiloDetails>(provider => provider.GetRequiredService<SiloHost>());
+                services.AddSingleton<IClusterClient>(provider => provider.GetRequiredService<SiloHost>().GrainFactory);
+                services.AddSingleton<IGrainFactory>(provider => provider.GetRequiredService<SiloHost>().GrainFactory);
+                services.AddSingleton<IClusterMembershipService>(provider => provider.GetRequiredService<SiloHost>());
                 services.AddSingleton<IGrainContextAccessor, CurrentContext>();
-                services.AddHostedService(provider => provider.GetRequiredService<Silo>());
+                services.AddHostedService(provider => provider.GetRequiredService<SiloHost>());
             }
 
             configure(new Builder(services, configuration));

@@ -15,8 +15,17 @@ internal sealed partial class SiloLog(ILogger log)
     [LoggerMessage(LogLevel.Warning, "Silo {Address} ran out of time to stop: {Count} activations were not deactivated")]
     public partial void DrainCutShort(int count, SiloAddress address);
 
-    [LoggerMessage(LogLevel.Critical, "Silo {Name} at {Address} has lost its lease ({Reason}): it serves nothing more and stops; start it again")]
+    [LoggerMessage(LogLevel.Error, "Silo {Name} at {Address} has lost its lease ({Reason}): it serves nothing until it has joined again")]
     public partial void Fenced(string name, SiloAddress address, string reason);
+
+    [LoggerMessage(LogLevel.Warning, "Silo {Name} could not join again yet, and tries on: {Why}")]
+    public partial void NotJoinedYet(string name, string why);
+
+    [LoggerMessage(LogLevel.Critical, "Silo {Name} can not join again, and its program ends: {Why}")]
+    public partial void CannotJoinAgain(string name, string why);
+
+    [LoggerMessage(LogLevel.Warning, "A part of silo {Address}, which has lost its lease, failed to stop")]
+    public partial void StopFailed(Exception error, SiloAddress address);
 
     [LoggerMessage(LogLevel.Warning, "Silo {Name} can't reach {Others}, or they not it: it waits until it does")]
     public partial void WaitsForOthers(string name, string others);

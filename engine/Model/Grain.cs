@@ -15,7 +15,7 @@ public abstract class Grain : IGrainBase, IAddressable
 
     public GrainReference GrainReference => GrainContext.GrainReference;
 
-    protected IGrainFactory GrainFactory => Activation.Silo.GrainFactory;
+    protected IGrainFactory GrainFactory => Activation.Silo.Host.GrainFactory;
 
     protected IServiceProvider ServiceProvider => GrainContext.ActivationServices;
 

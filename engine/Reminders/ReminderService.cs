@@ -45,6 +45,12 @@ internal sealed class ReminderService(Silo silo) : IDisposable
         if (_table is not null) await _table.StopAsync(ct);
     }
 
+    /// <summary>Whether a reminder of this grain is woken by this silo.</summary>
+    public bool Ticks(GrainId grain)
+    {
+        lock (_gate) return !_isStopped && IsMine(grain) && _reminders.Keys.Any(key => key.Grain == grain);
+    }
+
     public void Dispose()
     {
         lock (_gate)

@@ -168,7 +168,7 @@ internal sealed partial class Activation
     {
         get
         {
-            lock (_turns) return _state == State.Activating;
+            lock (_turns) return _state == State.Activating && !Silo.IsFenced;
         }
     }
 

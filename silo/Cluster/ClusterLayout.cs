@@ -24,6 +24,8 @@ internal sealed partial class ClusterLayout : IChunkPlacement, IAsyncDisposable
     /// <summary>For how long a new layout waits for writes that began by an older one. Then they fail, and clients try again: 5 GiB in one piece come within it at 9 MB/s.</summary>
     private static readonly TimeSpan PatienceWithWrites = TimeSpan.FromMinutes(10);
 
+    private static readonly TimeSpan CommitLook = TimeSpan.FromMilliseconds(50);
+
     private readonly IClusterIndex _index;
     private readonly ClusterIdentity _identity;
     private readonly PeerOptions _peerOptions;
@@ -88,6 +90,25 @@ internal sealed partial class ClusterLayout : IChunkPlacement, IAsyncDisposable
                 }
                 return oldest;
             }
+        }
+    }
+
+    /// <summary>Ends the writes that are under way, when the others no longer waited for them: this node had no lease. They fail, and clients try again; where a commit is on its way already it is waited for.</summary>
+    public async Task EndWritesAsync(CancellationToken ct)
+    {
+        List<Lease> committing;
+        lock (_lock)
+        {
+            committing = [.. _leases.Where(l => !l.TryGiveUp())];
+            _leases.IntersectWith(committing);
+        }
+        while (true)
+        {
+            lock (_lock)
+            {
+                if (!committing.Exists(_leases.Contains)) return;
+            }
+            await Task.Delay(CommitLook, _clock, ct);
         }
     }
 
@@ -163,9 +184,9 @@ internal sealed partial class ClusterLayout : IChunkPlacement, IAsyncDisposable
             {
                 LogUnread(_log, e.Message); // the index is away: what was known last goes on
             }
-            catch (InvalidDataException e)
+            catch (Exception e)
             {
-                LogDamaged(_log, e);
+                LogNotTaken(_log, e); // whatever it is, the next one may be better
             }
         }
     }
@@ -189,18 +210,11 @@ internal sealed partial class ClusterLayout : IChunkPlacement, IAsyncDisposable
             }
             if (address is null) continue; // taken out, and the layout is about to follow
             // A peer that moved: exchanges with the old address end by themselves.
-            var made = new PeerStore(store, ToEndPoint(address), _index.ClusterId, _identity, _peerOptions, _clock);
+            var made = new PeerStore(store, PeerAddress.ToEndPoint(address), _index.ClusterId, _identity, _peerOptions, _clock);
             _peers[store] = (address, made);
             stores[node.Id] = made;
         }
         return stores;
-    }
-
-    private static EndPoint ToEndPoint(string address)
-    {
-        if (IPEndPoint.TryParse(address, out var exact)) return exact;
-        var colon = address.LastIndexOf(':');
-        return new DnsEndPoint(address[..colon], int.Parse(address.AsSpan(colon + 1), System.Globalization.CultureInfo.InvariantCulture));
     }
 
     /// <summary>A write under way.</summary>
@@ -290,6 +304,6 @@ internal sealed partial class ClusterLayout : IChunkPlacement, IAsyncDisposable
     [LoggerMessage(LogLevel.Debug, "The layout could not be read: {Why}")]
     private static partial void LogUnread(ILogger log, string why);
 
-    [LoggerMessage(LogLevel.Error, "The layout in the index is damaged: the one before goes on")]
-    private static partial void LogDamaged(ILogger log, Exception exception);
+    [LoggerMessage(LogLevel.Error, "The layout in the index can't be taken over: the one before goes on")]
+    private static partial void LogNotTaken(ILogger log, Exception exception);
 }

@@ -10,7 +10,7 @@ namespace DarkStorage.Silo.Cluster;
 /// <summary>Takes nodes that have been away for longer than the grace period out of the layout, so that what they held is made anew elsewhere. One node at a time does this.</summary>
 /// <remarks>How long a node has been away is counted by the one who watches, from when he first missed it: another watcher begins anew, which is late and never early.</remarks>
 internal sealed partial class NodeWatch(
-    IClusterIndex index, NodeIdentity self, ClusterLayout layouts, IGrainFactory grains, IClusterMembershipService membership, IOptions<ClusterOptions> options, TimeProvider clock, ILogger<NodeWatch> log)
+    IClusterIndex index, NodeIdentity self, ClusterLayout layouts, IGrainFactory grains, IClusterMembershipService membership, ILocalSiloDetails silo, IOptions<ClusterOptions> options, TimeProvider clock, ILogger<NodeWatch> log)
     : BackgroundService
 {
     private readonly Dictionary<NodeId, long> _missedSince = [];
@@ -37,6 +37,8 @@ internal sealed partial class NodeWatch(
     {
         // Of one copy nothing can be made anew: the layout keeps its node, so that what it has is missed and not forgotten.
         if (layouts.Current is not { Replication.Factor: > 1 } layout) return;
+        // Who is not of the cluster himself does not know who else is.
+        if (membership.CurrentSnapshot.GetSiloStatus(silo.SiloAddress) != SiloStatus.Active) return;
         var live = membership.CurrentSnapshot.Members.Values.Where(m => m.Status == SiloStatus.Active).Select(m => m.Name).ToHashSet(StringComparer.Ordinal);
         var names = (await index.ListNodesAsync(ct)).ToDictionary(n => NodeIds.Of(n.Store), n => n.Name);
         foreach (var node in layout.Nodes.Where(n => n.State != NodeState.Gone))

@@ -22,7 +22,7 @@ namespace DarkStorage.Silo.Cluster;
 /// Everything here can be cut short at any point and begins anew: what is there and whole is not copied again.
 /// </remarks>
 internal sealed partial class ReplicaCare(
-    IClusterIndex index, IMetadataIndex objects, ClusterLayout layouts, PackStore drive, ReplicaRepair repair, IGrainFactory grains, IClusterMembershipService membership,
+    IClusterIndex index, IMetadataIndex objects, ClusterLayout layouts, PackStore drive, ReplicaRepair repair, IGrainFactory grains, IClusterMembershipService membership, ILocalSiloDetails silo,
     IOptions<ClusterOptions> options, IOptions<GarbageOptions> garbage, TimeProvider clock, ILogger<ReplicaCare> log) : BackgroundService
 {
     private const int RepairsMax = 256;
@@ -158,6 +158,7 @@ internal sealed partial class ReplicaCare(
     /// <summary>Whether every live node has taken the layout over, and ended its writes by older ones. One that the index does not list has not.</summary>
     private async Task<bool> AllWorkByAsync(long version, CancellationToken ct)
     {
+        if (membership.CurrentSnapshot.GetSiloStatus(silo.SiloAddress) != SiloStatus.Active) return false; // who is not of the cluster himself does not know who else is
         var seen = (await index.ListNodesAsync(ct)).ToDictionary(n => n.Name, n => n.LayoutSeen, StringComparer.Ordinal);
         // Those that join or leave are among them: who leaves still ends its uploads.
         return membership.CurrentSnapshot.Members.Values.Where(m => m.Status is > SiloStatus.Created and < SiloStatus.Dead).All(m => seen.GetValueOrDefault(m.Name, -1) >= version);

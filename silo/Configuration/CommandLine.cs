@@ -94,6 +94,9 @@ internal static class CommandLine
             var url = Url(PeerUrl, defaults.PeerUrl, "https");
             if (IPAddress.TryParse(url.Host.Trim('[', ']'), out var address) && (address.Equals(IPAddress.Any) || address.Equals(IPAddress.IPv6Any)))
                 throw new FormatException($"{PeerUrl.Name} is '{url.OriginalString}'; it is what other nodes find this one by, so it names one address.");
+            // A port that goes without saying is one that two nodes would read differently: its silo is one port on.
+            if (!url.OriginalString.TrimEnd('/').EndsWith(string.Create(CultureInfo.InvariantCulture, $":{url.Port}"), StringComparison.Ordinal))
+                throw new FormatException($"{PeerUrl.Name} is '{url.OriginalString}'; it has to name the port: https://HOST:PORT.");
             return url;
         }
 

@@ -44,7 +44,6 @@ public sealed partial class FailureTests
                     await load.ProgressAsync(200, from: Rounds > 0 ? from + (30 * Stopwatch.Frequency) : Recorder.Now);
                     _ = Kill(node.ProcessId, SigCont);
                     await load.ProgressAsync(100, from: Recorder.Now);
-                    await node.RestartAsync();
                 }
                 else
                 {

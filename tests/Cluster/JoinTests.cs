@@ -33,6 +33,17 @@ public sealed class JoinTests : IAsyncLifetime
         Assert.Contains("a name of its own", await RefusedAsync(_cluster.SettingsOf(TestCluster.NameOf(_cluster.Nodes[0]))), StringComparison.Ordinal);
 
     [Fact]
+    public async Task A_node_that_can_not_take_its_port_leaves_nothing_behind()
+    {
+        var settings = _cluster.SettingsOf("stranger");
+        var url = new Uri(settings.Flags[settings.Flags.ToList().IndexOf("--peer-url") + 1]);
+        using var taken = new System.Net.Sockets.TcpListener(IPAddress.Loopback, url.Port);
+        taken.Start();
+        Assert.Contains($"{url.Port}", await RefusedAsync(settings), StringComparison.Ordinal);
+        Assert.Single((await _cluster.DescribeAsync())["nodes"]!.AsArray());
+    }
+
+    [Fact]
     public async Task A_folder_of_another_cluster_is_refused()
     {
         await using var other = await TestCluster.StartAsync(1, new() { Copies = 1 });

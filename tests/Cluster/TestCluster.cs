@@ -113,9 +113,9 @@ public sealed class TestCluster : IAsyncDisposable
     /// <summary>What the cluster says of itself, asked at one node.</summary>
     public async Task<JsonNode> DescribeAsync(NodeProcess? at = null) => await SendAsync(at ?? Nodes[0], HttpMethod.Get, "");
 
-    public async Task<JsonNode> SendAsync(NodeProcess at, HttpMethod method, string path, string? body = null)
+    public async Task<JsonNode> SendAsync(NodeProcess at, HttpMethod method, string path, string? body = null, string api = "cluster")
     {
-        using var request = new HttpRequestMessage(method, new Uri(at.ManagementUrl, $"/v1/cluster{path}"));
+        using var request = new HttpRequestMessage(method, new Uri(at.ManagementUrl, $"/v1/{api}{path}"));
         request.Headers.Authorization = new("Basic", Convert.ToBase64String(Encoding.UTF8.GetBytes($"{at.Settings.AccessKey}:{at.Settings.SecretKey}")));
         if (body is not null) request.Content = new StringContent(body, new MediaTypeHeaderValue("application/json"));
         using var answer = await _http.SendAsync(request);

@@ -22,6 +22,7 @@ public sealed partial class ProgramTests(NodeFixture shared)
     [InlineData("--index", "mysql://somewhere")]
     [InlineData("--peer-url", "http://127.0.0.1:9002")]
     [InlineData("--peer-url", "https://0.0.0.0:9002")]
+    [InlineData("--peer-url", "https://127.0.0.1")]
     [InlineData("--roles", "everything")]
     [InlineData("--roles", "gateway")]
     [InlineData("--log-level", "Loud")]

@@ -88,6 +88,8 @@ public sealed partial class NodeProcess : IAsyncDisposable
 
     public int ProcessId => _process.Id;
 
+    public bool HasEnded => _process.HasExited;
+
     /// <summary>All that the program wrote to its output and error, from all its starts.</summary>
     public string Output
     {
@@ -165,6 +167,14 @@ public sealed partial class NodeProcess : IAsyncDisposable
         return _process.ExitCode;
     }
 
+    /// <summary>Waits until the program ends by itself.</summary>
+    /// <returns>Its exit code.</returns>
+    public async Task<int> EndedAsync()
+    {
+        await WaitForExitAsync();
+        return _process.ExitCode;
+    }
+
     /// <summary>Starts it again on the same data and the same ports. Ends it first, by <see cref="KillAsync"/>, where it still runs.</summary>
     public async Task RestartAsync()
     {
@@ -172,9 +182,6 @@ public sealed partial class NodeProcess : IAsyncDisposable
         _process.Dispose();
         await LaunchAsync();
     }
-
-    /// <summary>Completes when the program that runs now has ended, by whatever.</summary>
-    public Task EndedAsync(CancellationToken ct) => _process.WaitForExitAsync(ct);
 
     /// <summary>Bytes of memory that the program holds now.</summary>
     public long ResidentBytes() => StatusBytes("VmRSS:");

@@ -8,8 +8,11 @@ namespace DarkStorage.TestKit;
 
 /// <summary>A PostgreSQL of the tests' own: a new data folder, a free port on loopback, ended with the tests.</summary>
 /// <remarks>For tests it runs with <c>fsync = off</c>: they end processes, never the machine, and what a process wrote outlives it.</remarks>
-public sealed class PostgresServer : IAsyncDisposable
+public sealed partial class PostgresServer : IAsyncDisposable
 {
+    private const int SigStop = 19;
+    private const int SigCont = 18;
+
     private static readonly TimeSpan HangsAfter = TimeSpan.FromSeconds(60);
 
     private readonly string _folder = Directory.CreateTempSubdirectory("darkstorage-postgres-").FullName;
@@ -34,6 +37,19 @@ public sealed class PostgresServer : IAsyncDisposable
         await ExecuteAsync("postgres", "SELECT pg_reload_conf()");
         return standby;
     }
+
+    /// <summary>Starts this server, which has ended, as a standby of another one: on its old port, with the other one's data.</summary>
+    public async Task StartAgainAsStandbyOfAsync(PostgresServer primary)
+    {
+        Directory.Delete(DataFolder, recursive: true);
+        await RunToolAsync("pg_basebackup", "-h", "127.0.0.1", "-p", primary.Port.ToString(CultureInfo.InvariantCulture), "-U", "postgres", "-D", DataFolder, "-R", "-X", "stream", "-c", "fast", "--no-sync");
+        await StartAgainAsync();
+    }
+
+    /// <summary>Stands still, with all its processes, until it is thawed.</summary>
+    public void Freeze() => SignalAll(SigStop);
+
+    public void Thaw() => SignalAll(SigCont);
 
     /// <summary>Makes a standby take writes.</summary>
     public Task PromoteAsync() => RunToolAsync("pg_ctl", "-D", DataFolder, "-w", "promote");
@@ -90,9 +106,25 @@ public sealed class PostgresServer : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        if (File.Exists(Path.Combine(DataFolder, "postmaster.pid"))) await CrashAsync();
+        if (File.Exists(Path.Combine(DataFolder, "postmaster.pid")))
+        {
+            Thaw();
+            await CrashAsync();
+        }
         Directory.Delete(_folder, recursive: true);
     }
+
+    /// <summary>The server and the processes that it started.</summary>
+    private void SignalAll(int signal)
+    {
+        var server = File.ReadLines(Path.Combine(DataFolder, "postmaster.pid")).First();
+        var children = File.ReadAllText($"/proc/{server}/task/{server}/children");
+        foreach (var process in (string[])[server, .. children.Split(' ', StringSplitOptions.RemoveEmptyEntries)])
+            _ = Signal(int.Parse(process, CultureInfo.InvariantCulture), signal);
+    }
+
+    [System.Runtime.InteropServices.LibraryImport("libc", EntryPoint = "kill")]
+    private static partial int Signal(int process, int signal);
 
     private string DataFolder => Path.Combine(_folder, "data");
 

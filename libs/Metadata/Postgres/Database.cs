@@ -23,11 +23,12 @@ internal sealed partial class Database : IAsyncDisposable
     private readonly Lock _lock = new();
     private Task _asking = Task.CompletedTask;
     private volatile bool _isAway;
+    private int _outages;
 
     public Database(PostgresUrl url, PostgresOptions options, TimeProvider clock, ILogger log)
     {
         (Options, _clock, _log) = (options, clock, log);
-        var settings = new NpgsqlConnectionStringBuilder(url.ConnectionString)
+        var settings = new NpgsqlConnectionStringBuilder(url.Settings.ConnectionString)
         {
             ApplicationName = "darkstorage",
             SearchPath = Migrations.Schema,
@@ -35,7 +36,8 @@ internal sealed partial class Database : IAsyncDisposable
             MaxPoolSize = options.ReadConnectionsMax + options.WriteConnections + 2,
             Timeout = (int)Math.Ceiling(options.Timeout.TotalSeconds),
             CommandTimeout = (int)Math.Ceiling(options.Timeout.TotalSeconds),
-            CancellationTimeout = 1_000,
+            // A statement that timed out is not cancelled: a commit that waits for its standby would be answered as made, and the standby has not got it. The connection is dropped, and the outcome unknown.
+            CancellationTimeout = -1,
             MaxAutoPrepare = 100,
             AutoPrepareMinUsages = 2,
             NoResetOnClose = true,      // nobody leaves anything behind in a session
@@ -49,6 +51,11 @@ internal sealed partial class Database : IAsyncDisposable
     }
 
     public PostgresOptions Options { get; }
+
+    public bool IsAway => _isAway;
+
+    /// <summary>How often it went away. A connection from before the last time may be dead without knowing.</summary>
+    public int Outages => Volatile.Read(ref _outages);
 
     /// <summary>Opens a connection to the host that takes writes.</summary>
     /// <exception cref="StorageException"><see cref="StorageError.IndexAway"/>.</exception>
@@ -107,6 +114,7 @@ internal sealed partial class Database : IAsyncDisposable
         {
             if (_isAway || _closing.IsCancellationRequested) return;
             _isAway = true;
+            Interlocked.Increment(ref _outages);
             LogAway(_log, failure.Message);
             _asking = Task.Run(AskUntilBackAsync);
         }

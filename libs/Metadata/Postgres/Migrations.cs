@@ -16,9 +16,9 @@ internal static class Migrations
         await ExecuteAsync(connection, "SELECT pg_advisory_lock(x'446B0000'::integer, 0)", ct);
         try
         {
-            var (done, readableFrom) = await ReadFormatAsync(connection, ct);
-            if (done > scripts.Count && readableFrom > scripts.Count)
-                throw new InvalidDataException($"The index has format {done}, written by a newer version of DarkStorage; this one knows formats up to {scripts.Count}.");
+            var format = await ReadFormatAsync(connection, ct);
+            var done = format.Version;
+            RefuseNewer(format, scripts.Count);
             for (var number = done + 1; number <= scripts.Count; number++)
             {
                 await using var transaction = await connection.BeginTransactionAsync(ct);
@@ -34,6 +34,22 @@ internal static class Migrations
         {
             if (connection.State == System.Data.ConnectionState.Open) await ExecuteAsync(connection, "SELECT pg_advisory_unlock(x'446B0000'::integer, 0)", ct);
         }
+    }
+
+    /// <summary>For an index that was opened before: changes nothing.</summary>
+    /// <exception cref="InvalidDataException">A newer program has written it since.</exception>
+    public static async Task EnsureKnownAsync(NpgsqlConnection connection, CancellationToken ct)
+    {
+        await using var query = new NpgsqlCommand("SELECT version, readable_from FROM format", connection);
+        await using var format = await query.ExecuteReaderAsync(ct);
+        await format.ReadAsync(ct);
+        RefuseNewer((format.GetInt32(0), format.GetInt32(1)), MigrationScripts.Load(nameof(Postgres)).Count);
+    }
+
+    private static void RefuseNewer((int Version, int ReadableFrom) format, int known)
+    {
+        if (format.Version > known && format.ReadableFrom > known)
+            throw new InvalidDataException($"The index has format {format.Version}, written by a newer version of DarkStorage; this one knows formats up to {known}.");
     }
 
     private static async Task<(int Version, int ReadableFrom)> ReadFormatAsync(NpgsqlConnection connection, CancellationToken ct)

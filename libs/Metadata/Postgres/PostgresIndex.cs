@@ -65,6 +65,32 @@ public sealed partial class PostgresIndex : IMetadataIndex, IClusterIndex
         }
     }
 
+    /// <summary>It does not answer: everything is refused until it does.</summary>
+    public bool IsAway => _database.IsAway;
+
+    /// <summary>Looks whether the database that answers now is still the one that was opened, in a format that this program knows.</summary>
+    /// <exception cref="InvalidDataException">It is not.</exception>
+    /// <exception cref="StorageException"><see cref="StorageError.IndexAway"/>, <see cref="StorageError.Unavailable"/>.</exception>
+    public async Task EnsureSameAsync(CancellationToken ct)
+    {
+        try
+        {
+            await using var connection = await _database.OpenAsync(ct);
+            await Migrations.EnsureKnownAsync(connection, ct);
+            await using var cluster = new NpgsqlCommand("SELECT id FROM cluster", connection);
+            if (await cluster.ExecuteScalarAsync(ct) is Guid id && id == ClusterId) return;
+        }
+        catch (PostgresException e) when (e.SqlState is PostgresErrorCodes.UndefinedTable or PostgresErrorCodes.InvalidSchemaName)
+        {
+            // As for another cluster's.
+        }
+        catch (Exception e) when (e is not (OperationCanceledException or StorageException or InvalidDataException))
+        {
+            throw _database.Report(e);
+        }
+        throw new InvalidDataException($"The database at {Description} is not the index of the cluster {ClusterId} any more.");
+    }
+
     public async ValueTask DisposeAsync()
     {
         if (Interlocked.Exchange(ref _disposed, 1) != 0) return;

@@ -15,8 +15,10 @@ public sealed class PostgresUrl
     /// <summary>Holds the password: not to be logged.</summary>
     internal NpgsqlConnectionStringBuilder Settings { get; }
 
-    /// <summary>For the packages that take one. Holds the password: not to be logged.</summary>
-    public string ConnectionString => Settings.ConnectionString;
+    /// <summary>For the packages that take one. Of several hosts it asks for the one that takes writes. Holds the password: not to be logged.</summary>
+    public string ConnectionString => Settings.Host!.Contains(',', StringComparison.Ordinal)
+        ? new NpgsqlConnectionStringBuilder(Settings.ConnectionString) { TargetSessionAttributes = "read-write" }.ConnectionString
+        : Settings.ConnectionString;
 
     public static bool IsOne(string text) => text.StartsWith("postgres://", StringComparison.Ordinal) || text.StartsWith("postgresql://", StringComparison.Ordinal);
 

@@ -23,6 +23,7 @@ internal sealed partial class WriteLane : IAsyncDisposable
     private readonly ILogger _log;
     private readonly Task _running;
     private NpgsqlConnection? _connection;
+    private int _outages;       // of the database, before the connection was made
     private int _slot;
 
     public WriteLane(Database database, ILogger log)
@@ -111,8 +112,9 @@ internal sealed partial class WriteLane : IAsyncDisposable
 
     private async ValueTask<NpgsqlConnection> ConnectAsync()
     {
-        if (_connection is { State: System.Data.ConnectionState.Open } open) return open;
+        if (_connection is { State: System.Data.ConnectionState.Open } open && _outages == _database.Outages) return open;
         await CloseAsync();
+        _outages = _database.Outages;
         _connection = await _database.OpenAsync(CancellationToken.None);
         await using var command = new NpgsqlCommand("SELECT take_slot()", _connection);
         _slot = (int)(await command.ExecuteScalarAsync())!;

@@ -184,7 +184,7 @@ public sealed class MovingTests
         await gate.Reached;
         // Of a type that no silo knows; silo 0 would refuse it itself, so the call is sent by hand.
         var call = Proxies.NewCall(typeof(IPlacedGrain), nameof(IPlacedGrain.Add));
-        var silo = silos[0].Services.GetRequiredService<Silo>();
+        var silo = silos[0].Services.GetRequiredService<SiloHost>().Current;
         call.Target = new(silo, GrainId.Create("nobody-knows", "x"));
         var peer = silo.Cluster!.RouteOf(new EndCall(Guid.NewGuid()) { Target = new(silo, GrainId.Create("x", "y")) { Destination = silos[1].Address } })!;
         peer.Send(call);

@@ -2,6 +2,7 @@
 using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Sockets;
+using System.Threading.Channels;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -28,6 +29,9 @@ public interface IPlacedGrain : IGrainWithStringKey
 
     Task<byte[]> Echo(byte[] bytes);
 
+    /// <summary>Calls another grain behind a gate, and puts what came of it into <see cref="PlacedGrain.Outcomes"/>.</summary>
+    Task CallAfter(string gate, string other);
+
     [OneWay]
     Task Note(string key, string entry);
 }
@@ -40,6 +44,8 @@ public sealed class PlacedGrain : Grain, IPlacedGrain
     private int _count;
 
     public static ConcurrentQueue<string> Doubles { get; } = new();
+
+    public static Channel<string> Outcomes { get; } = Channel.CreateUnbounded<string>();
 
     private string Key => this.GetPrimaryKeyString();
 
@@ -71,6 +77,20 @@ public sealed class PlacedGrain : Grain, IPlacedGrain
     {
         await Gate.Named(gate).PassAsync(ct);
         return RuntimeIdentity;
+    }
+
+    public async Task CallAfter(string gate, string other)
+    {
+        await Gate.Named(gate).PassAsync();
+        try
+        {
+            Outcomes.Writer.TryWrite($"{await GrainFactory.GetGrain<IPlacedGrain>(other).Add()}");
+        }
+        catch (Exception error)
+        {
+            // The test judges it.
+            Outcomes.Writer.TryWrite($"{error.GetType().Name}: {error.Message}");
+        }
     }
 
     public async Task Append(string file, string line, TimeSpan after)
@@ -205,9 +225,9 @@ internal sealed class TestSilos : IAsyncDisposable
 
     public int Count => _silos.Count;
 
-    public static async Task<TestSilos> StartAsync(int count, Action<ISiloBuilder>? configure = null)
+    public static async Task<TestSilos> StartAsync(int count, Action<ISiloBuilder>? configure = null, string? database = null)
     {
-        var silos = new TestSilos((await Postgres.GetAsync()).ConnectionString, configure);
+        var silos = new TestSilos(database ?? (await Postgres.GetAsync()).ConnectionString, configure);
         for (var i = 0; i < count; i++) await silos.AddAsync();
         foreach (var silo in silos._silos) await silo.SeesActive(count);
         return silos;
@@ -258,6 +278,9 @@ internal sealed class CutProxy : IDisposable
     public int Port => ((IPEndPoint)_listener.LocalEndpoint).Port;
 
     public void Cut() => _isCut = true;
+
+    /// <summary>For connections that are made from now on; what was sent over the others is lost.</summary>
+    public void Mend() => _isCut = false;
 
     public void Dispose()
     {

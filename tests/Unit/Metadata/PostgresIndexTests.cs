@@ -54,6 +54,18 @@ public sealed class PostgresIndexTests(PostgresFixture postgres) : MetadataIndex
         Assert.Contains(said, (await Assert.ThrowsAsync<InvalidDataException>(() => OpenAsync(_url))).Message, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("UPDATE darkstorage.format SET version = 99, readable_from = 99", "newer version")]
+    [InlineData("UPDATE darkstorage.cluster SET id = gen_random_uuid()", "is not the index of the cluster")]
+    [InlineData("DROP SCHEMA darkstorage CASCADE", "is not the index of the cluster")]
+    public async Task An_index_that_was_opened_knows_when_the_database_is_another_one(string made, string said)
+    {
+        await using var index = await OpenAsync(_url);
+        await index.EnsureSameAsync(Ct);
+        await _server.ExecuteAsync(Database, made);
+        Assert.Contains(said, (await Assert.ThrowsAsync<InvalidDataException>(() => index.EnsureSameAsync(Ct))).Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task A_newer_index_that_says_it_is_readable_is_used()
     {
@@ -218,6 +230,8 @@ public sealed class PostgresIndexTests(PostgresFixture postgres) : MetadataIndex
         await UntilAsync(async () => await OutcomeAsync(index.SaveObjectAsync(new(bucket, "back", 0, Numbered(1, 1)), Ct)) is null or StorageError.Conflict);
         for (var i = 0; i < unknown; i++) Assert.Equal(i, await NumberOfAsync(index, bucket, $"k{i}"));
         Assert.Null(await index.FindObjectAsync(bucket, "away", Ct));
+        // By any of the connections that write: none is from before.
+        for (var i = 0; i < 40; i++) await index.SaveObjectAsync(new(bucket, $"later{i}", 0, Numbered(1, i)), Ct);
     }
 
     [Fact]
@@ -236,6 +250,44 @@ public sealed class PostgresIndexTests(PostgresFixture postgres) : MetadataIndex
 
         await UntilAsync(async () => await OutcomeAsync(index.SaveObjectAsync(new(bucket, "after", 0, Numbered(1, 1)), Ct)) is null or StorageError.Conflict);
         for (var i = 0; i < 50; i++) Assert.Equal(i, await NumberOfAsync(index, bucket, $"k{i}"));
+    }
+
+    [Fact]
+    public async Task What_a_synchronous_standby_has_not_got_is_not_acknowledged()
+    {
+        await using var primary = await PostgresServer.StartAsync();
+        var url = await primary.NewDatabaseAsync();
+        await using var standby = await primary.StartStandbyAsync();
+        await using var index = await OpenAsync(url, new() { Timeout = TimeSpan.FromSeconds(1) });
+        var bucket = await NewBucketAsync(index);
+        standby.Freeze();
+
+        Assert.Equal(StorageError.Unavailable, await OutcomeAsync(index.SaveObjectAsync(new(bucket, "k", 0, Numbered(1, 1)), Ct)));
+
+        standby.Thaw();
+        await UntilAsync(async () => await OutcomeAsync(index.SaveObjectAsync(new(bucket, "after", 0, Numbered(1, 2)), Ct)) is null or StorageError.Conflict);
+        Assert.Equal(1, await NumberOfAsync(index, bucket, "k"));
+    }
+
+    [Fact]
+    public async Task A_reader_that_gives_up_does_not_make_the_database_away()
+    {
+        await using var index = await OpenAsync(_url);
+        var bucket = await NewBucketAsync(index);
+        await using var holder = await _server.OpenAsync(Database);
+        await using var transaction = await holder.BeginTransactionAsync(Ct);
+        await using (var take = new NpgsqlCommand("LOCK TABLE darkstorage.objects IN ACCESS EXCLUSIVE MODE", holder, transaction)) await take.ExecuteNonQueryAsync(Ct);
+        using var gaveUp = new CancellationTokenSource();
+        var reading = index.FindObjectAsync(bucket, "k", gaveUp.Token).AsTask();
+        await UntilAsync(async () =>
+        {
+            await using var waiting = new NpgsqlCommand("SELECT count(*) FROM pg_locks WHERE NOT granted", holder, transaction);
+            return (long)(await waiting.ExecuteScalarAsync(Ct))! > 0;
+        });
+        await gaveUp.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => reading);
+        await transaction.RollbackAsync(Ct);
+        Assert.Null(await index.FindObjectAsync(bucket, "k", Ct));
     }
 
     [Theory, InlineData("content"), InlineData("detail"), InlineData("etag"), InlineData("length"), InlineData("revision"), InlineData("owner")]

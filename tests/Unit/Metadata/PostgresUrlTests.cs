@@ -24,6 +24,12 @@ public sealed class PostgresUrlTests
     }
 
     [Theory]
+    [InlineData("postgres://db/index", null)]
+    [InlineData("postgres://a,b/index", "read-write")]
+    public void Of_several_hosts_others_are_told_to_take_the_one_that_takes_writes(string text, string? wanted) =>
+        Assert.Equal(wanted, new Npgsql.NpgsqlConnectionStringBuilder(PostgresUrl.Parse(text).ConnectionString).TargetSessionAttributes);
+
+    [Theory]
     [InlineData("mysql://db/index", "postgres://")]
     [InlineData("postgres://db", "no database")]
     [InlineData("postgres://db/", "no database")]
