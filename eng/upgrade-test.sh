@@ -21,7 +21,8 @@ program_of() {
     kept=$PWD/artifacts/previous/$commit-$engine
     if [ ! -f "$kept/darkstorage-silo.dll" ]; then
         work=$(mktemp -d)
-        trap 'rm -rf "$work"' EXIT   # of the subshell that this runs in
+        # shellcheck disable=SC2064  # its value now: the trap runs at the end of the subshell, where the variable is no more
+        trap "rm -rf '$work'" EXIT
         git archive "$commit" | tar -x -C "$work"
         echo "Building the silo of $commit" >&2
         (cd "$work" && dotnet build silo/Silo.csproj -c Release -v quiet -p:RunAnalyzers=false -p:GrainEngine="$engine" "$@" >&2) || return 1

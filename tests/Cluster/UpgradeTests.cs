@@ -22,7 +22,7 @@ public sealed class UpgradeTests
         await using var cluster = await TestCluster.StartAsync(3, new() { Program = previous });
         var nodes = cluster.Nodes;
         var bucket = await nodes[0].S3().NewBucketAsync();
-        await using var load = await Load.StartAsync(nodes, clients: 8);
+        await using var load = await Load.StartAsync(nodes, clients: 4);
         await WorksThroughAllAsync(nodes, bucket, "before");
 
         var away = new List<(NodeProcess Node, long From, long To)>();
@@ -31,14 +31,14 @@ public sealed class UpgradeTests
         foreach (var (step, (index, program)) in steps.Index())
         {
             var node = nodes[index];
-            await load.ProgressAsync(100);
+            await load.ProgressAsync(50);
             var from = Stopwatch.GetTimestamp();
             Assert.Equal(0, await node.TerminateAsync());
             node.Program = program;
             await node.RestartAsync();
             await cluster.ReadyAsync(node);
             away.Add((node, from, Stopwatch.GetTimestamp()));
-            await load.ProgressAsync(100, away[^1].To);
+            await load.ProgressAsync(50, away[^1].To);
 
             var upgraded = nodes.First(n => n.Program != previous);
             await cluster.SettledAsync(upgraded);
@@ -49,12 +49,14 @@ public sealed class UpgradeTests
             Assert.All(nodes, n => Assert.Equal(n.Program == previous ? levelBefore : level, levels[n]));
             if (levels.Values.Any(l => l < level)) await NothingNewAsync(cluster, upgraded, bucket, nodes.Where(n => n.Program == previous));
             await WorksThroughAllAsync(nodes, bucket, $"step-{step}");
+            if (step == 1) await ReadsAsync(nodes, bucket, "");
         }
         await load.StopAsync();
         await cluster.SettledAsync();
         if (levelBefore < (await LevelsAsync(cluster, nodes[0]))[nodes[0]]) await NoWayBackAsync(cluster, bucket, previous);
 
         await WorksThroughAllAsync(nodes, bucket, "after");
+        await ReadsAsync(nodes, bucket, "");
         await load.VerifyAsync(nodes, Explain);
         var longest = load.FailuresEndWithin(FailuresMax, [.. away.SelectMany(a => (long[])[a.From, a.To])],
             f => !away.Any(a => a.Node == f.Node && f.End >= a.From && f.Start <= a.To), Explain);
@@ -107,7 +109,7 @@ public sealed class UpgradeTests
         await cluster.ReadyAsync(node);
     }
 
-    /// <summary>Each node writes, puts parts together, and deletes; each node then reads all that was ever written this way, and lists it.</summary>
+    /// <summary>Each node writes, puts parts together, and deletes; each node then reads what was written, and lists what there is.</summary>
     private async Task WorksThroughAllAsync(IReadOnlyList<NodeProcess> nodes, string bucket, string when)
     {
         foreach (var (i, node) in nodes.Index())
@@ -122,15 +124,21 @@ public sealed class UpgradeTests
             byte[][] parts = [S3Clients.Content(Multipart.PartBytesMin, i), S3Clients.Content(100_000, i)];
             await s3.PutMultipartAsync(bucket, $"{when}/{i}-parts", parts);
             _kept.Add($"{when}/{i}-parts", [.. parts[0], .. parts[1]]);
-            // Another node wrote it, at an earlier step.
-            var old = _kept.Keys.First(k => !k.StartsWith($"{when}/{i}", StringComparison.Ordinal) || i == 0);
+            // Of an earlier step, but for the first.
+            var old = _kept.Keys.First();
             await s3.DeleteObjectAsync(bucket, old);
             _kept.Remove(old);
         }
+        await ReadsAsync(nodes, bucket, $"{when}/");
+    }
+
+    /// <param name="prefix">Of the keys that are read; all are listed.</param>
+    private async Task ReadsAsync(IReadOnlyList<NodeProcess> nodes, string bucket, string prefix)
+    {
         foreach (var node in nodes)
         {
             using var s3 = node.S3();
-            foreach (var (key, content) in _kept) Assert.True((await s3.GetBytesAsync(bucket, key)).Same(content), $"{when}: {key} reads otherwise at {TestCluster.NameOf(node)}.");
+            foreach (var (key, content) in _kept.Where(k => k.Key.StartsWith(prefix, StringComparison.Ordinal))) Assert.True((await s3.GetBytesAsync(bucket, key)).Same(content), $"{key} reads otherwise at {TestCluster.NameOf(node)}.");
             var listed = (await s3.ListObjectsV2Async(new() { BucketName = bucket })).S3Objects.Select(o => o.Key);
             Assert.Equal(_kept.Keys.Order(StringComparer.Ordinal), listed);
         }
