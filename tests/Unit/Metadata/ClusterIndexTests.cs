@@ -83,7 +83,7 @@ public sealed class ClusterIndexTests(PostgresFixture postgres) : IAsyncLifetime
     }
 
     [Fact]
-    public void The_level_of_this_program_is_the_number_of_its_newest_migration() => Assert.Equal(MigrationScripts.Load("Postgres").Count, ClusterLevels.Newest);
+    public void The_level_of_this_program_is_the_number_of_its_newest_migration() => Assert.Equal(ClusterLevels.Newest, MigrationScripts.Load("Postgres").Count);
 
     [Fact]
     public async Task A_document_is_replaced_only_on_the_revision_that_was_decided_on_and_the_others_hear_of_it()

@@ -424,7 +424,11 @@ public sealed class ReplicaStoreTests
 
         public override bool TryComplete() => false;
 
-        protected override void Dispose(bool disposing) => IsDisposed = true;
+        protected override void Dispose(bool disposing)
+        {
+            IsDisposed = true;
+            base.Dispose(disposing);
+        }
     }
 
     /// <summary>Looks at what listings say when it ends.</summary>
@@ -432,7 +436,11 @@ public sealed class ReplicaStoreTests
     {
         public int? Listed { get; private set; }
 
-        protected override void Dispose(bool disposing) => Listed = Math.Min(1, listed());
+        protected override void Dispose(bool disposing)
+        {
+            Listed = Math.Min(1, listed());
+            base.Dispose(disposing);
+        }
     }
 
     private static async Task<MemoryQueue> Settled(ReplicaCluster cluster)
