@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Net.Http.Headers;
-using System.Net.Sockets;
 using System.Text;
 using System.Text.Json.Nodes;
 
@@ -78,7 +77,7 @@ public sealed class TestCluster : IAsyncDisposable
         var started = Interlocked.Increment(ref _started);
         var place = _settings.Places.ElementAtOrDefault(started - 1);
         var address = (place?.Address ?? IPAddress.Loopback).ToString();
-        List<string> flags = ["--index", place?.Index ?? _index, "--node", name, "--peer-url", $"https://{address}:{(place is null ? FreePorts() : PeerPort)}"];
+        List<string> flags = ["--index", place?.Index ?? _index, "--node", name, "--peer-url", $"https://{address}:{(place is null ? FreePorts.TakeTwo() : PeerPort)}"];
         if (gateway) flags.AddRange(["--roles", "gateway"]);
         return new()
         {
@@ -152,26 +151,5 @@ public sealed class TestCluster : IAsyncDisposable
     {
         _http.Dispose();
         foreach (var node in Nodes) await node.DisposeAsync();
-    }
-
-    /// <returns>A port that is free, and so is the next.</returns>
-    private static int FreePorts()
-    {
-        while (true)
-        {
-            using var first = new TcpListener(IPAddress.Loopback, 0);
-            first.Start();
-            var port = ((IPEndPoint)first.LocalEndpoint).Port;
-            try
-            {
-                using var second = new TcpListener(IPAddress.Loopback, port + 1);
-                second.Start();
-                return port;
-            }
-            catch (SocketException)
-            {
-                // Another one, then.
-            }
-        }
     }
 }
