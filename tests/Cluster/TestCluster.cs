@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Net.Http.Headers;
-using System.Net.Sockets;
 using System.Text;
 using System.Text.Json.Nodes;
 
@@ -81,7 +80,7 @@ public sealed class TestCluster : IAsyncDisposable
         var started = Interlocked.Increment(ref _started);
         var place = _settings.Places.ElementAtOrDefault(started - 1);
         var address = (place?.Address ?? IPAddress.Loopback).ToString();
-        List<string> flags = ["--index", place?.Index ?? _index, "--node", name, "--peer-url", $"https://{address}:{(place is null ? FreePorts() : PeerPort)}"];
+        List<string> flags = ["--index", place?.Index ?? _index, "--node", name, "--peer-url", $"https://{address}:{(place is null ? FreePorts.TakeTwo() : PeerPort)}"];
         if (gateway) flags.AddRange(["--roles", "gateway"]);
         return new()
         {
@@ -166,6 +165,7 @@ public sealed class TestCluster : IAsyncDisposable
         _http.Dispose();
         foreach (var node in Nodes) await node.DisposeAsync();
     }
+<<<<<<< HEAD
 
     /// <returns>A port that is free, and so is the next.</returns>
     public static int FreePorts()
@@ -187,4 +187,6 @@ public sealed class TestCluster : IAsyncDisposable
             }
         }
     }
+=======
+>>>>>>> partition
 }

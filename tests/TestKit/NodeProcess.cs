@@ -70,7 +70,9 @@ public sealed partial class NodeProcess : IAsyncDisposable
         _ownsData = settings.DataDirectory is null;
         Program = settings.Program ?? ProgramPath;
         DataDirectory = settings.DataDirectory ?? Directory.CreateTempSubdirectory("darkstorage-node-").FullName;
-        S3Url = ManagementUrl = new($"http://{settings.Address}:0");
+        // A node of a cluster is away for a while and comes back to its ports.
+        var port = settings.WaitsForOthers ? FreePorts.TakeTwo() : 0;
+        (S3Url, ManagementUrl) = (new($"http://{settings.Address}:{port}"), new($"http://{settings.Address}:{(port == 0 ? 0 : port + 1)}"));
     }
 
     public string DataDirectory { get; }
