@@ -165,28 +165,4 @@ public sealed class TestCluster : IAsyncDisposable
         _http.Dispose();
         foreach (var node in Nodes) await node.DisposeAsync();
     }
-<<<<<<< HEAD
-
-    /// <returns>A port that is free, and so is the next.</returns>
-    public static int FreePorts()
-    {
-        while (true)
-        {
-            using var first = new TcpListener(IPAddress.Loopback, 0);
-            first.Start();
-            var port = ((IPEndPoint)first.LocalEndpoint).Port;
-            try
-            {
-                using var second = new TcpListener(IPAddress.Loopback, port + 1);
-                second.Start();
-                return port;
-            }
-            catch (SocketException)
-            {
-                // Another one, then.
-            }
-        }
-    }
-=======
->>>>>>> partition
 }
