@@ -19,7 +19,12 @@ public sealed class UpgradeTests
         var previous = Environment.GetEnvironmentVariable(Variable);
         Assert.SkipWhen(string.IsNullOrEmpty(previous), $"{Variable} names no program of an earlier version: there is none where there is no history to build one of (eng/upgrade-test.sh).");
         Assert.True(File.Exists(previous), $"{Variable}: there is no {previous}.");
-        await using var cluster = await TestCluster.StartAsync(3, new() { Program = previous });
+        await using var cluster = await TestCluster.StartAsync(3, new()
+        {
+            Program = previous,
+            // As by default: an earlier program may keep repairs for a day of what was freed and forgotten while its node was away.
+            Environment = new Dictionary<string, string> { ["DARKSTORAGE_Garbage__GracePeriod"] = "00:05:00" },
+        });
         var nodes = cluster.Nodes;
         var bucket = await nodes[0].S3().NewBucketAsync();
         await using var load = await Load.StartAsync(nodes, clients: 4);

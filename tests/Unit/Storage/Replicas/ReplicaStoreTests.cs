@@ -379,7 +379,7 @@ public sealed class ReplicaStoreTests
         Assert.Equal(RepairOutcome.Done, (await cluster.Repairs.RepairAsync(new(blob, cluster.Nodes[3].Id, RepairReason.Missing), null, default)).Outcome);
         cluster.Placement.Order = [.. cluster.Stores.Take(3)];
         foreach (var store in cluster.Stores.Take(3)) await store.DeleteAsync(blob, default);
-        Assert.Equal((RepairOutcome.Hopeless, 0), await cluster.Repairs.RepairAsync(new(blob, cluster.Nodes[0].Id, RepairReason.Missing), null, default) is var none ? (none.Outcome, none.Chunks) : default);
+        Assert.Equal((RepairOutcome.Hopeless, 0, true), await cluster.Repairs.RepairAsync(new(blob, cluster.Nodes[0].Id, RepairReason.Missing), null, default) is var none ? (none.Outcome, none.Chunks, none.IsNowhere) : default);
         await cluster.Nodes[1].StopAsync();
         Assert.Equal(RepairOutcome.Incomplete, (await cluster.Repairs.RepairAsync(new(blob, cluster.Nodes[0].Id, RepairReason.Missing), null, default)).Outcome);
         cluster.Nodes[1].Start();
