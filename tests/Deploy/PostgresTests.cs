@@ -108,7 +108,7 @@ public sealed class PostgresTests : IAsyncLifetime
         AccessKey = "",
         SecretKey = "",
         WaitsForOthers = true,
-        Flags = ["--node", "a", "--peer-url", $"https://127.0.0.1:{TestCluster.FreePorts()}"],
+        Flags = ["--node", "a", "--peer-url", $"https://127.0.0.1:{FreePorts.TakeTwo()}"],
         DataDirectory = Directory.CreateDirectory(Path.Combine(_folder, "data")).FullName,
         Environment = new Dictionary<string, string>
         {
