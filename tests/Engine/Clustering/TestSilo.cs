@@ -308,6 +308,8 @@ internal sealed class CutProxy : IDisposable
         {
             await far.ConnectAsync(IPAddress.Loopback, _target, _ending.Token);
             await Task.WhenAny(PumpAsync(near.GetStream(), far.GetStream()), PumpAsync(far.GetStream(), near.GetStream()));
+            // A wire that is cut does not tell the server that the other side has gone.
+            if (_isCut) await Task.Delay(Timeout.Infinite, _ending.Token);
         }
         catch (Exception error) when (error is IOException or SocketException or OperationCanceledException)
         {
