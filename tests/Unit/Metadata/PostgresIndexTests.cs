@@ -1,8 +1,8 @@
 using System.Globalization;
 using System.Text;
 using DarkStorage.GrainInterfaces;
-using DarkStorage.GrainInterfaces.Cluster;
 using DarkStorage.GrainInterfaces.Buckets;
+using DarkStorage.GrainInterfaces.Cluster;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Metadata;
 using DarkStorage.Metadata.Postgres;
@@ -15,9 +15,6 @@ namespace DarkStorage.Unit.Metadata;
 
 public sealed class PostgresIndexTests(PostgresFixture postgres) : MetadataIndexContract
 {
-    /// <summary>Far beyond anything that works.</summary>
-    private static readonly TimeSpan HangsAfter = TimeSpan.FromSeconds(60);
-
     private static readonly CancellationToken Ct = TestContext.Current.CancellationToken;
 
     private PostgresServer _server = null!;
@@ -133,9 +130,9 @@ public sealed class PostgresIndexTests(PostgresFixture postgres) : MetadataIndex
         Assert.Equal(BucketVersioning.Enabled, (await there.FindBucketAsync(name, Ct))!.Versioning);
         // And without a commit that finds out: by the message.
         await here.UpdateBucketAsync(new(bucket, 1, BucketVersioning.Suspended, null), Ct);
-        await UntilAsync(async () => (await there.FindBucketAsync(name, Ct))!.Versioning == BucketVersioning.Suspended);
+        await Eventually.HoldsAsync("the index has heard, or is back", async () => (await there.FindBucketAsync(name, Ct))!.Versioning == BucketVersioning.Suspended);
         await here.DeleteBucketAsync(bucket, DateTimeOffset.UtcNow, Ct);
-        await UntilAsync(async () => await there.FindBucketAsync(name, Ct) is null);
+        await Eventually.HoldsAsync("the index has heard, or is back", async () => await there.FindBucketAsync(name, Ct) is null);
     }
 
     [Fact]
@@ -219,7 +216,7 @@ public sealed class PostgresIndexTests(PostgresFixture postgres) : MetadataIndex
                 Volatile.Write(ref acknowledged, i + 1);
             }
         }, Ct);
-        await UntilAsync(() => Task.FromResult(Volatile.Read(ref acknowledged) > 20));
+        await Eventually.HoldsAsync("some were acknowledged", () => Volatile.Read(ref acknowledged) > 20);
         await server.CrashAsync();
         var unknown = await writing;
 
@@ -227,7 +224,7 @@ public sealed class PostgresIndexTests(PostgresFixture postgres) : MetadataIndex
         Assert.Equal(StorageError.IndexAway, await OutcomeAsync(index.FindObjectAsync(bucket, "k0", Ct).AsTask()));
         await server.StartAgainAsync();
 
-        await UntilAsync(async () => await OutcomeAsync(index.SaveObjectAsync(new(bucket, "back", 0, Numbered(1, 1)), Ct)) is null or StorageError.Conflict);
+        await Eventually.HoldsAsync("the index has heard, or is back", async () => await OutcomeAsync(index.SaveObjectAsync(new(bucket, "back", 0, Numbered(1, 1)), Ct)) is null or StorageError.Conflict);
         for (var i = 0; i < unknown; i++) Assert.Equal(i, await NumberOfAsync(index, bucket, $"k{i}"));
         Assert.Null(await index.FindObjectAsync(bucket, "away", Ct));
         // By any of the connections that write: none is from before.
@@ -248,7 +245,7 @@ public sealed class PostgresIndexTests(PostgresFixture postgres) : MetadataIndex
         await primary.CrashAsync();
         await standby.PromoteAsync();
 
-        await UntilAsync(async () => await OutcomeAsync(index.SaveObjectAsync(new(bucket, "after", 0, Numbered(1, 1)), Ct)) is null or StorageError.Conflict);
+        await Eventually.HoldsAsync("the index has heard, or is back", async () => await OutcomeAsync(index.SaveObjectAsync(new(bucket, "after", 0, Numbered(1, 1)), Ct)) is null or StorageError.Conflict);
         for (var i = 0; i < 50; i++) Assert.Equal(i, await NumberOfAsync(index, bucket, $"k{i}"));
     }
 
@@ -265,7 +262,7 @@ public sealed class PostgresIndexTests(PostgresFixture postgres) : MetadataIndex
         Assert.Equal(StorageError.Unavailable, await OutcomeAsync(index.SaveObjectAsync(new(bucket, "k", 0, Numbered(1, 1)), Ct)));
 
         standby.Thaw();
-        await UntilAsync(async () => await OutcomeAsync(index.SaveObjectAsync(new(bucket, "after", 0, Numbered(1, 2)), Ct)) is null or StorageError.Conflict);
+        await Eventually.HoldsAsync("the index has heard, or is back", async () => await OutcomeAsync(index.SaveObjectAsync(new(bucket, "after", 0, Numbered(1, 2)), Ct)) is null or StorageError.Conflict);
         Assert.Equal(1, await NumberOfAsync(index, bucket, "k"));
     }
 
@@ -279,7 +276,7 @@ public sealed class PostgresIndexTests(PostgresFixture postgres) : MetadataIndex
         await using (var take = new NpgsqlCommand("LOCK TABLE darkstorage.objects IN ACCESS EXCLUSIVE MODE", holder, transaction)) await take.ExecuteNonQueryAsync(Ct);
         using var gaveUp = new CancellationTokenSource();
         var reading = index.FindObjectAsync(bucket, "k", gaveUp.Token).AsTask();
-        await UntilAsync(async () =>
+        await Eventually.HoldsAsync("the index has heard, or is back", async () =>
         {
             await using var waiting = new NpgsqlCommand("SELECT count(*) FROM pg_locks WHERE NOT granted", holder, transaction);
             return (long)(await waiting.ExecuteScalarAsync(Ct))! > 0;
@@ -375,17 +372,6 @@ public sealed class PostgresIndexTests(PostgresFixture postgres) : MetadataIndex
     private static ObjectVersion WithBlob(BlobId blob) => new(
         new(VersionId.Of(blob), 1, new string('0', 32), null, [new(1, blob, 1, new string('0', 32), null, [new(1, 1)])], []),
         ObjectMetadata.Default, DateTimeOffset.UnixEpoch, 1, true, "STANDARD", null, "owner", ObjectAttributes.None);
-
-    /// <summary>Asks again and again: what is waited for announces itself to the index and to nobody else.</summary>
-    private static async Task UntilAsync(Func<Task<bool>> holds)
-    {
-        using var hangs = new CancellationTokenSource(HangsAfter);
-        while (!await holds())
-        {
-            hangs.Token.ThrowIfCancellationRequested();
-            await Task.Yield();
-        }
-    }
 
     private async Task<bool> HasSchemaAsync(string database)
     {
