@@ -222,6 +222,7 @@ internal sealed partial class ClusterLayout : IChunkPlacement, IAsyncDisposable
         protected override void Dispose(bool disposing)
         {
             lock (owner._lock) owner._leases.Remove(this);
+            base.Dispose(disposing);
         }
     }
 
