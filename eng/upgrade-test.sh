@@ -14,10 +14,11 @@ if [ $# -gt 0 ] && [[ $1 != -* ]]; then wanted=$1; shift; fi
 
 # Prints the path of the program of a commit.
 program_of() {
-    local commit=$1 engine kept work
+    local commit=$1 engine kept work option properties=()
     shift
+    for option; do [[ $option != -p:* ]] || properties+=("$option"); done
     # The engines do not talk to each other: the earlier program is to have the one that this one has.
-    engine=$(dotnet msbuild silo/Silo.csproj -getProperty:GrainEngine "$@")
+    engine=$(dotnet msbuild silo/Silo.csproj -getProperty:GrainEngine ${properties[@]+"${properties[@]}"})
     kept=$PWD/artifacts/previous/$commit-$engine
     if [ ! -f "$kept/darkstorage-silo.dll" ]; then
         work=$(mktemp -d)
@@ -25,7 +26,7 @@ program_of() {
         trap "rm -rf '$work'" EXIT
         git archive "$commit" | tar -x -C "$work"
         echo "Building the silo of $commit" >&2
-        (cd "$work" && dotnet build silo/Silo.csproj -c Release -v quiet -p:RunAnalyzers=false -p:GrainEngine="$engine" "$@" >&2) || return 1
+        (cd "$work" && dotnet build silo/Silo.csproj -c Release -v quiet -p:RunAnalyzers=false -p:GrainEngine="$engine" ${properties[@]+"${properties[@]}"} >&2) || return 1
         rm -rf "$kept.new" "$kept"
         mkdir -p "$PWD/artifacts/previous"
         cp -r "$work/artifacts/bin/Silo/release" "$kept.new"
@@ -37,6 +38,12 @@ program_of() {
 if ! commit=$(git rev-parse --verify --quiet "$wanted^{commit}" 2>/dev/null); then
     [ -z "$only_program" ] || exit 0
     echo "There is no commit $wanted in this history." >&2
+    exit 1
+fi
+# From before there were clusters nothing can be upgraded node by node.
+if ! git cat-file -e "$commit:silo/Cluster/ClusterMember.cs" 2>/dev/null; then
+    [ -z "$only_program" ] || exit 0
+    echo "$wanted has no clusters." >&2
     exit 1
 fi
 program=$(program_of "$commit" "$@")
