@@ -207,7 +207,7 @@ public sealed class MovingTests
         later.DefineMethod(method, MethodAttributes.Public | MethodAttributes.Abstract | MethodAttributes.Virtual | MethodAttributes.NewSlot, typeof(Task<int>), []);
         var asked = later.CreateType();
         call.Method = new(asked, asked.GetMethod(method)!);
-        var silo = silos[0].Services.GetRequiredService<Silo>();
+        var silo = silos[0].Services.GetRequiredService<SiloHost>().Current;
         call.Target = new(silo, GrainId.Create("placed", await silos.KeyAtAsync(silos[1])));
         silo.Cluster!.RouteOf(new EndCall(Guid.NewGuid()) { Target = new(silo, GrainId.Create("x", "y")) { Destination = silos[1].Address } })!.Send(call);
         var answer = await Assert.ThrowsAsync<Orleans.Serialization.SerializerException>(() => ((Call<int>)call).Answered.WaitAsync(Cluster.Patience));
