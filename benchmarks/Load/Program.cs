@@ -1,7 +1,8 @@
-// A load program for any S3 endpoint. One mode measures one endpoint, the other measures the node against the yardstick:
+// A load program for any S3 endpoint. One mode measures one endpoint, the others measure a node against the yardstick, and a cluster against one node:
 //
 //   dotnet run -c Release --project benchmarks/Load -- run --url http://127.0.0.1:9000 --mix put=30,get=70 --size 65536 --connections 32
 //   dotnet run -c Release --project benchmarks/Load -- table --yardstick http://127.0.0.1:9100 --url http://127.0.0.1:9000
+//   dotnet run -c Release --project benchmarks/Load -- cluster --one http://127.0.0.1:9000 --url http://127.0.0.1:9010,http://127.0.0.1:9020,http://127.0.0.1:9030
 //
 // Keys come from --access-key and --secret-key, or from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
 
@@ -10,8 +11,9 @@ using System.Globalization;
 using System.Text.Json;
 using DarkStorage.Load;
 
-var url = new Option<string>("--url") { DefaultValueFactory = _ => "http://127.0.0.1:9000", Description = "The S3 endpoint under test; a host by its address" };
+var url = new Option<string>("--url") { DefaultValueFactory = _ => "http://127.0.0.1:9000", Description = "The S3 endpoint under test; a host by its address. Several nodes of one cluster with commas between them" };
 var yardstick = new Option<string>("--yardstick") { DefaultValueFactory = _ => "http://127.0.0.1:9100", Description = "The yardstick to compare with" };
+var one = new Option<string>("--one") { DefaultValueFactory = _ => "http://127.0.0.1:9000", Description = "The node that stands alone" };
 var accessKey = new Option<string>("--access-key") { DefaultValueFactory = _ => Environment.GetEnvironmentVariable("AWS_ACCESS_KEY_ID") ?? "" };
 var secretKey = new Option<string>("--secret-key") { DefaultValueFactory = _ => Environment.GetEnvironmentVariable("AWS_SECRET_ACCESS_KEY") ?? "" };
 var region = new Option<string>("--region") { DefaultValueFactory = _ => "us-east-1" };
@@ -31,7 +33,7 @@ var json = new Option<string?>("--json") { Description = "A file for the figures
 var run = new Command("run", "Measures one endpoint") { url, accessKey, secretKey, region, bucket, connections, size, objects, seconds, mix, delimiter, folders, prepare, json };
 run.SetAction(async (parsed, _) =>
 {
-    var endpoint = new Endpoint("endpoint", new(parsed.GetValue(url)!), parsed.GetValue(accessKey)!, parsed.GetValue(secretKey)!, parsed.GetValue(region)!);
+    var endpoint = At(parsed, "endpoint", url);
     var work = new Workload(parsed.GetValue(bucket)!, "load/", parsed.GetValue(connections), parsed.GetValue(size), Mix.Parse(parsed.GetValue(mix)!),
         parsed.GetValue(objects), TimeSpan.FromSeconds(parsed.GetValue(seconds)), parsed.GetValue(delimiter), parsed.GetValue(folders));
     await Runner.EnsureBucketAsync(endpoint, work.Bucket);
@@ -44,16 +46,22 @@ run.SetAction(async (parsed, _) =>
 });
 
 var table = new Command("table", "Measures the node against the yardstick, row by row, rounds interleaved, median of the rounds") { url, yardstick, accessKey, secretKey, region, seconds, rounds, only, json };
-table.SetAction(async (parsed, _) =>
+table.SetAction((parsed, _) => CompareAsync(parsed, Comparison.OfNode, At(parsed, "yardstick", yardstick), At(parsed, "node", url)));
+
+var cluster = new Command("cluster", "Measures a cluster against one node in the same way") { one, url, accessKey, secretKey, region, seconds, rounds, only, json };
+cluster.SetAction((parsed, _) => CompareAsync(parsed, Comparison.OfCluster, At(parsed, "one", one), At(parsed, "cluster", url)));
+
+return await new RootCommand("A load program for S3 endpoints") { run, table, cluster }.Parse(args).InvokeAsync();
+
+Endpoint At(ParseResult parsed, string name, Option<string> where) =>
+    new(name, [.. parsed.GetValue(where)!.Split(',').Select(u => new Uri(u))], parsed.GetValue(accessKey)!, parsed.GetValue(secretKey)!, parsed.GetValue(region)!);
+
+async Task<int> CompareAsync(ParseResult parsed, IEnumerable<Comparison.Plan> plans, Endpoint first, Endpoint second)
 {
-    Endpoint At(string name, string where) => new(name, new(where), parsed.GetValue(accessKey)!, parsed.GetValue(secretKey)!, parsed.GetValue(region)!);
-    var rows = await Comparison.RunAsync(At("yardstick", parsed.GetValue(yardstick)!), At("node", parsed.GetValue(url)!),
-        parsed.GetValue(rounds), TimeSpan.FromSeconds(parsed.GetValue(seconds)), parsed.GetValue(only), Console.Out);
+    var rows = await Comparison.RunAsync(plans, first, second, parsed.GetValue(rounds), TimeSpan.FromSeconds(parsed.GetValue(seconds)), parsed.GetValue(only), Console.Out);
     await WriteJsonAsync(parsed.GetValue(json), rows);
     return rows.All(r => r.Reached) ? 0 : 1;
-});
-
-return await new RootCommand("A load program for S3 endpoints") { run, table }.Parse(args).InvokeAsync();
+}
 
 static async Task WriteJsonAsync<T>(string? file, T value)
 {

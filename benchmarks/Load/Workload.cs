@@ -4,9 +4,14 @@ using System.Text;
 namespace DarkStorage.Load;
 
 /// <summary>An endpoint under test.</summary>
-internal sealed record Endpoint(string Name, Uri Url, string AccessKey, string SecretKey, string Region)
+/// <param name="Urls">Of one node, or of several of one cluster, among which connections are dealt out.</param>
+internal sealed record Endpoint(string Name, IReadOnlyList<Uri> Urls, string AccessKey, string SecretKey, string Region)
 {
-    public Connection Connect() => new(Url, new Signer(Url.Authority, AccessKey, SecretKey, Region));
+    public Connection Connect(int number = 0)
+    {
+        var url = Urls[number % Urls.Count];
+        return new(url, new Signer(url.Authority, AccessKey, SecretKey, Region));
+    }
 }
 
 /// <summary>What is done, how often, by how many.</summary>
@@ -77,9 +82,9 @@ internal static class Runner
     public static async Task PrepareAsync(Endpoint endpoint, Workload work)
     {
         var next = -1;
-        await Task.WhenAll(Enumerable.Range(0, work.Connections).Select(_ => Task.Run(async () =>
+        await Task.WhenAll(Enumerable.Range(0, work.Connections).Select(c => Task.Run(async () =>
         {
-            using var connection = endpoint.Connect();
+            using var connection = endpoint.Connect(c);
             int number;
             while ((number = Interlocked.Increment(ref next)) < work.Objects)
             {
@@ -100,7 +105,7 @@ internal static class Runner
         {
             var random = new Random(c);
             var mine = latencies[c] = new List<long>(1 << 14);
-            using var connection = endpoint.Connect();
+            using var connection = endpoint.Connect(c);
             do
             {
                 var begun = Stopwatch.GetTimestamp();
