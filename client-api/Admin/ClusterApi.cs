@@ -1,4 +1,6 @@
+using System.Globalization;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using DarkStorage.ClientApi.S3;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Buckets;
@@ -10,7 +12,8 @@ using Orleans;
 namespace DarkStorage.ClientApi.Admin;
 
 /// <summary>The cluster's nodes and where the data is: <c>GET /v1/cluster</c>, <c>POST /v1/cluster/nodes/NAME/drain</c>, <c>POST /v1/cluster/nodes/NAME/activate</c>,
-/// <c>PUT /v1/cluster/nodes/NAME</c> with a weight, <c>DELETE /v1/cluster/nodes/NAME</c>; how much is kept of everything: <c>PUT /v1/cluster/replication</c>, and of what a bucket is given from now
+/// <c>PUT /v1/cluster/nodes/NAME</c> with a weight, <c>DELETE /v1/cluster/nodes/NAME</c>; what became of such changes: <c>GET /v1/cluster/jobs</c>, <c>GET</c> and <c>DELETE /v1/cluster/jobs/ID</c>;
+/// what nodes spend on them: <c>GET</c>, <c>PUT</c> and <c>DELETE /v1/cluster/rate</c>; how much is kept of everything: <c>PUT /v1/cluster/replication</c>, and of what a bucket is given from now
 /// on: <c>GET</c>, <c>PUT</c> and <c>DELETE /v1/cluster/buckets/NAME</c>. For administrators with Basic authentication.</summary>
 /// <param name="reader">Null on a node that stands alone.</param>
 internal sealed class ClusterApi(Credentials credentials, NodeStatus node, IIndexReader index, IGrainFactory grains, IClusterReader? reader = null)
@@ -20,6 +23,11 @@ internal sealed class ClusterApi(Credentials credentials, NodeStatus node, IInde
     private sealed record NewWeight(int? Weight);
 
     private sealed record NewReplication(int? Copies, int? Width, bool? ZonesMayBeShared);
+
+    private sealed record NewRate(int? MibPerSecond);
+
+    /// <summary>In MiB per second: the bounds of the option that it stands in for.</summary>
+    private const int RateMax = 16_384;
 
     /// <returns>The status and the body of the answer.</returns>
     public async Task<(int Status, object Body)> HandleAsync(HttpContext http, CancellationToken ct)
@@ -35,6 +43,9 @@ internal sealed class ClusterApi(Credentials credentials, NodeStatus node, IInde
             {
                 ["buckets", var bucket] => await OfBucketAsync(http, cluster, reader, bucket, ct),
                 ["replication"] when http.Request.Method == "PUT" => await ChangeReplicationAsync(http, cluster, reader, ct),
+                ["jobs"] when http.Request.Method == "GET" => (StatusCodes.Status200OK, new { jobs = (await reader.ListJobsAsync(ct)).Select(Shown) }),
+                ["jobs", var id] => await OfJobAsync(http, cluster, reader, id, ct),
+                ["rate"] => await OfRateAsync(http, cluster, reader, ct),
                 ["nodes", var name, ..] => await OfNodeAsync(http, cluster, reader, name, rest, ct),
                 _ => NoSuchRequest,
             };
@@ -60,21 +71,60 @@ internal sealed class ClusterApi(Credentials credentials, NodeStatus node, IInde
         return change is null ? NoSuchRequest : await ChangeAsync(cluster, reader, change, ct);
     }
 
+    private static async Task<(int, object)> OfJobAsync(HttpContext http, IClusterGrain cluster, IClusterReader reader, string text, CancellationToken ct)
+    {
+        if (!long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var id) || await FindAsync() is not { } job) return (StatusCodes.Status404NotFound, new { error = $"There is no job {text}." });
+        switch (http.Request.Method)
+        {
+            case "GET":
+                return (StatusCodes.Status200OK, Shown(job));
+            case "DELETE":
+                if ((RefusalByOlder(await reader.DescribeAsync(ct), ClusterLevels.Jobs) ?? await cluster.CancelAsync(id, ct)) is { } refusal) return (StatusCodes.Status409Conflict, new { error = refusal });
+                return (StatusCodes.Status200OK, Shown(await FindAsync() ?? job));
+            default:
+                return NoSuchRequest;
+        }
+
+        async Task<ClusterJob?> FindAsync() => (await reader.ListJobsAsync(ct)).FirstOrDefault(j => j.Id == id);
+    }
+
+    private static async Task<(int, object)> OfRateAsync(HttpContext http, IClusterGrain cluster, IClusterReader reader, CancellationToken ct)
+    {
+        int? rate;
+        switch (http.Request.Method)
+        {
+            case "GET":
+                return (StatusCodes.Status200OK, new { mibPerSecond = await reader.ReadHealRateAsync(ct) });
+            case "PUT":
+                rate = (await AdminRequests.ReadAsync<NewRate>(http, ct)).MibPerSecond;
+                if (rate is null or < 1 or > RateMax) throw new JsonException($"mibPerSecond: a whole number from 1 to {RateMax}.");
+                break;
+            case "DELETE":
+                rate = null;
+                break;
+            default:
+                return NoSuchRequest;
+        }
+        if (RefusalByOlder(await reader.DescribeAsync(ct), ClusterLevels.Jobs) is { } refusal) return (StatusCodes.Status409Conflict, new { error = refusal });
+        await cluster.SetHealRateAsync(rate, ct);
+        return (StatusCodes.Status200OK, new { mibPerSecond = rate });
+    }
+
     /// <summary>What is not said stays as it is.</summary>
     private static async Task<(int, object)> ChangeReplicationAsync(HttpContext http, IClusterGrain cluster, IClusterReader reader, CancellationToken ct)
     {
         var (copies, width, mayBeShared) = await AdminRequests.ReadAsync<NewReplication>(http, ct);
         var known = await reader.DescribeAsync(ct);
-        if (RefusalByOlder(known) is { } refusal) return (StatusCodes.Status409Conflict, new { error = refusal });
+        if (RefusalByOlder(known, ClusterLevels.Redundancy) is { } refusal) return (StatusCodes.Status409Conflict, new { error = refusal });
         var current = known.Replication;
         var factor = copies ?? current.Factor;
         return await ChangeAsync(cluster, reader, new ChangeReplication(new(factor, Math.Max(factor, width ?? current.Width), mayBeShared ?? current.ZonesMayBeShared)), ct);
     }
 
     /// <summary>Before the grain is asked, which may be at a node that runs an older program, and then knows nothing of levels.</summary>
-    private static string? RefusalByOlder(ClusterDescription cluster)
+    private static string? RefusalByOlder(ClusterDescription cluster, int level)
     {
-        var older = string.Join(", ", cluster.Nodes.Where(n => n.Level < ClusterLevels.Redundancy).Select(n => n.Name));
+        var older = string.Join(", ", cluster.Nodes.Where(n => n.Level < level).Select(n => n.Name));
         return older.Length > 0 ? ClusterLevels.RefusalBy(older) : null;
     }
 
@@ -92,7 +142,7 @@ internal sealed class ClusterApi(Credentials credentials, NodeStatus node, IInde
                 break;
             case "PUT":
                 var wanted = await AdminRequests.ReadAsync<BucketRedundancy>(http, ct);
-                var refusal = wanted.Refusal() ?? RefusalByOlder(await reader.DescribeAsync(ct)) ?? await cluster.AllowAsync(wanted.Copies, wanted.Data, wanted.Parity, ct);
+                var refusal = wanted.Refusal() ?? RefusalByOlder(await reader.DescribeAsync(ct), ClusterLevels.Redundancy) ?? await cluster.AllowAsync(wanted.Copies, wanted.Data, wanted.Parity, ct);
                 if (refusal is not null) return (StatusCodes.Status409Conflict, new { error = refusal });
                 bucket = await grains.GetGrain<IBucketGrain>(name).SetAsync(bucket.Id, new(BucketSettings.Redundancy, "", SettingJson.Write(wanted)), ct);
                 break;
@@ -108,8 +158,21 @@ internal sealed class ClusterApi(Credentials credentials, NodeStatus node, IInde
     private static (int, object) NoSuchRequest =>
         (StatusCodes.Status405MethodNotAllowed, new
         {
-            error = $"There are GET {Path}, POST {Path}/nodes/NAME/drain, POST {Path}/nodes/NAME/activate, PUT and DELETE {Path}/nodes/NAME, PUT {Path}/replication, and GET, PUT and DELETE {Path}/buckets/NAME.",
+            error = $"There are GET {Path}, POST {Path}/nodes/NAME/drain, POST {Path}/nodes/NAME/activate, PUT and DELETE {Path}/nodes/NAME, GET {Path}/jobs, GET and DELETE {Path}/jobs/ID, GET, PUT and DELETE {Path}/rate, PUT {Path}/replication, and GET, PUT and DELETE {Path}/buckets/NAME.",
         });
+
+    private static object Shown(ClusterJob job) => new
+    {
+        id = job.Id, kind = job.Kind, node = job.Node, asked = JsonNode.Parse(job.Change), state = job.State, canBeCancelled = job.CanBeCancelled, begun = job.Begun, ended = job.Ended, waitsFor = job.WaitsFor,
+        blobs = job.Nodes.Sum(n => n.Blobs), passed = job.Nodes.Sum(n => n.Passed), copied = job.Nodes.Sum(n => n.Copied), bytes = job.Nodes.Sum(n => n.Bytes),
+        nodes = job.Nodes.Select(n => new
+        {
+            name = n.Name, done = n.IsDone, blobs = n.Blobs, passed = n.Passed, copied = n.Copied, bytes = n.Bytes, seconds = Math.Round(n.Time.TotalSeconds, 1),
+            bytesPerSecond = n.Time > TimeSpan.Zero ? (long)(n.Bytes / n.Time.TotalSeconds) : 0,
+            // Where what is left takes as long as what was done, blob by blob.
+            secondsLeft = n is { IsDone: false, Passed: > 0 } ? Math.Round(n.Time.TotalSeconds * (n.Blobs - n.Passed) / n.Passed, 1) : (double?)null,
+        }),
+    };
 
     private static object Shown(ClusterDescription cluster) => new
     {

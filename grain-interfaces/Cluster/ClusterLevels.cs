@@ -10,8 +10,11 @@ public static class ClusterLevels
     /// <summary>Blob ids say how a blob is kept: stripes, and buckets with copies of their own number.</summary>
     public const int Redundancy = 2;
 
+    /// <summary>Changes of the layout are jobs, and what nodes spend on them is told to all at once.</summary>
+    public const int Jobs = 3;
+
     /// <summary>Of this program.</summary>
-    public const int Newest = Redundancy;
+    public const int Newest = Jobs;
 
     /// <param name="older">Names of nodes.</param>
     public static string RefusalBy(string older) => $"This takes a newer version of DarkStorage on every node, and these run an older one: {older}. Upgrade them first, or take those out that do not come back.";

@@ -19,6 +19,17 @@ public interface IClusterGrain : IGrainWithStringKey
     [Alias("change")]
     Task<string?> ChangeAsync(LayoutChange change, CancellationToken ct);
 
+    /// <summary>Takes back a change of the layout that has not ended: by the change that undoes it, which moves back what was moved.</summary>
+    /// <param name="job">The version of the layout that the change made.</param>
+    /// <returns>Null where it was taken back; otherwise one sentence that says why not.</returns>
+    [Alias("cancel")]
+    Task<string?> CancelAsync(long job, CancellationToken ct);
+
+    /// <summary>Tells every node what to spend on repairs and movements from now on.</summary>
+    /// <param name="mibPerSecond">Null: as each is configured.</param>
+    [Alias("set-heal-rate")]
+    Task SetHealRateAsync(int? mibPerSecond, CancellationToken ct);
+
     /// <summary>Asks that a bucket's objects may be kept so from now on. Where they may, programs that do not know of it can't join any more.</summary>
     /// <param name="copies">Null where stripes are asked for, of <paramref name="data"/> and <paramref name="parity"/> shards.</param>
     /// <returns>Null where they may; otherwise one sentence that says why not.</returns>

@@ -4,6 +4,8 @@ namespace DarkStorage.Grains.Cluster;
 public static class ClusterDocuments
 {
     public const string Layout = "layout";
+    /// <summary>See <see cref="Cluster.HealRate"/>.</summary>
+    public const string HealRate = "heal-rate";
     public const string KeyRing = "key-ring";
     public const string SecretProof = "secret-proof";
     public const string RootCredentials = "root-credentials";

@@ -54,7 +54,7 @@ internal sealed class ClusterGauges : BackgroundService
             {
                 var nodes = await _index.ListNodesAsync(stoppingToken);
                 _seen = new(
-                    await _index.CountRepairsAsync(_self.Store, stoppingToken),
+                    (await _index.CountRepairsAsync(_self.Store, stoppingToken)).GetValueOrDefault(_self.Store),
                     nodes.FirstOrDefault(n => n.Store == _self.Store)?.LayoutMoved ?? 0,
                     nodes.ToDictionary(n => NodeIds.Of(n.Store), n => n.Name));
             }

@@ -63,7 +63,7 @@ internal sealed class ClusterMember : IAsyncDisposable
     public void AddTo(IServiceCollection services, IClusterIndex index)
     {
         services.AddSingleton(index).AddSingleton<IClusterReader, ClusterReader>().AddSingleton(Layouts).AddSingleton(new NodeIdentity(_store)).AddHostedService<NodeWatch>().AddHostedService<LayoutReports>().AddHostedService<ClusterGauges>();
-        if (_drive is not null) services.AddSingleton(_repair).AddHostedService<ReplicaCare>().AddHostedService<ReplicaComparison>();
+        if (_drive is not null) services.AddSingleton(_repair).AddSingleton<HealPace>().AddHostedService<ReplicaCare>().AddHostedService<ReplicaComparison>();
     }
 
     public async ValueTask DisposeAsync()

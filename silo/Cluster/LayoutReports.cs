@@ -24,11 +24,15 @@ internal sealed partial class LayoutReports(IClusterIndex index, ClusterLayout l
             {
                 try
                 {
-                    if (!_isKnown) (told, _isKnown) = (await BeKnownAsync(told, stoppingToken), true);
+                    if (!_isKnown)
+                    {
+                        _isKnown = true; // before it is asked: what is heard meanwhile counts
+                        told = await BeKnownAsync(told, stoppingToken);
+                    }
                     if (layouts.WorksBy is var version && version > told)
                     {
-                        await index.ReportLayoutAsync(self.Store, version, 0, stoppingToken);
-                        told = version;
+                        if (await index.ReportLayoutAsync(self.Store, version, 0, stoppingToken)) told = version;
+                        else _isKnown = false;
                     }
                 }
                 catch (Exception e) when (e is StorageException or InvalidDataException)

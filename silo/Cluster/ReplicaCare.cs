@@ -22,10 +22,15 @@ namespace DarkStorage.Silo.Cluster;
 /// Everything here can be cut short at any point and begins anew: what is there and whole is not copied again.
 /// </remarks>
 internal sealed partial class ReplicaCare(
-    IClusterIndex index, IMetadataIndex objects, ClusterLayout layouts, PackStore drive, ReplicaRepair repair, IGrainFactory grains, IClusterMembershipService membership, ILocalSiloDetails silo,
+    IClusterIndex index, IMetadataIndex objects, ClusterLayout layouts, PackStore drive, ReplicaRepair repair, HealPace pace, IGrainFactory grains, IClusterMembershipService membership, ILocalSiloDetails silo,
     IOptions<ClusterOptions> options, IOptions<GarbageOptions> garbage, TimeProvider clock, ILogger<ReplicaCare> log) : BackgroundService
 {
     private const int RepairsMax = 256;
+
+    /// <summary>For how long repairs may keep movements waiting. One may wait for a node that does not answer.</summary>
+    private static readonly TimeSpan RepairsTurn = TimeSpan.FromSeconds(5);
+
+    private static readonly TimeSpan RepairsEvery = TimeSpan.FromSeconds(10);
 
     private static readonly Meter Meter = new("DarkStorage.Silo");
     private static readonly Counter<long> Mended = Meter.CreateCounter<long>("darkstorage.cluster.repairs", "{blob}", "Repairs that were tried, by how they ended.");
@@ -34,10 +39,10 @@ internal sealed partial class ReplicaCare(
     private static readonly TimeSpan HopeAgainAfter = TimeSpan.FromHours(1);
     private static readonly TimeSpan TidyEvery = TimeSpan.FromHours(1);
 
-    private readonly Pace _pace = new((long)options.Value.HealMiBPerSecondMax << 20, clock);
     private readonly WakeUp _wake = new();
     private string? _told;
     private string? _putOff;
+    private Movement? _movement;
     private long _moved = -1;
     private long _tidied = -1;
     private DateTimeOffset _tidyAfter;
@@ -94,23 +99,24 @@ internal sealed partial class ReplicaCare(
         _told = waits;
     }
 
+    /// <summary>Works off what is due, until nothing is or its turn has ended. What could not be mended goes behind the others.</summary>
     private async Task RepairAsync(CancellationToken ct)
     {
-        while (layouts.Current is not null)
+        for (var begun = clock.GetTimestamp(); layouts.Current is not null && clock.GetElapsedTime(begun) < RepairsTurn;)
         {
             var due = await index.ListRepairsAsync(drive.Id, clock.GetUtcNow(), RepairsMax, ct);
             if (due.Count == 0) return;
-            var (done, later, hopeless) = (new List<BlobId>(), new List<BlobId>(), new List<BlobId>());
-            foreach (var entry in due)
+            var (done, later, hopeless) = (new List<ReplicaRepairRecord>(), new List<ReplicaRepairRecord>(), new List<ReplicaRepairRecord>());
+            foreach (var entry in due.TakeWhile(_ => clock.GetElapsedTime(begun) < RepairsTurn))
             {
                 try
                 {
-                    (await RepairAsync(entry, ct) switch { RepairOutcome.Incomplete => later, RepairOutcome.Hopeless => hopeless, _ => done }).Add(entry.Blob);
+                    (await RepairAsync(entry, ct) switch { RepairOutcome.Incomplete => later, RepairOutcome.Hopeless => hopeless, _ => done }).Add(entry);
                 }
                 catch (Exception e) when (e is not (OperationCanceledException or StorageException { Error: StorageError.IndexAway }))
                 {
                     LogDefect(log, entry.Blob, e); // one entry that can't be worked off is not to keep the others
-                    later.Add(entry.Blob);
+                    later.Add(entry);
                 }
             }
             if (done.Count > 0) await index.EndRepairsAsync(drive.Id, done, ct);
@@ -122,7 +128,7 @@ internal sealed partial class ReplicaCare(
     private async Task<RepairOutcome> RepairAsync(ReplicaRepairRecord entry, CancellationToken ct)
     {
         if (await IsNeededByNobodyAsync(entry.Blob, ct)) return RepairOutcome.Done;
-        var report = await repair.RepairAsync(new(entry.Blob, entry.Store, (RepairReason)entry.Reason), _pace.SpendAsync, ct);
+        var report = await repair.RepairAsync(new(entry.Blob, entry.Store, (RepairReason)entry.Reason), pace.SpendAsync, ct);
         if (report.Chunks > 0) LogRepaired(log, entry.Blob, report.Bytes);
         if (report.Outcome == RepairOutcome.Incomplete) LogIncomplete(log, entry.Blob, report.Why ?? "");
         var isLost = report.Outcome == RepairOutcome.Hopeless && await IsLostAsync(entry.Blob, report, ct);
@@ -143,7 +149,7 @@ internal sealed partial class ReplicaCare(
             if (!await FetchAsync(layout, ct)) return;
             _fetchAfter = default;
             if (layouts.Current?.Version != layout.Version) return;
-            await index.ReportLayoutAsync(drive.Id, layout.Version, layout.Version, ct);
+            if (!await index.ReportLayoutAsync(drive.Id, layout.Version, layout.Version, ct)) return;
             _moved = layout.Version;
         }
         if (layout.Partitions.Any(p => !p.IsSettled)) await SettleAsync(layout, ct);
@@ -171,12 +177,24 @@ internal sealed partial class ReplicaCare(
             .Where(p => !layout.Partitions[p].IsSettled && layout.Partitions[p].Nodes.Any(node => layout.Nodes[node].Id == Me)).ToHashSet();
         if (wanted.Count == 0) return true;
         var sources = wanted.SelectMany(layouts.HoldersOf).Where(s => s.Id != drive.Id).Distinct().ToList();
-        var (whole, fetched, bytes) = (true, 0, 0L);
+        if (_movement?.Version != layout.Version) _movement = new(index, drive.Id, layout.Version, clock);
+        var blobs = 0L;
+        await foreach (var blob in BlobsOfAllAsync(sources, ct))
+        {
+            if (wanted.Contains(layouts.PartitionOf(blob))) blobs++;
+        }
+        await _movement.BeginAsync(blobs, ct);
+        var (whole, repairedAt) = (true, clock.GetTimestamp());
         await foreach (var blob in BlobsOfAllAsync(sources, ct))
         {
             if (layouts.Current?.Version != layout.Version) return false;
             if (!wanted.Contains(layouts.PartitionOf(blob))) continue;
-            var report = await repair.RepairAsync(new(blob, drive.Id, RepairReason.Missed), _pace.SpendAsync, ct);
+            if (clock.GetElapsedTime(repairedAt) >= RepairsEvery)
+            {
+                await RepairAsync(ct);
+                repairedAt = clock.GetTimestamp();
+            }
+            var report = await repair.RepairAsync(new(blob, drive.Id, RepairReason.Missed), pace.SpendAsync, ct);
             if (report.Outcome == RepairOutcome.Incomplete)
             {
                 if (!await IsNeededByNobodyAsync(blob, ct)) whole = false;
@@ -185,9 +203,10 @@ internal sealed partial class ReplicaCare(
             // It is as lost after the movement as before; what is left of it stays where it is.
             if (report.Outcome == RepairOutcome.Hopeless) await IsLostAsync(blob, report, ct);
             Copied.Add(report.Bytes, new KeyValuePair<string, object?>("reason", "move"));
-            if (report.Chunks > 0) (fetched, bytes) = (fetched + 1, bytes + report.Bytes);
+            await _movement.PassAsync(report, ct);
         }
-        if (fetched > 0) LogFetched(log, fetched, bytes, layout.Version);
+        await _movement.TellAsync(ct);
+        if (_movement.Copied > 0) LogFetched(log, _movement.Copied, _movement.Bytes, layout.Version);
         return whole;
     }
 
@@ -232,7 +251,7 @@ internal sealed partial class ReplicaCare(
             {
                 foreach (var store in lacking)
                 {
-                    var report = await repair.RepairAsync(new(blob.Whole, store.Id, RepairReason.Missing), _pace.SpendAsync, ct, also: drive);
+                    var report = await repair.RepairAsync(new(blob.Whole, store.Id, RepairReason.Missing), pace.SpendAsync, ct, also: drive);
                     if (report.Chunks > 0) brought++;
                 }
                 kept++;
@@ -304,7 +323,7 @@ internal sealed partial class ReplicaCare(
     private static partial void LogBrought(ILogger log, int blobs);
 
     [LoggerMessage(LogLevel.Information, "Fetched {Blobs} blobs, {Bytes} bytes, for version {Version} of the layout")]
-    private static partial void LogFetched(ILogger log, int blobs, long bytes, long version);
+    private static partial void LogFetched(ILogger log, long blobs, long bytes, long version);
 
     [LoggerMessage(LogLevel.Information, "Freed {Blobs} blobs that belong to other nodes now")]
     private static partial void LogFreed(ILogger log, int blobs);

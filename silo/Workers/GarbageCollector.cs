@@ -38,6 +38,9 @@ internal sealed partial class GarbageCollector(
 {
     private const int BatchMax = 1_000;
 
+    /// <summary>Blobs that are freed at one time: each may wait for a node that does not answer.</summary>
+    private const int ParallelMax = 16;
+
     private static readonly Meter Meter = new("DarkStorage.Silo");
     private static readonly Counter<long> Freed = Meter.CreateCounter<long>("darkstorage.garbage.blobs_freed", "{blob}", "Blobs whose bytes were freed, by what made them garbage.");
 
@@ -59,7 +62,7 @@ internal sealed partial class GarbageCollector(
             try
             {
                 // In a cluster one node at a time collects what the index says, and each searches its own drive for what it does not.
-                if (cluster is null || await cluster.TryTakeTurnAsync("garbage", self!.Store, 3 * options.Value.Interval, stoppingToken)) await CollectAsync(stoppingToken);
+                await CollectAsync(stoppingToken);
                 if (clock.GetUtcNow() < nextOrphans) continue;
                 await CollectOrphansAsync(stoppingToken);
                 OrphanSearches.Add(1);
@@ -74,7 +77,7 @@ internal sealed partial class GarbageCollector(
 
     private async Task CollectAsync(CancellationToken ct)
     {
-        while (true)
+        while (await IsMyTurnAsync(ct))
         {
             var garbage = await index.ListGarbageAsync(clock.GetUtcNow() - options.Value.GracePeriod, BatchMax, ct);
             if (garbage.Count == 0)
@@ -82,12 +85,18 @@ internal sealed partial class GarbageCollector(
                 Interlocked.Exchange(ref _collected, clock.GetUtcNow().ToUnixTimeSeconds());
                 return;
             }
-            foreach (var blob in garbage) await blobs.DeleteAsync(blob, ct);
+            await DeleteAsync(garbage, ct);
             await index.ForgetGarbageAsync(garbage, ct);
             Freed.Add(garbage.Count, new KeyValuePair<string, object?>("reason", "freed"));
             LogCollected(log, garbage.Count);
         }
     }
+
+    /// <summary>Asked before each batch: a turn ends where a batch takes longer than it.</summary>
+    private async ValueTask<bool> IsMyTurnAsync(CancellationToken ct) => cluster is null || await cluster.TryTakeTurnAsync("garbage", self!.Store, 3 * options.Value.Interval, ct);
+
+    private Task DeleteAsync(IReadOnlyList<BlobId> garbage, CancellationToken ct) =>
+        Parallel.ForEachAsync(garbage, new ParallelOptions { MaxDegreeOfParallelism = ParallelMax, CancellationToken = ct }, async (blob, ct) => await blobs.DeleteAsync(blob, ct));
 
     private async Task CollectOrphansAsync(CancellationToken ct)
     {
@@ -99,7 +108,7 @@ internal sealed partial class GarbageCollector(
             if (stored.Count == 0) return;
             after = stored[^1];
             var orphans = await index.FindUnknownBlobsAsync([.. stored.Select(static blob => blob.Whole).Distinct()], ct);
-            foreach (var blob in orphans) await blobs.DeleteAsync(blob, ct);
+            await DeleteAsync(orphans, ct);
             if (orphans.Count == 0) continue;
             Freed.Add(orphans.Count, new KeyValuePair<string, object?>("reason", "orphaned"));
             LogOrphans(log, orphans.Count);

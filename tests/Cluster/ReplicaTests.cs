@@ -110,6 +110,9 @@ public sealed class ReplicaTests
         var s3 = cluster.Nodes[0].S3();
         var bucket = await s3.NewBucketAsync();
         for (var i = 0; i < 40; i++) await s3.PutBytesAsync(bucket, $"k{i}", S3Clients.Content(100_000, i));
+        var gateway = await cluster.AddAsync(gateway: true);
+        await cluster.ReadyAsync(gateway);
+        await gateway.KillAsync();
         await cluster.Nodes[2].KillAsync();
         await TestCluster.UntilAsync(async () => (await cluster.DescribeAsync())["nodes"]!.AsArray().Count == 2);
         await cluster.SettledAsync();
@@ -209,6 +212,12 @@ public sealed class ReplicaTests
         Assert.True(S3Clients.Content(3_000_000).Same(await s3.GetBytesAsync(bucket, "k")));
         Assert.True(S3Clients.Content(3_000_000).Same(await cluster.Nodes[0].S3().GetBytesAsync(bucket, "k")));
         Assert.Empty(Directory.EnumerateFiles(gateway.DataDirectory, "*.pack", SearchOption.AllDirectories));
+        // It is taken off the list once it does not run any more.
+        Assert.Contains("is running", (await cluster.SendAsync(cluster.Nodes[0], HttpMethod.Delete, $"/nodes/{TestCluster.NameOf(gateway)}"))["error"]!.GetValue<string>(), StringComparison.Ordinal);
+        Assert.Equal(0, await gateway.TerminateAsync());
+        JsonNode left = new JsonObject();
+        await TestCluster.UntilAsync(async () => (left = await cluster.SendAsync(cluster.Nodes[0], HttpMethod.Delete, $"/nodes/{TestCluster.NameOf(gateway)}"))["error"] is null, () => $"{left}");
+        Assert.Equal(cluster.Nodes.Where(n => n != gateway).Select(TestCluster.NameOf).Order(), left["nodes"]!.AsArray().Select(n => n!["name"]!.GetValue<string>()));
     }
 
     /// <summary>A body that stops halfway until it may go on.</summary>

@@ -5,6 +5,11 @@ namespace DarkStorage.Metadata.Postgres;
 
 public sealed partial class PostgresIndex
 {
+    /// <summary>Changes of the layout that are remembered when they have ended.</summary>
+    private const int EndedJobsMax = 64;
+
+    private const int RemovedAtOnceMax = 10_000;
+
     public event Action<string?>? Changed
     {
         add => _watch.DocumentChanged += value;
@@ -25,18 +30,21 @@ public sealed partial class PostgresIndex
 
     public async ValueTask<IReadOnlyList<ClusterNode>> ListNodesAsync(CancellationToken ct) =>
         await ReadRowsAsync("SELECT store, name, zone, address, weight, seen, moved, level FROM nodes ORDER BY name", static _ => { },
-            static row => new ClusterNode(row.GetGuid(0), row.GetString(1), row.GetString(2), row.IsDBNull(3) ? null : row.GetString(3), row.GetInt32(4)) { LayoutSeen = row.GetInt64(5), LayoutMoved = row.GetInt64(6), Level = row.GetInt32(7) }, ct);
+            static row => new ClusterNode(row.GetGuid(0), row.GetString(1), row.GetString(2), TextOf(row, 3), row.GetInt32(4)) { LayoutSeen = row.GetInt64(5), LayoutMoved = row.GetInt64(6), Level = row.GetInt32(7) }, ct);
 
-    public Task ReportLayoutAsync(Guid store, long seen, long moved, CancellationToken ct) =>
-        WriteCountedAsync("node", "", "UPDATE nodes SET seen = greatest(seen, $2), moved = greatest(moved, $3) WHERE store = $1", p => p.Uuid(store).Long(seen).Long(moved), ct);
+    public async Task<bool> ReportLayoutAsync(Guid store, long seen, long moved, CancellationToken ct) =>
+        await WriteCountedAsync("node", "", "UPDATE nodes SET seen = greatest(seen, $2), moved = greatest(moved, $3) WHERE store = $1", p => p.Uuid(store).Long(seen).Long(moved), ct) > 0;
 
     public async Task<string?> TryUseLevelAsync(int level, CancellationToken ct) =>
         await WriteAsync(LockOf("node", ""), "SELECT use_level($1)", (p, _) => p.Int(level), static row => row.GetString(0), ct) is { Length: > 0 } older ? older : null;
 
     public async Task RemoveNodeAsync(Guid store, CancellationToken ct)
     {
-        await WriteCountedAsync("node", "", "DELETE FROM nodes WHERE store = $1", p => p.Uuid(store), ct);
-        await WriteCountedAsync("repairs", store.ToString(), "DELETE FROM repairs WHERE store = $1", p => p.Uuid(store), ct);
+        await WriteAsync(LockOf("node", ""), "SELECT remove_node($1)", (p, _) => p.Uuid(store), static row => row.GetBoolean(0), ct);
+        // A drive that is lost lacks everything, and no statement may take long.
+        while (await WriteCountedAsync("repairs", store.ToString(), "DELETE FROM repairs WHERE store = $1 AND blob IN (SELECT blob FROM repairs WHERE store = $1 LIMIT $2)", p => p.Uuid(store).Long(RemovedAtOnceMax), ct) == RemovedAtOnceMax)
+        {
+        }
     }
 
     public ValueTask<ClusterDocument?> ReadDocumentAsync(string name, CancellationToken ct) =>
@@ -44,6 +52,30 @@ public sealed partial class PostgresIndex
 
     public Task<bool> TryReplaceDocumentAsync(string name, ReadOnlyMemory<byte> content, long revision, CancellationToken ct) =>
         WriteAsync(LockOf("document", name), "SELECT replace_document($1, $2, $3)", (p, _) => p.Text(name).Bytes(content).Long(revision), static row => row.GetBoolean(0), ct);
+
+    public Task<bool> TryReplaceLayoutAsync(LayoutReplacement replacement, CancellationToken ct)
+    {
+        var (content, revision, job, cancels, settled, now) = replacement;
+        return WriteAsync(LockOf("document", "layout"), "SELECT replace_layout($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+            (p, _) => p.Bytes(content).Long(revision).Time(now).Long(job?.Id).Text(job?.Kind).Text(job?.Node).Text(job?.Change).Text(job?.Undo).Long(cancels).Long(settled).Long(EndedJobsMax),
+            static row => row.GetBoolean(0), ct);
+    }
+
+    public async ValueTask<IReadOnlyList<LayoutJobRecord>> ListLayoutJobsAsync(CancellationToken ct) =>
+        await ReadRowsAsync("SELECT id, kind, node, change, undo, begun, ended, outcome FROM layout_jobs ORDER BY id DESC", static _ => { },
+            static row => new LayoutJobRecord(row.GetInt64(0), row.GetString(1), TextOf(row, 2), row.GetString(3), TextOf(row, 4), TimeOf(row, 5))
+            {
+                Ended = row.IsDBNull(6) ? null : TimeOf(row, 6), Outcome = TextOf(row, 7),
+            }, ct);
+
+    public Task ReportProgressAsync(LayoutProgressRecord progress, CancellationToken ct) =>
+        WriteAsync(LockOf("node", ""), "SELECT report_progress($1, $2, $3, $4, $5, $6, $7, $8)",
+            (p, _) => p.Long(progress.Job).Uuid(progress.Store).Long(progress.Blobs).Long(progress.Passed).Long(progress.Copied).Long(progress.Bytes).Time(progress.Begun).Time(progress.Told),
+            static row => row.GetBoolean(0), ct);
+
+    public async ValueTask<IReadOnlyList<LayoutProgressRecord>> ListProgressAsync(CancellationToken ct) =>
+        await ReadRowsAsync("SELECT job, store, blobs, passed, copied, bytes, begun, told FROM layout_progress ORDER BY job DESC, store", static _ => { },
+            static row => new LayoutProgressRecord(row.GetInt64(0), row.GetGuid(1), row.GetInt64(2), row.GetInt64(3), row.GetInt64(4), row.GetInt64(5), TimeOf(row, 6), TimeOf(row, 7)), ct);
 
     public Task<bool> TryTakeTurnAsync(string work, Guid store, TimeSpan time, CancellationToken ct) =>
         WriteAsync(LockOf("turn", work), "SELECT take_turn($1, $2, $3)", (p, _) => p.Text(work).Uuid(store).Long((long)time.TotalMilliseconds), static row => row.GetBoolean(0), ct);
@@ -57,11 +89,16 @@ public sealed partial class PostgresIndex
         await ReadRowsAsync("SELECT blob, reason FROM repairs WHERE store = $1 AND due <= $2 ORDER BY due LIMIT $3", p => p.Uuid(store).Time(now).Long(max),
             row => new ReplicaRepairRecord(row.GetGuid(0).ToBlob(), store, row.GetInt32(1)), ct);
 
-    public Task EndRepairsAsync(Guid store, IReadOnlyList<BlobId> blobs, CancellationToken ct) =>
-        WriteCountedAsync("repairs", store.ToString(), "DELETE FROM repairs WHERE store = $1 AND blob = ANY ($2)", p => p.Uuid(store).Uuids([.. blobs.Select(b => b.ToGuid())]), ct);
+    public Task EndRepairsAsync(Guid store, IReadOnlyList<ReplicaRepairRecord> repairs, CancellationToken ct) =>
+        WriteCountedAsync("repairs", store.ToString(), "DELETE FROM repairs r USING unnest($2, $3) AS done (blob, reason) WHERE r.store = $1 AND r.blob = done.blob AND r.reason <= done.reason",
+            p => AddAll(p.Uuid(store), repairs), ct);
 
-    public Task DelayRepairsAsync(Guid store, IReadOnlyList<BlobId> blobs, DateTimeOffset due, CancellationToken ct) =>
-        WriteCountedAsync("repairs", store.ToString(), "UPDATE repairs SET due = $3 WHERE store = $1 AND blob = ANY ($2)", p => p.Uuid(store).Uuids([.. blobs.Select(b => b.ToGuid())]).Time(due), ct);
+    public Task DelayRepairsAsync(Guid store, IReadOnlyList<ReplicaRepairRecord> repairs, DateTimeOffset due, CancellationToken ct) =>
+        WriteCountedAsync("repairs", store.ToString(), "UPDATE repairs r SET due = $4 FROM unnest($2, $3) AS late (blob, reason) WHERE r.store = $1 AND r.blob = late.blob AND r.reason <= late.reason",
+            p => AddAll(p.Uuid(store), repairs).Time(due), ct);
+
+    private static NpgsqlParameterCollection AddAll(NpgsqlParameterCollection parameters, IReadOnlyList<ReplicaRepairRecord> repairs) =>
+        parameters.Uuids([.. repairs.Select(r => r.Blob.ToGuid())]).Longs([.. repairs.Select(r => (long)r.Reason)]);
 
     public async ValueTask<IReadOnlyList<BlobId>> FindNeededBlobsAsync(IReadOnlyList<BlobId> blobs, CancellationToken ct) =>
         await ReadRowsAsync("SELECT asked.blob FROM unnest($1) WITH ORDINALITY AS asked (blob, place) WHERE EXISTS (SELECT 1 FROM blobs b WHERE b.blob = asked.blob AND b.freed IS NULL) ORDER BY place",
@@ -70,10 +107,12 @@ public sealed partial class PostgresIndex
     public async ValueTask<IReadOnlyList<BlobId>> ListNeededBlobsAsync(BlobId after, int max, CancellationToken ct) =>
         await ReadRowsAsync("SELECT blob FROM blobs WHERE blob > $1 AND freed IS NULL ORDER BY blob LIMIT $2", p => p.Uuid(after.ToGuid()).Long(max), static row => row.GetGuid(0).ToBlob(), ct);
 
-    public ValueTask<long> CountRepairsAsync(Guid store, CancellationToken ct) =>
-        ReadAsync("SELECT count(*) FROM repairs WHERE store = $1", p => p.Uuid(store), static async (rows, ct) =>
-        {
-            await rows.ReadAsync(ct);
-            return rows.GetInt64(0);
-        }, ct);
+    public async ValueTask<IReadOnlyDictionary<Guid, long>> CountRepairsAsync(Guid? store, CancellationToken ct) =>
+        (await ReadRowsAsync("""
+            SELECT n.store, (SELECT count(*) FROM (SELECT 1 FROM repairs r WHERE r.store = n.store LIMIT 1000000) AS waiting) FROM nodes n WHERE $1 IS NULL OR n.store = $1
+            """, p => p.Uuid(store), static row => (Store: row.GetGuid(0), Count: row.GetInt64(1)), ct)).ToDictionary(r => r.Store, r => r.Count);
+
+    private static string? TextOf(NpgsqlDataReader row, int column) => row.IsDBNull(column) ? null : row.GetString(column);
+
+    private static DateTimeOffset TimeOf(NpgsqlDataReader row, int column) => DateTimeOffset.FromUnixTimeMilliseconds(row.GetInt64(column));
 }

@@ -42,7 +42,8 @@ public static partial class Layouts
     }
 
     /// <summary>The layout after a change, and what has to move for it; or why there is none.</summary>
-    public static LayoutDecision Next(Layout current, LayoutChange change)
+    /// <param name="takesBack">The version whose change is taken back: what moves for it stays where it was before, as far as the others allow.</param>
+    public static LayoutDecision Next(Layout current, LayoutChange change, long? takesBack = null)
     {
         var nodes = current.Nodes;
         var replication = current.Replication;
@@ -96,7 +97,7 @@ public static partial class Layouts
             default:
                 throw new ArgumentException($"{change.GetType().Name} is no change of a layout.", nameof(change));
         }
-        return Decide(current, nodes, replication);
+        return Decide(current, nodes, replication, takesBack);
     }
 
     /// <summary>Forgets what partitions were before, because all their bytes are where they should be.</summary>
@@ -117,22 +118,6 @@ public static partial class Layouts
         return any ? WithoutTheGone(current with { Version = current.Version + 1, Partitions = settled.MoveToImmutable() }) : current;
     }
 
-    /// <summary>All that is still to be moved, for whoever begins anew.</summary>
-    public static IEnumerable<Movement> Outstanding(Layout layout)
-    {
-        for (var partition = 0; partition < layout.Partitions.Length; partition++)
-        {
-            var (nodes, former, _) = layout.Partitions[partition];
-            for (var position = 0; position < nodes.Length && !former.IsEmpty; position++)
-            {
-                // A node that was away in between has missed what was written then.
-                if (former.All(placement => position < placement.Length && placement[position] == nodes[position])) continue;
-                var from = position < former[0].Length ? layout.Nodes[former[0][position]].Id : (NodeId?)null;
-                yield return new(partition, position, from, layout.Nodes[nodes[position]].Id);
-            }
-        }
-    }
-
     /// <summary>Why a bucket can't have so many copies of its objects, or null where it can.</summary>
     public static string? RefusalOf(Layout layout, int copies) =>
         !Factors.Contains(copies) ? $"A bucket keeps {FactorsText} copies, not {copies}."
@@ -148,12 +133,12 @@ public static partial class Layouts
 
     private static string FactorsText => $"{string.Join(", ", Factors.SkipLast(1))} or {Factors[^1]}";
 
-    private static LayoutDecision Decide(Layout current, ImmutableArray<LayoutNode> nodes, Replication replication)
+    private static LayoutDecision Decide(Layout current, ImmutableArray<LayoutNode> nodes, Replication replication, long? takesBack = null)
     {
         if (Refuse(nodes, replication) is { } refusal) return new LayoutRefused(refusal);
         var copies = FairShares.Of(nodes, replication.Factor);
         var count = Math.Max(PartitionsFor(copies.Where((_, i) => nodes[i].State == NodeState.Active)), current.Partitions.Length);
-        var slots = Slots(current, count, replication.Width);
+        var slots = Slots(current, count, replication.Width, takesBack);
         var version = current.Version + 1;
         var assignment = new Assignment(nodes, slots, replication.Width, current.Placement.First ^ (ulong)version << 32);
         assignment.Balance(0, replication.Factor, copies, FairShares.PerZone(nodes, replication.Factor)!.Value);
@@ -172,13 +157,14 @@ public static partial class Layouts
         return wanted;
     }
 
-    private static int[] Slots(Layout current, int count, int width)
+    private static int[] Slots(Layout current, int count, int width, long? takesBack)
     {
         var slots = new int[count * width];
         Array.Fill(slots, -1);
         for (var partition = 0; partition < count && current.Partitions.Length > 0; partition++)
         {
-            var nodes = current.Partitions[Before(current, partition, count)].Nodes;
+            var before = current.Partitions[Before(current, partition, count)];
+            var nodes = !before.IsSettled && before.Since == takesBack ? before.Former[^1] : before.Nodes;
             for (var column = 0; column < Math.Min(width, nodes.Length); column++) slots[(partition * width) + column] = nodes[column];
         }
         return slots;
@@ -206,7 +192,9 @@ public static partial class Layouts
             for (var position = 0; position < width; position++)
             {
                 var from = position < before.Nodes.Length ? before.Nodes[position] : (ushort?)null;
-                if (from == nodes[position]) continue;
+                // A column that gets copies now is to have of everything what it may have had of stripes alone.
+                var isNewCopy = position >= current.Replication.Factor && position < next.Replication.Factor;
+                if (from == nodes[position] && !isNewCopy) continue;
                 movements.Add(new(partition, position, from is { } index ? next.Nodes[index].Id : null, next.Nodes[nodes[position]].Id));
             }
             if (movements.Count == moved)

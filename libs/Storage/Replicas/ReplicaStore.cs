@@ -73,10 +73,10 @@ internal sealed partial class ReplicaStore : IChunkRoutes, IAsyncDisposable
         return new ReplicaReader(this, parts, first, end);
     }
 
-    /// <summary>Frees a blob wherever it may be. A replica that can't be reached keeps it until it looks for what the index does not know, as every node with a drive does.</summary>
+    /// <summary>Frees a blob wherever it may be. A replica that can't be reached, or was not a moment ago, keeps it until it looks for what the index does not know, as every node with a drive does.</summary>
     public async ValueTask DeleteAsync(BlobId blob, CancellationToken ct)
     {
-        var stores = _placement.ForRead(blob).Select(static place => place.Store).Distinct();
+        var stores = _placement.ForRead(blob).Select(static place => place.Store).Distinct().Where(static store => !IsSuspect(store));
         await Task.WhenAll(stores.Select(async store =>
         {
             try

@@ -106,6 +106,47 @@ public sealed class ClusterIndexTests(PostgresFixture postgres) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_change_of_the_layout_is_entered_with_it_or_not_at_all()
+    {
+        Assert.True(await _here.TryReplaceLayoutAsync(new(new byte[] { 1 }, 0, null, null, 1, Now), Ct));
+        Assert.True(await _here.TryReplaceLayoutAsync(new(new byte[] { 2 }, 1, Job(2, "a"), null, null, Now), Ct));
+        Assert.False(await _there.TryReplaceLayoutAsync(new(new byte[] { 3 }, 1, Job(3, "b"), 2, 2, Now), Ct));
+        Assert.Equal([Job(2, "a")], await _there.ListLayoutJobsAsync(Ct));
+
+        Assert.True(await _there.TryReplaceLayoutAsync(new(new byte[] { 3 }, 2, Job(3, "b"), null, null, Now), Ct));
+        Assert.True(await _there.TryReplaceLayoutAsync(new(new byte[] { 4 }, 3, Job(4, "b") with { Undo = null }, 3, null, Now.AddMinutes(1)), Ct));
+        Assert.True(await _here.TryReplaceLayoutAsync(new(new byte[] { 5 }, 4, null, null, 4, Now.AddMinutes(2)), Ct));
+        Assert.Equal(
+            [
+                Job(4, "b") with { Undo = null, Begun = Now.AddMinutes(1), Ended = Now.AddMinutes(2), Outcome = "done" },
+                Job(3, "b") with { Ended = Now.AddMinutes(1), Outcome = "cancelled" },
+                Job(2, "a") with { Ended = Now.AddMinutes(2), Outcome = "done" },
+            ],
+            await _here.ListLayoutJobsAsync(Ct));
+        Assert.Equal(5, (await _here.ReadDocumentAsync("layout", Ct))!.Content.Single());
+    }
+
+    [Fact]
+    public async Task Jobs_that_have_ended_are_forgotten_after_a_while_with_what_was_told_of_them()
+    {
+        const int Remembered = 64;
+        var store = Guid.NewGuid();
+        LayoutProgressRecord Progress(long job) => new(job, store, 10, 5, 3, 1000, Now, Now.AddSeconds(job));
+        for (var id = 1; id <= Remembered + 3; id++)
+        {
+            Assert.True(await _here.TryReplaceLayoutAsync(new(new byte[] { 1 }, id - 1, Job(id, null), null, id == 2 ? null : id - 1, Now), Ct));
+            await _there.ReportProgressAsync(Progress(id), Ct);
+        }
+        await _there.ReportProgressAsync(Progress(4) with { Passed = 10 }, Ct);
+        await _there.ReportProgressAsync(Progress(2), Ct); // forgotten meanwhile
+
+        var jobs = await _there.ListLayoutJobsAsync(Ct);
+        Assert.Equal(Enumerable.Range(3, Remembered + 1).Reverse().Select(id => (long)id), jobs.Select(j => j.Id));
+        Assert.Null(jobs[0].Ended);
+        Assert.Equal(jobs.Select(j => j.Id == 4 ? Progress(4) with { Passed = 10 } : Progress(j.Id)), await _here.ListProgressAsync(Ct));
+    }
+
+    [Fact]
     public async Task A_turn_is_one_nodes_until_it_ends()
     {
         var (a, b) = (Guid.NewGuid(), Guid.NewGuid());
@@ -120,8 +161,11 @@ public sealed class ClusterIndexTests(PostgresFixture postgres) : IAsyncLifetime
     [Fact]
     public async Task A_repair_waits_for_its_store_until_it_is_done()
     {
-        var (store, other) = (Guid.NewGuid(), Guid.NewGuid());
+        var (node, otherNode) = (Node("a"), Node("b"));
+        var (store, other) = (node.Store, otherNode.Store);
         var (first, second) = (BlobId.New(TimeProvider.System), BlobId.New(TimeProvider.System));
+        await _here.JoinAsync(node, Now, Ct);
+        await _here.JoinAsync(otherNode, Now, Ct);
         await _here.EnqueueRepairAsync(new(first, store, 2), Now, Ct);
         await _there.EnqueueRepairAsync(new(first, store, 3), Now.AddHours(1), Ct);
         await _there.EnqueueRepairAsync(new(first, store, 1), Now.AddHours(1), Ct);
@@ -130,13 +174,49 @@ public sealed class ClusterIndexTests(PostgresFixture postgres) : IAsyncLifetime
 
         Assert.Equal([new(first, store, 3)], await _there.ListRepairsAsync(store, Now, 10, Ct));
         Assert.Equal([new(first, store, 3), new(second, store, 1)], await _there.ListRepairsAsync(store, Now.AddMinutes(1), 10, Ct));
-        await _here.DelayRepairsAsync(store, [first], Now.AddDays(1), Ct);
+        await _here.DelayRepairsAsync(store, [new(first, store, 3)], Now.AddDays(1), Ct);
         Assert.Equal([new(second, store, 1)], await _there.ListRepairsAsync(store, Now.AddMinutes(1), 10, Ct));
-        await _here.EndRepairsAsync(store, [second], Ct);
-        Assert.Equal((1, 1), (await _there.CountRepairsAsync(store, Ct), await _there.CountRepairsAsync(other, Ct)));
+        await _here.EndRepairsAsync(store, [new(second, store, 1)], Ct);
+        Assert.Equal([(store, 1L), (other, 1L)], (await _there.CountRepairsAsync(null, Ct)).Select(c => (c.Key, c.Value)).OrderBy(c => c.Key == other));
+        Assert.Equal([KeyValuePair.Create(other, 1L)], await _there.CountRepairsAsync(other, Ct));
         await _here.RemoveNodeAsync(store, Ct);
-        Assert.Equal((0, 1), (await _there.CountRepairsAsync(store, Ct), await _there.CountRepairsAsync(other, Ct)));
+        Assert.Equal([KeyValuePair.Create(other, 1L)], await _there.CountRepairsAsync(null, Ct));
+        Assert.Empty(await _there.ListRepairsAsync(store, Now.AddDays(2), 10, Ct));
     }
+
+    [Fact]
+    public async Task What_was_found_graver_while_a_repair_was_worked_off_waits_on()
+    {
+        var (store, blob) = (Guid.NewGuid(), BlobId.New(TimeProvider.System));
+        await _here.EnqueueRepairAsync(new(blob, store, 1), Now, Ct);
+        var due = await _here.ListRepairsAsync(store, Now, 10, Ct);
+        await _there.EnqueueRepairAsync(new(blob, store, 2), Now, Ct);
+        await _here.DelayRepairsAsync(store, due, Now.AddDays(1), Ct);
+        await _here.EndRepairsAsync(store, due, Ct);
+        due = await _here.ListRepairsAsync(store, Now, 10, Ct);
+        Assert.Equal([new(blob, store, 2)], due);
+        await _here.EndRepairsAsync(store, due, Ct);
+        Assert.Empty(await _here.ListRepairsAsync(store, Now.AddDays(2), 10, Ct));
+    }
+
+    [Fact]
+    public async Task Who_is_taken_out_hears_of_it_and_what_it_reports_is_not_taken()
+    {
+        var node = Node("a");
+        await _here.JoinAsync(node, Now, Ct);
+        await ListensAsync(_there);
+        var heard = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _there.Changed += name =>
+        {
+            if (name == IClusterIndex.NodesChanged) heard.TrySetResult();
+        };
+        Assert.True(await _there.ReportLayoutAsync(node.Store, 2, 1, Ct));
+        await _here.RemoveNodeAsync(node.Store, Ct);
+        await heard.Task.WaitAsync(HangsAfter, Ct);
+        Assert.False(await _there.ReportLayoutAsync(node.Store, 3, 2, Ct));
+    }
+
+    private static LayoutJobRecord Job(long id, string? node) => new(id, "drain", node, $$"""{"kind":"drain {{id}}"}""", "{}", Now);
 
     private static ClusterNode Node(string name) => new(Guid.NewGuid(), name, "zone", $"{name}:9002", 10);
 
