@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Text.Json.Nodes;
 
 namespace DarkStorage.Cluster;
@@ -27,58 +26,6 @@ public sealed class ReplicaTests
         Assert.True(((byte[])[.. S3Clients.Content(5 << 20, 1), .. S3Clients.Content(1 << 20, 2)]).Same(await clients[2].GetBytesAsync(bucket, "parts")));
         await clients[1].DeleteObjectAsync(bucket, "k00");
         Assert.Equal(HttpStatusCode.NotFound, (await Assert.ThrowsAnyAsync<AmazonS3Exception>(() => clients[2].GetBytesAsync(bucket, "k00"))).StatusCode);
-    }
-
-    [Fact]
-    public async Task When_a_node_is_killed_nothing_acknowledged_is_lost_and_requests_fail_only_in_ways_that_clients_retry()
-    {
-        await using var cluster = await TestCluster.StartAsync(3);
-        var bucket = await cluster.Nodes[0].S3().NewBucketAsync();
-        var acknowledged = new ConcurrentDictionary<string, int>();
-        var failures = new ConcurrentBag<AmazonS3Exception>();
-        using var stop = new CancellationTokenSource();
-        // Each writer has keys of its own, so what was acknowledged last is what must be read. They write through the nodes that live.
-        var writers = Enumerable.Range(0, 8).Select(w => Task.Run(async () =>
-        {
-            var s3 = cluster.Nodes[w % 2].S3(configure: c => c.MaxErrorRetry = 0);
-            var random = new Random(w);
-            for (var round = 0; !stop.IsCancellationRequested; round++)
-            {
-                var (key, seed) = ($"w{w}-{random.Next(20)}", (w * 100_000) + round);
-                try
-                {
-                    await s3.PutBytesAsync(bucket, key, S3Clients.Content(random.Next(1, 60_000), seed));
-                    acknowledged[key] = seed;
-                }
-                catch (AmazonS3Exception e)
-                {
-                    failures.Add(e);
-                    acknowledged.TryRemove(key, out _); // it may be there or not
-                }
-            }
-        })).ToList();
-        await TestCluster.UntilAsync(() => Task.FromResult(acknowledged.Count > 60));
-        var killed = cluster.Nodes[2];
-        await killed.KillAsync();
-        // Every key gets written again by those that are left: the dead silo's grains have moved.
-        var before = acknowledged.ToDictionary();
-        await TestCluster.UntilAsync(() => Task.FromResult(before.Count(k => acknowledged.TryGetValue(k.Key, out var now) && now != k.Value) > before.Count / 2));
-        await killed.RestartAsync();
-        await cluster.ReadyAsync(killed);
-        await stop.CancelAsync();
-        await Task.WhenAll(writers);
-
-        Assert.All(failures, e => Assert.Equal(HttpStatusCode.ServiceUnavailable, e.StatusCode));
-        await cluster.SettledAsync();
-        foreach (var node in cluster.Nodes)
-        {
-            var s3 = node.S3();
-            foreach (var (key, seed) in acknowledged)
-            {
-                var content = await s3.GetBytesAsync(bucket, key);
-                Assert.True(S3Clients.Content(content.Length, seed).Same(content), $"{key} at {TestCluster.NameOf(node)}");
-            }
-        }
     }
 
     [Fact]

@@ -1,6 +1,7 @@
 namespace DarkStorage.Conformance;
 
 /// <summary>Bodies in AWS's chunks, and bodies that do not keep their word.</summary>
+[Trait("index", "none")]
 public sealed class ChunkedBodyTests(NodeFixture node)
 {
     private static readonly byte[] Content = S3Clients.Content(200_000);

@@ -4,6 +4,7 @@ namespace DarkStorage.Conformance;
 
 /// <summary>The tools that people use, as they are installed on this machine, with the settings that their manuals give for an S3 server.</summary>
 [Trait("Category", "Clients")]
+[Trait("index", "none")]
 public sealed class ClientTests(NodeFixture node) : IDisposable
 {
     /// <summary>No tool here needs so long: what does, hangs.</summary>

@@ -1,6 +1,7 @@
 namespace DarkStorage.Conformance;
 
 /// <summary>The bound of docs/BENCHMARKS.md, "Memory", with smaller objects.</summary>
+[Trait("index", "none")]
 public sealed class MemoryTests(ITestOutputHelper output)
 {
     private const long ResidentBytesMax = 350L << 20;

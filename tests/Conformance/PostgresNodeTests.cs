@@ -3,6 +3,7 @@ using System.Globalization;
 namespace DarkStorage.Conformance;
 
 /// <summary>A node whose index is in PostgreSQL, as its operator meets it: what it says, what it refuses, and what happens while the database is away.</summary>
+[Trait("index", "none")]
 public sealed class PostgresNodeTests
 {
     [Fact]

@@ -6,6 +6,7 @@ using System.Security.Cryptography;
 namespace DarkStorage.Conformance;
 
 /// <summary>SelectObjectContent as clients use it.</summary>
+[Trait("index", "none")]
 public sealed class SelectTests(NodeFixture fixture)
 {
     private const string People = "id,name\n1,Ann\n2,Bob\n3,Cy\n";

@@ -3,6 +3,7 @@ using System.Globalization;
 namespace DarkStorage.Conformance.Drives;
 
 [Collection(nameof(Drives))]
+[Trait("index", "none")]
 public sealed class DamagedPackTests
 {
     private const string DamagedMetric = "darkstorage_storage_damaged_total";
