@@ -33,7 +33,7 @@ public static class ClientApiHosting
         .AddSingleton(p => new Sessions(p.GetRequiredService<ISecretBox>(), p.GetRequiredService<Roles>(), p.GetRequiredService<IOptions<S3Options>>().Value, p.GetRequiredService<TimeProvider>()))
         .AddSingleton(p => new Credentials(p.GetRequiredService<RootKey>(), p.GetRequiredService<Sessions>(), p.GetRequiredService<IGrainFactory>(),
             p.GetRequiredService<IOptions<S3Options>>().Value, p.GetRequiredService<TimeProvider>()))
-        .AddSingleton<Roles>()
+        .AddSingleton(p => new Roles(p.GetRequiredService<IGrainFactory>(), p.GetRequiredService<IOptions<S3Options>>().Value, p.GetRequiredService<TimeProvider>()))
         .AddSingleton(p => new StsEndpoint(p.GetRequiredService<S3Services>(), p.GetRequiredService<Roles>(), p.GetRequiredService<Sessions>(),
             p.GetRequiredService<WebIdentities>(), p.GetRequiredService<ILogger<StsEndpoint>>()))
         .AddSingleton<WebIdentities>()

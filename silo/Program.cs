@@ -97,7 +97,7 @@ static async Task<int> RunAsync(NodeOptions node)
     if (cluster is null) root = data.ReadRootCredentials(out rootIsNew);
     else (root, rootIsNew) = await SharedRootCredentials.ReadAsync(cluster, box, CancellationToken.None);
     IServiceProvider? running = null;
-    var status = new NodeStatus { Name = node.Node, Engine = GrainHosting.Engine, Index = index.Description, Version = Version(), IsMember = member is not null, WaitsFor = WaitsFor };
+    var status = new NodeStatus { Name = node.Node, Engine = GrainHosting.Engine, Index = index.Description, Version = Version(), IsMember = member is not null, WaitsFor = WaitsFor, ServesReads = () => s3Options.StaleReadsMax > TimeSpan.Zero && member?.Layouts.Current is not null };
     NodeGauges.Add(node, status);
 
     builder.Services

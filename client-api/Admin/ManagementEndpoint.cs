@@ -25,10 +25,13 @@ public sealed class NodeStatus
     /// <summary>What the node waits for before it can take requests, or null.</summary>
     public Func<string?> WaitsFor { get; init; } = static () => null;
 
-    /// <summary>Takes requests: from the end of the start to the beginning of the stop, while it waits for nothing.</summary>
+    /// <summary>Whether it serves reads while it waits, from memory: then it stays among those that requests are sent to.</summary>
+    public Func<bool> ServesReads { get; init; } = static () => false;
+
+    /// <summary>Takes requests: from the end of the start to the beginning of the stop, while it waits for nothing that reads need.</summary>
     public bool Ready
     {
-        get => _ready && WaitsFor() is null;
+        get => _ready && (WaitsFor() is null || ServesReads());
         set => _ready = value;
     }
 }

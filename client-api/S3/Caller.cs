@@ -47,7 +47,7 @@ internal sealed class Credentials
     {
         (_root, _sessions, _grains, _options) = (root, sessions, grains, options);
         _rootCaller = new(Caller.RootAccount, PolicyPrincipal.Root(options.AccountId, Caller.RootAccount), []);
-        _keys = new(AskAsync, clock);
+        _keys = new(AskAsync, options.StaleReadsMax, clock);
     }
 
     /// <summary>A key, a user or a role was changed over this node: it acts on that from now on.</summary>

@@ -1,10 +1,13 @@
 using System.Collections.Concurrent;
+using DarkStorage.GrainInterfaces;
+using Orleans.Runtime;
 
 namespace DarkStorage.ClientApi.S3;
 
 /// <summary>What grains say of keys and roles, remembered by name for <see cref="Lifetime"/>: requests are many, changes are few. A change that another node made shows that much later,
 /// one of this node at once.</summary>
-internal sealed class RememberedAnswers<T>(Func<string, CancellationToken, Task<T>> ask, TimeProvider clock)
+/// <param name="staleMax">For how much longer an answer is good where the grain can't be asked: see <see cref="S3Options.StaleReadsMax"/>.</param>
+internal sealed class RememberedAnswers<T>(Func<string, CancellationToken, Task<T>> ask, TimeSpan staleMax, TimeProvider clock)
 {
     private static readonly TimeSpan Lifetime = TimeSpan.FromSeconds(5);
 
@@ -14,8 +17,12 @@ internal sealed class RememberedAnswers<T>(Func<string, CancellationToken, Task<
     private readonly ConcurrentDictionary<string, (T Answer, long Until)> _known = new(StringComparer.Ordinal);
     private int _changes;
 
-    public ValueTask<T> FindAsync(string name, CancellationToken ct) =>
-        _known.TryGetValue(name, out var known) && known.Until >= clock.GetTimestamp() ? new(known.Answer) : new(AskAsync(name, ct));
+    public ValueTask<T> FindAsync(string name, CancellationToken ct)
+    {
+        if (!_known.TryGetValue(name, out var known)) return new(AskAsync(name, ct));
+        if (known.Until >= clock.GetTimestamp()) return new(known.Answer);
+        return new(staleMax > TimeSpan.Zero && clock.GetElapsedTime(known.Until) <= staleMax ? AskOrRecallAsync(name, known.Answer, ct) : AskAsync(name, ct));
+    }
 
     /// <summary>The same, of this moment.</summary>
     public async Task<T> AskAsync(string name, CancellationToken ct)
@@ -27,6 +34,18 @@ internal sealed class RememberedAnswers<T>(Func<string, CancellationToken, Task<
         if (_known.Count >= Max) _known.Clear();
         _known[name] = (answer, clock.GetTimestamp() + (long)(Lifetime.TotalSeconds * clock.TimestampFrequency));
         return answer;
+    }
+
+    private async Task<T> AskOrRecallAsync(string name, T known, CancellationToken ct)
+    {
+        try
+        {
+            return await AskAsync(name, ct);
+        }
+        catch (Exception e) when (e is StorageException { Error: StorageError.IndexAway or StorageError.Unavailable } or OrleansException or TimeoutException)
+        {
+            return known;
+        }
     }
 
     public void Forget()

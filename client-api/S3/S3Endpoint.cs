@@ -11,7 +11,7 @@ using Orleans.Runtime;
 namespace DarkStorage.ClientApi.S3;
 
 /// <summary>The S3 front door: names the request, authenticates it, hands it to its operation, and turns what is thrown into S3's XML.</summary>
-internal sealed partial class S3Endpoint(S3Services services, StsEndpoint sts, ILogger<S3Endpoint> log)
+internal sealed partial class S3Endpoint(S3Services node, StsEndpoint sts, ILogger<S3Endpoint> log)
 {
     private const string UnknownOperation = "Unknown";
 
@@ -40,6 +40,7 @@ internal sealed partial class S3Endpoint(S3Services services, StsEndpoint sts, I
         if (ExpectsContinue(http.Request) && http.Request.ContentLength is 0) headers.Connection = "close";
         Active.Add(1);
         S3Operation? operation = null;
+        var services = node.For(http);
         using var scope = log.BeginScope(new RequestScope(requestId));
         try
         {
@@ -66,7 +67,7 @@ internal sealed partial class S3Endpoint(S3Services services, StsEndpoint sts, I
                 return;
             }
             await Cors.WriteAsync(http, target, services.Index, http.RequestAborted);
-            var request = await AuthenticateAsync(http, target);
+            var request = await AuthenticateAsync(http, target, services);
             if (request.Log is { } logged) logged.Caller = request.Caller;
             if (operation.Handle is null)
                 throw new S3Exception(S3Error.NotImplemented, $"The operation {operation.Name} is not implemented.").With("Operation", operation.Name);
@@ -91,7 +92,7 @@ internal sealed partial class S3Endpoint(S3Services services, StsEndpoint sts, I
     }
 
     /// <summary>Signature first, before the first byte of the body. What an anonymous request may do is for policies and lists to say.</summary>
-    private async ValueTask<S3Request> AuthenticateAsync(HttpContext http, S3Target target)
+    private static async ValueTask<S3Request> AuthenticateAsync(HttpContext http, S3Target target, S3Services services)
     {
         var signed = new SignedRequest(http.Request.Method, target, http.Request.Headers);
         if (services.Verifier.ParseVersion2(signed) is { } old)

@@ -23,6 +23,11 @@ public sealed record S3Options
     /// None by default: there are no sites.</summary>
     public IReadOnlyList<string> WebsiteDomains { get; init; } = [];
 
+    /// <summary>For how long GET and HEAD of what this node read before are answered while the database of the index does not answer: with what was true when it was last asked, which others may
+    /// have changed since. Default none: a read that may be stale is an error, 503.</summary>
+    [Range(typeof(TimeSpan), "00:00:00", "1.00:00:00")]
+    public TimeSpan StaleReadsMax { get; init; }
+
     /// <summary>Objects of at most this many bytes live in the index, so that they cost one durable write. Default 4 KiB: one page.</summary>
     [Range(0, 64 << 10)]
     public int InlineBytesMax { get; init; } = 4 << 10;

@@ -15,6 +15,13 @@ internal sealed record S3Services(
 {
     /// <summary>Places for queries that run.</summary>
     public SemaphoreSlim QueryPlaces { get; } = new(Options.QueriesMax);
+
+    /// <summary>Null where reads are never answered from it.</summary>
+    public IndexMemory? Memory { get; } = Options.StaleReadsMax > TimeSpan.Zero ? new(Index, Options.StaleReadsMax, Clock) : null;
+
+    /// <summary>As one request has them: reads may get what is remembered while the index is away.</summary>
+    public S3Services For(HttpContext http) =>
+        Memory is not null && (HttpMethods.IsGet(http.Request.Method) || HttpMethods.IsHead(http.Request.Method)) ? this with { Index = Memory.For(http.Response) } : this;
 }
 
 /// <summary>An authenticated request of one operation: what handlers work with.</summary>

@@ -44,6 +44,54 @@ public sealed partial class FailureTests
     }
 
     [Fact]
+    public async Task Where_stale_reads_are_wanted_what_was_read_before_is_served_and_marked_while_the_database_is_away()
+    {
+        await using var server = await PostgresServer.StartAsync();
+        await using var cluster = await TestCluster.StartAsync(1, new() { Copies = 1, Environment = new Dictionary<string, string> { ["DARKSTORAGE_S3__StaleReadsMax"] = "01:00:00" } }, await server.NewDatabaseAsync());
+        var node = cluster.Nodes[0];
+        await cluster.SendAsync(node, HttpMethod.Post, "", """{"name": "reader", "accessKey": "reader-key", "secretKey": "reader-secret", "policies": ["readonly"]}""", "users");
+        var root = node.S3(configure: c => c.MaxErrorRetry = 0);
+        var bucket = await root.NewBucketAsync();
+        foreach (var length in (int[])[100, 300_000]) await root.PutBytesAsync(bucket, $"read-{length}", S3Clients.Content(length));
+        await root.PutBytesAsync(bucket, "unread", S3Clients.Content(100));
+        using var http = new HttpClient();
+        var reader = node.S3(accessKey: "reader-key", secretKey: "reader-secret");
+        Uri Url(string name, HttpVerb verb = HttpVerb.GET) => new(reader.GetPreSignedURL(new() { BucketName = bucket, Key = name, Verb = verb, Expires = DateTime.UtcNow.AddHours(1), Protocol = Protocol.HTTP }));
+        foreach (var length in (int[])[100, 300_000])
+        {
+            using var fresh = await http.GetAsync(Url($"read-{length}"));
+            Assert.False(fresh.Headers.Contains("Warning") || fresh.Headers.Contains("Age"));
+        }
+
+        var lost = node.NextLineAsync("has lost its lease");
+        await server.CrashAsync();
+        await lost;
+        foreach (var length in (int[])[100, 300_000])
+        {
+            using var stale = await http.GetAsync(Url($"read-{length}"));
+            Assert.Equal(HttpStatusCode.OK, stale.StatusCode);
+            Assert.True(S3Clients.Content(length).Same(await stale.Content.ReadAsByteArrayAsync()));
+            Assert.Equal("110", stale.Headers.GetValues("Warning").Single()[..3]);
+            Assert.NotNull(stale.Headers.Age);
+            using var head = await http.SendAsync(new(HttpMethod.Head, Url($"read-{length}", HttpVerb.HEAD)));
+            Assert.Equal((HttpStatusCode.OK, (long?)length), (head.StatusCode, head.Content.Headers.ContentLength));
+        }
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, (await http.GetAsync(Url("unread"))).StatusCode);
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, (await Assert.ThrowsAnyAsync<AmazonS3Exception>(() => root.PutBytesAsync(bucket, "read-100", new byte[10]))).StatusCode);
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, (await Assert.ThrowsAnyAsync<AmazonS3Exception>(() => root.CopyObjectAsync(bucket, "read-100", bucket, "copy"))).StatusCode);
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, (await Assert.ThrowsAnyAsync<AmazonS3Exception>(() => root.ListObjectsV2Async(new() { BucketName = bucket }))).StatusCode);
+        using var ready = await http.GetAsync(new Uri(node.ManagementUrl, "/health/ready"));
+        Assert.Equal(HttpStatusCode.OK, ready.StatusCode);
+        Assert.Contains("the database", await ready.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+
+        await server.StartAgainAsync();
+        await TestCluster.UntilAsync(async () => (await root.PutBytesAsync(bucket, "read-100", new byte[10])).HttpStatusCode == HttpStatusCode.OK);
+        using var again = await http.GetAsync(Url("read-100"));
+        Assert.Equal(new byte[10], await again.Content.ReadAsByteArrayAsync());
+        Assert.False(again.Headers.Contains("Warning"));
+    }
+
+    [Fact]
     public async Task A_node_that_is_cut_from_the_database_alone_comes_back_when_it_reaches_it_again()
     {
         await using var server = await PostgresServer.StartAsync();

@@ -10,6 +10,7 @@ namespace DarkStorage.TestKit;
 /// <remarks>For tests it runs with <c>fsync = off</c>: they end processes, never the machine, and what a process wrote outlives it.</remarks>
 public sealed partial class PostgresServer : IAsyncDisposable
 {
+    private const int SigQuit = 3;
     private const int SigStop = 19;
     private const int SigCont = 18;
 
@@ -112,6 +113,17 @@ public sealed partial class PostgresServer : IAsyncDisposable
             await CrashAsync();
         }
         Directory.Delete(_folder, recursive: true);
+    }
+
+    /// <summary>For the end of the program, which the test runner gives ten seconds: the files of some hundred databases are deleted by a process that is not waited for.</summary>
+    public void EndWithProgram()
+    {
+        if (File.Exists(Path.Combine(DataFolder, "postmaster.pid")))
+        {
+            Thaw();
+            SignalAll(SigQuit); // ends the server as a crash does
+        }
+        using var remover = System.Diagnostics.Process.Start(new System.Diagnostics.ProcessStartInfo("/bin/sh", ["-c", "while [ -d \"$0\" ] && ! rm -rf \"$0\" 2>/dev/null; do sleep 1; done", _folder]) { UseShellExecute = false });
     }
 
     /// <summary>The server and the processes that it started.</summary>

@@ -7,7 +7,7 @@ public static class SharedPostgres
     {
         var server = await PostgresServer.StartAsync();
         // Nodes of assembly fixtures end late: only the program's end is after all of them.
-        AppDomain.CurrentDomain.ProcessExit += (_, _) => server.DisposeAsync().AsTask().GetAwaiter().GetResult();
+        AppDomain.CurrentDomain.ProcessExit += (_, _) => server.EndWithProgram();
         return server;
     });
 

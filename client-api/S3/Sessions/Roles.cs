@@ -15,7 +15,7 @@ internal sealed class Roles
     private readonly IGrainFactory _grains;
     private readonly RememberedAnswers<KnownRole?> _roles;
 
-    public Roles(IGrainFactory grains, TimeProvider clock) => (_grains, _roles) = (grains, new(ReadAsync, clock));
+    public Roles(IGrainFactory grains, S3Options options, TimeProvider clock) => (_grains, _roles) = (grains, new(ReadAsync, options.StaleReadsMax, clock));
 
     /// <summary>Whom the buckets and objects belong to that a role's sessions make. No user's name has a slash.</summary>
     public static string CanonicalId(string name) => Prefix + name;

@@ -67,7 +67,7 @@ public sealed class SessionTokenTests
     {
         var box = new MasterKeyBox(RandomNumberGenerator.GetBytes(MasterKeyBox.KeyLength));
         var clock = new Clock(DateTimeOffset.FromUnixTimeSeconds(1_000_000));
-        var sessions = new Sessions(box, new Roles(null!, clock), new S3Options(), clock);
+        var sessions = new Sessions(box, new Roles(null!, new S3Options(), clock), new S3Options(), clock);
         var token = NewToken(new Random(1)) with { Issued = clock.Now, Expires = clock.Now.AddSeconds(900), Policy = "" };
         var text = sessions.Seal(token);
         Assert.Equal(token, sessions.Open(text, token.AccessKeyId).Content);
@@ -76,7 +76,7 @@ public sealed class SessionTokenTests
         Assert.Equal(token, sessions.Open(text, token.AccessKeyId).Content);
         clock.Now = token.Expires;
         // Whether it was opened before and is remembered, or comes for the first time.
-        foreach (var node in (Sessions[])[sessions, new(box, new Roles(null!, clock), new S3Options(), clock)])
+        foreach (var node in (Sessions[])[sessions, new(box, new Roles(null!, new S3Options(), clock), new S3Options(), clock)])
             Assert.Equal(S3Error.ExpiredToken, Assert.Throws<S3Exception>(() => node.Open(text, token.AccessKeyId)).Error);
     }
 
