@@ -11,7 +11,7 @@ using Orleans;
 
 namespace DarkStorage.ClientApi.Admin;
 
-/// <summary>The cluster's nodes and where the data is: <c>GET /v1/cluster</c>, <c>POST /v1/cluster/nodes/NAME/drain</c>, <c>POST /v1/cluster/nodes/NAME/activate</c>,
+/// <summary>The cluster's nodes and where the data is: <c>GET /v1/cluster</c>, <c>POST /v1/cluster/nodes/NAME/drain</c>, <c>POST /v1/cluster/nodes/NAME/activate</c>, <c>POST /v1/cluster/nodes/NAME/replace</c>,
 /// <c>PUT /v1/cluster/nodes/NAME</c> with a weight, <c>DELETE /v1/cluster/nodes/NAME</c>; what became of such changes: <c>GET /v1/cluster/jobs</c>, <c>GET</c> and <c>DELETE /v1/cluster/jobs/ID</c>;
 /// what nodes spend on them: <c>GET</c>, <c>PUT</c> and <c>DELETE /v1/cluster/rate</c>; how much is kept of everything: <c>PUT /v1/cluster/replication</c>, and of what a bucket is given from now
 /// on: <c>GET</c>, <c>PUT</c> and <c>DELETE /v1/cluster/buckets/NAME</c>. For administrators with Basic authentication.</summary>
@@ -60,6 +60,11 @@ internal sealed class ClusterApi(Credentials credentials, NodeStatus node, IInde
     {
         var known = (await reader.DescribeAsync(ct)).Nodes.FirstOrDefault(n => n.Name == name);
         if (known is null) return (StatusCodes.Status404NotFound, new { error = $"There is no node {name}." });
+        if ((http.Request.Method, rest) is ("POST", [_, _, "replace"]))
+        {
+            var refusal = RefusalByOlder(await reader.DescribeAsync(ct), ClusterLevels.Jobs) ?? await cluster.ReplaceAsync(known.Id, ct);
+            return refusal is null ? (StatusCodes.Status200OK, Shown(await reader.DescribeAsync(ct))) : (StatusCodes.Status409Conflict, new { error = refusal });
+        }
         LayoutChange? change = (http.Request.Method, rest) switch
         {
             ("POST", [_, _, "drain"]) => new DrainNode(known.Id),
@@ -158,7 +163,7 @@ internal sealed class ClusterApi(Credentials credentials, NodeStatus node, IInde
     private static (int, object) NoSuchRequest =>
         (StatusCodes.Status405MethodNotAllowed, new
         {
-            error = $"There are GET {Path}, POST {Path}/nodes/NAME/drain, POST {Path}/nodes/NAME/activate, PUT and DELETE {Path}/nodes/NAME, GET {Path}/jobs, GET and DELETE {Path}/jobs/ID, GET, PUT and DELETE {Path}/rate, PUT {Path}/replication, and GET, PUT and DELETE {Path}/buckets/NAME.",
+            error = $"There are GET {Path}, POST {Path}/nodes/NAME/drain, POST {Path}/nodes/NAME/activate, POST {Path}/nodes/NAME/replace, PUT and DELETE {Path}/nodes/NAME, GET {Path}/jobs, GET and DELETE {Path}/jobs/ID, GET, PUT and DELETE {Path}/rate, PUT {Path}/replication, and GET, PUT and DELETE {Path}/buckets/NAME.",
         });
 
     private static object Shown(ClusterJob job) => new

@@ -25,6 +25,11 @@ public interface IClusterGrain : IGrainWithStringKey
     [Alias("cancel")]
     Task<string?> CancelAsync(long job, CancellationToken ct);
 
+    /// <summary>Lets the next node that joins with a node's name take its place: the drive of the one that had it is lost. If it is back before that, with its drive, it stays.</summary>
+    /// <returns>Null where one may; otherwise one sentence that says why not.</returns>
+    [Alias("replace")]
+    Task<string?> ReplaceAsync(NodeId node, CancellationToken ct);
+
     /// <summary>Tells every node what to spend on repairs and movements from now on.</summary>
     /// <param name="mibPerSecond">Null: as each is configured.</param>
     [Alias("set-heal-rate")]

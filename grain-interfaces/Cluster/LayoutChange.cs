@@ -21,5 +21,11 @@ public sealed record ReweighNode(NodeId Id, int Weight) : LayoutChange;
 [GenerateSerializer, Immutable, Alias("layout-remove-node")]
 public sealed record RemoveNode(NodeId Id) : LayoutChange;
 
+/// <summary>A node whose drive is lost is back with an empty one, which is another node: it takes the places of the one that it was, and nothing else moves for it.</summary>
+/// <param name="Id">That it was.</param>
+/// <param name="By">That it is.</param>
+[GenerateSerializer, Immutable, Alias("layout-replace-node")]
+public sealed record ReplaceNode(NodeId Id, NodeId By, string Zone, int Weight) : LayoutChange;
+
 [GenerateSerializer, Immutable, Alias("layout-change-replication")]
 public sealed record ChangeReplication(Replication Replication) : LayoutChange;

@@ -33,7 +33,10 @@ internal sealed partial class ClusterGrain(IClusterIndex index, IClusterReader r
             else
             {
                 if (layout.Nodes.Any(n => n.Id == node && n.State != NodeState.Gone)) return null;
-                decision = Layouts.Next(layout, change = new AddNode(node, joined.Name, joined.Zone, joined.Weight));
+                // The node that had the name has no row, or this one could not have joined: it is not running, and an operator has said that it lost its drive.
+                var lost = layout.Nodes.FirstOrDefault(n => n.Name == joined.Name && n.State != NodeState.Gone && nodes.All(known => NodeIds.Of(known.Store) != n.Id));
+                change = lost is null ? new AddNode(node, joined.Name, joined.Zone, joined.Weight) : new ReplaceNode(lost.Id, node, joined.Zone, joined.Weight);
+                decision = Layouts.Next(layout, change);
             }
             if (decision is LayoutRefused refused) return refused.Reason;
             // Whether or not another was first: look again.
@@ -51,6 +54,13 @@ internal sealed partial class ClusterGrain(IClusterIndex index, IClusterReader r
         if (known.Undo is null) return $"What {known.Node} held is being made anew, and that can't be taken back: start the node again, and it joins.";
         if (jobs.FirstOrDefault(j => j.Id > job && j.Node == known.Node) is { } later) return $"Job {later.Id} changed the same after it: cancel that one.";
         return await ApplyAsync(LayoutChanges.Read(known.Undo), job, ct);
+    }
+
+    public async Task<string?> ReplaceAsync(NodeId node, CancellationToken ct)
+    {
+        var (layout, _) = await ReadAsync(ct);
+        if (layout?.Nodes.FirstOrDefault(n => n.Id == node && n.State != NodeState.Gone) is not { } lost) return "It holds nothing by the layout, so there is no place to take.";
+        return await ForgetAsync(lost.Id, ct);
     }
 
     public async Task SetHealRateAsync(int? mibPerSecond, CancellationToken ct)
@@ -108,7 +118,7 @@ internal sealed partial class ClusterGrain(IClusterIndex index, IClusterReader r
 
     public Task<ClusterDescription> DescribeAsync(CancellationToken ct) => reader.DescribeAsync(ct);
 
-    /// <summary>Takes a node off the list that the layout does not name: a front end alone, or one that was never taken in, or whose row outlived its removal.</summary>
+    /// <summary>Takes a node off the list, and leaves it in the layout where it is there. One that is running would enter itself again.</summary>
     private async Task<string?> ForgetAsync(NodeId node, CancellationToken ct)
     {
         var store = NodeIds.ToStore(node);

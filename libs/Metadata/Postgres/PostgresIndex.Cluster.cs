@@ -24,7 +24,7 @@ public sealed partial class PostgresIndex
         var (why, other) = (outcome[..outcome.IndexOf(' ', StringComparison.Ordinal)], outcome[(outcome.IndexOf(' ', StringComparison.Ordinal) + 1)..]);
         if (why == "level") throw new InvalidDataException($"The cluster keeps what takes a program of level {other}, and this one is of level {node.Level}: an older version of DarkStorage can't join it any more.");
         throw new InvalidDataException(why == "name"
-            ? $"There is a node {other} in the cluster already, with another data folder: each node needs a name of its own (--node). If {other} lost its drive, start with a new name and an empty folder, then take the old one out with DELETE /v1/cluster/nodes/{other}."
+            ? $"There is a node {other} in the cluster already, with another data folder: each node needs a name of its own (--node). If {other} lost its drive, say so with POST /v1/cluster/nodes/{other}/replace, and start it again: what it held is made anew from the other copies."
             : $"The database is the index of the node {other}; nodes that share one need a cluster secret, each of them.");
     }
 

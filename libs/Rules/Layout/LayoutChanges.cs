@@ -8,7 +8,7 @@ namespace DarkStorage.Rules.Cluster;
 /// <summary>Changes of a layout as work that is remembered: what each is called, what takes it back, and how it is written down.</summary>
 public static class LayoutChanges
 {
-    private sealed record Document(string Kind, string? Node, string? Name, string? Zone, int? Weight, int? Copies, int? Width, bool? ZonesMayBeShared);
+    private sealed record Document(string Kind, string? Node, string? Name, string? Zone, int? Weight, int? Copies, int? Width, bool? ZonesMayBeShared, string? By = null);
 
     public static string KindOf(LayoutChange change) => change switch
     {
@@ -16,6 +16,7 @@ public static class LayoutChanges
         DrainNode => "drain",
         ReweighNode => "reweigh",
         RemoveNode => "remove",
+        ReplaceNode => "replace",
         ChangeReplication => "replication",
         _ => throw Unknown(change),
     };
@@ -27,12 +28,13 @@ public static class LayoutChanges
         DrainNode drain => drain.Id,
         ReweighNode reweigh => reweigh.Id,
         RemoveNode remove => remove.Id,
+        ReplaceNode replace => replace.Id,
         _ => null,
     };
 
     /// <summary>What takes a change back.</summary>
     /// <param name="before">The layout that it was asked of, and that allowed it.</param>
-    /// <returns>Null where nothing does: what a node held that was taken out is made anew, whatever becomes of the node.</returns>
+    /// <returns>Null where nothing does: what a node held that was taken out, or replaced, is made anew, whatever becomes of the node.</returns>
     public static LayoutChange? Undo(Layout before, LayoutChange change)
     {
         var known = NodeOf(change) is { } id ? before.Nodes.FirstOrDefault(n => n.Id == id) : null;
@@ -42,7 +44,7 @@ public static class LayoutChanges
             DrainNode => new AddNode(known!.Id, known.Name, known.Zone, known.Weight),
             ReweighNode => new ReweighNode(known!.Id, known.Weight),
             ChangeReplication => new ChangeReplication(before.Replication),
-            RemoveNode => null,
+            RemoveNode or ReplaceNode => null,
             _ => throw Unknown(change),
         };
     }
@@ -55,6 +57,7 @@ public static class LayoutChanges
         {
             AddNode add => new Document(kind, add.Id.ToString(), add.Name, add.Zone, add.Weight, null, null, null),
             ReweighNode reweigh => new Document(kind, reweigh.Id.ToString(), null, null, reweigh.Weight, null, null, null),
+            ReplaceNode replace => new Document(kind, replace.Id.ToString(), null, replace.Zone, replace.Weight, null, null, null, replace.By.ToString()),
             ChangeReplication { Replication: var to } => new Document(kind, null, null, null, null, to.Factor, to.Width, to.ZonesMayBeShared),
             _ => new Document(kind, NodeOf(change).ToString(), null, null, null, null, null, null),
         });
@@ -66,6 +69,7 @@ public static class LayoutChanges
         { Kind: "add", Node: { } node, Name: { } name, Zone: { } zone, Weight: { } weight } => new AddNode(ParseId(node), name, zone, weight),
         { Kind: "drain", Node: { } node } => new DrainNode(ParseId(node)),
         { Kind: "reweigh", Node: { } node, Weight: { } weight } => new ReweighNode(ParseId(node), weight),
+        { Kind: "replace", Node: { } node, By: { } by, Zone: { } zone, Weight: { } weight } => new ReplaceNode(ParseId(node), ParseId(by), zone, weight),
         { Kind: "remove", Node: { } node } => new RemoveNode(ParseId(node)),
         { Kind: "replication", Copies: { } copies, Width: { } width, ZonesMayBeShared: { } shared } => new ChangeReplication(new(copies, width, shared)),
         var other => throw new JsonException($"{other.Kind} is no change of a layout, or lacks something."),

@@ -38,7 +38,8 @@ public static partial class Layouts
             if (Refuse(known, node) is { } refusal) return new LayoutRefused(refusal);
             known.Add(node with { State = NodeState.Active });
         }
-        return Decide(new(0, placement, replication, [], []), [.. known], replication);
+        var none = new Layout(0, placement, replication, [], []);
+        return Decide(none, [.. known], replication, none);
     }
 
     /// <summary>The layout after a change, and what has to move for it; or why there is none.</summary>
@@ -91,13 +92,27 @@ public static partial class Layouts
                 nodes = nodes.SetItem(at, nodes[at] with { State = NodeState.Gone });
                 break;
             }
+            case ReplaceNode replace:
+            {
+                var at = Find(nodes, replace.Id);
+                if (at < 0) return Unknown(replace.Id);
+                var lost = nodes[at];
+                if (lost.State == NodeState.Gone) return new LayoutRefused($"{lost.Name} is {Word(NodeState.Gone)} already.");
+                if (lost.Zone != replace.Zone) return new LayoutRefused($"{lost.Name} is in zone {lost.Zone}: who takes its place is too.");
+                if (nodes.Length >= NodesMax) return new LayoutRefused($"A layout has {NodesMax} nodes at the most.");
+                if (Find(nodes, replace.By) >= 0) return new LayoutRefused($"{replace.By} is in the layout.");
+                if (RefuseWeight(replace.Weight) is { } refusal) return new LayoutRefused(refusal);
+                // Where partitions name the lost node they name the new one; what they were before names the lost one, at the end of the list.
+                nodes = nodes.SetItem(at, new(replace.By, lost.Name, lost.Zone, replace.Weight)).Add(lost with { State = NodeState.Gone });
+                return Decide(Renumbered(current with { Nodes = nodes }, (ushort)at, (ushort)(nodes.Length - 1)), nodes, replication, current);
+            }
             case ChangeReplication to:
                 replication = to.Replication;
                 break;
             default:
                 throw new ArgumentException($"{change.GetType().Name} is no change of a layout.", nameof(change));
         }
-        return Decide(current, nodes, replication, takesBack);
+        return Decide(current, nodes, replication, current, takesBack);
     }
 
     /// <summary>Forgets what partitions were before, because all their bytes are where they should be.</summary>
@@ -133,12 +148,13 @@ public static partial class Layouts
 
     private static string FactorsText => $"{string.Join(", ", Factors.SkipLast(1))} or {Factors[^1]}";
 
-    private static LayoutDecision Decide(Layout current, ImmutableArray<LayoutNode> nodes, Replication replication, long? takesBack = null)
+    /// <param name="from">Whose partitions the next ones begin from.</param>
+    private static LayoutDecision Decide(Layout current, ImmutableArray<LayoutNode> nodes, Replication replication, Layout from, long? takesBack = null)
     {
         if (Refuse(nodes, replication) is { } refusal) return new LayoutRefused(refusal);
         var copies = FairShares.Of(nodes, replication.Factor);
         var count = Math.Max(PartitionsFor(copies.Where((_, i) => nodes[i].State == NodeState.Active)), current.Partitions.Length);
-        var slots = Slots(current, count, replication.Width, takesBack);
+        var slots = Slots(from, count, replication.Width, takesBack);
         var version = current.Version + 1;
         var assignment = new Assignment(nodes, slots, replication.Width, current.Placement.First ^ (ulong)version << 32);
         assignment.Balance(0, replication.Factor, copies, FairShares.PerZone(nodes, replication.Factor)!.Value);
@@ -208,6 +224,14 @@ public static partial class Layouts
             partitions.Add(new(nodes, before.Former.Add(before.Nodes), next.Version));
         }
         return new LayoutChanged(WithoutTheGone(next with { Partitions = partitions.MoveToImmutable() }), movements.ToImmutable());
+    }
+
+    /// <summary>With another number for one node in all that partitions name.</summary>
+    private static Layout Renumbered(Layout layout, ushort node, ushort number)
+    {
+        return layout with { Partitions = [.. layout.Partitions.Select(p => p with { Nodes = Of(p.Nodes), Former = [.. p.Former.Select(Of)] })] };
+
+        ImmutableArray<ushort> Of(ImmutableArray<ushort> nodes) => nodes.Contains(node) ? nodes.Replace(node, number) : nodes;
     }
 
     /// <summary>Takes the nodes that are gone off the list once no partition names them.</summary>

@@ -11,7 +11,7 @@ public sealed class LayoutChangeTests
 
     public static TheoryData<LayoutChange> Changes() =>
     [
-        Clusters.Adding(Joining), new DrainNode(new(0, 1)), new ReweighNode(new(0, 2), 30), new RemoveNode(new(0, 3)), new ChangeReplication(new(2, 4, true)), new DrainNode(NodeId.New()),
+        Clusters.Adding(Joining), new DrainNode(new(0, 1)), new ReweighNode(new(0, 2), 30), new RemoveNode(new(0, 3)), new ReplaceNode(new(0, 3), NodeId.New(), "z0", 50), new ChangeReplication(new(2, 4, true)), new DrainNode(NodeId.New()),
     ];
 
     [Theory, MemberData(nameof(Changes))]

@@ -222,6 +222,33 @@ public sealed class LayoutTests(ITestOutputHelper output)
     }
 
     [Fact]
+    public void Who_takes_the_place_of_a_lost_node_gets_what_that_one_held_and_nothing_else_moves()
+    {
+        var first = Clusters.First(Clusters.Nodes(5, 5), 3).Next(Clusters.Adding(Clusters.Node(6, "z0"))).Layout;
+        var (lost, anew) = (new NodeId(0, 2), new NodeId(7, 7));
+        var changed = first.Next(new ReplaceNode(lost, anew, "z2", 100));
+        Clusters.Check(changed.Layout);
+        var held = Enumerable.Range(0, first.Partitions.Length).Where(p => first.ReplicasOf(p).Any(n => n.Id == lost)).ToList();
+        Assert.Equal(held, changed.Movements.Select(m => m.Partition));
+        Assert.All(changed.Movements, m => Assert.Equal((lost, anew), (m.From!.Value, m.To)));
+        foreach (var partition in held)
+        {
+            Assert.Equal(first.ReplicasOf(partition).Select(n => n.Id == lost ? anew : n.Id), changed.Layout.ReplicasOf(partition).Select(n => n.Id));
+            Assert.DoesNotContain(changed.Layout.HoldersOf(partition, 3), n => n.Id == lost);
+            Assert.False(changed.Layout.Partitions[partition].IsSettled);
+        }
+        // What was not settled before is where it was.
+        Assert.All(Enumerable.Range(0, first.Partitions.Length).Except(held), p => Assert.Equal(first.HoldersOf(p, 3).Where(n => n.Id != lost), changed.Layout.HoldersOf(p, 3)));
+        var settled = changed.Layout.SettleAll();
+        Assert.Equal(["n1", "n2", "n3", "n4", "n5", "n6"], settled.Nodes.Select(n => n.Name).Order());
+        Assert.Equal(settled.Nodes, LayoutCodec.Decode(LayoutCodec.Encode(settled)).Nodes);
+
+        Assert.Contains("zone z2", first.Refusal(new ReplaceNode(lost, anew, "z1", 100)), StringComparison.Ordinal);
+        Assert.Contains("no node", first.Refusal(new ReplaceNode(anew, lost, "z1", 100)), StringComparison.Ordinal);
+        Assert.Contains("in the layout", first.Refusal(new ReplaceNode(lost, new(0, 3), "z2", 100)), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void More_copies_in_a_layout_that_is_wide_enough_are_movements_too()
     {
         var wide = Clusters.First(Clusters.Nodes(6, 6), new Replication(3, 6, false));
