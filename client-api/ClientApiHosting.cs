@@ -42,8 +42,9 @@ public static class ClientApiHosting
             var options = p.GetRequiredService<IOptions<S3Options>>().Value;
             var clock = p.GetRequiredService<TimeProvider>();
             return new S3Services(p.GetRequiredService<IIndexReader>(), p.GetRequiredService<IBlobStore>(), p.GetRequiredService<IDataKeys>(), p.GetRequiredService<IGrainFactory>(),
-                new SignatureVerifier([options.Region], clock, options.SignatureVersion2), p.GetRequiredService<Credentials>(), options, clock, p.GetRequiredService<IAccessLog>());
+                new SignatureVerifier([options.Region], clock, options.SignatureVersion2), p.GetRequiredService<Credentials>(), options, clock, p.GetRequiredService<IAccessLog>(), p.GetRequiredService<IndexMemory>());
         })
+        .AddSingleton(p => new IndexMemory(p.GetRequiredService<IIndexReader>(), p.GetRequiredService<IOptions<S3Options>>().Value.StaleReadsMax, p.GetRequiredService<TimeProvider>()))
         .AddSingleton<S3Endpoint>()
         .AddSingleton(p => new NodeObjects(p.GetRequiredService<S3Services>()))
         .AddSingleton<PrometheusMetrics>()

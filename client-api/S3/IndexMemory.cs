@@ -13,7 +13,7 @@ namespace DarkStorage.ClientApi.S3;
 /// <remarks>Invariants. Nothing is answered from here that the index could have answered, nothing for longer than <see cref="S3Options.StaleReadsMax"/> after the index said it, and nothing without saying so:
 /// <c>Age</c> (RFC 9111, section 5.1) has the seconds since, and there is a <c>Warning: 110</c>. That something is not there is never remembered. Nothing is written on what is remembered: only requests
 /// with GET and HEAD are given it.</remarks>
-internal sealed class IndexMemory(IIndexReader index, TimeSpan staleMax, TimeProvider clock)
+internal sealed class IndexMemory(IIndexReader index, TimeSpan staleMax, TimeProvider clock) : IDisposable
 {
     /// <summary>Estimated bytes at the most; past that the longest unread go.</summary>
     private const long BytesMax = 64 << 20;
@@ -28,8 +28,11 @@ internal sealed class IndexMemory(IIndexReader index, TimeSpan staleMax, TimePro
 
     private sealed record Remembered(object What, long Since);
 
-    /// <summary>The index as one request reads it.</summary>
-    public IIndexReader For(HttpResponse response) => new Reader(this, response);
+    /// <summary>The index as one request reads it: as it is where the request may change something, or nothing stale is wanted.</summary>
+    public IIndexReader For(HttpContext http) =>
+        staleMax > TimeSpan.Zero && (HttpMethods.IsGet(http.Request.Method) || HttpMethods.IsHead(http.Request.Method)) ? new Reader(this, http.Response) : _index;
+
+    public void Dispose() => _memory.Dispose();
 
     private async ValueTask<T?> ReadAsync<T>(object key, ValueTask<T?> asked, Func<T, long> sizeOf, HttpResponse response) where T : class
     {

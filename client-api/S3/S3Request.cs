@@ -11,17 +11,13 @@ namespace DarkStorage.ClientApi.S3;
 
 /// <summary>What every S3 request needs of the node.</summary>
 internal sealed record S3Services(
-    IIndexReader Index, IBlobStore Blobs, IDataKeys Keys, IGrainFactory Grains, SignatureVerifier Verifier, Credentials Credentials, S3Options Options, TimeProvider Clock, IAccessLog AccessLog)
+    IIndexReader Index, IBlobStore Blobs, IDataKeys Keys, IGrainFactory Grains, SignatureVerifier Verifier, Credentials Credentials, S3Options Options, TimeProvider Clock, IAccessLog AccessLog, IndexMemory Memory)
 {
     /// <summary>Places for queries that run.</summary>
     public SemaphoreSlim QueryPlaces { get; } = new(Options.QueriesMax);
 
-    /// <summary>Null where reads are never answered from it.</summary>
-    public IndexMemory? Memory { get; } = Options.StaleReadsMax > TimeSpan.Zero ? new(Index, Options.StaleReadsMax, Clock) : null;
-
     /// <summary>As one request has them: reads may get what is remembered while the index is away.</summary>
-    public S3Services For(HttpContext http) =>
-        Memory is not null && (HttpMethods.IsGet(http.Request.Method) || HttpMethods.IsHead(http.Request.Method)) ? this with { Index = Memory.For(http.Response) } : this;
+    public S3Services For(HttpContext http) => Memory.For(http) is var index && index == Index ? this : this with { Index = index };
 }
 
 /// <summary>An authenticated request of one operation: what handlers work with.</summary>
