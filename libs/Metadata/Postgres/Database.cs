@@ -87,10 +87,18 @@ internal sealed partial class Database : IAsyncDisposable
         if (failure is PostgresException { SqlState: var state } answer && !IsGoing(state)) return new StorageException(StorageError.Unavailable, $"The index did not answer: {answer.SqlState}.", answer);
         if (failure is NpgsqlException or SocketException or IOException or TimeoutException)
         {
-            NoteAway(failure);
+            // One statement may take too long where all others are answered. A database that answers nobody is found out by ChangeWatch, and by who opens a connection.
+            if (!IsTimeout(failure)) NoteAway(failure);
             return new StorageException(StorageError.Unavailable, "The index did not answer.", failure);
         }
         return failure;
+    }
+
+    /// <summary>As <see cref="Report"/>, of a statement that every database answers at once: silence, too, means that it is away.</summary>
+    public Exception ReportSilence(Exception failure)
+    {
+        if (IsTimeout(failure)) NoteAway(failure);
+        return Report(failure);
     }
 
     public async ValueTask DisposeAsync()
@@ -107,6 +115,8 @@ internal sealed partial class Database : IAsyncDisposable
     /// <summary>Shutting down, starting up, or demoted to a standby.</summary>
     private static bool IsGoing(string sqlState) => sqlState is PostgresErrorCodes.AdminShutdown or PostgresErrorCodes.CrashShutdown or PostgresErrorCodes.CannotConnectNow
         or PostgresErrorCodes.ReadOnlySqlTransaction or PostgresErrorCodes.TooManyConnections || sqlState.StartsWith("08", StringComparison.Ordinal);
+
+    private static bool IsTimeout(Exception failure) => failure is TimeoutException or { InnerException: TimeoutException };
 
     private void NoteAway(Exception failure)
     {

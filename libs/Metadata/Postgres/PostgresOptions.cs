@@ -14,8 +14,8 @@ public sealed record PostgresOptions
     [Range(1, 64)]
     public int WriteConnections { get; init; } = 4;
 
-    /// <summary>Time for one statement, and for a connection to come about. Past it the database counts as away. Default 5 s: no statement of the index takes
-    /// a tenth of that.</summary>
+    /// <summary>Time for one statement, and for a connection to come about. A request whose statement takes longer is refused; a database that lets nobody connect in that time, or
+    /// is silent to a question that asks nothing, counts as away. Default 5 s: no statement of the index takes a tenth of that.</summary>
     [Range(typeof(TimeSpan), "00:00:01", "00:01:00")]
     public TimeSpan Timeout { get; init; } = TimeSpan.FromSeconds(5);
 

@@ -267,6 +267,22 @@ public sealed class PostgresIndexTests(PostgresFixture postgres) : MetadataIndex
     }
 
     [Fact]
+    public async Task A_read_that_takes_too_long_is_refused_and_does_not_make_the_database_away()
+    {
+        await using var index = await OpenAsync(_url, new() { Timeout = TimeSpan.FromSeconds(1) });
+        var bucket = await NewBucketAsync(index);
+        await _server.ExecuteAsync(Database, """
+            CREATE OR REPLACE FUNCTION darkstorage.list_objects(p_bucket bigint, p_start bytea, p_excluded bytea, p_prefix bytea, p_delimiter bytea, p_max integer)
+            RETURNS TABLE (key bytea, is_prefix boolean, length bigint, modified bigint, etag text, flags integer, storage_class text) LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); END $$
+            """);
+
+        Assert.Equal(StorageError.Unavailable, await OutcomeAsync(index.ListObjectsAsync(new(bucket, "", null, "", 10), new Page(), Ct).AsTask()));
+
+        Assert.False(index.IsAway);
+        Assert.Null(await index.FindObjectAsync(bucket, "k", Ct));
+    }
+
+    [Fact]
     public async Task A_reader_that_gives_up_does_not_make_the_database_away()
     {
         await using var index = await OpenAsync(_url);
