@@ -33,11 +33,15 @@ internal sealed partial class Database : IAsyncDisposable
             ApplicationName = "darkstorage",
             SearchPath = Migrations.Schema,
             // Those that write and listen are opened beside those that read.
-            MaxPoolSize = options.ReadConnectionsMax + options.WriteConnections + 2,
+            MaxPoolSize = options.ReadConnectionsMax + (options.WriteConnections * WriteLane.UnansweredMax) + 2,
             Timeout = (int)Math.Ceiling(options.Timeout.TotalSeconds),
             CommandTimeout = (int)Math.Ceiling(options.Timeout.TotalSeconds),
-            // A statement that timed out is not cancelled: a commit that waits for its standby would be answered as made, and the standby has not got it. The connection is dropped, and the outcome unknown.
+            // A statement that timed out is cancelled, and its connection dropped without waiting for what comes of it. Changes must not be cancelled: WriteLane has a clock of its own.
             CancellationTimeout = -1,
+            // A connection that waits for an answer without end is to find out that the machine at the other side has gone.
+            TcpKeepAlive = true,
+            TcpKeepAliveTime = (int)Math.Ceiling(options.Timeout.TotalSeconds),
+            TcpKeepAliveInterval = (int)Math.Ceiling(options.Timeout.TotalSeconds),
             MaxAutoPrepare = 100,
             AutoPrepareMinUsages = 2,
             NoResetOnClose = true,      // nobody leaves anything behind in a session

@@ -8,8 +8,9 @@ namespace DarkStorage.Metadata.Postgres;
 
 /// <summary>One connection that writes: all changes that wait are one pipelined batch, which is one transaction and one round trip.</summary>
 /// <remarks>Invariants: a change's task completes only after the database said that the transaction is committed; the next batch fills while one commits;
-/// a change that fails takes nothing with it: the batch is rolled back, and its changes are then tried one by one. Where the connection is lost nobody knows whether the
-/// batch was committed: all of it is told so, and nothing is tried again.</remarks>
+/// a change that fails takes nothing with it: the batch is rolled back, and its changes are then tried one by one. Where the connection is lost, or there is no answer in time, nobody
+/// knows whether the batch was committed: all of it is told so, and nothing is tried again. A batch without an answer is never cancelled: PostgreSQL ends a cancelled wait for a synchronous
+/// standby with a commit that everybody sees and the standby has not got.</remarks>
 internal sealed partial class WriteLane : IAsyncDisposable
 {
     /// <summary>Changes in one transaction at the most. Each may hold a lock, and PostgreSQL has room for some 6,400 by default, for all nodes together.</summary>
@@ -18,9 +19,13 @@ internal sealed partial class WriteLane : IAsyncDisposable
     /// <summary>Changes that may wait. A writer beyond that waits for a place.</summary>
     private const int QueueMax = 2_048;
 
+    /// <summary>Connections on which a batch waits for its answer past its time. As long as there are so many no other is opened, and changes are refused at once.</summary>
+    public const int UnansweredMax = 2;
+
     private readonly Channel<Change> _queue = Channel.CreateBounded<Change>(new BoundedChannelOptions(QueueMax) { SingleReader = true });
     private readonly Database _database;
     private readonly ILogger _log;
+    private readonly List<Task> _unanswered = [];
     private readonly Task _running;
     private NpgsqlConnection? _connection;
     private int _outages;       // of the database, before the connection was made
@@ -80,25 +85,25 @@ internal sealed partial class WriteLane : IAsyncDisposable
         try
         {
             var connection = await ConnectAsync();
-            await using var commands = new NpgsqlBatch(connection);
-            foreach (var change in batch) commands.BatchCommands.Add(change.MakeCommand(_slot));
-            // Without a transaction of its own a batch is one: the server commits when it has run all of it.
-            await using var rows = await commands.ExecuteReaderAsync();
-            foreach (var change in batch)
+            var answer = SendAsync(connection, batch);
+            try
             {
-                await rows.ReadAsync();
-                change.Read(rows);
-                await rows.NextResultAsync();
+                await answer.WaitAsync(_database.Options.Timeout);
             }
-            // Only when this returns has the server said that it is through: the commit comes after the last result.
-            await rows.CloseAsync();
+            catch (TimeoutException) when (!answer.IsCompleted)
+            {
+                LogUnanswered(_log, batch.Count, _database.Options.Timeout);
+                _connection = null;
+                _unanswered.Add(LeaveAsync(connection, answer));
+                throw;
+            }
         }
         catch (Exception e)
         {
             var isRolledBack = e is PostgresException && _connection?.State == System.Data.ConnectionState.Open;
             if (!isRolledBack || batch.Count == 1)
             {
-                LogFailed(_log, batch.Count, e);
+                if (e is not (StorageException or TimeoutException)) LogFailed(_log, batch.Count, e);
                 if (!isRolledBack) await CloseAsync();
                 var told = _database.Report(e);
                 foreach (var change in batch) change.Fail(told);
@@ -110,10 +115,37 @@ internal sealed partial class WriteLane : IAsyncDisposable
         return true;
     }
 
+    private async Task SendAsync(NpgsqlConnection connection, List<Change> batch)
+    {
+        // No timeout here: Npgsql, whatever its settings, sends a cancellation when one is over.
+        await using var commands = new NpgsqlBatch(connection) { Timeout = 0 };
+        foreach (var change in batch) commands.BatchCommands.Add(change.MakeCommand(_slot));
+        // Without a transaction of its own a batch is one: the server commits when it has run all of it.
+        await using var rows = await commands.ExecuteReaderAsync();
+        foreach (var change in batch)
+        {
+            await rows.ReadAsync();
+            change.Read(rows);
+            await rows.NextResultAsync();
+        }
+        // Only when this returns has the server said that it is through: the commit comes after the last result.
+        await rows.CloseAsync();
+    }
+
+    /// <summary>Closes the connection once its answer has come, or it is found dead. Its changes have been told.</summary>
+    private static async Task LeaveAsync(NpgsqlConnection connection, Task answer)
+    {
+        await answer.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await connection.DisposeAsync();
+    }
+
     private async ValueTask<NpgsqlConnection> ConnectAsync()
     {
         if (_connection is { State: System.Data.ConnectionState.Open } open && _outages == _database.Outages) return open;
         await CloseAsync();
+        _unanswered.RemoveAll(left => left.IsCompleted);
+        if (_unanswered.Count >= UnansweredMax)
+            throw new StorageException(StorageError.IndexAway, $"The index has not answered {UnansweredMax} batches of changes yet: no other is begun.");
         _outages = _database.Outages;
         _connection = await _database.OpenAsync(CancellationToken.None);
         await using var command = new NpgsqlCommand("SELECT take_slot()", _connection);
@@ -127,6 +159,9 @@ internal sealed partial class WriteLane : IAsyncDisposable
         _connection = null;
         await connection.DisposeAsync();
     }
+
+    [LoggerMessage(LogLevel.Error, "The index has not answered {Count} changes in {Timeout}: whether they were made is unknown. A synchronous standby may be away")]
+    private static partial void LogUnanswered(ILogger log, int count, TimeSpan timeout);
 
     [LoggerMessage(LogLevel.Error, "The index could not commit {Count} changes")]
     private static partial void LogFailed(ILogger log, int count, Exception exception);

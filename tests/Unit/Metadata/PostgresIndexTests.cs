@@ -250,20 +250,46 @@ public sealed class PostgresIndexTests(PostgresFixture postgres) : MetadataIndex
     }
 
     [Fact]
-    public async Task What_a_synchronous_standby_has_not_got_is_not_acknowledged()
+    public async Task What_a_synchronous_standby_has_not_got_is_not_acknowledged_and_not_seen()
     {
         await using var primary = await PostgresServer.StartAsync();
         var url = await primary.NewDatabaseAsync();
         await using var standby = await primary.StartStandbyAsync();
         await using var index = await OpenAsync(url, new() { Timeout = TimeSpan.FromSeconds(1) });
         var bucket = await NewBucketAsync(index);
+        await index.SaveObjectAsync(new(bucket, "deleted", 0, Numbered(1, 7)), Ct);
         standby.Freeze();
 
         Assert.Equal(StorageError.Unavailable, await OutcomeAsync(index.SaveObjectAsync(new(bucket, "k", 0, Numbered(1, 1)), Ct)));
+        Assert.Equal(StorageError.Unavailable, await OutcomeAsync(index.RemoveVersionAsync(new(bucket, "deleted", VersionName.Null, 1, 0), DateTimeOffset.UtcNow, Ct)));
+        // Again, as a client does: had the first one become visible, this one would be refused, or have nothing to do.
+        Assert.Equal(StorageError.Unavailable, await OutcomeAsync(index.SaveObjectAsync(new(bucket, "k", 0, Numbered(1, 1)), Ct)));
+        Assert.Null(await index.FindObjectAsync(bucket, "k", Ct));
+        Assert.Equal(7, await NumberOfAsync(index, bucket, "deleted"));
 
         standby.Thaw();
         await Eventually.HoldsAsync("the index has heard, or is back", async () => await OutcomeAsync(index.SaveObjectAsync(new(bucket, "after", 0, Numbered(1, 2)), Ct)) is null or StorageError.Conflict);
+        await Eventually.HoldsAsync("what was waited for was committed", async () => await index.FindObjectAsync(bucket, "deleted", Ct) is null && await index.FindObjectAsync(bucket, "k", Ct) is not null);
         Assert.Equal(1, await NumberOfAsync(index, bucket, "k"));
+    }
+
+    [Fact]
+    public async Task While_the_database_answers_no_change_few_connections_wait_for_it_and_everything_else_is_refused_at_once()
+    {
+        await using var primary = await PostgresServer.StartAsync();
+        var url = await primary.NewDatabaseAsync();
+        await using var standby = await primary.StartStandbyAsync();
+        await using var index = await OpenAsync(url, new() { Timeout = TimeSpan.FromSeconds(1), WriteConnections = 1, ReadConnectionsMax = 2 });
+        var bucket = await NewBucketAsync(index);
+        standby.Freeze();
+
+        foreach (var key in (string[])["a", "b"]) Assert.Equal(StorageError.Unavailable, await OutcomeAsync(index.SaveObjectAsync(new(bucket, key, 0, Numbered(1, 1)), Ct)));
+        for (var i = 0; i < 20; i++) Assert.Equal(StorageError.IndexAway, await OutcomeAsync(index.SaveObjectAsync(new(bucket, $"c{i}", 0, Numbered(1, 1)), Ct)));
+        Assert.Null(await index.FindObjectAsync(bucket, "a", Ct));
+
+        standby.Thaw();
+        await Eventually.HoldsAsync("changes are made again", async () => await OutcomeAsync(index.SaveObjectAsync(new(bucket, "d", 0, Numbered(1, 2)), Ct)) is null or StorageError.Conflict);
+        Assert.Equal(3, (await index.GetUsageAsync(bucket, Ct)).Objects);
     }
 
     [Fact]
