@@ -221,7 +221,7 @@ internal sealed partial class ClusterNode
                     version = result.Version;
                     if (result.EarliestOther < TimeSpan.Zero)
                     {
-                        _table.BuryAsync(_ending.Token).GetAwaiter().GetResult();
+                        _table.Bury();
                         version = long.MaxValue;
                     }
 
