@@ -63,7 +63,9 @@ internal sealed class MembershipTable : IAsyncDisposable
         var seconds = Math.Max(1, (int)(lease.TotalSeconds / 4));
         builder.Timeout = seconds;
         builder.CommandTimeout = seconds;
-        builder.CancellationTimeout = -1;   // a statement that timed out is not waited for: its connection is dropped
+        // A statement that timed out is cancelled and not waited for. Where a synchronous standby is away, the change is then seen by all though the standby has not got it: if
+        // that is promoted the version goes back, and who has seen the later one is out (ClusterNode.Membership.cs).
+        builder.CancellationTimeout = -1;
         builder.MaxPoolSize = 8;
         builder.ApplicationName ??= "darkstorage silo";
         builder.KeepAlive = seconds;   // or the listener would not notice a database that has vanished
@@ -73,6 +75,8 @@ internal sealed class MembershipTable : IAsyncDisposable
         var session = string.Create(
             CultureInfo.InvariantCulture,
             $"""
+            SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit')
+                WHEN 'off' THEN 'on' WHEN 'local' THEN 'on' ELSE current_setting('synchronous_commit') END, false);
             SET idle_in_transaction_session_timeout = '{seconds * 2}s'; SET lock_timeout = '{seconds}s'; SET tcp_user_timeout = '{seconds * 4}s';
             SET tcp_keepalives_idle = {seconds}; SET tcp_keepalives_interval = {seconds}; SET tcp_keepalives_count = 2
             """);
