@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
+using System.Globalization;
 using System.Net.Sockets;
 using DarkStorage.GrainInterfaces;
 using Microsoft.Extensions.Logging;
@@ -49,7 +50,7 @@ internal sealed partial class Database : IAsyncDisposable
             IncludeErrorDetail = false, // values of rows are no matter for logs
         };
         var builder = new NpgsqlDataSourceBuilder(settings.ConnectionString);
-        builder.UsePhysicalConnectionInitializer(_ => throw new NotSupportedException("Connections are opened asynchronously."), PrepareSessionAsync);
+        builder.UsePhysicalConnectionInitializer(_ => throw new NotSupportedException("Connections are opened asynchronously."), connection => PrepareSessionAsync(connection, options.Timeout));
         _source = builder.BuildMultiHost();
         _meter.CreateObservableGauge("darkstorage.index.away", () => _isAway ? 1 : 0, "{database}", "1 while the database of the index does not answer this node.");
     }
@@ -76,6 +77,9 @@ internal sealed partial class Database : IAsyncDisposable
             throw new StorageException(StorageError.IndexAway, "The database of the index is away.", e);
         }
     }
+
+    /// <summary>Closes what nobody uses at the moment: the next one gets a session that is new.</summary>
+    public void CloseIdle() => _source.Clear();
 
     public void ThrowIfAway()
     {
@@ -173,15 +177,22 @@ internal sealed partial class Database : IAsyncDisposable
     }
 
     /// <summary>What every session needs. Plans are held to the indexes: a table that was not analysed yet, or was when it was empty, must not be read from end to end.</summary>
-    private static async Task PrepareSessionAsync(NpgsqlConnection connection)
+    /// <remarks>A lock is waited for no longer than half of what a statement may take, so that the server says what is the matter, and not the silence. A node that vanished, or stands still, amid
+    /// a batch leaves locks behind: the server ends its session when nobody acknowledges what it sends, and, from PostgreSQL 17 on, when the transaction takes longer than any may. There is no
+    /// timeout for a statement, whatever the database's setting: it would end the wait for a synchronous standby, as a cancellation does.</remarks>
+    private static async Task PrepareSessionAsync(NpgsqlConnection connection, TimeSpan timeout)
     {
-        await using var command = new NpgsqlCommand("""
+        var (milliseconds, seconds) = ((long)timeout.TotalMilliseconds, (int)Math.Ceiling(timeout.TotalSeconds));
+        await using var command = new NpgsqlCommand(string.Create(CultureInfo.InvariantCulture, $"""
             SELECT set_config('default_transaction_isolation', 'read committed', false), set_config('synchronous_commit', CASE current_setting('synchronous_commit')
                        WHEN 'off' THEN 'on' WHEN 'local' THEN 'on' ELSE current_setting('synchronous_commit') END, false),
                    set_config('enable_seqscan', 'off', false), set_config('enable_bitmapscan', 'off', false), set_config('jit', 'off', false),
                    set_config('max_parallel_workers_per_gather', '0', false), set_config('plan_cache_mode', 'force_generic_plan', false),
-                   set_config('idle_in_transaction_session_timeout', '30s', false)
-            """, connection);
+                   set_config('idle_in_transaction_session_timeout', '30s', false), set_config('statement_timeout', '0', false), set_config('lock_timeout', '{milliseconds / 2}', false),
+                   set_config('tcp_keepalives_idle', '{seconds}', false), set_config('tcp_keepalives_interval', '{seconds}', false), set_config('tcp_keepalives_count', '2', false),
+                   set_config('tcp_user_timeout', '{milliseconds * 4}', false),
+                   CASE WHEN current_setting('server_version_num')::integer >= 170000 THEN set_config('transaction_timeout', '{milliseconds}', false) END
+            """), connection);
         await command.ExecuteNonQueryAsync();
     }
 

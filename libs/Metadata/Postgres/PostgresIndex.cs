@@ -48,12 +48,16 @@ public sealed partial class PostgresIndex : IMetadataIndex, IClusterIndex
         var database = new Database(url, options, clock, log);
         try
         {
-            await using var connection = await database.OpenAsync(ct);
-            await CheckServerAsync(connection, url, options, clock, log, ct);
-            await Migrations.ApplyAsync(connection, ct);
-            await using var cluster = new NpgsqlCommand("SELECT id FROM cluster", connection);
+            await using (var connection = await database.OpenAsync(ct))
+            {
+                await CheckServerAsync(connection, url, options, clock, log, ct);
+                await Migrations.ApplyAsync(connection, ct);
+            }
+            database.CloseIdle();
+            await using var asking = await database.OpenAsync(ct);
+            await using var cluster = new NpgsqlCommand("SELECT id FROM cluster", asking);
             var id = (Guid)(await cluster.ExecuteScalarAsync(ct))!;
-            return new(database, id, $"PostgreSQL {connection.PostgreSqlVersion} at {url.Settings.Host}/{url.Settings.Database}", log);
+            return new(database, id, $"PostgreSQL {asking.PostgreSqlVersion} at {url.Settings.Host}/{url.Settings.Database}", log);
         }
         catch (Exception e)
         {

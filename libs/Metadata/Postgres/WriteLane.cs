@@ -71,21 +71,22 @@ internal sealed partial class WriteLane : IAsyncDisposable
     private async Task CommitAsync(List<Change> batch)
     {
         var start = Stopwatch.GetTimestamp();
-        if (!await TryCommitAsync(batch) && batch.Count > 1)
+        if (await TryCommitAsync(batch, isHasty: false) is { } failure)
         {
-            foreach (var change in batch) await TryCommitAsync([change]);
+            // Where one has waited for a lock in vain, the others are not to wait as long, one after the other, for the same one.
+            foreach (var change in batch) await TryCommitAsync([change], isHasty: failure.SqlState == PostgresErrorCodes.LockNotAvailable);
         }
         MetadataMeter.CommitSeconds.Record(Stopwatch.GetElapsedTime(start).TotalSeconds);
         MetadataMeter.BatchSizes.Record(batch.Count);
     }
 
-    /// <returns>False if the transaction was rolled back. A batch of one has then been told; a larger one has not.</returns>
-    private async Task<bool> TryCommitAsync(List<Change> batch)
+    /// <returns>Why a batch of several was rolled back: it has not been told. Null otherwise.</returns>
+    private async Task<PostgresException?> TryCommitAsync(List<Change> batch, bool isHasty)
     {
         try
         {
             var connection = await ConnectAsync();
-            var answer = SendAsync(connection, batch);
+            var answer = SendAsync(connection, batch, isHasty);
             try
             {
                 await answer.WaitAsync(_database.Options.Timeout);
@@ -100,22 +101,19 @@ internal sealed partial class WriteLane : IAsyncDisposable
         }
         catch (Exception e)
         {
-            var isRolledBack = e is PostgresException && _connection?.State == System.Data.ConnectionState.Open;
-            if (!isRolledBack || batch.Count == 1)
-            {
-                if (e is not (StorageException or TimeoutException)) LogFailed(_log, batch.Count, e);
-                if (!isRolledBack) await CloseAsync();
-                var told = _database.Report(e);
-                foreach (var change in batch) change.Fail(told);
-                return true;
-            }
-            return false;
+            var rolledBack = _connection?.State == System.Data.ConnectionState.Open ? e as PostgresException : null;
+            if (rolledBack is not null && batch.Count > 1) return rolledBack;
+            if (e is not (StorageException or TimeoutException)) LogFailed(_log, batch.Count, e);
+            if (rolledBack is null) await CloseAsync();
+            var told = _database.Report(e);
+            foreach (var change in batch) change.Fail(told);
+            return null;
         }
         foreach (var change in batch) change.Complete();
-        return true;
+        return null;
     }
 
-    private async Task SendAsync(NpgsqlConnection connection, List<Change> batch)
+    private async Task SendAsync(NpgsqlConnection connection, List<Change> batch, bool isHasty)
     {
         // No timeout here: Npgsql, whatever its settings, sends a cancellation when one is over.
         await using var commands = new NpgsqlBatch(connection) { Timeout = 0 };
@@ -123,9 +121,11 @@ internal sealed partial class WriteLane : IAsyncDisposable
         // Without a transaction of its own a batch is one: the server commits when it has run all of it.
         await using var rows = await commands.ExecuteReaderAsync();
         foreach (var change in batch)
+        if (isHasty) commands.BatchCommands.Add(new("SELECT set_config('lock_timeout', '100ms', true)"));
         {
             await rows.ReadAsync();
             change.Read(rows);
+        if (isHasty) await rows.NextResultAsync();
             await rows.NextResultAsync();
         }
         // Only when this returns has the server said that it is through: the commit comes after the last result.
