@@ -167,7 +167,11 @@ public sealed partial class PostgresIndex : IMetadataIndex, IClusterIndex
         ReadAsync(sql, bind, async (rows, ct) => await rows.ReadAsync(ct) ? read(rows) : null, ct);
 
     private Task<T> WriteAsync<T>(int lockedOn, string sql, Action<NpgsqlParameterCollection, int> bind, Func<NpgsqlDataReader, T> read, CancellationToken ct) =>
-        _writer.WriteAsync(lockedOn, slot =>
+        WriteAsync(lockedOn, isAlone: false, sql, bind, read, ct);
+
+    /// <param name="isAlone">It locks what others of a batch may have locked by another order: it gets a transaction of its own.</param>
+    private Task<T> WriteAsync<T>(int lockedOn, bool isAlone, string sql, Action<NpgsqlParameterCollection, int> bind, Func<NpgsqlDataReader, T> read, CancellationToken ct) =>
+        _writer.WriteAsync(lockedOn, isAlone, slot =>
         {
             var command = new NpgsqlBatchCommand(sql);
             bind(command.Parameters, slot);

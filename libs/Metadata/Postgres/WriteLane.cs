@@ -62,7 +62,11 @@ internal sealed partial class WriteLane : IAsyncDisposable
         while (await _queue.Reader.WaitToReadAsync())
         {
             batch.Clear();
-            while (batch.Count < BatchMax && _queue.Reader.TryRead(out var change)) batch.Add(change);
+            while (batch.Count < BatchMax && _queue.Reader.TryPeek(out var next) && !(next.IsAlone && batch.Count > 0) && _queue.Reader.TryRead(out var change))
+            {
+                batch.Add(change);
+                if (change.IsAlone) break;
+            }
             // In the order of their locks, and those of one lock in the order they came.
             await CommitAsync([.. batch.OrderBy(c => c.LockedOn)]);
         }
@@ -117,15 +121,15 @@ internal sealed partial class WriteLane : IAsyncDisposable
     {
         // No timeout here: Npgsql, whatever its settings, sends a cancellation when one is over.
         await using var commands = new NpgsqlBatch(connection) { Timeout = 0 };
+        if (isHasty) commands.BatchCommands.Add(new("SELECT set_config('lock_timeout', '100ms', true)"));
         foreach (var change in batch) commands.BatchCommands.Add(change.MakeCommand(_slot));
         // Without a transaction of its own a batch is one: the server commits when it has run all of it.
         await using var rows = await commands.ExecuteReaderAsync();
+        if (isHasty) await rows.NextResultAsync();
         foreach (var change in batch)
-        if (isHasty) commands.BatchCommands.Add(new("SELECT set_config('lock_timeout', '100ms', true)"));
         {
             await rows.ReadAsync();
             change.Read(rows);
-        if (isHasty) await rows.NextResultAsync();
             await rows.NextResultAsync();
         }
         // Only when this returns has the server said that it is through: the commit comes after the last result.
