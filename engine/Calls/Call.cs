@@ -211,6 +211,20 @@ internal abstract class Call : IInvokable
         if (timeoutMilliseconds is > 0 and < uint.MaxValue) Target.Silo.Timeouts.Add(this, TimeSpan.FromMilliseconds(timeoutMilliseconds));
     }
 
+    /// <summary>A one-way call from another silo takes a place there until it is over here.</summary>
+    public void CountedBy(Inbound inbound, int bytes)
+    {
+        var travel = _travel ??= new();
+        travel.Bytes = bytes;
+        travel.CountedBy = inbound;
+    }
+
+    /// <summary>It is over as far as this silo is concerned.</summary>
+    public void GiveUpPlace()
+    {
+        if (_travel is { CountedBy: not null } travel && Interlocked.Exchange(ref travel.CountedBy, null) is { } inbound) inbound.OneWayDone(travel.Bytes);
+    }
+
     public void SentOver(Peer peer, ulong id)
     {
         var travel = _travel ??= new();
@@ -233,6 +247,7 @@ internal abstract class Call : IInvokable
         CallTimeouts.Remove(this);
         _registration.Unregister();
         if (_travel is { SentOver: { } peer } travel) peer.Forget(travel.SentAs);
+        GiveUpPlace();
     }
 
     /// <summary>A turn of the activation, on its scheduler.</summary>
@@ -312,6 +327,8 @@ internal abstract class Call : IInvokable
         public CallOrigin? Origin;
         public Peer? SentOver;
         public ulong SentAs;
+        public Inbound? CountedBy;
+        public int Bytes;
         public int Hops;
     }
 

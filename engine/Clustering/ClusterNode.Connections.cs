@@ -13,6 +13,7 @@ internal sealed partial class ClusterNode
     private const int UnknownMax = 64;
 
     private static readonly TimeSpan IntroductionTime = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan AcceptAgain = TimeSpan.FromMilliseconds(100);
 
     private readonly ConcurrentDictionary<Inbound, byte> _inbound = new();
     private readonly SemaphoreSlim _unknown = new(UnknownMax);
@@ -91,9 +92,12 @@ internal sealed partial class ClusterNode
             {
                 return;
             }
-            catch (SocketException)
+            catch (SocketException error)
             {
-                continue;   // that one caller has gone already
+                // One caller has gone already; or there is no room for any, and the next try would fail as this one did.
+                if (error.SocketErrorCode is not (SocketError.ConnectionReset or SocketError.ConnectionAborted))
+                    await Task.Delay(AcceptAgain, _ending.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                continue;
             }
 
             if (_unknown.Wait(0)) _ = ServeAsync(socket);

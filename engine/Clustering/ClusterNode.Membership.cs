@@ -198,6 +198,7 @@ internal sealed partial class ClusterNode
     {
         var renewAt = Stopwatch.GetTimestamp();
         var seenRequests = 0;
+        var mustRead = false;
         TimeSpan? buryIn = null;
         while (!_ending.IsCancellationRequested)
         {
@@ -221,20 +222,33 @@ internal sealed partial class ClusterNode
                     version = result.Version;
                     if (result.EarliestOther < TimeSpan.Zero)
                     {
-                        _table.BuryAsync(_ending.Token).GetAwaiter().GetResult();
+                        _table.Bury();
                         version = long.MaxValue;
                     }
 
                     buryIn = result.EarliestOther is { } earliest ? (earliest > TimeSpan.Zero ? earliest : TimeSpan.Zero) + BuryDelay : null;
                 }
 
-                if (version > View.Version || requests != seenRequests) OnView(_table.Read());
+                if (version != View.Version || requests != seenRequests || mustRead)
+                {
+                    var view = _table.Read();
+                    if (view.IsOfAnotherPast(View))
+                    {
+                        Fence("the database has another membership than was read from it: one that was behind has taken its place");
+                        return;
+                    }
+
+                    OnView(view);
+                }
+
                 seenRequests = requests;
+                mustRead = false;
             }
             catch (Exception error)
             {
-                // Whatever it is: the lease decides how long it may go on.
+                // Whatever it is: the lease decides how long it may go on. And the database that answers next may be another one.
                 if (_ending.IsCancellationRequested) return;
+                mustRead = true;
                 Silo.Log.MembershipFailed(error, Silo.Address);
                 renewAt = Stopwatch.GetTimestamp() + (Stopwatch.Frequency / 10);
                 buryIn = null;

@@ -42,21 +42,23 @@ internal sealed partial class ClusterNode
         var suspects = Array.Empty<SiloAddress>();
         while (!_ending.IsCancellationRequested)
         {
+            var round = Task.Delay(_options.ProbeTimeout, _ending.Token);
             try
             {
-                var round = Task.Delay(_options.ProbeTimeout, _ending.Token);
                 var others = ActiveOthers();
                 var reached = await Task.WhenAll(others.Select(other => AnswersAsync(static control => control.See(-1), other, _ending.Token)));
                 missed = others.Zip(reached).Where(o => !o.Second).ToDictionary(o => o.First, o => missed.GetValueOrDefault(o.First) + 1);
                 var before = suspects;
                 suspects = [.. missed.Where(m => m.Value >= _options.NumMissedProbesLimit).Select(m => m.Key)];
                 if (suspects.Length + before.Length > 0 && MayServe && !_isLeaving) await _table.SuspectAsync(Silo.Address, suspects, _options.ProbeTimeout * 3, _ending.Token);
-                await round;
             }
             catch (Exception error) when (error is NpgsqlException or TimeoutException or OperationCanceledException)
             {
                 // Who does not reach the database has no say; and the next round says it again.
             }
+
+            // Whatever came of it: what is counted is misses a period apart.
+            await round.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
 

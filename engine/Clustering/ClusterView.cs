@@ -32,6 +32,13 @@ internal sealed class ClusterView
     /// <summary>Null while no silo is active.</summary>
     public SiloAddress? HomeOf(GrainId id) => _homes?[id.GetUniformHashCode() / (uint.MaxValue / Slots + 1)];
 
+    /// <summary>
+    /// Versions only grow, and each is of one membership, unless a database that had not got all of it takes the place of the one that had. What was read
+    /// then is not what the others go by, and never will be.
+    /// </summary>
+    public bool IsOfAnotherPast(ClusterView earlier) =>
+        Version < earlier.Version || (Version == earlier.Version && !Snapshot.Members.Values.ToHashSet().SetEquals(earlier.Snapshot.Members.Values));
+
     /// <summary>It may call: it has joined and is not dead.</summary>
     public bool IsLive(SiloAddress silo) =>
         Snapshot.Members.TryGetValue(silo, out var member) && member.Status is > SiloStatus.None and < SiloStatus.Dead;

@@ -27,7 +27,7 @@ public sealed class SiloConnectionOptions
     /// <summary>Bytes that may wait to be sent to one silo. Default 64 MiB; a single larger call may wait alone.</summary>
     public long QueuedBytesMax { get; set; } = 64L << 20;
 
-    /// <summary>Calls of one other silo that may be at work here; the next is refused. Default 50,000.</summary>
+    /// <summary>Calls of one other silo that may be at work here; the next is refused, or dropped if it is one-way. Default 50,000.</summary>
     public int CallsMax { get; set; } = 50_000;
 
     /// <summary>Bytes of such calls, as they came. Default 512 MiB.</summary>

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
 using Orleans.Runtime;
 using Orleans.Serialization;
 
@@ -17,8 +18,12 @@ internal sealed class CallOrigin(Inbound connection, ulong id, int bytes)
 /// <summary>What comes from one other silo: its calls, and what is still to be answered of them.</summary>
 internal sealed class Inbound(ClusterNode node, FrameConnection connection, SiloAddress from)
 {
+    private static readonly TimeSpan DropsAreSaidEvery = TimeSpan.FromSeconds(10);
+
     private readonly ConcurrentDictionary<ulong, Call> _running = new();
     private long _bytes;
+    private int _oneWays;
+    private long _dropped, _droppedSaidAt;   // of the connection's reader alone
 
     public SiloAddress From => from;
 
@@ -39,6 +44,14 @@ internal sealed class Inbound(ClusterNode node, FrameConnection connection, Silo
         if (!connection.TrySend(frame, isBounded: false)) frame.Return();   // the caller has gone
         if (_running.TryRemove(id, out _)) Interlocked.Add(ref _bytes, -bytes);
     }
+
+    public void OneWayDone(int bytes)
+    {
+        Interlocked.Decrement(ref _oneWays);
+        Interlocked.Add(ref _bytes, -bytes);
+    }
+
+    private bool IsFull => _running.Count + Volatile.Read(ref _oneWays) >= node.Connections.CallsMax || Volatile.Read(ref _bytes) > node.Connections.CallBytesMax;
 
     private void OnFrame(ReadOnlyMemory<byte> content)
     {
@@ -62,6 +75,12 @@ internal sealed class Inbound(ClusterNode node, FrameConnection connection, Silo
         var version = reader.Signed();
         var flags = (RequestFlags)reader.Byte();
         var isOneWay = (flags & RequestFlags.OneWay) != 0;
+        if (isOneWay && IsFull)
+        {
+            Drop();
+            return;
+        }
+
         var origin = isOneWay ? null : new CallOrigin(this, id, bytes);
         Call call;
         try
@@ -78,7 +97,7 @@ internal sealed class Inbound(ClusterNode node, FrameConnection connection, Silo
         if (origin is not null)
         {
             call.Origin = origin;
-            if (_running.Count >= node.Connections.CallsMax || Volatile.Read(ref _bytes) > node.Connections.CallBytesMax)
+            if (IsFull)
             {
                 call.Answer(new GatewayTooBusyException(
                     $"Silo {node.Silo.Address} works on {node.Connections.CallsMax} calls or {node.Connections.CallBytesMax} bytes "
@@ -89,8 +108,23 @@ internal sealed class Inbound(ClusterNode node, FrameConnection connection, Silo
             _running[id] = call;
             Interlocked.Add(ref _bytes, bytes);
         }
+        else
+        {
+            Interlocked.Increment(ref _oneWays);
+            Interlocked.Add(ref _bytes, bytes);
+            call.CountedBy(this, bytes);
+        }
 
         node.Receive(call, version);
+    }
+
+    /// <summary>There is nobody to tell but the log, and that not for each.</summary>
+    private void Drop()
+    {
+        _dropped++;
+        if (_droppedSaidAt != 0 && Stopwatch.GetElapsedTime(_droppedSaidAt) < DropsAreSaidEvery) return;
+        node.Silo.Log.OneWaysDropped(_dropped, from);
+        (_dropped, _droppedSaidAt) = (0, Stopwatch.GetTimestamp());
     }
 
     private Call Read(WireReader reader, RequestFlags flags)

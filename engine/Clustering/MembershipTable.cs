@@ -47,6 +47,11 @@ internal sealed class MembershipTable : IAsyncDisposable
         CREATE UNIQUE INDEX IF NOT EXISTS member_live_name ON darkstorage_engine.member (cluster_id, name) WHERE status <> 6;
         """;
 
+    private const string LockStatement = "SELECT FROM darkstorage_engine.cluster WHERE cluster_id = $1 FOR UPDATE";
+
+    private const string BuryStatement =
+        "UPDATE darkstorage_engine.member SET status = 6, changed_at = clock_timestamp() WHERE cluster_id = $1 AND status <> 6 AND lease_end < clock_timestamp()";
+
     private readonly NpgsqlDataSource _source;
     private readonly string _cluster;
     private readonly double _lease;
@@ -58,7 +63,9 @@ internal sealed class MembershipTable : IAsyncDisposable
         var seconds = Math.Max(1, (int)(lease.TotalSeconds / 4));
         builder.Timeout = seconds;
         builder.CommandTimeout = seconds;
-        builder.CancellationTimeout = -1;   // a statement that timed out is not waited for: its connection is dropped
+        // A statement that timed out is cancelled and not waited for. Where a synchronous standby is away, the change is then seen by all though the standby has not got it: if
+        // that is promoted the version goes back, and who has seen the later one is out (ClusterNode.Membership.cs).
+        builder.CancellationTimeout = -1;
         builder.MaxPoolSize = 8;
         builder.ApplicationName ??= "darkstorage silo";
         builder.KeepAlive = seconds;   // or the listener would not notice a database that has vanished
@@ -68,6 +75,8 @@ internal sealed class MembershipTable : IAsyncDisposable
         var session = string.Create(
             CultureInfo.InvariantCulture,
             $"""
+            SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit')
+                WHEN 'off' THEN 'on' WHEN 'local' THEN 'on' ELSE current_setting('synchronous_commit') END, false);
             SET idle_in_transaction_session_timeout = '{seconds * 2}s'; SET lock_timeout = '{seconds}s'; SET tcp_user_timeout = '{seconds * 4}s';
             SET tcp_keepalives_idle = {seconds}; SET tcp_keepalives_interval = {seconds}; SET tcp_keepalives_count = 2
             """);
@@ -174,14 +183,26 @@ internal sealed class MembershipTable : IAsyncDisposable
         return changed > 0;
     }
 
-    /// <summary>Declares dead whose lease has ended. Whoever comes first does it; the others find nothing to do.</summary>
-    public async Task BuryAsync(CancellationToken ct)
+    /// <summary>
+    /// Declares dead whose lease has ended. Whoever comes first does it; the others find nothing to do. Blocks, as <see cref="Renew"/> does: one
+    /// round trip, since a batch is a transaction.
+    /// </summary>
+    public void Bury()
     {
-        await using var connection = await OpenAsync(ct);
-        await using var transaction = await connection.BeginTransactionAsync(ct);
-        await LockAsync(connection, ct);
-        if (await BuryAsync(connection, ct) > 0) await BumpAsync(connection, ct);
-        await transaction.CommitAsync(ct);
+        using var connection = _source.OpenConnection();
+        using var batch = new NpgsqlBatch(connection)
+        {
+            BatchCommands =
+            {
+                new NpgsqlBatchCommand(LockStatement) { Parameters = { new() { Value = _cluster } } },
+                new NpgsqlBatchCommand($"""
+                    WITH buried AS ({BuryStatement} RETURNING 1),
+                    bumped AS (UPDATE darkstorage_engine.cluster SET version = version + 1 WHERE cluster_id = $1 AND EXISTS (SELECT FROM buried) RETURNING 1)
+                    SELECT pg_notify($2, $1) FROM bumped
+                    """) { Parameters = { new() { Value = _cluster }, new() { Value = Channel } } },
+            },
+        };
+        batch.ExecuteNonQuery();
     }
 
     /// <summary>
@@ -276,14 +297,11 @@ internal sealed class MembershipTable : IAsyncDisposable
         while (true) await connection.WaitAsync(ct);
     }
 
-    private async Task<int> BuryAsync(NpgsqlConnection connection, CancellationToken ct) => await ExecuteAsync(
-        connection,
-        "UPDATE darkstorage_engine.member SET status = 6, changed_at = clock_timestamp() WHERE cluster_id = $1 AND status <> 6 AND lease_end < clock_timestamp()",
-        ct, _cluster);
+    private Task<int> BuryAsync(NpgsqlConnection connection, CancellationToken ct) => ExecuteAsync(connection, BuryStatement, ct, _cluster);
 
     /// <summary>The first statement of each change.</summary>
     public Task<int> LockAsync(NpgsqlConnection connection, CancellationToken ct) =>
-        ExecuteAsync(connection, "SELECT FROM darkstorage_engine.cluster WHERE cluster_id = $1 FOR UPDATE", ct, _cluster);
+        ExecuteAsync(connection, LockStatement, ct, _cluster);
 
     private Task<int> BumpAsync(NpgsqlConnection connection, CancellationToken ct) => ExecuteAsync(
         connection,

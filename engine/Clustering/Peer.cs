@@ -63,7 +63,11 @@ internal sealed class Peer(ClusterNode node, SiloAddress silo)
             Forget(id);
             Fail(call, refusal);
         }
-        else if (isAwaited && call.IsAnswered)
+        else if (!isAwaited)
+        {
+            call.GiveUpPlace();   // nothing of it comes back
+        }
+        else if (call.IsAnswered)
         {
             Forget(id);   // it timed out meanwhile
         }

@@ -54,6 +54,9 @@ internal sealed partial class SiloLog(ILogger log)
     [LoggerMessage(LogLevel.Warning, "One-way call {Method} of {Grain} failed")]
     public partial void OneWayFailed(Exception error, string method, GrainId grain);
 
+    [LoggerMessage(LogLevel.Warning, "{Count} one-way calls of silo {Silo} were dropped: too many of its calls are at work here")]
+    public partial void OneWaysDropped(long count, SiloAddress silo);
+
     [LoggerMessage(LogLevel.Error, "A turn of {Grain} failed")]
     public partial void TurnFailed(Exception error, GrainId grain);
 

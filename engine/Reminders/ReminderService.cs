@@ -12,6 +12,11 @@ namespace DarkStorage.Engine;
 /// </summary>
 internal sealed class ReminderService(Silo silo) : IDisposable
 {
+    /// <summary>Entries of reminders that are gone and lie in the queue until they are due: more than those of the living, and these, are taken out.</summary>
+    private const int GoneMax = 64;
+
+    private static readonly TimeSpan RefreshAgain = TimeSpan.FromSeconds(1);
+
     private readonly Lock _gate = new();
     private readonly Dictionary<(GrainId Grain, string Name), Reminder> _reminders = [];
     private readonly PriorityQueue<Reminder, long> _due = new();   // by UTC ticks; entries of reminders changed since are skipped
@@ -19,7 +24,8 @@ internal sealed class ReminderService(Silo silo) : IDisposable
     private ReminderOptions _options = new();
     private ITimer? _wake, _refresh;
     private bool _isStopped;
-    private long _refreshes;
+    private long _refreshes, _newest;   // begun, and the last of those that have read
+    private int _turns;
 
     private DateTime Now => silo.Clock.GetUtcNow().UtcDateTime;
 
@@ -43,6 +49,15 @@ internal sealed class ReminderService(Silo silo) : IDisposable
     {
         Dispose();
         if (_table is not null) await _table.StopAsync(ct);
+    }
+
+    /// <summary>Times that are kept, of reminders that are gone too.</summary>
+    public int TimesKept
+    {
+        get
+        {
+            lock (_gate) return _due.Count;
+        }
     }
 
     /// <summary>Whether a reminder of this grain is woken by this silo.</summary>
@@ -85,7 +100,12 @@ internal sealed class ReminderService(Silo silo) : IDisposable
         if (reminder is not Handle handle) throw new ArgumentException("Not a reminder of this silo", nameof(reminder));
         if (!await Table.RemoveRow(handle.Grain, handle.ReminderName, handle.ETag))
             throw new ReminderException($"Reminder {handle.ReminderName} of {handle.Grain} was changed or removed meanwhile");
-        lock (_gate) _reminders.Remove((handle.Grain, handle.ReminderName));
+        lock (_gate)
+        {
+            _reminders.Remove((handle.Grain, handle.ReminderName));
+            Prune();
+        }
+
         await TellOwnerAsync(handle.Grain);
     }
 
@@ -107,6 +127,7 @@ internal sealed class ReminderService(Silo silo) : IDisposable
                 _reminders.Remove(gone);
             foreach (var entry in rows)
                 if (_reminders.GetValueOrDefault((grain, entry.ReminderName))?.Entry.ETag != entry.ETag) Schedule(entry);
+            Prune();
         }
     }
 
@@ -138,16 +159,23 @@ internal sealed class ReminderService(Silo silo) : IDisposable
         }
     }
 
+    /// <summary>Until it has been read, or a later refresh sees to that.</summary>
     private async Task RefreshQuietlyAsync()
     {
-        try
+        var turn = Interlocked.Increment(ref _turns);
+        for (var isSaid = false; !_isStopped && turn == Volatile.Read(ref _turns); await Task.Delay(RefreshAgain, silo.Clock))
         {
-            await RefreshAsync();
-        }
-        catch (Exception error)
-        {
-            // The table may be away for a while; what is known keeps ticking.
-            silo.Log.ReminderRefreshFailed(error);
+            try
+            {
+                await RefreshAsync();
+                return;
+            }
+            catch (Exception error)
+            {
+                // The table may be away for a while; what is known keeps ticking.
+                if (!isSaid) silo.Log.ReminderRefreshFailed(error);
+                isSaid = true;
+            }
         }
     }
 
@@ -166,7 +194,8 @@ internal sealed class ReminderService(Silo silo) : IDisposable
         foreach (var (begin, end) in ranges) rows.AddRange((await Table.ReadRows(begin, end)).Reminders);
         lock (_gate)
         {
-            if (refresh != _refreshes) return;   // a later one reads what is later
+            if (refresh < _newest) return;   // a later one has read what is later
+            _newest = refresh;
             var found = new HashSet<(GrainId, string)>();
             foreach (var entry in rows)
             {
@@ -179,6 +208,7 @@ internal sealed class ReminderService(Silo silo) : IDisposable
 
             foreach (var gone in before)
                 if (!found.Contains(gone.Key) && _reminders.GetValueOrDefault(gone.Key) == gone) _reminders.Remove(gone.Key);
+            Prune();
         }
     }
 
@@ -187,6 +217,17 @@ internal sealed class ReminderService(Silo silo) : IDisposable
         var reminder = new Reminder(entry);
         _reminders[reminder.Key] = reminder;
         SetNext(reminder);
+        Prune();
+    }
+
+    /// <summary>A reminder that is gone may not have been due for days: every multipart upload that was completed leaves one.</summary>
+    private void Prune()
+    {
+        if (_due.Count <= (2 * _reminders.Count) + GoneMax) return;
+        var living = _due.UnorderedItems.Where(item => IsCurrent(item.Element)).ToArray();
+        _due.Clear();
+        _due.TrimExcess();
+        _due.EnqueueRange(living);
     }
 
     private void SetNext(Reminder reminder)

@@ -48,8 +48,14 @@ internal sealed class AccessKeyGrain(
 
     public async Task DeleteAsync(CancellationToken ct)
     {
-        if (state.RecordExists) await state.ClearStateAsync(ct);
-        DeactivateOnIdle();
+        try
+        {
+            if (state.RecordExists) await state.ClearStateAsync(ct);
+        }
+        finally
+        {
+            DeactivateOnIdle(); // and where it failed memory may be behind the index: forget it
+        }
     }
 
     private async Task ChangeAsync(Action<AccessKeyState> change, CancellationToken ct)

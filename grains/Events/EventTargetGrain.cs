@@ -90,12 +90,18 @@ internal sealed partial class EventTargetGrain(
     {
         var existed = state.RecordExists;
         StopRounds();
-        if (existed) await state.ClearStateAsync(ct);
-        if (await this.GetReminder(LookReminder) is { } reminder) await this.UnregisterReminder(reminder);
-        await ForgetAsync(endedBefore: null, ct);
-        await GrainFactory.GetGrain<IEventTargetsGrain>(IEventTargetsGrain.Key).RemoveAsync(Name, ct);
-        DeactivateOnIdle();
-        return existed;
+        try
+        {
+            if (existed) await state.ClearStateAsync(ct);
+            if (await this.GetReminder(LookReminder) is { } reminder) await this.UnregisterReminder(reminder);
+            await ForgetAsync(endedBefore: null, ct);
+            await GrainFactory.GetGrain<IEventTargetsGrain>(IEventTargetsGrain.Key).RemoveAsync(Name, ct);
+            return existed;
+        }
+        finally
+        {
+            DeactivateOnIdle(); // and where it failed memory may be behind the index: forget it
+        }
     }
 
     public Task WakeAsync()

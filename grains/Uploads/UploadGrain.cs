@@ -50,7 +50,9 @@ internal sealed partial class UploadGrain(IMetadataIndex index, TimeProvider clo
 
     public async Task<ObjectVersion> CompleteAsync(UploadCompletion completion, CancellationToken ct)
     {
-        if (await FindAsync(ct) is null && await FindCompletedAsync(completion, ct) is { } done) return done;
+        // Not from memory: after a commit whose outcome nobody knew the upload may be gone, and the object be there.
+        _upload = await index.FindUploadAsync(Id, ct);
+        if (_upload is null && await FindCompletedAsync(completion, ct) is { } done) return done;
         var upload = await RequireAsync(completion.Bucket, completion.Key, ct);
         var stored = await index.ListPartsAsync(upload.Id, 0, PartsMax, ct);
         var manifest = MultipartAssembly.Assemble(upload, stored.ToDictionary(p => p.Part.Number, p => p.Part), completion);
@@ -64,7 +66,14 @@ internal sealed partial class UploadGrain(IMetadataIndex index, TimeProvider clo
     public async Task AbortAsync(BucketId bucket, string key, CancellationToken ct)
     {
         await RequireAsync(bucket, key, ct);
-        await index.DeleteUploadAsync(Id, clock.GetUtcNow(), ct);
+        try
+        {
+            await index.DeleteUploadAsync(Id, clock.GetUtcNow(), ct);
+        }
+        finally
+        {
+            _upload = null;     // as above
+        }
         await EndAsync();
     }
 

@@ -36,8 +36,14 @@ internal sealed class UserGrain([PersistentState("user", StorageNames.Index)] IP
 
     public async Task DeleteAsync(CancellationToken ct)
     {
-        if (state.RecordExists) await state.ClearStateAsync(ct);
-        DeactivateOnIdle();
+        try
+        {
+            if (state.RecordExists) await state.ClearStateAsync(ct);
+        }
+        finally
+        {
+            DeactivateOnIdle(); // and where it failed memory may be behind the index: forget it
+        }
     }
 
     private async Task WriteAsync(UserRecord user, CancellationToken ct)

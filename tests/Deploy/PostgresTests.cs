@@ -68,9 +68,10 @@ public sealed class PostgresTests : IAsyncLifetime
         Assert.Contains("ReadConnectionsMax { get; init; } = 16;", options, StringComparison.Ordinal);
         Assert.Contains("WriteConnections { get; init; } = 4;", options, StringComparison.Ordinal);
         Assert.Contains("MaxPoolSize = 8;", Tool.Read("engine/Clustering/MembershipTable.cs"), StringComparison.Ordinal);
-        Assert.Contains("MaxPoolSize = options.ReadConnectionsMax + options.WriteConnections + 2", Tool.Read("libs/Metadata/Postgres/Database.cs"), StringComparison.Ordinal);
-        Assert.Contains("max_connections = 200", Tool.Read("deploy/postgres/postgresql.conf"), StringComparison.Ordinal);
-        Assert.True((6 * (16 + 4 + 2 + 8)) + 20 <= 200);
+        Assert.Contains("MaxPoolSize = options.ReadConnectionsMax + (options.WriteConnections * WriteLane.UnansweredMax) + 2", Tool.Read("libs/Metadata/Postgres/Database.cs"), StringComparison.Ordinal);
+        Assert.Contains("public const int UnansweredMax = 2;", Tool.Read("libs/Metadata/Postgres/WriteLane.cs"), StringComparison.Ordinal);
+        Assert.Contains("max_connections = 250", Tool.Read("deploy/postgres/postgresql.conf"), StringComparison.Ordinal);
+        Assert.True((6 * (16 + (4 * 2) + 2 + 8)) + 20 <= 250);
     }
 
     private string Secret(string name) => File.ReadAllText(Path.Combine(_folder, "secrets", name)).Trim();

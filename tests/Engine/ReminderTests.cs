@@ -61,6 +61,8 @@ public sealed class KeptReminderTable : IReminderTable
     private readonly Dictionary<(GrainId, string), ReminderEntry> _rows = [];
     private int _lastTag;
 
+    private int _failures;
+
     public int Count
     {
         get
@@ -69,9 +71,16 @@ public sealed class KeptReminderTable : IReminderTable
         }
     }
 
+    /// <summary>So many of the next readings of ranges fail.</summary>
+    public int Failures
+    {
+        get => Volatile.Read(ref _failures);
+        set => Volatile.Write(ref _failures, value);
+    }
+
     public Task<ReminderTableData> ReadRows(GrainId grainId) => Rows(entry => entry.GrainId == grainId);
 
-    public Task<ReminderTableData> ReadRows(uint begin, uint end) => Rows(entry =>
+    public Task<ReminderTableData> ReadRows(uint begin, uint end) => Interlocked.Decrement(ref _failures) >= 0 ? Task.FromException<ReminderTableData>(new IOException("The table is away.")) : Rows(entry =>
     {
         var hash = entry.GrainId.GetUniformHashCode();
         return begin < end ? begin < hash && hash <= end : begin < hash || hash <= end;
@@ -220,6 +229,27 @@ public sealed class ReminderTests
         await using var cluster = await StartAsync();
         await Assert.ThrowsAnyAsync<Exception>(() => cluster.Grain<IForgetfulGrain>().Remind());
     }
+
+#if EMBEDDED_ENGINE
+    [Fact]
+    public async Task Reminders_that_are_gone_take_no_memory_until_they_would_have_been_due()
+    {
+        await using var cluster = await StartAsync();
+        var silo = cluster.Services.GetRequiredService<DarkStorage.Engine.SiloHost>().Current;
+        for (var i = 0; i < 500; i++)
+        {
+            var grain = cluster.Grain<IReminderGrain>();
+            await grain.Remind("expire", TimeSpan.FromDays(7), TimeSpan.FromDays(1));
+            await grain.Forget("expire");
+        }
+
+        Assert.InRange(silo.Reminders.TimesKept, 0, 200);
+        // And of one that lives nothing is lost by it.
+        var key = Guid.NewGuid().ToString();
+        await cluster.Grain<IReminderGrain>(key).Remind("backup", Soon, Soon);
+        await Journal.Of(key).Count("backup", 3);
+    }
+#endif
 
     private static Task<Cluster> StartAsync(IReminderTable? table = null) => Cluster.StartAsync(silo =>
     {

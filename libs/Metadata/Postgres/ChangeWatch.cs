@@ -57,7 +57,7 @@ internal sealed partial class ChangeWatch : IAsyncDisposable
             }
             catch (Exception e)
             {
-                LogLost(_log, _database.Report(e).Message);
+                LogLost(_log, _database.ReportSilence(e).Message);
             }
             finally
             {

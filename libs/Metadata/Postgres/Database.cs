@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
+using System.Globalization;
 using System.Net.Sockets;
 using DarkStorage.GrainInterfaces;
 using Microsoft.Extensions.Logging;
@@ -33,11 +34,15 @@ internal sealed partial class Database : IAsyncDisposable
             ApplicationName = "darkstorage",
             SearchPath = Migrations.Schema,
             // Those that write and listen are opened beside those that read.
-            MaxPoolSize = options.ReadConnectionsMax + options.WriteConnections + 2,
+            MaxPoolSize = options.ReadConnectionsMax + (options.WriteConnections * WriteLane.UnansweredMax) + 2,
             Timeout = (int)Math.Ceiling(options.Timeout.TotalSeconds),
             CommandTimeout = (int)Math.Ceiling(options.Timeout.TotalSeconds),
-            // A statement that timed out is not cancelled: a commit that waits for its standby would be answered as made, and the standby has not got it. The connection is dropped, and the outcome unknown.
+            // A statement that timed out is cancelled, and its connection dropped without waiting for what comes of it. Changes must not be cancelled: WriteLane has a clock of its own.
             CancellationTimeout = -1,
+            // A connection that waits for an answer without end is to find out that the machine at the other side has gone.
+            TcpKeepAlive = true,
+            TcpKeepAliveTime = (int)Math.Ceiling(options.Timeout.TotalSeconds),
+            TcpKeepAliveInterval = (int)Math.Ceiling(options.Timeout.TotalSeconds),
             MaxAutoPrepare = 100,
             AutoPrepareMinUsages = 2,
             NoResetOnClose = true,      // nobody leaves anything behind in a session
@@ -45,7 +50,7 @@ internal sealed partial class Database : IAsyncDisposable
             IncludeErrorDetail = false, // values of rows are no matter for logs
         };
         var builder = new NpgsqlDataSourceBuilder(settings.ConnectionString);
-        builder.UsePhysicalConnectionInitializer(_ => throw new NotSupportedException("Connections are opened asynchronously."), PrepareSessionAsync);
+        builder.UsePhysicalConnectionInitializer(_ => throw new NotSupportedException("Connections are opened asynchronously."), connection => PrepareSessionAsync(connection, options.Timeout));
         _source = builder.BuildMultiHost();
         _meter.CreateObservableGauge("darkstorage.index.away", () => _isAway ? 1 : 0, "{database}", "1 while the database of the index does not answer this node.");
     }
@@ -73,6 +78,9 @@ internal sealed partial class Database : IAsyncDisposable
         }
     }
 
+    /// <summary>Closes what nobody uses at the moment: the next one gets a session that is new.</summary>
+    public void CloseIdle() => _source.Clear();
+
     public void ThrowIfAway()
     {
         if (_isAway) throw new StorageException(StorageError.IndexAway, "The database of the index is away.");
@@ -87,10 +95,18 @@ internal sealed partial class Database : IAsyncDisposable
         if (failure is PostgresException { SqlState: var state } answer && !IsGoing(state)) return new StorageException(StorageError.Unavailable, $"The index did not answer: {answer.SqlState}.", answer);
         if (failure is NpgsqlException or SocketException or IOException or TimeoutException)
         {
-            NoteAway(failure);
+            // One statement may take too long where all others are answered. A database that answers nobody is found out by ChangeWatch, and by who opens a connection.
+            if (!IsTimeout(failure)) NoteAway(failure);
             return new StorageException(StorageError.Unavailable, "The index did not answer.", failure);
         }
         return failure;
+    }
+
+    /// <summary>As <see cref="Report"/>, of a statement that every database answers at once: silence, too, means that it is away.</summary>
+    public Exception ReportSilence(Exception failure)
+    {
+        if (IsTimeout(failure)) NoteAway(failure);
+        return Report(failure);
     }
 
     public async ValueTask DisposeAsync()
@@ -107,6 +123,8 @@ internal sealed partial class Database : IAsyncDisposable
     /// <summary>Shutting down, starting up, or demoted to a standby.</summary>
     private static bool IsGoing(string sqlState) => sqlState is PostgresErrorCodes.AdminShutdown or PostgresErrorCodes.CrashShutdown or PostgresErrorCodes.CannotConnectNow
         or PostgresErrorCodes.ReadOnlySqlTransaction or PostgresErrorCodes.TooManyConnections || sqlState.StartsWith("08", StringComparison.Ordinal);
+
+    private static bool IsTimeout(Exception failure) => failure is TimeoutException or { InnerException: TimeoutException };
 
     private void NoteAway(Exception failure)
     {
@@ -159,15 +177,22 @@ internal sealed partial class Database : IAsyncDisposable
     }
 
     /// <summary>What every session needs. Plans are held to the indexes: a table that was not analysed yet, or was when it was empty, must not be read from end to end.</summary>
-    private static async Task PrepareSessionAsync(NpgsqlConnection connection)
+    /// <remarks>A lock is waited for no longer than half of what a statement may take, so that the server says what is the matter, and not the silence. A node that vanished, or stands still, amid
+    /// a batch leaves locks behind: the server ends its session when nobody acknowledges what it sends, and, from PostgreSQL 17 on, when the transaction takes longer than any may. There is no
+    /// timeout for a statement, whatever the database's setting: it would end the wait for a synchronous standby, as a cancellation does.</remarks>
+    private static async Task PrepareSessionAsync(NpgsqlConnection connection, TimeSpan timeout)
     {
-        await using var command = new NpgsqlCommand("""
+        var (milliseconds, seconds) = ((long)timeout.TotalMilliseconds, (int)Math.Ceiling(timeout.TotalSeconds));
+        await using var command = new NpgsqlCommand(string.Create(CultureInfo.InvariantCulture, $"""
             SELECT set_config('default_transaction_isolation', 'read committed', false), set_config('synchronous_commit', CASE current_setting('synchronous_commit')
                        WHEN 'off' THEN 'on' WHEN 'local' THEN 'on' ELSE current_setting('synchronous_commit') END, false),
                    set_config('enable_seqscan', 'off', false), set_config('enable_bitmapscan', 'off', false), set_config('jit', 'off', false),
                    set_config('max_parallel_workers_per_gather', '0', false), set_config('plan_cache_mode', 'force_generic_plan', false),
-                   set_config('idle_in_transaction_session_timeout', '30s', false)
-            """, connection);
+                   set_config('idle_in_transaction_session_timeout', '30s', false), set_config('statement_timeout', '0', false), set_config('lock_timeout', '{milliseconds / 2}', false),
+                   set_config('tcp_keepalives_idle', '{seconds}', false), set_config('tcp_keepalives_interval', '{seconds}', false), set_config('tcp_keepalives_count', '2', false),
+                   set_config('tcp_user_timeout', '{milliseconds * 4}', false),
+                   CASE WHEN current_setting('server_version_num')::integer >= 170000 THEN set_config('transaction_timeout', '{milliseconds}', false) END
+            """), connection);
         await command.ExecuteNonQueryAsync();
     }
 

@@ -9,10 +9,13 @@ internal static class Migrations
 {
     public const string Schema = "darkstorage";
 
+    /// <summary>The session is good for nothing else afterwards: its locks and transactions may take as long as they like.</summary>
     /// <exception cref="InvalidDataException">A newer program wrote it, or something else did.</exception>
     public static async Task ApplyAsync(NpgsqlConnection connection, CancellationToken ct)
     {
         var scripts = MigrationScripts.Load(nameof(Postgres));
+        await ExecuteAsync(connection,
+            "SELECT set_config('lock_timeout', '0', false), CASE WHEN current_setting('server_version_num')::integer >= 170000 THEN set_config('transaction_timeout', '0', false) END", ct);
         await ExecuteAsync(connection, "SELECT pg_advisory_lock(x'446B0000'::integer, 0)", ct);
         try
         {

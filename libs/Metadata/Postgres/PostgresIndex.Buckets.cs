@@ -41,7 +41,7 @@ public sealed partial class PostgresIndex
     {
         try
         {
-            await WriteAsync(LockOf("settings", change.Bucket.ToString()), "SELECT update_bucket($1, $2, $3, $4, $5, $6, $7)", (p, _) => p
+            await WriteAsync(LockOf("settings", change.Bucket.ToString()), isAlone: true, "SELECT update_bucket($1, $2, $3, $4, $5, $6, $7)", (p, _) => p
                 .Long(change.Bucket.Value).Long(change.ExpectedRevision).Int((int?)change.Versioning)
                 .Text(change.Setting?.Kind).Text(change.Setting?.Id).Text(change.Setting?.Document).Long(BucketSettings.WithIdMax), OutcomeOf, ct);
         }
@@ -61,7 +61,7 @@ public sealed partial class PostgresIndex
     {
         try
         {
-            await WriteAsync(LockOf("settings", bucket.ToString()), "SELECT delete_bucket($1, $2)", (p, _) => p.Long(bucket.Value).Time(now), OutcomeOf, ct);
+            await WriteAsync(LockOf("settings", bucket.ToString()), isAlone: true, "SELECT delete_bucket($1, $2)", (p, _) => p.Long(bucket.Value).Time(now), OutcomeOf, ct);
         }
         finally
         {

@@ -14,16 +14,15 @@ public sealed partial class PostgresIndex
     public async Task<string?> WriteGrainStateAsync(string stateName, string grain, ReadOnlyMemory<byte> state, string? expectedETag, CancellationToken ct)
     {
         // In one statement each, so the etag is checked where it is changed.
-        var etag = expectedETag is null
+        var next = ETagColumn.New();
+        var isWritten = expectedETag is null
             ? await WriteAsync(LockOf(stateName, grain), """
-                WITH made AS (INSERT INTO grain_state (name, grain, etag, state) VALUES ($1, $2, 1, $3) ON CONFLICT (name, grain) DO NOTHING RETURNING etag) SELECT max(etag) FROM made
-                """, (p, _) => p.Text(stateName).Text(grain).Bytes(state), ETagOrNull, ct)
+                WITH made AS (INSERT INTO grain_state (name, grain, etag, state) VALUES ($1, $2, $4, $3) ON CONFLICT (name, grain) DO NOTHING RETURNING 1) SELECT EXISTS (SELECT FROM made)
+                """, (p, _) => p.Text(stateName).Text(grain).Bytes(state).Long(next), static row => row.GetBoolean(0), ct)
             : await WriteAsync(LockOf(stateName, grain), """
-                WITH changed AS (UPDATE grain_state SET etag = etag + 1, state = $3 WHERE name = $1 AND grain = $2 AND etag = $4 RETURNING etag) SELECT max(etag) FROM changed
-                """, (p, _) => p.Text(stateName).Text(grain).Bytes(state).Long(ETagColumn.Parse(expectedETag)), ETagOrNull, ct);
-        return etag is { } next ? ETagColumn.Text(next) : null;
-
-        static long? ETagOrNull(NpgsqlDataReader row) => row.IsDBNull(0) ? null : row.GetInt64(0);
+                WITH changed AS (UPDATE grain_state SET etag = $4, state = $3 WHERE name = $1 AND grain = $2 AND etag = $5 RETURNING 1) SELECT EXISTS (SELECT FROM changed)
+                """, (p, _) => p.Text(stateName).Text(grain).Bytes(state).Long(next).Long(ETagColumn.Parse(expectedETag)), static row => row.GetBoolean(0), ct);
+        return isWritten ? ETagColumn.Text(next) : null;
     }
 
     public async Task<bool> ClearGrainStateAsync(string stateName, string grain, string? expectedETag, CancellationToken ct)
@@ -42,12 +41,16 @@ public sealed partial class PostgresIndex
             : $"SELECT {ReminderColumns} FROM reminders WHERE hash > $1 UNION ALL SELECT {ReminderColumns} FROM reminders WHERE hash <= $2 AND hash <= $1",
             p => p.Long(begin).Long(end), ReadReminder, ct);
 
-    public Task<string> SaveReminderAsync(ReminderRecord reminder, CancellationToken ct) =>
-        WriteAsync(LockOf("reminder", reminder.Grain), """
-            INSERT INTO reminders AS r (grain, name, hash, start, period, etag) VALUES ($1, $2, $3, $4, $5, 1)
-            ON CONFLICT (grain, name) DO UPDATE SET hash = excluded.hash, start = excluded.start, period = excluded.period, etag = r.etag + 1 RETURNING etag
+    public Task<string> SaveReminderAsync(ReminderRecord reminder, CancellationToken ct)
+    {
+        var next = ETagColumn.New();
+        return WriteAsync(LockOf("reminder", reminder.Grain), """
+            INSERT INTO reminders (grain, name, hash, start, period, etag) VALUES ($1, $2, $3, $4, $5, $6)
+            ON CONFLICT (grain, name) DO UPDATE SET hash = excluded.hash, start = excluded.start, period = excluded.period, etag = excluded.etag RETURNING etag
             """,
-            (p, _) => p.Text(reminder.Grain).Text(reminder.Name).Long(reminder.GrainHash).Long(reminder.Start.Ticks).Long(reminder.Period.Ticks), static row => ETagColumn.Text(row.GetInt64(0)), ct);
+            (p, _) => p.Text(reminder.Grain).Text(reminder.Name).Long(reminder.GrainHash).Long(reminder.Start.Ticks).Long(reminder.Period.Ticks).Long(next),
+            static row => ETagColumn.Text(row.GetInt64(0)), ct);
+    }
 
     public async Task<bool> DeleteReminderAsync(string grain, string name, string etag, CancellationToken ct) =>
         await WriteCountedAsync("reminder", grain, "DELETE FROM reminders WHERE grain = $1 AND name = $2 AND etag = $3", p => p.Text(grain).Text(name).Long(ETagColumn.Parse(etag)), ct) > 0;

@@ -42,7 +42,8 @@ public sealed partial class PostgresIndex
         var (key, detail) = (Parameters.KeyBytes(change.Key), DetailCodec.Encode(change.Next));
         var lockedOn = LockOf(change.Bucket.Value, key);
         var events = new EventColumns(change.Bucket, key, change.Next.Modified, change.Events);
-        return DecideAsync(change.Bucket, lockedOn,
+        // A Complete locks its upload too, as the parts of a batch do.
+        return DecideAsync(change.Bucket, lockedOn, change.Next.Upload is not null,
             "SELECT save_object($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)", (p, slot) =>
             {
                 p.Int(slot).Int(lockedOn).Long(change.Bucket.Value).Long(change.BucketRevision).Bytes(key).Long(change.ExpectedRevision).Uuid(change.Next.Upload?.ToGuid());
@@ -56,7 +57,7 @@ public sealed partial class PostgresIndex
         var (keyBytes, detail) = (Parameters.KeyBytes(key), DetailCodec.Encode(next));
         var lockedOn = LockOf(bucket.Value, keyBytes);
         var columns = new EventColumns(bucket, keyBytes, now, events);
-        return DecideAsync(bucket, lockedOn,
+        return DecideAsync(bucket, lockedOn, false,
             "SELECT update_version($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)", (p, slot) =>
             {
                 p.Int(slot).Int(lockedOn).Long(bucket.Value).Bytes(keyBytes).Uuid(next.Name.Id?.ToGuid()).Time(now);
@@ -70,7 +71,7 @@ public sealed partial class PostgresIndex
         var key = Parameters.KeyBytes(removal.Key);
         var lockedOn = LockOf(removal.Bucket.Value, key);
         var events = new EventColumns(removal.Bucket, key, now, removal.Events);
-        return await DecideAsync(removal.Bucket, lockedOn, "SELECT remove_version($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)", (p, slot) =>
+        return await DecideAsync(removal.Bucket, lockedOn, false, "SELECT remove_version($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)", (p, slot) =>
         {
             p.Int(slot).Int(lockedOn).Long(removal.Bucket.Value).Long(removal.BucketRevision).Bytes(key).Uuid(removal.Version.Id?.ToGuid())
                 .Long(removal.ExpectedRevision).Long(removal.ExpectedChange).Bool(removal.ExpectedLatest).Time(now);
@@ -79,11 +80,11 @@ public sealed partial class PostgresIndex
     }
 
     /// <summary>Makes a change that was decided on a bucket's record. Where that was not as remembered, it is remembered no longer.</summary>
-    private async Task<string> DecideAsync(BucketId bucket, int lockedOn, string sql, Action<NpgsqlParameterCollection, int> bind, CancellationToken ct)
+    private async Task<string> DecideAsync(BucketId bucket, int lockedOn, bool isAlone, string sql, Action<NpgsqlParameterCollection, int> bind, CancellationToken ct)
     {
         try
         {
-            return await WriteAsync(lockedOn, sql, bind, OutcomeOf, ct);
+            return await WriteAsync(lockedOn, isAlone, sql, bind, OutcomeOf, ct);
         }
         catch (StorageException e) when (e.Error is StorageError.Conflict or StorageError.NoSuchBucket)
         {

@@ -48,12 +48,16 @@ public sealed partial class PostgresIndex : IMetadataIndex, IClusterIndex
         var database = new Database(url, options, clock, log);
         try
         {
-            await using var connection = await database.OpenAsync(ct);
-            await CheckServerAsync(connection, url, options, clock, log, ct);
-            await Migrations.ApplyAsync(connection, ct);
-            await using var cluster = new NpgsqlCommand("SELECT id FROM cluster", connection);
+            await using (var connection = await database.OpenAsync(ct))
+            {
+                await CheckServerAsync(connection, url, options, clock, log, ct);
+                await Migrations.ApplyAsync(connection, ct);
+            }
+            database.CloseIdle();
+            await using var asking = await database.OpenAsync(ct);
+            await using var cluster = new NpgsqlCommand("SELECT id FROM cluster", asking);
             var id = (Guid)(await cluster.ExecuteScalarAsync(ct))!;
-            return new(database, id, $"PostgreSQL {connection.PostgreSqlVersion} at {url.Settings.Host}/{url.Settings.Database}", log);
+            return new(database, id, $"PostgreSQL {asking.PostgreSqlVersion} at {url.Settings.Host}/{url.Settings.Database}", log);
         }
         catch (Exception e)
         {
@@ -163,7 +167,11 @@ public sealed partial class PostgresIndex : IMetadataIndex, IClusterIndex
         ReadAsync(sql, bind, async (rows, ct) => await rows.ReadAsync(ct) ? read(rows) : null, ct);
 
     private Task<T> WriteAsync<T>(int lockedOn, string sql, Action<NpgsqlParameterCollection, int> bind, Func<NpgsqlDataReader, T> read, CancellationToken ct) =>
-        _writer.WriteAsync(lockedOn, slot =>
+        WriteAsync(lockedOn, isAlone: false, sql, bind, read, ct);
+
+    /// <param name="isAlone">It locks what others of a batch may have locked by another order: it gets a transaction of its own.</param>
+    private Task<T> WriteAsync<T>(int lockedOn, bool isAlone, string sql, Action<NpgsqlParameterCollection, int> bind, Func<NpgsqlDataReader, T> read, CancellationToken ct) =>
+        _writer.WriteAsync(lockedOn, isAlone, slot =>
         {
             var command = new NpgsqlBatchCommand(sql);
             bind(command.Parameters, slot);

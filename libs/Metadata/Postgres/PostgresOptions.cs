@@ -5,17 +5,17 @@ namespace DarkStorage.Metadata.Postgres;
 /// <summary>What one node takes of the database that it shares with the others.</summary>
 public sealed record PostgresOptions
 {
-    /// <summary>Connections that read, at the most. Default 16: with those that write and listen four nodes fit into PostgreSQL's default of 100.</summary>
+    /// <summary>Connections that read, at the most. Default 16: with those that write and listen, and those of the membership, three nodes fit into PostgreSQL's default of 100.</summary>
     [Range(1, 1000)]
     public int ReadConnectionsMax { get; init; } = 16;
 
     /// <summary>Connections that write. A key's changes go by one of them, in their order. Default 4: while one waits for the disk the others work, and the database
-    /// flushes once for all who commit together.</summary>
+    /// flushes once for all who commit together. There may be twice as many, while some wait for an answer past their time.</summary>
     [Range(1, 64)]
     public int WriteConnections { get; init; } = 4;
 
-    /// <summary>Time for one statement, and for a connection to come about. Past it the database counts as away. Default 5 s: no statement of the index takes
-    /// a tenth of that.</summary>
+    /// <summary>Time for one statement, and for a connection to come about. A request whose statement takes longer is refused; a database that lets nobody connect in that time, or
+    /// is silent to a question that asks nothing, counts as away. Default 5 s: no statement of the index takes a tenth of that.</summary>
     [Range(typeof(TimeSpan), "00:00:01", "00:01:00")]
     public TimeSpan Timeout { get; init; } = TimeSpan.FromSeconds(5);
 

@@ -18,13 +18,14 @@ internal sealed class PostgresWriter : IAsyncDisposable
 
     /// <summary>Runs a change, with others that wait, in one transaction.</summary>
     /// <param name="lockedOn">What it locks, if anything: changes of a batch are made in the order of these, so that no two batches wait for each other.</param>
+    /// <param name="isAlone">In a transaction of its own: it takes locks out of that order.</param>
     /// <param name="command">Makes the one statement of the change, which returns one row. Called again where the batch is made anew.</param>
     /// <param name="read">Reads that row. A <see cref="StorageException"/> out of it is the change's refusal.</param>
     /// <returns>What was read, once it is durable.</returns>
-    public async Task<T> WriteAsync<T>(int lockedOn, Func<int, NpgsqlBatchCommand> command, Func<NpgsqlDataReader, T> read, CancellationToken ct)
+    public async Task<T> WriteAsync<T>(int lockedOn, bool isAlone, Func<int, NpgsqlBatchCommand> command, Func<NpgsqlDataReader, T> read, CancellationToken ct)
     {
         _database.ThrowIfAway();
-        var change = new Change<T>(lockedOn, command, read);
+        var change = new Change<T>(lockedOn, isAlone, command, read);
         await _lanes[(uint)lockedOn % _lanes.Length].EnqueueAsync(change, ct);
         // From here on the change happens, whether or not anyone still waits for it.
         return await change.Completion;
@@ -37,9 +38,11 @@ internal sealed class PostgresWriter : IAsyncDisposable
 }
 
 /// <summary>A change on its way.</summary>
-internal abstract class Change(int lockedOn, Func<int, NpgsqlBatchCommand> command)
+internal abstract class Change(int lockedOn, bool isAlone, Func<int, NpgsqlBatchCommand> command)
 {
     public int LockedOn => lockedOn;
+
+    public bool IsAlone => isAlone;
 
     /// <param name="slot">The connection's place in each bucket's usage.</param>
     public NpgsqlBatchCommand MakeCommand(int slot) => command(slot);
@@ -52,7 +55,8 @@ internal abstract class Change(int lockedOn, Func<int, NpgsqlBatchCommand> comma
     public abstract void Fail(Exception exception);
 }
 
-internal sealed class Change<T>(int lockedOn, Func<int, NpgsqlBatchCommand> command, Func<NpgsqlDataReader, T> read) : Change(lockedOn, command)
+internal sealed class Change<T>(int lockedOn, bool isAlone, Func<int, NpgsqlBatchCommand> command, Func<NpgsqlDataReader, T> read)
+    : Change(lockedOn, isAlone, command)
 {
     private readonly TaskCompletionSource<T> _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private T _result = default!;

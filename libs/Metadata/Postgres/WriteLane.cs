@@ -8,8 +8,9 @@ namespace DarkStorage.Metadata.Postgres;
 
 /// <summary>One connection that writes: all changes that wait are one pipelined batch, which is one transaction and one round trip.</summary>
 /// <remarks>Invariants: a change's task completes only after the database said that the transaction is committed; the next batch fills while one commits;
-/// a change that fails takes nothing with it: the batch is rolled back, and its changes are then tried one by one. Where the connection is lost nobody knows whether the
-/// batch was committed: all of it is told so, and nothing is tried again.</remarks>
+/// a change that fails takes nothing with it: the batch is rolled back, and its changes are then tried one by one. Where the connection is lost, or there is no answer in time, nobody
+/// knows whether the batch was committed: all of it is told so, and nothing is tried again. A batch without an answer is never cancelled: PostgreSQL ends a cancelled wait for a synchronous
+/// standby with a commit that everybody sees and the standby has not got.</remarks>
 internal sealed partial class WriteLane : IAsyncDisposable
 {
     /// <summary>Changes in one transaction at the most. Each may hold a lock, and PostgreSQL has room for some 6,400 by default, for all nodes together.</summary>
@@ -18,9 +19,13 @@ internal sealed partial class WriteLane : IAsyncDisposable
     /// <summary>Changes that may wait. A writer beyond that waits for a place.</summary>
     private const int QueueMax = 2_048;
 
+    /// <summary>Connections on which a batch waits for its answer past its time. As long as there are so many no other is opened, and changes are refused at once.</summary>
+    public const int UnansweredMax = 2;
+
     private readonly Channel<Change> _queue = Channel.CreateBounded<Change>(new BoundedChannelOptions(QueueMax) { SingleReader = true });
     private readonly Database _database;
     private readonly ILogger _log;
+    private readonly List<Task> _unanswered = [];
     private readonly Task _running;
     private NpgsqlConnection? _connection;
     private int _outages;       // of the database, before the connection was made
@@ -57,7 +62,11 @@ internal sealed partial class WriteLane : IAsyncDisposable
         while (await _queue.Reader.WaitToReadAsync())
         {
             batch.Clear();
-            while (batch.Count < BatchMax && _queue.Reader.TryRead(out var change)) batch.Add(change);
+            while (batch.Count < BatchMax && _queue.Reader.TryPeek(out var next) && !(next.IsAlone && batch.Count > 0) && _queue.Reader.TryRead(out var change))
+            {
+                batch.Add(change);
+                if (change.IsAlone) break;
+            }
             // In the order of their locks, and those of one lock in the order they came.
             await CommitAsync([.. batch.OrderBy(c => c.LockedOn)]);
         }
@@ -66,54 +75,81 @@ internal sealed partial class WriteLane : IAsyncDisposable
     private async Task CommitAsync(List<Change> batch)
     {
         var start = Stopwatch.GetTimestamp();
-        if (!await TryCommitAsync(batch) && batch.Count > 1)
+        if (await TryCommitAsync(batch, isHasty: false) is { } failure)
         {
-            foreach (var change in batch) await TryCommitAsync([change]);
+            // Where one has waited for a lock in vain, the others are not to wait as long, one after the other, for the same one.
+            foreach (var change in batch) await TryCommitAsync([change], isHasty: failure.SqlState == PostgresErrorCodes.LockNotAvailable);
         }
         MetadataMeter.CommitSeconds.Record(Stopwatch.GetElapsedTime(start).TotalSeconds);
         MetadataMeter.BatchSizes.Record(batch.Count);
     }
 
-    /// <returns>False if the transaction was rolled back. A batch of one has then been told; a larger one has not.</returns>
-    private async Task<bool> TryCommitAsync(List<Change> batch)
+    /// <returns>Why a batch of several was rolled back: it has not been told. Null otherwise.</returns>
+    private async Task<PostgresException?> TryCommitAsync(List<Change> batch, bool isHasty)
     {
         try
         {
             var connection = await ConnectAsync();
-            await using var commands = new NpgsqlBatch(connection);
-            foreach (var change in batch) commands.BatchCommands.Add(change.MakeCommand(_slot));
-            // Without a transaction of its own a batch is one: the server commits when it has run all of it.
-            await using var rows = await commands.ExecuteReaderAsync();
-            foreach (var change in batch)
+            var answer = SendAsync(connection, batch, isHasty);
+            try
             {
-                await rows.ReadAsync();
-                change.Read(rows);
-                await rows.NextResultAsync();
+                await answer.WaitAsync(_database.Options.Timeout);
             }
-            // Only when this returns has the server said that it is through: the commit comes after the last result.
-            await rows.CloseAsync();
+            catch (TimeoutException) when (!answer.IsCompleted)
+            {
+                LogUnanswered(_log, batch.Count, _database.Options.Timeout);
+                _connection = null;
+                _unanswered.Add(LeaveAsync(connection, answer));
+                throw;
+            }
         }
         catch (Exception e)
         {
-            var isRolledBack = e is PostgresException && _connection?.State == System.Data.ConnectionState.Open;
-            if (!isRolledBack || batch.Count == 1)
-            {
-                LogFailed(_log, batch.Count, e);
-                if (!isRolledBack) await CloseAsync();
-                var told = _database.Report(e);
-                foreach (var change in batch) change.Fail(told);
-                return true;
-            }
-            return false;
+            var rolledBack = _connection?.State == System.Data.ConnectionState.Open ? e as PostgresException : null;
+            if (rolledBack is not null && batch.Count > 1) return rolledBack;
+            if (e is not (StorageException or TimeoutException)) LogFailed(_log, batch.Count, e);
+            if (rolledBack is null) await CloseAsync();
+            var told = _database.Report(e);
+            foreach (var change in batch) change.Fail(told);
+            return null;
         }
         foreach (var change in batch) change.Complete();
-        return true;
+        return null;
+    }
+
+    private async Task SendAsync(NpgsqlConnection connection, List<Change> batch, bool isHasty)
+    {
+        // No timeout here: Npgsql, whatever its settings, sends a cancellation when one is over.
+        await using var commands = new NpgsqlBatch(connection) { Timeout = 0 };
+        if (isHasty) commands.BatchCommands.Add(new("SELECT set_config('lock_timeout', '100ms', true)"));
+        foreach (var change in batch) commands.BatchCommands.Add(change.MakeCommand(_slot));
+        // Without a transaction of its own a batch is one: the server commits when it has run all of it.
+        await using var rows = await commands.ExecuteReaderAsync();
+        if (isHasty) await rows.NextResultAsync();
+        foreach (var change in batch)
+        {
+            await rows.ReadAsync();
+            change.Read(rows);
+            await rows.NextResultAsync();
+        }
+        // Only when this returns has the server said that it is through: the commit comes after the last result.
+        await rows.CloseAsync();
+    }
+
+    /// <summary>Closes the connection once its answer has come, or it is found dead. Its changes have been told.</summary>
+    private static async Task LeaveAsync(NpgsqlConnection connection, Task answer)
+    {
+        await answer.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await connection.DisposeAsync();
     }
 
     private async ValueTask<NpgsqlConnection> ConnectAsync()
     {
         if (_connection is { State: System.Data.ConnectionState.Open } open && _outages == _database.Outages) return open;
         await CloseAsync();
+        _unanswered.RemoveAll(left => left.IsCompleted);
+        if (_unanswered.Count >= UnansweredMax)
+            throw new StorageException(StorageError.IndexAway, $"The index has not answered {UnansweredMax} batches of changes yet: no other is begun.");
         _outages = _database.Outages;
         _connection = await _database.OpenAsync(CancellationToken.None);
         await using var command = new NpgsqlCommand("SELECT take_slot()", _connection);
@@ -127,6 +163,9 @@ internal sealed partial class WriteLane : IAsyncDisposable
         _connection = null;
         await connection.DisposeAsync();
     }
+
+    [LoggerMessage(LogLevel.Error, "The index has not answered {Count} changes in {Timeout}: whether they were made is unknown. A synchronous standby may be away")]
+    private static partial void LogUnanswered(ILogger log, int count, TimeSpan timeout);
 
     [LoggerMessage(LogLevel.Error, "The index could not commit {Count} changes")]
     private static partial void LogFailed(ILogger log, int count, Exception exception);

@@ -15,9 +15,8 @@ public sealed partial class SqliteIndex
     public Task<string?> WriteGrainStateAsync(string stateName, string grain, ReadOnlyMemory<byte> state, string? expectedETag, CancellationToken ct) =>
         _writer.WriteAsync(session =>
         {
-            var found = ReadETag(session, stateName, grain);
-            if (found != ETagColumn.Parse(expectedETag)) return null;
-            var next = (found ?? 0) + 1;
+            if (ReadETag(session, stateName, grain) != ETagColumn.Parse(expectedETag)) return null;
+            var next = ETagColumn.New();
             session.Connection.Prepare("INSERT OR REPLACE INTO grain_state (name, grain, etag, state) VALUES (?1, ?2, ?3, ?4)")
                 .BindText(1, stateName).BindText(2, grain).Bind(3, next).Bind(4, state.Span).Run();
             return ETagColumn.Text(next);
@@ -44,13 +43,7 @@ public sealed partial class SqliteIndex
     public Task<string> SaveReminderAsync(ReminderRecord reminder, CancellationToken ct) =>
         _writer.WriteAsync(session =>
         {
-            var query = session.Connection.Prepare("SELECT etag FROM reminders WHERE grain = ?1 AND name = ?2").BindText(1, reminder.Grain).BindText(2, reminder.Name);
-            var next = 1L;
-            if (query.Step())
-            {
-                next = query.Long(0) + 1;
-                query.Reset();
-            }
+            var next = ETagColumn.New();
             session.Connection.Prepare("INSERT OR REPLACE INTO reminders (grain, name, hash, start, period, etag) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
                 .BindText(1, reminder.Grain).BindText(2, reminder.Name).Bind(3, reminder.GrainHash)
                 .Bind(4, reminder.Start.Ticks).Bind(5, reminder.Period.Ticks).Bind(6, next).Run();

@@ -8,6 +8,17 @@ public sealed class ClusterViewTests
 {
     public static TheoryData<int> Seeds => [.. Enumerable.Range(1, 10)];
 
+    [Fact]
+    public void A_view_is_of_another_past_if_its_version_went_back_or_says_something_else()
+    {
+        var view = View(5, ["a", "b"]);
+        Assert.False(View(5, ["b", "a"]).IsOfAnotherPast(view));
+        Assert.False(View(6, ["c"]).IsOfAnotherPast(view));
+        Assert.True(View(4, ["a", "b"]).IsOfAnotherPast(view));
+        Assert.True(View(5, ["a", "c"]).IsOfAnotherPast(view));
+        Assert.True(View(5, ["a"]).IsOfAnotherPast(view));
+    }
+
     [Theory]
     [MemberData(nameof(Seeds))]
     public void A_silo_that_comes_or_goes_moves_only_what_it_gets_or_had(int seed)

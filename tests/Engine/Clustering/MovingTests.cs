@@ -1,6 +1,7 @@
 #if EMBEDDED_ENGINE
 using System.Reflection;
 using System.Reflection.Emit;
+using DarkStorage.TestKit;
 using Microsoft.Extensions.DependencyInjection;
 using Orleans.Configuration;
 
@@ -242,6 +243,51 @@ public sealed class MovingTests
         var key = await silos.KeyAtAsync(silos[1]);
         await silos[0].Grain(key).Note(key, "heard");
         await Journal.Of(key).Count("heard", 1);
+    }
+
+    [Fact]
+    public async Task One_way_calls_that_a_silo_can_not_keep_up_with_are_dropped_and_later_ones_are_heard()
+    {
+        await using var silos = await TestSilos.StartAsync(2, silo => silo.Configure<SiloConnectionOptions>(options => options.CallsMax = 3));
+        var key = await silos.KeyAtAsync(silos[1]);
+        var (grain, gate) = (silos[0].Grain(key), Gate.New());
+        var waiting = grain.WaitAt(gate.Name);
+        await gate.Reached;
+        for (var i = 0; i < 50; i++) await grain.Note(key, "early");
+        // Behind them on the same connection, so they have come when this is refused.
+        await Assert.ThrowsAsync<GatewayTooBusyException>(grain.Add);
+        gate.Open();
+        await waiting;
+
+        await Eventually.HoldsAsync("the places are free again", async () =>
+        {
+            await grain.Note(key, "later");
+            return Journal.Of(key).Now.Contains("later");
+        });
+        Assert.InRange(Journal.Of(key).Now.Count(entry => entry == "early"), 0, 2);
+    }
+
+    [Fact]
+    public async Task A_table_of_reminders_that_can_not_be_read_when_silos_change_is_read_again_soon()
+    {
+        var table = new KeptReminderTable();
+        await using var silos = await TestSilos.StartAsync(0);
+        await silos.AddAsync(configure: silo =>
+        {
+            silo.AddReminders();
+            silo.Configure<ReminderOptions>(options => options.MinimumReminderPeriod = TimeSpan.FromMilliseconds(10));
+            silo.Services.AddSingleton<IReminderTable>(table);
+        });
+        await silos.AddAsync();
+        foreach (var silo in new[] { silos[0], silos[1] }) await silo.SeesActive(2);
+        // The first silo has nothing to do with it until the other one goes.
+        var view = silos[0].Services.GetRequiredService<SiloHost>().Current.Membership.View;
+        var key = Enumerable.Range(0, 1_000).Select(i => $"{silos.ClusterId} {i}").First(key => view.HomeOf(GrainId.Create("remembering", key)) == silos[1].Address);
+        await table.UpsertRow(new() { GrainId = GrainId.Create("remembering", key), ReminderName = "tick", StartAt = DateTime.UtcNow, Period = TimeSpan.FromMilliseconds(50) });
+
+        table.Failures = 5;
+        await silos[1].StopAsync();
+        await Journal.Of(key).Count("tick", 1);
     }
 
     [Fact]

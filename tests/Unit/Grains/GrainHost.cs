@@ -47,7 +47,7 @@ internal sealed class GrainHost : IAsyncDisposable
             silo.UseLocalhostClustering(FreePort(), FreePort());
             silo.AddReminders();
             silo.Services.AddSingleton<IReminderTable>(new IndexReminderTable(_index));
-            silo.Services.AddGrainStorage(StorageNames.Index, (_, _) => new IndexGrainStorage(_index));
+            silo.Services.AddGrainStorage(StorageNames.Index, (services, _) => new IndexGrainStorage(services.GetRequiredService<IMetadataIndex>()));
         });
         _host = builder.Build();
     }
@@ -58,6 +58,9 @@ internal sealed class GrainHost : IAsyncDisposable
 
     /// <summary>Awaited after a question to the index was answered, named by its method, before a grain hears of it.</summary>
     public Func<string, Task>? After { get; set; }
+
+    /// <summary>The next change of this name, a method of the index, is made, and its answer lost.</summary>
+    public string? LosesAnswerTo { get; set; }
 
     /// <param name="configure">Adds what only some grains need.</param>
     public static async Task<GrainHost> StartAsync(Action<IServiceCollection>? configure = null)
@@ -105,6 +108,11 @@ internal sealed class GrainHost : IAsyncDisposable
         protected override object? Invoke(MethodInfo? targetMethod, object?[]? args)
         {
             var answer = targetMethod!.Invoke(_host._index, BindingFlags.DoNotWrapExceptions, null, args, null);
+            if (_host.LosesAnswerTo == targetMethod.Name)
+            {
+                _host.LosesAnswerTo = null;
+                return answer is Task<bool> said ? LoseAsync(said) : LoseAsync((Task)answer!);
+            }
             if (_host.After is not { } hook) return answer;
             return targetMethod.Name switch
             {
@@ -113,6 +121,18 @@ internal sealed class GrainHost : IAsyncDisposable
                 nameof(IMetadataIndex.FindVersionAsync) => HookAsync((ValueTask<ObjectVersion?>)answer!, hook, targetMethod.Name),
                 _ => answer,
             };
+        }
+
+        private static async Task LoseAsync(Task answering)
+        {
+            await answering;
+            throw new StorageException(StorageError.Unavailable, "The index did not answer.");
+        }
+
+        private static async Task<T> LoseAsync<T>(Task<T> answering)
+        {
+            await LoseAsync((Task)answering);
+            return await answering;
         }
 
         private static async ValueTask<T> HookAsync<T>(ValueTask<T> answering, Func<string, Task> hook, string method)

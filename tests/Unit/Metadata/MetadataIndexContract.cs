@@ -261,6 +261,34 @@ public abstract partial class MetadataIndexContract : IAsyncLifetime
     }
 
     [Fact]
+    public async Task An_etag_from_before_a_record_was_deleted_fits_no_later_one()
+    {
+        async Task<List<string?>> WriteTwiceAsync()
+        {
+            var first = await _index.WriteGrainStateAsync("s", "again", new byte[] { 1 }, null, Ct);
+            return [first, await _index.WriteGrainStateAsync("s", "again", new byte[] { 2 }, first, Ct)];
+        }
+
+        async Task<List<string?>> RemindTwiceAsync()
+        {
+            var reminder = new ReminderRecord("again", 7, "r", Now.UtcDateTime, TimeSpan.FromMinutes(1), "");
+            return [await _index.SaveReminderAsync(reminder, Ct), await _index.SaveReminderAsync(reminder, Ct)];
+        }
+
+        var states = await WriteTwiceAsync();
+        Assert.True(await _index.ClearGrainStateAsync("s", "again", states[^1], Ct));
+        states.AddRange(await WriteTwiceAsync());
+        foreach (var earlier in states.SkipLast(1)) Assert.Null(await _index.WriteGrainStateAsync("s", "again", new byte[] { 3 }, earlier, Ct));
+        Assert.Equal([2], (await _index.ReadGrainStateAsync("s", "again", Ct))!.State);
+
+        var reminders = await RemindTwiceAsync();
+        Assert.True(await _index.DeleteReminderAsync("again", "r", reminders[^1]!, Ct));
+        reminders.AddRange(await RemindTwiceAsync());
+        foreach (var earlier in reminders.SkipLast(1)) Assert.False(await _index.DeleteReminderAsync("again", "r", earlier!, Ct));
+        Assert.Equal(reminders[^1], (await _index.ReadRemindersAsync("again", Ct)).Single().ETag);
+    }
+
+    [Fact]
     public async Task Reminders_are_found_by_grain_and_by_the_ring()
     {
         var reminders = (uint[])[0, 5, uint.MaxValue];

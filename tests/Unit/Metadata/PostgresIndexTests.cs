@@ -4,6 +4,7 @@ using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Buckets;
 using DarkStorage.GrainInterfaces.Cluster;
 using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.GrainInterfaces.Uploads;
 using DarkStorage.Metadata;
 using DarkStorage.Metadata.Postgres;
 using DarkStorage.TestKit;
@@ -198,6 +199,38 @@ public sealed class PostgresIndexTests(PostgresFixture postgres) : MetadataIndex
     }
 
     [Fact]
+    public async Task A_change_that_takes_a_bucket_alone_shares_no_transaction()
+    {
+        await using var index = await OpenAsync(_url, new() { WriteConnections = 1, Timeout = TimeSpan.FromMinutes(1) });
+        var (first, objects, settings) = (await NewBucketAsync(index), await NewBucketAsync(index), await NewBucketAsync(index));
+        await using var holder = await _server.OpenAsync(Database);
+        await using var transaction = await holder.BeginTransactionAsync(Ct);
+        await using (var take = new NpgsqlCommand($"SELECT pg_advisory_xact_lock(x'446B0001'::integer, {first})", holder, transaction)) await take.ExecuteNonQueryAsync(Ct);
+        var changes = new List<Task> { index.SaveObjectAsync(new(first, "k", 0, Numbered(1, 0)), Ct) };
+        await Eventually.HoldsAsync("the first change waits", async () =>
+        {
+            await using var waiting = new NpgsqlCommand("SELECT count(*) FROM pg_locks WHERE NOT granted", holder, transaction);
+            return (long)(await waiting.ExecuteScalarAsync(Ct))! > 0;
+        });
+
+        // They wait together for the one connection.
+        changes.Add(index.SaveObjectAsync(new(objects, "a", 0, Numbered(1, 1)), Ct));
+        changes.Add(index.SaveObjectAsync(new(objects, "b", 0, Numbered(1, 2)), Ct));
+        changes.Add(index.UpdateBucketAsync(new(settings, 0, BucketVersioning.Enabled, null), Ct));
+        changes.Add(index.SaveObjectAsync(new(objects, "c", 0, Numbered(1, 3)), Ct));
+        await transaction.RollbackAsync(Ct);
+        await Task.WhenAll(changes);
+
+        await using var made = new NpgsqlCommand($"""
+            SELECT count(DISTINCT xmin::text) FILTER (WHERE name IN ('a', 'b')), count(DISTINCT xmin::text)
+            FROM (SELECT xmin, convert_from(key, 'UTF8') AS name FROM darkstorage.objects WHERE bucket = {objects} UNION ALL SELECT xmin, '' FROM darkstorage.buckets WHERE id = {settings}) AS made
+            """, holder);
+        await using var row = await made.ExecuteReaderAsync(Ct);
+        await row.ReadAsync(Ct);
+        Assert.Equal((1L, 3L), (row.GetInt64(0), row.GetInt64(1)));
+    }
+
+    [Fact]
     public async Task When_the_server_crashes_everything_is_refused_at_once_and_goes_on_by_itself_when_it_is_back()
     {
         await using var server = await PostgresServer.StartAsync();
@@ -250,20 +283,62 @@ public sealed class PostgresIndexTests(PostgresFixture postgres) : MetadataIndex
     }
 
     [Fact]
-    public async Task What_a_synchronous_standby_has_not_got_is_not_acknowledged()
+    public async Task What_a_synchronous_standby_has_not_got_is_not_acknowledged_and_not_seen()
     {
         await using var primary = await PostgresServer.StartAsync();
         var url = await primary.NewDatabaseAsync();
         await using var standby = await primary.StartStandbyAsync();
         await using var index = await OpenAsync(url, new() { Timeout = TimeSpan.FromSeconds(1) });
         var bucket = await NewBucketAsync(index);
+        await index.SaveObjectAsync(new(bucket, "deleted", 0, Numbered(1, 7)), Ct);
         standby.Freeze();
 
         Assert.Equal(StorageError.Unavailable, await OutcomeAsync(index.SaveObjectAsync(new(bucket, "k", 0, Numbered(1, 1)), Ct)));
+        Assert.Equal(StorageError.Unavailable, await OutcomeAsync(index.RemoveVersionAsync(new(bucket, "deleted", VersionName.Null, 1, 0), DateTimeOffset.UtcNow, Ct)));
+        // Again, as a client does: had the first one become visible, this one would be refused, or have nothing to do.
+        Assert.Equal(StorageError.Unavailable, await OutcomeAsync(index.SaveObjectAsync(new(bucket, "k", 0, Numbered(1, 1)), Ct)));
+        Assert.Null(await index.FindObjectAsync(bucket, "k", Ct));
+        Assert.Equal(7, await NumberOfAsync(index, bucket, "deleted"));
 
         standby.Thaw();
         await Eventually.HoldsAsync("the index has heard, or is back", async () => await OutcomeAsync(index.SaveObjectAsync(new(bucket, "after", 0, Numbered(1, 2)), Ct)) is null or StorageError.Conflict);
+        await Eventually.HoldsAsync("what was waited for was committed", async () => await index.FindObjectAsync(bucket, "deleted", Ct) is null && await index.FindObjectAsync(bucket, "k", Ct) is not null);
         Assert.Equal(1, await NumberOfAsync(index, bucket, "k"));
+    }
+
+    [Fact]
+    public async Task While_the_database_answers_no_change_few_connections_wait_for_it_and_everything_else_is_refused_at_once()
+    {
+        await using var primary = await PostgresServer.StartAsync();
+        var url = await primary.NewDatabaseAsync();
+        await using var standby = await primary.StartStandbyAsync();
+        await using var index = await OpenAsync(url, new() { Timeout = TimeSpan.FromSeconds(1), WriteConnections = 1, ReadConnectionsMax = 2 });
+        var bucket = await NewBucketAsync(index);
+        standby.Freeze();
+
+        foreach (var key in (string[])["a", "b"]) Assert.Equal(StorageError.Unavailable, await OutcomeAsync(index.SaveObjectAsync(new(bucket, key, 0, Numbered(1, 1)), Ct)));
+        for (var i = 0; i < 20; i++) Assert.Equal(StorageError.IndexAway, await OutcomeAsync(index.SaveObjectAsync(new(bucket, $"c{i}", 0, Numbered(1, 1)), Ct)));
+        Assert.Null(await index.FindObjectAsync(bucket, "a", Ct));
+
+        standby.Thaw();
+        await Eventually.HoldsAsync("changes are made again", async () => await OutcomeAsync(index.SaveObjectAsync(new(bucket, "d", 0, Numbered(1, 2)), Ct)) is null or StorageError.Conflict);
+        Assert.Equal(3, (await index.GetUsageAsync(bucket, Ct)).Objects);
+    }
+
+    [Fact]
+    public async Task A_read_that_takes_too_long_is_refused_and_does_not_make_the_database_away()
+    {
+        await using var index = await OpenAsync(_url, new() { Timeout = TimeSpan.FromSeconds(1) });
+        var bucket = await NewBucketAsync(index);
+        await _server.ExecuteAsync(Database, """
+            CREATE OR REPLACE FUNCTION darkstorage.list_objects(p_bucket bigint, p_start bytea, p_excluded bytea, p_prefix bytea, p_delimiter bytea, p_max integer)
+            RETURNS TABLE (key bytea, is_prefix boolean, length bigint, modified bigint, etag text, flags integer, storage_class text) LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); END $$
+            """);
+
+        Assert.Equal(StorageError.Unavailable, await OutcomeAsync(index.ListObjectsAsync(new(bucket, "", null, "", 10), new Page(), Ct).AsTask()));
+
+        Assert.False(index.IsAway);
+        Assert.Null(await index.FindObjectAsync(bucket, "k", Ct));
     }
 
     [Fact]
@@ -327,6 +402,113 @@ public sealed class PostgresIndexTests(PostgresFixture postgres) : MetadataIndex
         var page = new Page();
         await index.ListObjectsAsync(new(bucket, "", "/", "", 1_000), page, Ct);
         Assert.Equal(40, page.Entries.Count);
+    }
+
+    [Fact]
+    public async Task A_page_that_goes_on_behind_a_key_does_not_read_that_key_again()
+    {
+        await using var index = await OpenAsync(_url);
+        var bucket = await NewBucketAsync(index);
+        // Past the program: a key with 20,000 old versions and as many uploads, and a few keys behind it.
+        await _server.ExecuteAsync(Database, $"""
+            INSERT INTO darkstorage.versions (bucket, key, revision, version, modified, length, etag, flags, owner, change, blobs, detail)
+            SELECT {bucket}, convert_to(CASE WHEN i < 20000 THEN 'many' ELSE format('next-%s', i) END, 'UTF8'), i + 1, gen_random_uuid(), 0, 0, '', 0, '', 0, ARRAY[]::uuid[], ''
+            FROM generate_series(0, 20004) i;
+            INSERT INTO darkstorage.uploads (upload, bucket, key, detail)
+            SELECT gen_random_uuid(), {bucket}, convert_to(CASE WHEN i < 20000 THEN 'many' ELSE format('next-%s', i) END, 'UTF8'), '' FROM generate_series(0, 20004) i;
+            """);
+        // All of it would be several hundred pages of 8 KiB.
+        foreach (var (query, rows) in ((string, int)[])
+        [
+            ($"SELECT * FROM list_versions({bucket}, 'many', 'many', 3, '', NULL, 10)", 7),
+            ($"SELECT * FROM list_versions({bucket}, 'many', 'many', NULL, '', NULL, 10)", 5),
+            ($"SELECT * FROM list_versions({bucket}, 'many', 'many', 10000, '', NULL, 10)", 11),
+            ($"SELECT * FROM list_uploads({bucket}, 'many', 'many', NULL, '', NULL, 10)", 5),
+            ($"SELECT * FROM list_uploads({bucket}, 'many', 'many', 'ffffffff-ffff-ffff-ffff-fffffffffff0', '', NULL, 10)", 5),
+        ])
+        {
+            Assert.InRange(await BuffersOfAsync(query), 1, 100);
+            await using var connection = await _server.OpenAsync(Database);
+            await using var count = new NpgsqlCommand($"SET search_path = darkstorage; SELECT count(*) FROM ({query}) page", connection);
+            Assert.Equal((long)rows, await count.ExecuteScalarAsync(Ct));
+        }
+    }
+
+    [Fact]
+    public async Task Many_events_are_counted_and_replayed_in_pieces()
+    {
+        await using var index = await OpenAsync(_url);
+        const int events = 22_000;
+        await _server.ExecuteAsync(Database, $"""
+            INSERT INTO darkstorage.events (target, bucket, key, occurred, document, checksum, ended, outcome)
+            SELECT CASE WHEN i % 2 = 0 THEN 'here' ELSE 'there' END, 1, '', i, '', 0, CASE WHEN i % 4 < 2 THEN i END, CASE WHEN i % 4 < 2 THEN 1 + i % 8 / 4 END FROM generate_series(1, {events}) i;
+            CREATE SEQUENCE darkstorage.statements;
+            CREATE FUNCTION darkstorage.count_statement() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM nextval('darkstorage.statements'); RETURN NULL; END $$;
+            CREATE TRIGGER count_statement AFTER UPDATE ON darkstorage.events FOR EACH STATEMENT EXECUTE FUNCTION darkstorage.count_statement();
+            """);
+
+        Assert.Equal(new(events / 4, DateTimeOffset.FromUnixTimeMilliseconds(2), events / 8, events / 8), await index.CountEventsAsync("here", Ct));
+        Assert.Equal(events / 8, await index.ReplayEventsAsync("here", DateTimeOffset.FromUnixTimeMilliseconds((events / 2) + 1), Ct));
+        Assert.Equal((events / 4) + (events / 8), (await index.CountEventsAsync("here", Ct)).Waiting);
+        Assert.Equal(events / 4, (await index.CountEventsAsync("there", Ct)).Waiting);
+        await using var connection = await _server.OpenAsync(Database);
+        await using var statements = new NpgsqlCommand("SELECT last_value FROM darkstorage.statements", connection);
+        Assert.InRange((long)(await statements.ExecuteScalarAsync(Ct))!, 5, 10);
+    }
+
+    [Theory]
+    [InlineData("SELECT pg_advisory_xact_lock_shared(x'446B0001'::integer, {0})", "of the bucket")]
+    [InlineData("LOCK TABLE darkstorage.objects IN ACCESS EXCLUSIVE MODE", "of a table")]
+    public async Task A_lock_that_another_session_keeps_fails_what_wants_it_and_does_not_make_the_database_away(string keep, string which)
+    {
+        Assert.NotEmpty(which);
+        await using var index = await OpenAsync(_url, new() { Timeout = TimeSpan.FromSeconds(2), WriteConnections = 1 });
+        var (bucket, other) = (await NewBucketAsync(index), await NewBucketAsync(index));
+        await using var holder = await _server.OpenAsync(Database);
+        await using var transaction = await holder.BeginTransactionAsync(Ct);
+        await using (var take = new NpgsqlCommand(string.Format(CultureInfo.InvariantCulture, keep, bucket), holder, transaction)) await take.ExecuteNonQueryAsync(Ct);
+
+        // What takes the bucket alone, or any object's row.
+        Func<Task> change = which == "of the bucket" ? () => index.UpdateBucketAsync(new(bucket, 0, BucketVersioning.Enabled, null), Ct) : () => index.SaveObjectAsync(new(bucket, "k", 0, Numbered(1, 1)), Ct);
+        var changes = Enumerable.Range(0, 5).Select(_ => OutcomeAsync(change())).ToArray();
+        Assert.All(await Task.WhenAll(changes), outcome => Assert.Equal(StorageError.Unavailable, outcome));
+
+        Assert.False(index.IsAway);
+        await index.CreateBucketAsync($"b-{Guid.NewGuid():n}", new("owner", "us-east-1", BucketVersioning.Off, []), DateTimeOffset.UtcNow, Ct);
+        if (which == "of the bucket") await index.SaveObjectAsync(new(other, "k", 0, Numbered(1, 1)), Ct);
+        await transaction.RollbackAsync(Ct);
+        await change();
+    }
+
+    [Fact]
+    public async Task An_upload_of_many_parts_keeps_what_is_named_and_frees_the_rest()
+    {
+        await using var index = await OpenAsync(_url);
+        var bucket = await NewBucketAsync(index);
+        const int parts = 10_000;
+        var uploads = Enumerable.Range(0, 2).Select(_ => UploadId.New(TimeProvider.System)).ToArray();
+        foreach (var upload in uploads) await index.BeginUploadAsync(new(upload, bucket, "b", "k", "me", "owner", DateTimeOffset.UnixEpoch, ObjectMetadata.Default, "STANDARD", ChecksumAlgorithm.None, ChecksumType.FullObject, ObjectAttributes.None), Ct);
+        await _server.ExecuteAsync(Database, $"""
+            INSERT INTO darkstorage.parts SELECT upload, number, 0, gen_random_uuid(), '' FROM darkstorage.uploads, generate_series(1, {parts}) number;
+            INSERT INTO darkstorage.blobs (blob) SELECT blob FROM darkstorage.parts;
+            """);
+        await using var connection = await _server.OpenAsync(Database);
+
+        Assert.Equal(("InvalidPart", 0L), await EndAsync(uploads[0], "array_agg(CASE number WHEN 1 THEN gen_random_uuid() ELSE blob END)"));
+        Assert.Equal(("", 1L), await EndAsync(uploads[0], $"array_agg(blob) FILTER (WHERE number <> {parts / 2})"));
+        Assert.Equal(("NoSuchUpload", 1L), await EndAsync(uploads[0], "array_agg(blob)"));
+        Assert.Equal(("", 1L + parts), await EndAsync(uploads[1], "array_agg(blob) FILTER (WHERE false)"));
+
+        async Task<(string, long)> EndAsync(UploadId upload, string kept)
+        {
+            await using var end = new NpgsqlCommand($"""
+                SET search_path = darkstorage;
+                SELECT end_upload('{upload.ToGuid()}', (SELECT coalesce({kept}, ARRAY[]::uuid[]) FROM parts WHERE upload = '{upload.ToGuid()}'), 1);
+                """, connection);
+            var outcome = (string)(await end.ExecuteScalarAsync(Ct))!;
+            await using var freed = new NpgsqlCommand("SELECT count(*) FROM blobs WHERE freed = 1", connection);
+            return (outcome, (long)(await freed.ExecuteScalarAsync(Ct))!);
+        }
     }
 
     private static async Task<PostgresIndex> OpenAsync(string url, PostgresOptions? options = null, TimeProvider? clock = null) =>
