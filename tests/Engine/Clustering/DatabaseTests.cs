@@ -110,7 +110,7 @@ public sealed class DatabaseTests
     public async Task Who_is_out_of_the_lease_is_buried_once_and_by_one()
     {
         var database = await (await Postgres.GetAsync()).CreateDatabaseAsync();
-        await using var table = new MembershipTable(database, "cluster", TimeSpan.FromSeconds(8));
+        await using var table = new MembershipTable(database, "cluster", TimeSpan.FromMinutes(2));
         await table.PrepareAsync(default);
         var joined = await table.JoinAsync("service", "node-0", SiloAddress.New(System.Net.IPAddress.Loopback, 9, 9), TimeSpan.FromDays(1), default);
         table.Bury();
