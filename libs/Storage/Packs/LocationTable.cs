@@ -6,7 +6,8 @@ using DarkStorage.Storage.Chunks;
 namespace DarkStorage.Storage.Packs;
 
 /// <summary>Where each chunk is: a cache of what the frames say, in memory, about 60 bytes for a blob of one chunk and 12 for each further chunk.</summary>
-/// <remarks>Invariants: a blob that is being read stays until its last reader leaves, then goes if it was deleted meanwhile.
+/// <remarks>Invariants: a blob that is taken out while it is read is here for its readers alone, until the last of them leaves: nobody else is told that it is here, so what is entered of it
+/// anew is a copy of its own, and stays.
 /// A chunk has one place; a second one found or made (by a compaction that was cut short) loses, and its finder counts it as dead.</remarks>
 internal sealed class LocationTable
 {
@@ -60,6 +61,34 @@ internal sealed class LocationTable
         }
     }
 
+    /// <summary>The same for who has pinned the blob: he finds it after it was taken out too.</summary>
+    public bool TryGetPinned(BlobId blob, int index, out Location location)
+    {
+        var shard = Of(blob);
+        lock (shard)
+        {
+            location = shard.Blobs.TryGetValue(blob, out var entry) ? entry.Get(index) : default;
+            if (location.Length > 0 || !shard.Pins.TryGetValue(blob, out var pins)) return location.Length > 0;
+            foreach (var doomed in pins.Doomed ?? [])
+            {
+                location = doomed.Get(index);
+                if (location.Length > 0) return true;
+            }
+            return false;
+        }
+    }
+
+    /// <summary>Whether a chunk is at a place, if only for who reads it still.</summary>
+    public bool IsUsed(BlobId blob, int index, Location location)
+    {
+        var shard = Of(blob);
+        lock (shard)
+        {
+            return (shard.Blobs.TryGetValue(blob, out var entry) && entry.Get(index) == location)
+                || (shard.Pins.TryGetValue(blob, out var pins) && pins.Doomed is { } doomed && doomed.Exists(d => d.Get(index) == location));
+        }
+    }
+
     /// <summary>Moves a chunk, unless it is no longer where it was.</summary>
     public bool TryMove(BlobId blob, int index, Location from, Location to)
     {
@@ -88,12 +117,10 @@ internal sealed class LocationTable
         lock (shard)
         {
             ref var pins = ref CollectionsMarshal.GetValueRefOrNullRef(shard.Pins, blob);
-            if (!System.Runtime.CompilerServices.Unsafe.IsNullRef(ref pins))
-            {
-                pins.Doomed = true;
-                return [];
-            }
-            return shard.Remove(blob);
+            if (System.Runtime.CompilerServices.Unsafe.IsNullRef(ref pins)) return shard.Remove(blob).All();
+            var removed = shard.Remove(blob);
+            if (!removed.IsEmpty) (pins.Doomed ??= []).Add(removed);
+            return [];
         }
     }
 
@@ -104,7 +131,7 @@ internal sealed class LocationTable
         lock (shard) CollectionsMarshal.GetValueRefOrAddDefault(shard.Pins, blob, out _).Count++;
     }
 
-    /// <returns>Where the chunks were if the blob was deleted while it was read and this was its last reader.</returns>
+    /// <returns>Where the chunks were that were taken out while they were read, if this was the last reader.</returns>
     public List<Location> Unpin(BlobId blob)
     {
         var shard = Of(blob);
@@ -114,7 +141,7 @@ internal sealed class LocationTable
             if (--pins.Count > 0) return [];
             var doomed = pins.Doomed;
             shard.Pins.Remove(blob);
-            return doomed ? shard.Remove(blob) : [];
+            return doomed is null ? [] : [.. doomed.SelectMany(static entry => entry.All())];
         }
     }
 
@@ -203,12 +230,10 @@ internal sealed class LocationTable
         public readonly Dictionary<BlobId, Pins> Pins = [];
         public long Chunks;
 
-        public List<Location> Remove(BlobId blob)
+        public Entry Remove(BlobId blob)
         {
-            if (!Blobs.Remove(blob, out var entry)) return [];
-            var removed = entry.All();
-            Chunks -= removed.Count;
-            return removed;
+            if (Blobs.Remove(blob, out var entry)) Chunks -= entry.All().Count;
+            return entry;
         }
     }
 
@@ -216,13 +241,15 @@ internal sealed class LocationTable
     private struct Pins
     {
         public int Count;
-        public bool Doomed;
+        public List<Entry>? Doomed;     // what was taken out under the readers; more than once where it was entered anew meanwhile
     }
 
     private struct Entry
     {
         private Location _first;        // of chunk 0, the only one most blobs have
         private Location[]? _more;      // of chunks 1, 2, …; a length of 0 is a chunk that is not here
+
+        public readonly bool IsEmpty => _first.Length == 0 && _more is null;
 
         public readonly Location Get(int index) =>
             index == 0 ? _first : _more is not null && (uint)(index - 1) < (uint)_more.Length ? _more[index - 1] : default;
