@@ -16,14 +16,15 @@ internal sealed class LocationTable
     /// <summary>A chunk index past this comes from no write of ours: 2^27 chunks of the smallest size are 8 TiB.</summary>
     public const int IndexMax = 1 << 27;
 
+    /// <summary>Ids that one pass over the table collects for the pages that follow: 1 MiB.</summary>
     private const int ListAhead = 1 << 16;
+
+    /// <summary>Such passes that are kept, for rounds that go on side by side.</summary>
+    private const int CollectedMax = 4;
 
     private readonly Shard[] _shards = new Shard[ShardCount];
     private readonly Lock _listing = new();
-    private BlobId[] _listed = [];
-    private BlobId _listedAfter;
-    private DateTimeOffset _listedBefore;
-    private bool _listedToEnd;
+    private readonly List<Collected> _collected = [];      // the newest last
 
     public LocationTable()
     {
@@ -145,25 +146,27 @@ internal sealed class LocationTable
         }
     }
 
-    /// <summary>Blobs in the order of their ids. One pass over the table serves many pages: ids that were entered since may be left out, and come with the next round.</summary>
+    /// <summary>Blobs in the order of their ids. One pass over the table serves many pages: ids that are entered while a round goes on may be left out, and come with the next round. What was
+    /// entered before a round began, with <paramref name="after"/> the default, is in it.</summary>
     public IReadOnlyList<BlobId> List(BlobId after, DateTimeOffset mintedBefore, int max)
     {
         lock (_listing)
         {
+            // What was collected for other rounds, or for one that was given up, is older than this round. The others are as well served by what is collected now.
+            if (after == default) _collected.RemoveAll(collected => collected.MintedBefore == mintedBefore);
             var page = new List<BlobId>(Math.Min(max, 1024));
             while (page.Count < max)
             {
-                var known = after >= _listedAfter && mintedBefore == _listedBefore && (_listedToEnd || _listed.Length > 0 && after < _listed[^1]);
-                if (!known || page.Count == 0 && _listedToEnd && (_listed.Length == 0 || after >= _listed[^1])) Collect(after, mintedBefore);
-                var at = Array.BinarySearch(_listed, after);
-                for (at = at < 0 ? ~at : at + 1; at < _listed.Length && page.Count < max; at++)
+                var from = _collected.Find(collected => collected.MintedBefore == mintedBefore && collected.Covers(after)) ?? Collect(after, mintedBefore);
+                var at = Array.BinarySearch(from.Blobs, after);
+                for (at = at < 0 ? ~at : at + 1; at < from.Blobs.Length && page.Count < max; at++)
                 {
-                    after = _listed[at];
+                    after = from.Blobs[at];
                     if (Contains(after)) page.Add(after);
                 }
-                if (_listedToEnd && at >= _listed.Length)
+                if (from.IsToEnd && at >= from.Blobs.Length)
                 {
-                    (_listed, _listedToEnd, _listedAfter) = ([], false, default);     // a round ended: hold nothing for the next one
+                    _collected.Remove(from);     // a round ended: hold nothing for the next one
                     break;
                 }
             }
@@ -185,7 +188,7 @@ internal sealed class LocationTable
         return found;
     }
 
-    private void Collect(BlobId after, DateTimeOffset mintedBefore)
+    private Collected Collect(BlobId after, DateTimeOffset mintedBefore)
     {
         var largest = new PriorityQueue<BlobId, BlobId>(Comparer<BlobId>.Create(static (a, b) => b.CompareTo(a)));
         foreach (var shard in _shards)
@@ -200,10 +203,12 @@ internal sealed class LocationTable
                 }
             }
         }
-        _listedToEnd = largest.Count < ListAhead;
-        _listed = [.. largest.UnorderedItems.Select(static item => item.Element)];
-        Array.Sort(_listed);
-        (_listedAfter, _listedBefore) = (after, mintedBefore);
+        BlobId[] blobs = [.. largest.UnorderedItems.Select(static item => item.Element)];
+        Array.Sort(blobs);
+        var collected = new Collected(blobs, after, mintedBefore, IsToEnd: blobs.Length < ListAhead);
+        if (_collected.Count == CollectedMax) _collected.RemoveAt(0);
+        _collected.Add(collected);
+        return collected;
     }
 
     private bool Contains(BlobId blob)
@@ -223,6 +228,15 @@ internal sealed class LocationTable
     }
 
     private Shard Of(BlobId blob) => _shards[(blob.Low >> 6) % ShardCount];     // random bits
+
+    /// <summary>Ids in their order, as a pass over the table found them.</summary>
+    /// <param name="After">All of them are greater.</param>
+    /// <param name="IsToEnd">There were no more.</param>
+    private sealed record Collected(BlobId[] Blobs, BlobId After, DateTimeOffset MintedBefore, bool IsToEnd)
+    {
+        /// <summary>It has what comes after an id, or there is nothing.</summary>
+        public bool Covers(BlobId after) => after >= After && (IsToEnd || after < Blobs[^1]);
+    }
 
     private sealed class Shard
     {
