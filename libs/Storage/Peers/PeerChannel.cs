@@ -23,6 +23,7 @@ internal sealed class PeerChannel : IDisposable
     private readonly TimeSpan _step;
     private readonly ITimer _sendTimer;
     private readonly ITimer _receiveTimer;
+    private readonly CancellationTokenSource _ended = new();
     private byte[] _in = new byte[512];
     private byte[] _out = new byte[512];
     private string? _aborted;
@@ -256,11 +257,18 @@ internal sealed class PeerChannel : IDisposable
         }
     }
 
+    /// <summary>Cancelled when this side closes the connection, for who waits for something else meanwhile.</summary>
+    public CancellationToken Ended => _ended.Token;
+
+    /// <summary>This side closed it: the other one was too slow, or was no longer wanted.</summary>
+    public bool IsAborted => _aborted is not null;
+
     /// <summary>Closes the connection under whoever uses it: what waits fails.</summary>
     public void Abort(string because)
     {
         Interlocked.CompareExchange(ref _aborted, because, null);
         _socket.Dispose();
+        _ended.Cancel();
     }
 
     public void Dispose()

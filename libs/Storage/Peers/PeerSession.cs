@@ -89,13 +89,19 @@ internal sealed class PeerSession(PeerServer server, PeerChannel channel) : IAsy
         }
         await _answeringBefore;     // so that there are two chunks at most
         var table = message.Body[20..].ToArray();
-        if (_writeFailure is null) await server.Receiving.TakeAsync(length);
+        // Looked at once: the append before may fail at any moment, and what is taken for this one is to be given back all the same.
         var failure = _writeFailure;
+        var (isTaken, isHandedOver) = (false, false);
         ChunkBuffer? chunk = null;
         var window = ArrayPool<byte>.Shared.Rent(PackFormat.Block);
         try
         {
-            if (failure is null) chunk = new(_store.Memory, length, length, whole: true);
+            if (failure is null)
+            {
+                await server.Receiving.TakeAsync(length, channel.Ended);
+                isTaken = true;
+                chunk = new(_store.Memory, length, length, whole: true);
+            }
             for (var done = 0; done < length;)
             {
                 var block = window.AsMemory(0, Math.Min(PackFormat.Block, length - done));
@@ -106,24 +112,22 @@ internal sealed class PeerSession(PeerServer server, PeerChannel channel) : IAsy
                 done += block.Length;
             }
             chunk?.Finish(last: false);
-        }
-        catch
-        {
-            if (chunk is not null)
-            {
-                chunk.Dispose();
-                server.Receiving.Return(length);
-            }
-            throw;
+            isHandedOver = true;
+            (_answeringBefore, _answering) = (_answering, StoreAsync(_answering, chunk, index, length, message.Flag, failure ?? _writeFailure));
         }
         finally
         {
             ArrayPool<byte>.Shared.Return(window);
+            if (!isHandedOver)
+            {
+                chunk?.Dispose();
+                if (isTaken) server.Receiving.Return(length);
+            }
         }
-        (_answeringBefore, _answering) = (_answering, StoreAsync(_answering, chunk, index, length, message.Flag, failure));
         if (message.Flag) await _answering;
     }
 
+    /// <param name="chunk">Disposed here, and its bytes are returned; null of one that was read and not kept.</param>
     private async Task StoreAsync(Task before, ChunkBuffer? chunk, int index, int length, bool sync, StorageException? failure)
     {
         try

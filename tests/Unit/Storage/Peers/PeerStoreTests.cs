@@ -7,6 +7,7 @@ using DarkStorage.GrainInterfaces.Cluster;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Storage;
 using DarkStorage.Storage.Chunks;
+using DarkStorage.Storage.Packs;
 using DarkStorage.Storage.Peers;
 using DarkStorage.TestKit;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -354,14 +355,68 @@ public sealed class PeerStoreTests : IAsyncLifetime
         await _peer.PingAsync(CancellationToken.None);
     }
 
-    private Task<PeerChannel> ConnectAsync() =>
-        PeerChannel.ConnectAsync(_node.EndPoint, PeerNode.Cluster, _node.Id, _identity, PeerNode.Limits, TimeProvider.System, (1, 1), CancellationToken.None);
+    [Fact]
+    public async Task An_append_that_fails_while_the_next_waits_for_room_takes_no_room_with_it()
+    {
+        await using var node = new PeerNode(_identity, limits: PeerNode.Limits with { ReceiveBytesMax = 200 << 10 });
+        using var memory = new ChunkMemory(8 << 20, 4 << 20);
+        using var chunk = ChunkSteps.Chunk(memory, BlobStoreSteps.Bytes(1, 128 << 10));
+        for (var round = 0; round < 10; round++)
+        {
+            using var release = new ManualResetEventSlim();
+            node.Disk.BeforeSync = release.Wait;        // of the new pack that the append needs
+            node.Disk.FailSyncs = 1;
+            using var channel = await ConnectAsync(node);
+            var blob = NewBlob();
+            for (var index = 0; index < 2; index++)
+            {
+                WriteAppend(channel, blob, chunk.Table, index);
+                await channel.SendAsync(PeerMessageKind.Append, false, 20 + chunk.Table.Length, chunk);
+            }
+            await WaitsForRoomAsync(node.Server!.Receiving);
+            release.Set();
+            for (var answer = 0; answer < 2; answer++) Assert.Equal(PeerMessageKind.Error, (await channel.ReceiveAsync(PeerProtocol.AnswerBodyMax)).Kind);
+            Assert.Equal(0, node.Server.Receiving.Used);
+        }
+        node.Disk.BeforeSync = null;
+        await using var peer = node.Client();
+        await peer.AppendAsync(NewBlob(), 0, BlobStoreSteps.Bytes(1, 128 << 10)).WaitAsync(Eventually.HangsAfter);
+    }
 
-    private static void WriteAppend(PeerChannel channel, BlobId blob, byte[] table)
+    [Fact]
+    public async Task A_node_that_stops_waits_for_nobody_who_waits_for_room()
+    {
+        using var memory = new ChunkMemory(8 << 20, 4 << 20);
+        using var chunk = ChunkSteps.Chunk(memory, BlobStoreSteps.Bytes(1, 128 << 10));
+        var receiving = _node.Server!.Receiving;
+        await receiving.TakeAsync(PeerNode.Limits.ReceiveBytesMax - 10, CancellationToken.None);
+        using var channel = await ConnectAsync(_node);
+        WriteAppend(channel, NewBlob(), chunk.Table);
+        await channel.SendAsync(PeerMessageKind.Append, false, 20 + chunk.Table.Length, chunk);
+        await WaitsForRoomAsync(receiving);
+        await _node.StopAsync().WaitAsync(Eventually.HangsAfter);
+        receiving.Return(PeerNode.Limits.ReceiveBytesMax - 10);
+        Assert.Equal(0, receiving.Used);
+    }
+
+    /// <summary>Who waits goes first: others get nothing meanwhile, however little they want.</summary>
+    private static Task WaitsForRoomAsync(ByteBudget room) => Eventually.HoldsAsync("a chunk waits for room", () =>
+    {
+        if (!room.TryTake(1)) return true;
+        room.Return(1);
+        return false;
+    });
+
+    private Task<PeerChannel> ConnectAsync() => ConnectAsync(_node);
+
+    private Task<PeerChannel> ConnectAsync(PeerNode node) =>
+        PeerChannel.ConnectAsync(node.EndPoint, PeerNode.Cluster, node.Id, _identity, PeerNode.Limits, TimeProvider.System, (1, 1), CancellationToken.None);
+
+    private static void WriteAppend(PeerChannel channel, BlobId blob, ReadOnlySpan<byte> table, int index = 0)
     {
         var body = channel.Body(20 + table.Length);
         blob.Write(body);
-        BinaryPrimitives.WriteInt32LittleEndian(body[16..], 0);
+        BinaryPrimitives.WriteInt32LittleEndian(body[16..], index);
         table.CopyTo(body[20..]);
     }
 
