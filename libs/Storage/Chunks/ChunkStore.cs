@@ -29,10 +29,6 @@ public abstract class ChunkStore
     /// <exception cref="StorageException"><see cref="StorageError.Unavailable"/>: the store could not be asked.</exception>
     public abstract ValueTask<IReadOnlyList<StoredChunk>> ListChunksAsync(BlobId blob, int from, int max, CancellationToken ct);
 
-    /// <summary>What the store holds, and what it can still take.</summary>
-    /// <exception cref="StorageException"><see cref="StorageError.Unavailable"/>: the store could not be asked.</exception>
-    public abstract ValueTask<ChunkStoreStatistics> AskStatisticsAsync(CancellationToken ct);
-
     /// <summary>The most that one page of a listing has.</summary>
     public const int ListMax = 10_000;
 
@@ -49,11 +45,6 @@ public abstract class ChunkStore
 /// <summary>One chunk of a blob in one store.</summary>
 /// <param name="Length">Bytes as stored.</param>
 public readonly record struct StoredChunk(int Index, int Length);
-
-/// <summary>A store at one moment.</summary>
-/// <param name="FreeBytes">Bytes that may still be written before writes are refused.</param>
-/// <param name="LiveBytes">Bytes on the drive of the chunks that can be read, headers and padding included.</param>
-public sealed record ChunkStoreStatistics(long FreeBytes, long LiveBytes, long Blobs, long Chunks);
 
 /// <summary>One blob on its way into a store, or into several.</summary>
 /// <remarks>Invariant: a chunk's memory is not touched any more once its task has ended, however it ended.</remarks>

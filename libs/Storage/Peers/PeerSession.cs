@@ -223,9 +223,6 @@ internal sealed class PeerSession(PeerServer server, PeerChannel channel) : IAsy
         {
             switch (kind)
             {
-                case PeerMessageKind.Ping when body.IsEmpty:
-                    await channel.SendAsync(PeerMessageKind.Done, false, 0);
-                    break;
                 case PeerMessageKind.Delete when body.Length == BlobId.ByteLength:
                     await EndAsync();
                     await DeleteAsync(BlobId.Read(body.Span));
@@ -236,11 +233,6 @@ internal sealed class PeerSession(PeerServer server, PeerChannel channel) : IAsy
                     break;
                 case PeerMessageKind.ListChunks when body.Length == 24:
                     await channel.SendAsync(PeerMessageKind.Done, false, await WriteChunksAsync(body));
-                    break;
-                case PeerMessageKind.Statistics when body.IsEmpty:
-                    var all = await _store.AskStatisticsAsync(CancellationToken.None);
-                    WriteStatistics(channel.Body(32), all);
-                    await channel.SendAsync(PeerMessageKind.Done, false, 32);
                     break;
                 default:
                     throw new PeerProtocolException($"A message of kind {kind} and {body.Length} bytes is not known.");
@@ -280,14 +272,6 @@ internal sealed class PeerSession(PeerServer server, PeerChannel channel) : IAsy
             BinaryPrimitives.WriteInt32LittleEndian(answer[((8 * i) + 4)..], chunks[i].Length);
         }
         return answer.Length;
-    }
-
-    private static void WriteStatistics(Span<byte> answer, ChunkStoreStatistics all)
-    {
-        BinaryPrimitives.WriteInt64LittleEndian(answer, all.FreeBytes);
-        BinaryPrimitives.WriteInt64LittleEndian(answer[8..], all.LiveBytes);
-        BinaryPrimitives.WriteInt64LittleEndian(answer[16..], all.Blobs);
-        BinaryPrimitives.WriteInt64LittleEndian(answer[24..], all.Chunks);
     }
 
     private ValueTask SendErrorAsync(StorageException e)

@@ -54,10 +54,6 @@ public sealed partial class PeerStore : ChunkStore, IAsyncDisposable
     /// <summary>It failed a moment ago, and not for the first time: another replica is the better choice where there is one.</summary>
     public bool IsSuspect => Volatile.Read(ref _failures) > 1 && _clock.GetTimestamp() < Interlocked.Read(ref _suspectUntil);
 
-    /// <summary>Asks the peer whether it is there, and is who it should be.</summary>
-    /// <exception cref="StorageException"><see cref="StorageError.Unavailable"/>; the message says why.</exception>
-    public async ValueTask PingAsync(CancellationToken ct) => await AskAsync(PeerMessageKind.Ping, [], static _ => true, ct);
-
     /// <inheritdoc/>
     public override async ValueTask DeleteAsync(BlobId blob, CancellationToken ct)
     {
@@ -97,17 +93,7 @@ public sealed partial class PeerStore : ChunkStore, IAsyncDisposable
         }, ct);
     }
 
-    /// <inheritdoc/>
-    public override ValueTask<ChunkStoreStatistics> AskStatisticsAsync(CancellationToken ct) => AskAsync(PeerMessageKind.Statistics, [], static answer =>
-    {
-        if (answer.Length < 32) throw new PeerProtocolException("Statistics are too short.");
-        var numbers = answer.Span;
-        return new ChunkStoreStatistics(
-            BinaryPrimitives.ReadInt64LittleEndian(numbers), BinaryPrimitives.ReadInt64LittleEndian(numbers[8..]),
-            BinaryPrimitives.ReadInt64LittleEndian(numbers[16..]), BinaryPrimitives.ReadInt64LittleEndian(numbers[24..]));
-    }, ct);
-
-    /// <summary>Closes what is not in use. What is, its user closes.</summary>
+    /// <summary>Closes what is not in use. Exchanges that are under way go on, and their users close what they use; who begins one is told that the peer can't be asked.</summary>
     public async ValueTask DisposeAsync()
     {
         List<PeerChannel> idle;
@@ -149,7 +135,7 @@ public sealed partial class PeerStore : ChunkStore, IAsyncDisposable
                 PeerChannel? idle;
                 lock (_lock)
                 {
-                    ObjectDisposedException.ThrowIf(_disposed, this);
+                    if (_disposed) throw PeerChannel.Unavailable(_at, "is no longer asked", null);
                     if (!_idle.TryPop(out idle)) break;
                 }
                 if (idle.IsQuiet) return idle;

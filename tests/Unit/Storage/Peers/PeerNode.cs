@@ -80,6 +80,9 @@ internal sealed class PeerNode : IAsyncDisposable
 /// <summary>What the tests of chunk stores do over and over.</summary>
 internal static class ChunkSteps
 {
+    /// <summary>Asks for as little as can be asked for.</summary>
+    public static async Task PingAsync(this ChunkStore store, CancellationToken ct) => await store.ListBlobsAsync(default, DateTimeOffset.UnixEpoch, 1, ct);
+
     public static async Task AppendAsync(this ChunkStore store, BlobId blob, int index, byte[] content)
     {
         using var memory = new ChunkMemory(8 << 20, 4 << 20);

@@ -4,6 +4,7 @@ using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Storage;
 using DarkStorage.Storage.Encryption;
 using DarkStorage.Storage.Replicas;
+using DarkStorage.Unit.Storage.Peers;
 using Xunit;
 
 namespace DarkStorage.Unit.Storage.Replicas;
@@ -51,7 +52,7 @@ public sealed class StripeTests
             foreach (var node in away)
             {
                 cluster.Wires[node].IsBroken = false;
-                await cluster.Stores[node].AskStatisticsAsync(default);
+                await cluster.Stores[node].PingAsync(default);
             }
         }
     }
@@ -75,7 +76,7 @@ public sealed class StripeTests
             foreach (var node in (int[])[gone, alsoGone])
             {
                 cluster.Wires[node].IsBroken = false;
-                if (node != 0) await cluster.Stores[node].AskStatisticsAsync(default);
+                if (node != 0) await cluster.Stores[node].PingAsync(default);
             }
         }
     }
