@@ -12,6 +12,9 @@ public abstract class ChunkStore
     /// <summary>Identity of the store, made with its directory.</summary>
     public abstract Guid Id { get; }
 
+    /// <summary>It failed a moment ago, or was too slow, and not for the first time: another replica is the better choice where there is one.</summary>
+    public abstract bool IsSuspect { get; }
+
     /// <summary>Frees the chunks of a blob, of one that is striped all its shards that are here, or the one shard that is named. Freeing one that is not there succeeds. Not durable by itself:
     /// ask again after a crash.</summary>
     /// <exception cref="StorageException"><see cref="StorageError.Unavailable"/>: the store could not be asked.</exception>
@@ -64,7 +67,7 @@ internal abstract class ChunkWrite : IAsyncDisposable
     /// <summary>Frees all that was stored of the blob.</summary>
     public abstract ValueTask FreeAsync();
 
-    /// <summary>Gives up what can be given up: its tasks fail. What is with a disk already takes its time.</summary>
+    /// <summary>Gives the write up because it was too slow: its tasks fail, but for those of what is with a disk already, which take their time.</summary>
     public virtual void Abort() { }
 
     /// <summary>The blob is no longer being written.</summary>

@@ -238,7 +238,7 @@ internal sealed partial class ReplicaStore
         }
 
         private Place? Next(Place? not = null) =>
-            _places.FirstOrDefault(place => place != not && place.Failure is null && !IsSuspect(place.Store))
+            _places.FirstOrDefault(place => place != not && place.Failure is null && !place.Store.IsSuspect)
             ?? _places.FirstOrDefault(place => place != not && place.Failure is null);
 
         private void OpenAt(Place place)

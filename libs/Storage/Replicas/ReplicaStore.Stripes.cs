@@ -180,7 +180,7 @@ internal sealed partial class ReplicaStore
             var have = new Dictionary<int, Source>();
             while (have.Count < _code!.Data)
             {
-                var others = _sources.Where(s => s.Shard != shard && !have.ContainsKey(s.Shard) && IsUsable(s)).OrderBy(static s => IsSuspect(s.Store)).DistinctBy(static s => s.Shard)
+                var others = _sources.Where(s => s.Shard != shard && !have.ContainsKey(s.Shard) && IsUsable(s)).OrderBy(static s => s.Store.IsSuspect).DistinctBy(static s => s.Shard)
                     .Take(_code.Data - have.Count).ToList();
                 if (others.Count > 0)
                 {

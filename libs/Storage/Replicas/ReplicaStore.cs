@@ -160,8 +160,6 @@ internal sealed partial class ReplicaStore : IChunkRoutes, IAsyncDisposable
         return usual > _options.HedgeFloor ? usual : _options.HedgeFloor;
     }
 
-    private static bool IsSuspect(ChunkStore store) => store is PeerStore { IsSuspect: true };
-
     [LoggerMessage(LogLevel.Debug, "Blob {Blob} was not freed on store {Store}, which will find it itself: {Why}")]
     private static partial void LogNotFreed(ILogger log, BlobId blob, Guid store, string why);
 
