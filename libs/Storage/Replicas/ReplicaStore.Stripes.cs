@@ -53,6 +53,7 @@ internal sealed partial class ReplicaStore
     {
         private const int WindowBytes = 256 << 10;
 
+        private ImmutableArray<ReadPlace> _layout = [];     // what the sources were made of
         private Source[] _sources = [];
         private ErasureCode? _code;
         private BlobId _blob;
@@ -93,7 +94,7 @@ internal sealed partial class ReplicaStore
 
         public override void Open(BlobId blob, int index, int length, int end)
         {
-            if (blob != _blob) Settle(blob);
+            if (blob != _blob) TrySettle(blob);
             foreach (var source in _sources)
             {
                 // Damage is of one chunk; a place that lacks the shard, or can't be reached, is left alone while this blob is read.
@@ -194,7 +195,13 @@ internal sealed partial class ReplicaStore
                     return;
                 }
                 var busy = _sources.Where(static s => s.Busy is not null).ToList();
-                if (busy.Count == 0) throw NoneLeft();
+                if (busy.Count == 0)
+                {
+                    // A layout that settled while this blob is read may have freed it where it was.
+                    if (!TrySettle(_blob)) throw NoneLeft();
+                    have.Clear();
+                    continue;
+                }
                 await Task.WhenAny(busy.Select(static s => s.Busy!)).WaitAsync(ct);
             }
             var memory = new Memory<byte>[_code.Shards];
@@ -321,12 +328,16 @@ internal sealed partial class ReplicaStore
 
         private static int AlignUp(int bytes) => (bytes + PackFormat.Block - 1) / PackFormat.Block * PackFormat.Block;
 
-        /// <summary>Another blob.</summary>
-        private void Settle(BlobId blob)
+        /// <summary>Takes the places of a blob by the layout as it is now.</summary>
+        /// <returns>False where they are those that there are already.</returns>
+        private bool TrySettle(BlobId blob)
         {
+            var layout = store._placement.ForRead(blob);
+            if (blob == _blob && layout.SequenceEqual(_layout)) return false;
             foreach (var source in _sources) store.InBackground(LeaveAsync(source).AsTask());
-            (_blob, _code) = (blob, ErasureCode.Create(blob.Redundancy.Data, blob.Redundancy.Parity));
-            _sources = [.. store._placement.ForRead(blob).Select(place => new Source(place, blob.OfShard(place.Shard)))];
+            (_blob, _layout, _code) = (blob, layout, ErasureCode.Create(blob.Redundancy.Data, blob.Redundancy.Parity));
+            _sources = [.. layout.Select(place => new Source(place, blob.OfShard(place.Shard)))];
+            return true;
         }
 
         /// <summary>Done with a place: at once, or when it has answered.</summary>

@@ -421,6 +421,41 @@ public sealed class ReplicaStoreTests
         Assert.All(cluster.Nodes, node => Assert.Equal(1, node.Packs.GetStatistics().Blobs));
     }
 
+    [Theory, InlineData(1), InlineData(2)]
+    public async Task A_read_that_outlives_a_movement_goes_on_where_the_bytes_are_now(int parts)
+    {
+        await using var cluster = new ReplicaCluster(4, alone: true, blobs: PeerNode.Options with { ReadAheadBytes = 64 << 10 });
+        cluster.Placement.Left.Add(cluster.Nodes[3].Id);
+        cluster.Placement.Order = [.. cluster.Stores.Take(2)];
+        var content = BlobStoreSteps.Bytes(1, 700_000 * parts);
+        var blobs = new List<BlobContent>();
+        foreach (var part in content.Chunk(700_000)) blobs.Add(await PutPartAsync(cluster, part));
+        var manifest = BlobStoreSteps.ManifestOf([.. blobs]);
+        await cluster.Front.SettledAsync();
+        await using var read = await cluster.Front.OpenAsync(manifest, ByteRange.All(manifest.Length), null, CancellationToken.None);
+        // The partition moves to the last node while the first part is on its way to a client.
+        var last = blobs[^1].Blob;
+        cluster.Placement.Left.Clear();
+        cluster.Placement.Order = cluster.Stores;
+        Assert.Equal(RepairOutcome.Done, (await cluster.Repairs.RepairAsync(new(last, cluster.Nodes[3].Id, RepairReason.Missed), null, default)).Outcome);
+        cluster.Placement.Order = [cluster.Stores[3]];
+        foreach (var store in cluster.Stores.Take(3)) await store.DeleteAsync(last, default);
+        if (parts == 1) cluster.Wires[0].Reset();       // else what is freed is there for its reader still
+        using var into = new MemoryStream();
+        var writer = PipeWriter.Create(into, new(leaveOpen: true));
+        await read.CopyToAsync(writer, CancellationToken.None);
+        await writer.CompleteAsync();
+        Assert.Equal(content, into.ToArray());
+    }
+
+    private static async Task<BlobContent> PutPartAsync(ReplicaCluster cluster, byte[] content)
+    {
+        await using var write = cluster.Front.BeginWrite(Write());
+        var stored = await write.CopyFromAsync(BlobStoreSteps.Reader(content), CancellationToken.None);
+        write.Keep();
+        return stored;
+    }
+
     [Fact]
     public async Task A_drive_of_this_node_that_hangs_keeps_no_small_write_from_its_quorum()
     {
