@@ -203,7 +203,8 @@ internal sealed class PeerSession(PeerServer server, PeerChannel channel) : IAsy
                 BinaryPrimitives.WriteInt32LittleEndian(answer, at);
                 table.CopyTo(answer[4..]);
                 at += count;
-                await channel.SendAsync(PeerMessageKind.Data, flag: at == end, answer.Length, buffer.AsMemory(0, count));
+                // The reader takes it as fast as his client does, who may pause: that is no reason to break his read.
+                await channel.SendAsync(PeerMessageKind.Data, flag: at == end, answer.Length, buffer.AsMemory(0, count), server.Options.ReaderPatience);
             }
         }
         catch (StorageException e)

@@ -48,10 +48,10 @@ internal sealed partial class ReplicaStore
         {
             if (blob == _blob || !TrySettle(blob))
             {
-                // Damage is of one chunk; a place that lacks the blob, or can't be reached, is left alone while this blob is read.
+                // Damage is of one chunk, and who could not be reached may be there again; a place that lacks the blob is left alone while this blob is read.
                 foreach (var place in _places)
                 {
-                    if (blob != _blob || place.Failure is { Error: StorageError.DataDamaged or StorageError.ChecksumMismatch }) place.Failure = null;
+                    if (blob != _blob || place.Failure is not { Error: StorageError.NoSuchKey }) place.Failure = null;
                 }
             }
             (_blob, _index, _length, _end, _isOpen, _served) = (blob, index, length, end, true, false);

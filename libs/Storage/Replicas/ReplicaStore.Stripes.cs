@@ -97,8 +97,9 @@ internal sealed partial class ReplicaStore
             if (blob != _blob) TrySettle(blob);
             foreach (var source in _sources)
             {
-                // Damage is of one chunk; a place that lacks the shard, or can't be reached, is left alone while this blob is read.
-                if (source.Failure is { Error: StorageError.DataDamaged or StorageError.ChecksumMismatch }) source.Failure = null;
+                // Damage is of one chunk, and who could not be reached may be there again, unless it failed again and again: each is asked for its own shard. A place that lacks the shard is left
+                // alone while this blob is read.
+                if (source.Failure is { Error: StorageError.DataDamaged or StorageError.ChecksumMismatch } or { Error: not StorageError.NoSuchKey } && !source.Store.IsSuspect) source.Failure = null;
             }
             (_index, _length, _end, _shardBytes, _isOpen) = (index, length, end, Stripe.ShardBytes(length, _code!.Data), true);
             (_windowFrom, _windowEnd) = (0, 0);

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Globalization;
 using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
@@ -352,6 +353,29 @@ public sealed class PeerStoreTests : IAsyncLifetime
         await cancel.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => _peer.PingAsync(cancel.Token));
         await _peer.PingAsync(CancellationToken.None);
+    }
+
+    [Theory, InlineData("00:05:00"), InlineData("00:00:00.500")]
+    public async Task A_reader_that_pauses_for_longer_than_a_step_reads_on_and_calls_nobody_slow(string patience)
+    {
+        // The longer patience keeps the connection; after the shorter one the reader makes another, from where he is.
+        var limits = PeerNode.Limits with { StepTimeout = TimeSpan.FromMilliseconds(500), ReaderPatience = TimeSpan.Parse(patience, CultureInfo.InvariantCulture) };
+        await using var node = new PeerNode(_identity, options: new() { PackBytes = 64 << 20, ReservedBytes = 0, WriteMemoryBytesMax = 64 << 20 }, limits: limits);
+        await using var peer = node.Client();
+        var (blob, content) = (NewBlob(), BlobStoreSteps.Bytes(1, 24 << 20));       // more than the system's buffers take
+        await node.Packs.AppendAsync(blob, 0, content);
+        await using var reader = peer.BeginRead(blob);
+        reader.Open(blob, 0, content.Length, content.Length);
+        var read = new byte[content.Length];
+        for (var done = 0; done < read.Length;)
+        {
+            var got = reader.Read(done / PackFormat.Block, read.AsSpan(done), mayBlock: true, verify: true);
+            if (got < 0) await reader.FetchAsync(CancellationToken.None);
+            else done += got;
+            if (done == 256 << 10 && got > 0) await Task.Delay(limits.StepTimeout * 5);     // it is the pause that is tested: if it were shorter the test would still hold
+        }
+        Assert.Equal(content, read);
+        Assert.False(peer.IsSuspect);
     }
 
     [Fact]

@@ -448,6 +448,35 @@ public sealed class ReplicaStoreTests
         Assert.Equal(content, into.ToArray());
     }
 
+    [Fact]
+    public async Task A_replica_that_could_not_be_reached_for_one_chunk_is_asked_for_a_later_one()
+    {
+        await using var cluster = new ReplicaCluster(2, alone: true, blobs: PeerNode.Options with { ReadAheadBytes = 64 << 10 });
+        var content = BlobStoreSteps.Bytes(1, 3_000_000);
+        var manifest = await cluster.Front.PutAsync(content, Write());
+        await cluster.Front.SettledAsync();
+        await using var read = await cluster.Front.OpenAsync(manifest, ByteRange.All(manifest.Length), null, CancellationToken.None);
+        using var into = new Watched(length =>
+        {
+            cluster.Wires[0].IsBroken = length is > 500_000 and < 1_500_000;
+            cluster.Wires[1].IsBroken = length > 1_500_000;
+        });
+        var writer = PipeWriter.Create(into, new(leaveOpen: true));
+        await read.CopyToAsync(writer, CancellationToken.None);
+        await writer.CompleteAsync();
+        Assert.Equal(content, into.ToArray());
+    }
+
+    /// <summary>Says how much it has, after each write.</summary>
+    private sealed class Watched(Action<long> written) : MemoryStream
+    {
+        public override async ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
+        {
+            await base.WriteAsync(buffer, cancellationToken);
+            written(Length);
+        }
+    }
+
     private static async Task<BlobContent> PutPartAsync(ReplicaCluster cluster, byte[] content)
     {
         await using var write = cluster.Front.BeginWrite(Write());
