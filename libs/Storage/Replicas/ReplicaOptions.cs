@@ -26,7 +26,7 @@ public sealed record ReplicaOptions
     public TimeSpan HedgeFloor { get; init; } = TimeSpan.FromMilliseconds(20);
 
     /// <summary>Content that is known to be shorter is not cut into shards, even where its bucket wants stripes, but kept in copies that survive as many losses: each shard takes a page and an append of its
-    /// own. Default 64 KiB: there 4+2 takes six frames of 20 KiB, and three copies take three of 68.</summary>
+    /// own. Stripes that survive more than any number of copies, as 16+8, cut it all the same. Default 64 KiB: there 4+2 takes six frames of 20 KiB, and three copies take three of 68.</summary>
     [Range(0, int.MaxValue)]
     public int StripedBytesMin { get; init; } = 64 << 10;
 }

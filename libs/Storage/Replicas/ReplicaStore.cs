@@ -59,7 +59,7 @@ internal sealed partial class ReplicaStore : IChunkRoutes, IAsyncDisposable
     public BlobId NewId(BlobOwner? owner, Redundancy wanted, long? length)
     {
         if (owner is not var (bucket, key)) return BlobId.New(_clock);
-        return BlobId.New(_clock, _placement.PlaceOf(bucket, key), length < _options.StripedBytesMin ? wanted.AsCopies : wanted);
+        return BlobId.New(_clock, _placement.PlaceOf(bucket, key), length < _options.StripedBytesMin ? wanted.ForShort : wanted);
     }
 
     public ChunkWrite BeginWrite(BlobId blob) => new ReplicaWrite(this, blob);

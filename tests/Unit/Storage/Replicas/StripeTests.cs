@@ -303,7 +303,8 @@ public sealed class StripeTests
             Assert.Equal(redundancy, Redundancy.OfStripe(redundancy.Data, redundancy.Parity));
             for (var shard = 1; shard <= redundancy.Width; shard++) Assert.Equal((shard, blob), (blob.OfShard(shard).Shard, blob.OfShard(shard).Whole));
             Assert.True(redundancy.Quorum > redundancy.Data && redundancy.Quorum <= redundancy.Width);
-            Assert.True(redundancy.AsCopies.Copies > redundancy.Parity || redundancy.AsCopies.Copies == 5);
+            Assert.True(redundancy.ForShort.Parity >= redundancy.Parity, $"Short content of {redundancy} survives the loss of {redundancy.ForShort.Parity}");
+            Assert.Equal(redundancy.Parity > 4, redundancy.ForShort.IsStriped);
         }
         Assert.Equal(Redundancy.AllStripes.Count(), Redundancy.AllStripes.Distinct().Count());
         Assert.All((int[])[1, 2, 3, 5], copies => Assert.Equal((copies, copies), (BlobId.New(TimeProvider.System, 1, Redundancy.OfCopies(copies)).Redundancy.Copies, Redundancy.OfCopies(copies).Width)));
