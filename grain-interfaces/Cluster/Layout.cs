@@ -18,17 +18,7 @@ public sealed record Layout(long Version, PlacementKey Placement, Replication Re
     public int PartitionOf(BucketId bucket, ReadOnlySpan<byte> key) => PartitionOf(Placement.Hash(bucket, key));
 
     /// <summary>The nodes that hold all copies of a partition, in order.</summary>
-    public ImmutableArray<LayoutNode> ReplicasOf(int partition) => NodesOf(partition, Replication.Factor);
-
-    /// <summary>The first nodes of a partition: for a bucket with fewer copies than the cluster's, or for the shards of a stripe, the first shard on the first node.</summary>
-    /// <param name="count">No more than <see cref="Replication.Width"/>.</param>
-    public ImmutableArray<LayoutNode> NodesOf(int partition, int count)
-    {
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(count, Replication.Width);
-        var nodes = ImmutableArray.CreateBuilder<LayoutNode>(count);
-        foreach (var index in Partitions[partition].Nodes.AsSpan(0, count)) nodes.Add(Nodes[index]);
-        return nodes.MoveToImmutable();
-    }
+    public ImmutableArray<LayoutNode> ReplicasOf(int partition) => [.. Partitions[partition].Nodes.Take(Replication.Factor).Select(index => Nodes[index])];
 
     /// <summary>The nodes on which the bytes of a partition may be, those first that have them once all movements have ended. None twice, and none that is gone.</summary>
     /// <param name="count">Of the copies or shards that are looked for.</param>

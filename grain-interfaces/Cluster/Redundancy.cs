@@ -50,14 +50,14 @@ public readonly record struct Redundancy
     /// lost once all have it.</summary>
     public int Quorum => Data + ((Parity + 1) / 2);
 
-    /// <summary>Copies that survive the loss of as many nodes as this does: how content is kept that is too short to be cut.</summary>
-    public Redundancy AsCopies
+    /// <summary>How content is kept that is too short to be worth cutting: in copies that survive the loss of as many nodes as this does; as it is where no number of copies does, as of 16+8.</summary>
+    public Redundancy ForShort
     {
         get
         {
             if (!IsStriped) return this;
             var losses = Parity;
-            return OfCopies(CopiesThatAre.FirstOrDefault(copies => copies > losses, CopiesThatAre[^1]));
+            return CopiesThatAre.FirstOrDefault(copies => copies > losses) is > 0 and var enough ? OfCopies(enough) : this;
         }
     }
 

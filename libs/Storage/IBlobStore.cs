@@ -63,7 +63,7 @@ public sealed record BlobWriteOptions
     /// <summary>The key that the content belongs to, or is going to: in a cluster it says which nodes keep it. Null only where nothing is going to be stored.</summary>
     public BlobOwner? Owner { get; init; }
 
-    /// <summary>What the bucket wants. Content that is known to be shorter than <see cref="Replicas.ReplicaOptions.StripedBytesMin"/> is not cut, but kept in copies that survive as many losses. Of no meaning on a
+    /// <summary>What the bucket wants. Content that is known to be shorter than <see cref="Replicas.ReplicaOptions.StripedBytesMin"/> is not cut, but kept in copies where these survive as many losses. Of no meaning on a
     /// node that stands alone.</summary>
     public Redundancy Redundancy { get; init; }
 

@@ -132,12 +132,15 @@ internal sealed partial class ClusterLayout : IChunkPlacement, IAsyncDisposable
             var known = _state;
             if (known is not null && known.Revision == document.Revision && known.Nodes.SequenceEqual(nodes.Select(Located))) return;
             var layout = known?.Revision == document.Revision ? known.Layout : LayoutCodec.Decode(document.Content);
-            var state = new State(this, layout, document.Revision, [.. nodes.Select(Located)], StoresOf(layout, nodes));
+            var moved = new List<PeerStore>();
+            var state = new State(this, layout, document.Revision, [.. nodes.Select(Located)], StoresOf(layout, nodes, moved));
             lock (_lock)
             {
                 if (known?.Layout.Version != layout.Version) _changedAt = _clock.GetTimestamp();
                 _state = state;
             }
+            // Exchanges with the old address end by themselves; who begins one goes elsewhere, as he would if he found nobody there.
+            foreach (var peer in moved) await peer.DisposeAsync();
             if (known?.Layout.Version != layout.Version) LogLayout(_log, layout.Version, layout.Nodes.Length);
         }
         finally
@@ -191,7 +194,8 @@ internal sealed partial class ClusterLayout : IChunkPlacement, IAsyncDisposable
         }
     }
 
-    private Dictionary<NodeId, ChunkStore> StoresOf(Layout layout, IReadOnlyList<ClusterNode> nodes)
+    /// <param name="moved">Gets those of peers that have another address now.</param>
+    private Dictionary<NodeId, ChunkStore> StoresOf(Layout layout, IReadOnlyList<ClusterNode> nodes, List<PeerStore> moved)
     {
         var stores = new Dictionary<NodeId, ChunkStore>();
         foreach (var node in layout.Nodes)
@@ -209,7 +213,7 @@ internal sealed partial class ClusterLayout : IChunkPlacement, IAsyncDisposable
                 continue;
             }
             if (address is null) continue; // taken out, and the layout is about to follow
-            // A peer that moved: exchanges with the old address end by themselves.
+            if (peer.Store is not null) moved.Add(peer.Store);
             var made = new PeerStore(store, PeerAddress.ToEndPoint(address), _index.ClusterId, _identity, _peerOptions, _clock);
             _peers[store] = (address, made);
             stores[node.Id] = made;

@@ -187,9 +187,9 @@ internal sealed partial class AccessLogSpool : IAccessLog, IDisposable
 
     private void Append(AccessLogHeader header, Buffered lines)
     {
+        var isNew = !_open.TryGetValue(header, out var path);
         try
         {
-            var isNew = !_open.TryGetValue(header, out var path);
             path ??= Path.Combine(_folder, RandomNumberGenerator.GetHexString(LogTarget.UniqueLength) + OpenSuffix);
             var options = new FileStreamOptions { Mode = FileMode.Append, Access = FileAccess.Write, BufferSize = 0 };
             if (!OperatingSystem.IsWindows()) options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
@@ -201,6 +201,11 @@ internal sealed partial class AccessLogSpool : IAccessLog, IDisposable
                 file.Write(first.Length == 0 ? lines.Bytes.WrittenSpan : [.. first, .. lines.Bytes.WrittenSpan]);
                 _open[header] = path;
             }
+            catch
+            {
+                file.SetLength(before); // a part of a line would have the next one behind it
+                throw;
+            }
             finally
             {
                 Interlocked.Add(ref _spooledBytes, file.Length - before);
@@ -210,9 +215,23 @@ internal sealed partial class AccessLogSpool : IAccessLog, IDisposable
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            // A full drive: requests go on, their lines do not. What was written in part ends in the file's sealing.
+            // A full drive: requests go on, their lines do not.
             Dropped.Add(lines.Lines);
             LogNotWritten(_log, lines.Lines, header.Bucket, e);
+            if (isNew && path is not null) TryDelete(path);
+        }
+    }
+
+    /// <summary>Nothing is in it; what stays of such files a start removes.</summary>
+    private void TryDelete(string path)
+    {
+        try
+        {
+            File.Delete(path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            LogUnreadable(_log, path, e);
         }
     }
 

@@ -33,6 +33,7 @@ internal sealed partial class DriveCare(
     TimeProvider clock, ILogger<DriveCare> log) : BackgroundService
 {
     private static long _passBegun;
+    private bool _isUnsaved;
 
     static DriveCare() => new Meter("DarkStorage.Silo").CreateObservableGauge("darkstorage.scrub.pass_begun.timestamp", static () => Interlocked.Read(ref _passBegun) is > 0 and var begun ? (Measurement<long>[])[new(begun)] : [], "s",
         "When the last pass over everything began: older than the period where passes fail, or take longer than that.");
@@ -40,7 +41,21 @@ internal sealed partial class DriveCare(
     /// <summary>Where the circle is.</summary>
     private sealed record Progress(DateTimeOffset Begun, ScrubCursor Next, bool Finished);
 
-    protected override Task ExecuteAsync(CancellationToken stoppingToken) => Task.WhenAll(CompactAsync(stoppingToken), ScrubAsync(stoppingToken), KeepReserveAsync(stoppingToken));
+    /// <summary>The first of them that ends for a reason of its own ends all, and the program with them: that one is missing nobody would notice.</summary>
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        using var ending = CancellationTokenSource.CreateLinkedTokenSource(stoppingToken);
+        Task[] loops = [CompactAsync(ending.Token), ScrubAsync(ending.Token), KeepReserveAsync(ending.Token)];
+        try
+        {
+            await foreach (var loop in Task.WhenEach(loops)) await loop;
+        }
+        finally
+        {
+            await ending.CancelAsync();
+            await Task.WhenAll(loops).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+    }
 
     private async Task CompactAsync(CancellationToken ct)
     {
@@ -98,13 +113,31 @@ internal sealed partial class DriveCare(
         {
             return JsonSerializer.Deserialize<Progress>(await File.ReadAllBytesAsync(data.ScrubFile, ct));
         }
-        catch (Exception e) when (e is FileNotFoundException or JsonException)
+        catch (FileNotFoundException)
         {
-            return null; // a pass that begins anew costs time, nothing else
+            return null; // the first pass
+        }
+        catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException)
+        {
+            LogBeginsAnew(log, e); // which costs time, nothing else
+            return null;
         }
     }
 
-    private void Save(Progress state) => File.WriteAllBytes(data.ScrubFile, JsonSerializer.SerializeToUtf8Bytes(state));
+    /// <summary>A pass goes on though nobody can write down where it is: what it finds counts.</summary>
+    private void Save(Progress state)
+    {
+        try
+        {
+            File.WriteAllBytes(data.ScrubFile, JsonSerializer.SerializeToUtf8Bytes(state));
+            _isUnsaved = false;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            if (!_isUnsaved) LogNotSaved(log, e);
+            _isUnsaved = true;
+        }
+    }
 
     private sealed class Reporter(Action<ScrubProgress> report) : IProgress<ScrubProgress>
     {
@@ -113,6 +146,12 @@ internal sealed partial class DriveCare(
 
     [LoggerMessage(LogLevel.Information, "Scrubbed {Chunks} chunks, {Bytes} bytes: {Damaged} damaged")]
     private static partial void LogScrubbed(ILogger log, long chunks, long bytes, int damaged);
+
+    [LoggerMessage(LogLevel.Warning, "Where the last scrub was can't be read: it begins anew")]
+    private static partial void LogBeginsAnew(ILogger log, Exception exception);
+
+    [LoggerMessage(LogLevel.Warning, "Where the scrub is can't be written down: after a restart it begins anew")]
+    private static partial void LogNotSaved(ILogger log, Exception exception);
 
     [LoggerMessage(LogLevel.Warning, "Looking after the drives failed; it will be tried again")]
     private static partial void LogFailed(ILogger log, Exception exception);

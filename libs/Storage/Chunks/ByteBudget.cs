@@ -18,9 +18,11 @@ internal sealed class ByteBudget(long all)
     }
 
     /// <summary>Takes some. More than there are in all counts as all.</summary>
-    public Task TakeAsync(long wanted)
+    /// <exception cref="OperationCanceledException">It was not waited for any longer: nothing was taken.</exception>
+    public Task TakeAsync(long wanted, CancellationToken ct)
     {
         wanted = Math.Min(wanted, _all);
+        TaskCompletionSource granted;
         lock (_lock)
         {
             if (_waiting.Count == 0 && _free >= wanted)
@@ -28,10 +30,10 @@ internal sealed class ByteBudget(long all)
                 _free -= wanted;
                 return Task.CompletedTask;
             }
-            var granted = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            granted = new(TaskCreationOptions.RunContinuationsAsynchronously);
             _waiting.Enqueue((wanted, granted));
-            return granted.Task;
         }
+        return WaitAsync(granted, ct);
     }
 
     /// <summary>Takes some unless they would have to be waited for.</summary>
@@ -51,11 +53,29 @@ internal sealed class ByteBudget(long all)
         lock (_lock)
         {
             _free += Math.Min(taken, _all);
-            while (_waiting.TryPeek(out var next) && _free >= next.Bytes)
+            Grant();
+        }
+    }
+
+    private async Task WaitAsync(TaskCompletionSource granted, CancellationToken ct)
+    {
+        await using var registration = ct.UnsafeRegister((_, token) =>
+        {
+            lock (_lock)
             {
-                _free -= next.Bytes;
-                _waiting.Dequeue().Granted.SetResult();
+                if (granted.TrySetCanceled(token)) Grant();     // those behind may be content with less
             }
+        }, null);
+        await granted.Task;
+    }
+
+    /// <summary>Under the lock. Who went away meanwhile is passed over.</summary>
+    private void Grant()
+    {
+        while (_waiting.TryPeek(out var next) && (next.Granted.Task.IsCompleted || _free >= next.Bytes))
+        {
+            _waiting.Dequeue();
+            if (next.Granted.TrySetResult()) _free -= next.Bytes;
         }
     }
 }

@@ -12,6 +12,9 @@ public abstract class ChunkStore
     /// <summary>Identity of the store, made with its directory.</summary>
     public abstract Guid Id { get; }
 
+    /// <summary>It failed a moment ago, or was too slow, and not for the first time: another replica is the better choice where there is one.</summary>
+    public abstract bool IsSuspect { get; }
+
     /// <summary>Frees the chunks of a blob, of one that is striped all its shards that are here, or the one shard that is named. Freeing one that is not there succeeds. Not durable by itself:
     /// ask again after a crash.</summary>
     /// <exception cref="StorageException"><see cref="StorageError.Unavailable"/>: the store could not be asked.</exception>
@@ -29,10 +32,6 @@ public abstract class ChunkStore
     /// <exception cref="StorageException"><see cref="StorageError.Unavailable"/>: the store could not be asked.</exception>
     public abstract ValueTask<IReadOnlyList<StoredChunk>> ListChunksAsync(BlobId blob, int from, int max, CancellationToken ct);
 
-    /// <summary>What the store holds, and what it can still take.</summary>
-    /// <exception cref="StorageException"><see cref="StorageError.Unavailable"/>: the store could not be asked.</exception>
-    public abstract ValueTask<ChunkStoreStatistics> AskStatisticsAsync(CancellationToken ct);
-
     /// <summary>The most that one page of a listing has.</summary>
     public const int ListMax = 10_000;
 
@@ -49,11 +48,6 @@ public abstract class ChunkStore
 /// <summary>One chunk of a blob in one store.</summary>
 /// <param name="Length">Bytes as stored.</param>
 public readonly record struct StoredChunk(int Index, int Length);
-
-/// <summary>A store at one moment.</summary>
-/// <param name="FreeBytes">Bytes that may still be written before writes are refused.</param>
-/// <param name="LiveBytes">Bytes on the drive of the chunks that can be read, headers and padding included.</param>
-public sealed record ChunkStoreStatistics(long FreeBytes, long LiveBytes, long Blobs, long Chunks);
 
 /// <summary>One blob on its way into a store, or into several.</summary>
 /// <remarks>Invariant: a chunk's memory is not touched any more once its task has ended, however it ended.</remarks>
@@ -73,7 +67,7 @@ internal abstract class ChunkWrite : IAsyncDisposable
     /// <summary>Frees all that was stored of the blob.</summary>
     public abstract ValueTask FreeAsync();
 
-    /// <summary>Gives up what can be given up: its tasks fail. What is with a disk already takes its time.</summary>
+    /// <summary>Gives the write up because it was too slow: its tasks fail, but for those of what is with a disk already, which take their time.</summary>
     public virtual void Abort() { }
 
     /// <summary>The blob is no longer being written.</summary>

@@ -83,6 +83,20 @@ internal sealed class AppendLane : IDisposable
         _wake.Release();
     }
 
+    /// <summary>Fails an append that is not being written yet: its memory is free then. One that is takes its time, for nobody can take it from the disk.</summary>
+    public void Withdraw(Append append, Exception e)
+    {
+        lock (_lock)
+        {
+            for (var left = _waiting.Count; left > 0; left--)
+            {
+                var waiting = _waiting.Dequeue();
+                if (waiting == append) append.Fail(e);
+                else _waiting.Enqueue(waiting);
+            }
+        }
+    }
+
     /// <summary>Takes what waits, then no more, and seals the pack.</summary>
     public void Stop()
     {

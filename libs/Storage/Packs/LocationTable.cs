@@ -6,7 +6,8 @@ using DarkStorage.Storage.Chunks;
 namespace DarkStorage.Storage.Packs;
 
 /// <summary>Where each chunk is: a cache of what the frames say, in memory, about 60 bytes for a blob of one chunk and 12 for each further chunk.</summary>
-/// <remarks>Invariants: a blob that is being read stays until its last reader leaves, then goes if it was deleted meanwhile.
+/// <remarks>Invariants: a blob that is taken out while it is read is here for its readers alone, until the last of them leaves: nobody else is told that it is here, so what is entered of it
+/// anew is a copy of its own, and stays.
 /// A chunk has one place; a second one found or made (by a compaction that was cut short) loses, and its finder counts it as dead.</remarks>
 internal sealed class LocationTable
 {
@@ -15,14 +16,15 @@ internal sealed class LocationTable
     /// <summary>A chunk index past this comes from no write of ours: 2^27 chunks of the smallest size are 8 TiB.</summary>
     public const int IndexMax = 1 << 27;
 
+    /// <summary>Ids that one pass over the table collects for the pages that follow: 1 MiB.</summary>
     private const int ListAhead = 1 << 16;
+
+    /// <summary>Such passes that are kept, for rounds that go on side by side.</summary>
+    private const int CollectedMax = 4;
 
     private readonly Shard[] _shards = new Shard[ShardCount];
     private readonly Lock _listing = new();
-    private BlobId[] _listed = [];
-    private BlobId _listedAfter;
-    private DateTimeOffset _listedBefore;
-    private bool _listedToEnd;
+    private readonly List<Collected> _collected = [];      // the newest last
 
     public LocationTable()
     {
@@ -60,6 +62,34 @@ internal sealed class LocationTable
         }
     }
 
+    /// <summary>The same for who has pinned the blob: he finds it after it was taken out too.</summary>
+    public bool TryGetPinned(BlobId blob, int index, out Location location)
+    {
+        var shard = Of(blob);
+        lock (shard)
+        {
+            location = shard.Blobs.TryGetValue(blob, out var entry) ? entry.Get(index) : default;
+            if (location.Length > 0 || !shard.Pins.TryGetValue(blob, out var pins)) return location.Length > 0;
+            foreach (var doomed in pins.Doomed ?? [])
+            {
+                location = doomed.Get(index);
+                if (location.Length > 0) return true;
+            }
+            return false;
+        }
+    }
+
+    /// <summary>Whether a chunk is at a place, if only for who reads it still.</summary>
+    public bool IsUsed(BlobId blob, int index, Location location)
+    {
+        var shard = Of(blob);
+        lock (shard)
+        {
+            return (shard.Blobs.TryGetValue(blob, out var entry) && entry.Get(index) == location)
+                || (shard.Pins.TryGetValue(blob, out var pins) && pins.Doomed is { } doomed && doomed.Exists(d => d.Get(index) == location));
+        }
+    }
+
     /// <summary>Moves a chunk, unless it is no longer where it was.</summary>
     public bool TryMove(BlobId blob, int index, Location from, Location to)
     {
@@ -88,12 +118,10 @@ internal sealed class LocationTable
         lock (shard)
         {
             ref var pins = ref CollectionsMarshal.GetValueRefOrNullRef(shard.Pins, blob);
-            if (!System.Runtime.CompilerServices.Unsafe.IsNullRef(ref pins))
-            {
-                pins.Doomed = true;
-                return [];
-            }
-            return shard.Remove(blob);
+            if (System.Runtime.CompilerServices.Unsafe.IsNullRef(ref pins)) return shard.Remove(blob).All();
+            var removed = shard.Remove(blob);
+            if (!removed.IsEmpty) (pins.Doomed ??= []).Add(removed);
+            return [];
         }
     }
 
@@ -104,7 +132,7 @@ internal sealed class LocationTable
         lock (shard) CollectionsMarshal.GetValueRefOrAddDefault(shard.Pins, blob, out _).Count++;
     }
 
-    /// <returns>Where the chunks were if the blob was deleted while it was read and this was its last reader.</returns>
+    /// <returns>Where the chunks were that were taken out while they were read, if this was the last reader.</returns>
     public List<Location> Unpin(BlobId blob)
     {
         var shard = Of(blob);
@@ -114,29 +142,31 @@ internal sealed class LocationTable
             if (--pins.Count > 0) return [];
             var doomed = pins.Doomed;
             shard.Pins.Remove(blob);
-            return doomed ? shard.Remove(blob) : [];
+            return doomed is null ? [] : [.. doomed.SelectMany(static entry => entry.All())];
         }
     }
 
-    /// <summary>Blobs in the order of their ids. One pass over the table serves many pages: ids that were entered since may be left out, and come with the next round.</summary>
+    /// <summary>Blobs in the order of their ids. One pass over the table serves many pages: ids that are entered while a round goes on may be left out, and come with the next round. What was
+    /// entered before a round began, with <paramref name="after"/> the default, is in it.</summary>
     public IReadOnlyList<BlobId> List(BlobId after, DateTimeOffset mintedBefore, int max)
     {
         lock (_listing)
         {
+            // What was collected for other rounds, or for one that was given up, is older than this round. The others are as well served by what is collected now.
+            if (after == default) _collected.RemoveAll(collected => collected.MintedBefore == mintedBefore);
             var page = new List<BlobId>(Math.Min(max, 1024));
             while (page.Count < max)
             {
-                var known = after >= _listedAfter && mintedBefore == _listedBefore && (_listedToEnd || _listed.Length > 0 && after < _listed[^1]);
-                if (!known || page.Count == 0 && _listedToEnd && (_listed.Length == 0 || after >= _listed[^1])) Collect(after, mintedBefore);
-                var at = Array.BinarySearch(_listed, after);
-                for (at = at < 0 ? ~at : at + 1; at < _listed.Length && page.Count < max; at++)
+                var from = _collected.Find(collected => collected.MintedBefore == mintedBefore && collected.Covers(after)) ?? Collect(after, mintedBefore);
+                var at = Array.BinarySearch(from.Blobs, after);
+                for (at = at < 0 ? ~at : at + 1; at < from.Blobs.Length && page.Count < max; at++)
                 {
-                    after = _listed[at];
+                    after = from.Blobs[at];
                     if (Contains(after)) page.Add(after);
                 }
-                if (_listedToEnd && at >= _listed.Length)
+                if (from.IsToEnd && at >= from.Blobs.Length)
                 {
-                    (_listed, _listedToEnd, _listedAfter) = ([], false, default);     // a round ended: hold nothing for the next one
+                    _collected.Remove(from);     // a round ended: hold nothing for the next one
                     break;
                 }
             }
@@ -158,7 +188,7 @@ internal sealed class LocationTable
         return found;
     }
 
-    private void Collect(BlobId after, DateTimeOffset mintedBefore)
+    private Collected Collect(BlobId after, DateTimeOffset mintedBefore)
     {
         var largest = new PriorityQueue<BlobId, BlobId>(Comparer<BlobId>.Create(static (a, b) => b.CompareTo(a)));
         foreach (var shard in _shards)
@@ -173,10 +203,12 @@ internal sealed class LocationTable
                 }
             }
         }
-        _listedToEnd = largest.Count < ListAhead;
-        _listed = [.. largest.UnorderedItems.Select(static item => item.Element)];
-        Array.Sort(_listed);
-        (_listedAfter, _listedBefore) = (after, mintedBefore);
+        BlobId[] blobs = [.. largest.UnorderedItems.Select(static item => item.Element)];
+        Array.Sort(blobs);
+        var collected = new Collected(blobs, after, mintedBefore, IsToEnd: blobs.Length < ListAhead);
+        if (_collected.Count == CollectedMax) _collected.RemoveAt(0);
+        _collected.Add(collected);
+        return collected;
     }
 
     private bool Contains(BlobId blob)
@@ -197,18 +229,25 @@ internal sealed class LocationTable
 
     private Shard Of(BlobId blob) => _shards[(blob.Low >> 6) % ShardCount];     // random bits
 
+    /// <summary>Ids in their order, as a pass over the table found them.</summary>
+    /// <param name="After">All of them are greater.</param>
+    /// <param name="IsToEnd">There were no more.</param>
+    private sealed record Collected(BlobId[] Blobs, BlobId After, DateTimeOffset MintedBefore, bool IsToEnd)
+    {
+        /// <summary>It has what comes after an id, or there is nothing.</summary>
+        public bool Covers(BlobId after) => after >= After && (IsToEnd || after < Blobs[^1]);
+    }
+
     private sealed class Shard
     {
         public readonly Dictionary<BlobId, Entry> Blobs = [];
         public readonly Dictionary<BlobId, Pins> Pins = [];
         public long Chunks;
 
-        public List<Location> Remove(BlobId blob)
+        public Entry Remove(BlobId blob)
         {
-            if (!Blobs.Remove(blob, out var entry)) return [];
-            var removed = entry.All();
-            Chunks -= removed.Count;
-            return removed;
+            if (Blobs.Remove(blob, out var entry)) Chunks -= entry.All().Count;
+            return entry;
         }
     }
 
@@ -216,13 +255,15 @@ internal sealed class LocationTable
     private struct Pins
     {
         public int Count;
-        public bool Doomed;
+        public List<Entry>? Doomed;     // what was taken out under the readers; more than once where it was entered anew meanwhile
     }
 
     private struct Entry
     {
         private Location _first;        // of chunk 0, the only one most blobs have
         private Location[]? _more;      // of chunks 1, 2, …; a length of 0 is a chunk that is not here
+
+        public readonly bool IsEmpty => _first.Length == 0 && _more is null;
 
         public readonly Location Get(int index) =>
             index == 0 ? _first : _more is not null && (uint)(index - 1) < (uint)_more.Length ? _more[index - 1] : default;

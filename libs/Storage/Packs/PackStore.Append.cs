@@ -21,10 +21,13 @@ public sealed partial class PackStore
     private volatile bool _hasRoom = true;
 
     /// <inheritdoc/>
-    internal override ChunkWrite BeginWrite(BlobId blob)
+    internal override ChunkWrite BeginWrite(BlobId blob) => BeginWrite(blob, mayUseCaller: true);
+
+    /// <param name="mayUseCaller">Whether small chunks may be written on the thread that hands them over. Not where that thread has others to look after than this drive, which may hang.</param>
+    internal ChunkWrite BeginWrite(BlobId blob, bool mayUseCaller)
     {
         ObjectDisposedException.ThrowIf(_disposed != 0, this);
-        return new PackWrite(this, blob, isNew: false);
+        return new PackWrite(this, blob, isNew: false, mayUseCaller);
     }
 
     BlobId IChunkRoutes.NewId(BlobOwner? owner, Redundancy wanted, long? length) => BlobId.New(_clock);
@@ -32,7 +35,7 @@ public sealed partial class PackStore
     ChunkWrite IChunkRoutes.BeginWrite(BlobId blob)
     {
         ObjectDisposedException.ThrowIf(_disposed != 0, this);
-        return new PackWrite(this, blob, isNew: true);
+        return new PackWrite(this, blob, isNew: true, mayUseCaller: true);
     }
 
     ChunkReader IChunkRoutes.BeginRead(System.Collections.Immutable.ImmutableArray<ManifestPart> parts, int first, int end) => BeginRead(parts, first, end);
@@ -67,15 +70,17 @@ public sealed partial class PackStore
         private readonly BlobId _blob;
         private readonly List<(Pack Pack, long End)> _touched = [];
         private readonly bool _isNew;
+        private readonly bool _mayUseCaller;
         private readonly Queue<Append> _underWay = new(2);
         private List<(Location Old, Append New)>? _replaced;
         private AppendLane? _lane;
+        private StorageException? _aborted;
         private bool _disposed;
 
         /// <param name="isNew">The blob was minted for this write: nothing of it can be here yet.</param>
-        public PackWrite(PackStore store, BlobId blob, bool isNew)
+        public PackWrite(PackStore store, BlobId blob, bool isNew, bool mayUseCaller)
         {
-            (_store, _blob, _isNew) = (store, blob, isNew);
+            (_store, _blob, _isNew, _mayUseCaller) = (store, blob, isNew, mayUseCaller);
             store._writing.AddOrUpdate(blob, 1, static (_, writes) => writes + 1);
         }
 
@@ -85,21 +90,29 @@ public sealed partial class PackStore
             var isThere = !_isNew && _store._table.TryGet(_blob, index, out old);
             var append = new Append(_blob, index, chunk, sync) { Entered = !isThere };
             _lane ??= isLarge ? _store.NextLargeLane() : _store._lanes[0];
-            _lane.Submit(append, inline: sync && !isLarge);
-            while (_underWay.TryPeek(out var first) && first.Done.IsCompletedSuccessfully) Settle(_underWay.Dequeue());
-            _underWay.Enqueue(append);
+            _lane.Submit(append, inline: sync && !isLarge && _mayUseCaller);
+            lock (_underWay)
+            {
+                while (_underWay.TryPeek(out var first) && first.Done.IsCompletedSuccessfully) Settle(_underWay.Dequeue());
+                _underWay.Enqueue(append);
+                if (_aborted is not null) _lane.Withdraw(append, _aborted);
+            }
             if (isThere) (_replaced ??= []).Add((old, append));
             return append.Done;
         }
 
         public override ValueTask CompleteAsync()
         {
-            while (_underWay.TryDequeue(out var append)) Settle(append);
+            lock (_underWay)
+            {
+                while (_underWay.TryDequeue(out var append)) Settle(append);
+            }
             foreach (var (pack, end) in _touched)
             {
                 if (pack.DurableThrough < end)
                     throw new StorageException(StorageError.Unavailable, $"Pack {pack.Number:x} failed before the write was durable.");
             }
+            _store._suspicion.Succeeded();
             foreach (var (old, copy) in _replaced ?? [])
             {
                 // Where it is no longer at its old place, a compaction or another repair was quicker: one copy is enough.
@@ -111,6 +124,16 @@ public sealed partial class PackStore
         }
 
         public override ValueTask FreeAsync() => _store.DeleteAsync(_blob, CancellationToken.None);
+
+        public override void Abort()
+        {
+            lock (_underWay)
+            {
+                if (_aborted is null) _store._suspicion.Failed();     // lest every other write finds out for itself
+                _aborted ??= new(StorageError.Unavailable, "The drive was too slow for this write.");
+                foreach (var append in _underWay) _lane!.Withdraw(append, _aborted);
+            }
+        }
 
         public override ValueTask DisposeAsync()
         {

@@ -57,14 +57,15 @@ public sealed partial class PackStore
         return chosen;
     }
 
-    /// <summary>The pack stays for what could not be copied; what was copied leaves it all the same. Who still reads there looks again and finds the copy.</summary>
+    /// <summary>The pack stays for what could not be copied; what was copied leaves it all the same. Who still reads there looks again and finds the copy; what was deleted under a reader has none,
+    /// and leaves when he does.</summary>
     private void PunchDead(Pack pack)
     {
         try
         {
             foreach (var entry in ListEntries(pack))
             {
-                if (!IsAt(entry)) Punch(pack, entry.Location);
+                if (!_table.IsUsed(entry.Blob, entry.Index, entry.Location)) Punch(pack, entry.Location);
             }
         }
         catch (IOException e)

@@ -57,7 +57,7 @@ public sealed partial class PackStore
             (_blob, _index) = (blob, index);
             for (var attempt = 0; attempt < 8; attempt++)
             {
-                if (!_store._table.TryGet(blob, index, out _location)) break;
+                if (!_store._table.TryGetPinned(blob, index, out _location)) break;
                 if (_location.Length != length) throw Damaged(blob, index, $"has {_location.Length} bytes where the manifest says {length}");
                 if (!_store.TryAcquire(_location.Pack, out var pack)) continue;     // compacted between the two looks
                 _pack = pack;
@@ -139,7 +139,7 @@ public sealed partial class PackStore
             var (pack, location) = (_pack!, _location);
             Close();
             // The chunk may have moved, or the error may have been one of the way from the disk: once more before it is called damage.
-            if (attempt > 0 && _store._table.TryGet(_blob, _index, out var now) && now == location)
+            if (attempt > 0 && _store._table.TryGetPinned(_blob, _index, out var now) && now == location)
             {
                 _store.ReportDamage(new(_blob, _index, pack.Number, location.Offset, problem));
                 throw Damaged(_blob, _index, problem);

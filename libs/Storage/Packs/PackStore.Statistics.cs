@@ -81,13 +81,6 @@ public sealed partial class PackStore
             _memory.Used, _memory.Peak, _damaged.Count, Volatile.Read(ref _damagedPacks));
     }
 
-    /// <inheritdoc/>
-    public override ValueTask<ChunkStoreStatistics> AskStatisticsAsync(CancellationToken ct)
-    {
-        var all = GetStatistics();
-        return new(new ChunkStoreStatistics(all.FreeBytes, all.LiveBytes, all.Blobs, all.Chunks));
-    }
-
     internal void CountWritten(long bytes)
     {
         Interlocked.Add(ref _written, bytes);

@@ -28,6 +28,7 @@ public sealed partial class PackStore : ChunkStore, IChunkRoutes, IAsyncDisposab
     private readonly ConcurrentDictionary<Task, bool> _background = new();
     private readonly ChunkMemory _memory;
     private readonly int _chunkBytesMax;
+    private readonly Suspicion _suspicion;
     private readonly AppendLane[] _lanes;
     private uint _lastPack;
     private int _nextLane;
@@ -41,6 +42,7 @@ public sealed partial class PackStore : ChunkStore, IChunkRoutes, IAsyncDisposab
         _chunkBytesMax = (int)Math.Min(options.ChunkBytesMax, PackBytesMin / 2) / PackFormat.Block * PackFormat.Block;
         if (options.PackBytes >= 4L * options.ChunkBytesMax) _chunkBytesMax = options.ChunkBytesMax / PackFormat.Block * PackFormat.Block;
         _memory = new(options.WriteMemoryBytesMax, _chunkBytesMax);
+        _suspicion = new(clock);
         _meter = CreateMeter();
         try
         {
@@ -60,6 +62,9 @@ public sealed partial class PackStore : ChunkStore, IChunkRoutes, IAsyncDisposab
 
     /// <summary>Identity of the store, made with its directory.</summary>
     public override Guid Id => _id;
+
+    /// <inheritdoc/>
+    public override bool IsSuspect => _suspicion.Is;
 
     /// <summary>The memory in which chunks are filled that are to be written here.</summary>
     internal ChunkMemory Memory => _memory;

@@ -23,6 +23,7 @@ internal sealed class PeerChannel : IDisposable
     private readonly TimeSpan _step;
     private readonly ITimer _sendTimer;
     private readonly ITimer _receiveTimer;
+    private readonly CancellationTokenSource _ended = new();
     private byte[] _in = new byte[512];
     private byte[] _out = new byte[512];
     private string? _aborted;
@@ -150,7 +151,8 @@ internal sealed class PeerChannel : IDisposable
     public ValueTask SendAsync(PeerMessageKind kind, bool flag, int body) => SendAsync(kind, flag, body, ReadOnlyMemory<byte>.Empty);
 
     /// <summary>The same, and some payload behind.</summary>
-    public async ValueTask SendAsync(PeerMessageKind kind, bool flag, int body, ReadOnlyMemory<byte> payload)
+    /// <param name="limit">Time in which each of the two must be taken; null for as long as a step takes.</param>
+    public async ValueTask SendAsync(PeerMessageKind kind, bool flag, int body, ReadOnlyMemory<byte> payload, TimeSpan? limit = null)
     {
         _ = Body(body);
         PeerProtocol.WriteHeader(_out, kind, flag, body, payload.Length);
@@ -162,8 +164,8 @@ internal sealed class PeerChannel : IDisposable
             head += payload.Length;
             payload = default;
         }
-        await WriteAsync(_out.AsMemory(0, head));
-        if (!payload.IsEmpty) await WriteAsync(payload);
+        await WriteAsync(_out.AsMemory(0, head), limit);
+        if (!payload.IsEmpty) await WriteAsync(payload, limit);
     }
 
     /// <summary>Sends a message with a chunk's payload, from the memory that the chunk has.</summary>
@@ -256,11 +258,18 @@ internal sealed class PeerChannel : IDisposable
         }
     }
 
+    /// <summary>Cancelled when this side closes the connection, for who waits for something else meanwhile.</summary>
+    public CancellationToken Ended => _ended.Token;
+
+    /// <summary>This side closed it: the other one was too slow, or was no longer wanted.</summary>
+    public bool IsAborted => _aborted is not null;
+
     /// <summary>Closes the connection under whoever uses it: what waits fails.</summary>
     public void Abort(string because)
     {
         Interlocked.CompareExchange(ref _aborted, because, null);
         _socket.Dispose();
+        _ended.Cancel();
     }
 
     public void Dispose()
@@ -285,9 +294,9 @@ internal sealed class PeerChannel : IDisposable
 
     internal static StorageException Unavailable(EndPoint at, string what, Exception? inner) => new(StorageError.Unavailable, $"The peer at {at} {what}.", inner);
 
-    private async ValueTask WriteAsync(ReadOnlyMemory<byte> bytes)
+    private async ValueTask WriteAsync(ReadOnlyMemory<byte> bytes, TimeSpan? limit = null)
     {
-        _sendTimer.Change(_step, Timeout.InfiniteTimeSpan);
+        _sendTimer.Change(limit ?? _step, Timeout.InfiniteTimeSpan);
         try
         {
             await _stream.WriteAsync(bytes);

@@ -13,6 +13,11 @@ public sealed record PeerOptions
     [Range(typeof(TimeSpan), "00:00:00.010", "00:10:00")]
     public TimeSpan StepTimeout { get; init; } = TimeSpan.FromSeconds(10);
 
+    /// <summary>For how long a node goes on offering bytes to a peer that reads a chunk and takes none. Default 5 minutes: what a peer reads it hands to a client, who may pause, and the front
+    /// end gives up one who takes less than 240 bytes a second. A machine that is gone is noticed sooner, by the system.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.010", "01:00:00")]
+    public TimeSpan ReaderPatience { get; init; } = TimeSpan.FromMinutes(5);
+
     /// <summary>Connections to one peer. Each write and each read under way has one. Default 512.</summary>
     [Range(1, 10_000)]
     public int ConnectionsMax { get; init; } = 512;

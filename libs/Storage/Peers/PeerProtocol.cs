@@ -116,8 +116,6 @@ internal enum PeerMessageKind : byte
     Delete = 4,
     ListBlobs = 5,
     ListChunks = 6,
-    Statistics = 7,
-    Ping = 8,
 
     /// <summary>What was asked for is done; the body is the answer.</summary>
     Done = 64,

@@ -151,7 +151,7 @@ public sealed partial class PeerServer : IAsyncDisposable
         {
             if (!_stopping.IsCancellationRequested) await session.RunAsync();
         }
-        catch (Exception e) when (e is IOException or StorageException or ObjectDisposedException)
+        catch (Exception e) when (e is IOException or StorageException or ObjectDisposedException or OperationCanceledException)
         {
             LogEnded(_log, e.Message);
         }

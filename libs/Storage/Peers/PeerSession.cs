@@ -89,13 +89,19 @@ internal sealed class PeerSession(PeerServer server, PeerChannel channel) : IAsy
         }
         await _answeringBefore;     // so that there are two chunks at most
         var table = message.Body[20..].ToArray();
-        if (_writeFailure is null) await server.Receiving.TakeAsync(length);
+        // Looked at once: the append before may fail at any moment, and what is taken for this one is to be given back all the same.
         var failure = _writeFailure;
+        var (isTaken, isHandedOver) = (false, false);
         ChunkBuffer? chunk = null;
         var window = ArrayPool<byte>.Shared.Rent(PackFormat.Block);
         try
         {
-            if (failure is null) chunk = new(_store.Memory, length, length, whole: true);
+            if (failure is null)
+            {
+                await server.Receiving.TakeAsync(length, channel.Ended);
+                isTaken = true;
+                chunk = new(_store.Memory, length, length, whole: true);
+            }
             for (var done = 0; done < length;)
             {
                 var block = window.AsMemory(0, Math.Min(PackFormat.Block, length - done));
@@ -106,24 +112,22 @@ internal sealed class PeerSession(PeerServer server, PeerChannel channel) : IAsy
                 done += block.Length;
             }
             chunk?.Finish(last: false);
-        }
-        catch
-        {
-            if (chunk is not null)
-            {
-                chunk.Dispose();
-                server.Receiving.Return(length);
-            }
-            throw;
+            isHandedOver = true;
+            (_answeringBefore, _answering) = (_answering, StoreAsync(_answering, chunk, index, length, message.Flag, failure ?? _writeFailure));
         }
         finally
         {
             ArrayPool<byte>.Shared.Return(window);
+            if (!isHandedOver)
+            {
+                chunk?.Dispose();
+                if (isTaken) server.Receiving.Return(length);
+            }
         }
-        (_answeringBefore, _answering) = (_answering, StoreAsync(_answering, chunk, index, length, message.Flag, failure));
         if (message.Flag) await _answering;
     }
 
+    /// <param name="chunk">Disposed here, and its bytes are returned; null of one that was read and not kept.</param>
     private async Task StoreAsync(Task before, ChunkBuffer? chunk, int index, int length, bool sync, StorageException? failure)
     {
         try
@@ -199,7 +203,8 @@ internal sealed class PeerSession(PeerServer server, PeerChannel channel) : IAsy
                 BinaryPrimitives.WriteInt32LittleEndian(answer, at);
                 table.CopyTo(answer[4..]);
                 at += count;
-                await channel.SendAsync(PeerMessageKind.Data, flag: at == end, answer.Length, buffer.AsMemory(0, count));
+                // The reader takes it as fast as his client does, who may pause: that is no reason to break his read.
+                await channel.SendAsync(PeerMessageKind.Data, flag: at == end, answer.Length, buffer.AsMemory(0, count), server.Options.ReaderPatience);
             }
         }
         catch (StorageException e)
@@ -219,9 +224,6 @@ internal sealed class PeerSession(PeerServer server, PeerChannel channel) : IAsy
         {
             switch (kind)
             {
-                case PeerMessageKind.Ping when body.IsEmpty:
-                    await channel.SendAsync(PeerMessageKind.Done, false, 0);
-                    break;
                 case PeerMessageKind.Delete when body.Length == BlobId.ByteLength:
                     await EndAsync();
                     await DeleteAsync(BlobId.Read(body.Span));
@@ -232,11 +234,6 @@ internal sealed class PeerSession(PeerServer server, PeerChannel channel) : IAsy
                     break;
                 case PeerMessageKind.ListChunks when body.Length == 24:
                     await channel.SendAsync(PeerMessageKind.Done, false, await WriteChunksAsync(body));
-                    break;
-                case PeerMessageKind.Statistics when body.IsEmpty:
-                    var all = await _store.AskStatisticsAsync(CancellationToken.None);
-                    WriteStatistics(channel.Body(32), all);
-                    await channel.SendAsync(PeerMessageKind.Done, false, 32);
                     break;
                 default:
                     throw new PeerProtocolException($"A message of kind {kind} and {body.Length} bytes is not known.");
@@ -276,14 +273,6 @@ internal sealed class PeerSession(PeerServer server, PeerChannel channel) : IAsy
             BinaryPrimitives.WriteInt32LittleEndian(answer[((8 * i) + 4)..], chunks[i].Length);
         }
         return answer.Length;
-    }
-
-    private static void WriteStatistics(Span<byte> answer, ChunkStoreStatistics all)
-    {
-        BinaryPrimitives.WriteInt64LittleEndian(answer, all.FreeBytes);
-        BinaryPrimitives.WriteInt64LittleEndian(answer[8..], all.LiveBytes);
-        BinaryPrimitives.WriteInt64LittleEndian(answer[16..], all.Blobs);
-        BinaryPrimitives.WriteInt64LittleEndian(answer[24..], all.Chunks);
     }
 
     private ValueTask SendErrorAsync(StorageException e)

@@ -72,11 +72,13 @@ public sealed partial class PeerStore
             }
             catch (Exception e)
             {
+                var hasFailed = channel.IsAborted;      // it was asked, and did not answer in time
                 // An error that the peer told leaves the connection whole.
                 if (e is not StorageException { Error: StorageError.NoSuchKey or StorageError.DataDamaged }) Leave(isWhole: false);
                 if (e is not IOException io) throw;
                 ct.ThrowIfCancellationRequested();
-                if (begins && !fresh && channel.WasIdle) return false;
+                // A connection may have died while nobody used it: put aside, or amid a chunk while the reader's client paused. That is no failure of the peer's.
+                if (!fresh && (begins ? channel.WasIdle : !hasFailed && io is not PeerProtocolException)) return false;
                 throw peer.Failed(io);
             }
             if (ct.IsCancellationRequested) Leave(isWhole: false);

@@ -53,7 +53,7 @@ public sealed partial class PeerStore
         /// <summary>Gives the write up: what is under way fails at once.</summary>
         public override void Abort()
         {
-            peer.Suspect();     // lest every other write finds out for itself
+            peer._suspicion.Failed();     // lest every other write finds out for itself
             Fail(new(StorageError.Unavailable, "The replica was too slow for this write."));
         }
 

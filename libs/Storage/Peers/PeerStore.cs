@@ -15,10 +15,6 @@ namespace DarkStorage.Storage.Peers;
 /// Invariants: bytes that arrive are compared with their checksums before they are handed on; a connection on which anything went wrong is closed.</remarks>
 public sealed partial class PeerStore : ChunkStore, IAsyncDisposable
 {
-    /// <summary>After a failure a peer is not the first choice for so long, and twice as long after each that follows, up to the most.</summary>
-    private static readonly TimeSpan SuspectTime = TimeSpan.FromMilliseconds(250);
-    private static readonly TimeSpan SuspectTimeMax = TimeSpan.FromSeconds(10);
-
     private readonly EndPoint _at;
     private readonly Guid _cluster;
     private readonly ClusterIdentity _identity;
@@ -29,8 +25,7 @@ public sealed partial class PeerStore : ChunkStore, IAsyncDisposable
     private readonly Lock _lock = new();
     private readonly Stack<PeerChannel> _idle = new();
     private readonly ITimer _tidying;
-    private long _suspectUntil;
-    private int _failures;
+    private readonly Suspicion _suspicion;
     private bool _disposed;
 
     /// <param name="store">The store that is to be there: another one is refused.</param>
@@ -45,18 +40,15 @@ public sealed partial class PeerStore : ChunkStore, IAsyncDisposable
         Validator.ValidateObject(options, new ValidationContext(options), validateAllProperties: true);
         (Id, _at, _cluster, _identity, _options, _clock, _versions) = (store, at, cluster, identity, options, clock, versions);
         _places = new(options.ConnectionsMax);
+        _suspicion = new(clock);
         _tidying = clock.CreateTimer(static me => ((PeerStore)me!).CloseIdle(all: false), this, options.IdleTime, options.IdleTime);
     }
 
     /// <inheritdoc/>
     public override Guid Id { get; }
 
-    /// <summary>It failed a moment ago, and not for the first time: another replica is the better choice where there is one.</summary>
-    public bool IsSuspect => Volatile.Read(ref _failures) > 1 && _clock.GetTimestamp() < Interlocked.Read(ref _suspectUntil);
-
-    /// <summary>Asks the peer whether it is there, and is who it should be.</summary>
-    /// <exception cref="StorageException"><see cref="StorageError.Unavailable"/>; the message says why.</exception>
-    public async ValueTask PingAsync(CancellationToken ct) => await AskAsync(PeerMessageKind.Ping, [], static _ => true, ct);
+    /// <inheritdoc/>
+    public override bool IsSuspect => _suspicion.Is;
 
     /// <inheritdoc/>
     public override async ValueTask DeleteAsync(BlobId blob, CancellationToken ct)
@@ -97,17 +89,7 @@ public sealed partial class PeerStore : ChunkStore, IAsyncDisposable
         }, ct);
     }
 
-    /// <inheritdoc/>
-    public override ValueTask<ChunkStoreStatistics> AskStatisticsAsync(CancellationToken ct) => AskAsync(PeerMessageKind.Statistics, [], static answer =>
-    {
-        if (answer.Length < 32) throw new PeerProtocolException("Statistics are too short.");
-        var numbers = answer.Span;
-        return new ChunkStoreStatistics(
-            BinaryPrimitives.ReadInt64LittleEndian(numbers), BinaryPrimitives.ReadInt64LittleEndian(numbers[8..]),
-            BinaryPrimitives.ReadInt64LittleEndian(numbers[16..]), BinaryPrimitives.ReadInt64LittleEndian(numbers[24..]));
-    }, ct);
-
-    /// <summary>Closes what is not in use. What is, its user closes.</summary>
+    /// <summary>Closes what is not in use. Exchanges that are under way go on, and their users close what they use; who begins one is told that the peer can't be asked.</summary>
     public async ValueTask DisposeAsync()
     {
         List<PeerChannel> idle;
@@ -149,7 +131,7 @@ public sealed partial class PeerStore : ChunkStore, IAsyncDisposable
                 PeerChannel? idle;
                 lock (_lock)
                 {
-                    ObjectDisposedException.ThrowIf(_disposed, this);
+                    if (_disposed) throw PeerChannel.Unavailable(_at, "is no longer asked", null);
                     if (!_idle.TryPop(out idle)) break;
                 }
                 if (idle.IsQuiet) return idle;
@@ -160,7 +142,7 @@ public sealed partial class PeerStore : ChunkStore, IAsyncDisposable
         catch (Exception e)
         {
             _places.Release();
-            if (e is StorageException) Suspect();
+            if (e is StorageException) _suspicion.Failed();
             throw;
         }
     }
@@ -170,7 +152,7 @@ public sealed partial class PeerStore : ChunkStore, IAsyncDisposable
     {
         if (isWhole)
         {
-            Volatile.Write(ref _failures, 0);
+            _suspicion.Succeeded();
             channel.IdleSince = _clock.GetTimestamp();
             channel.WasIdle = true;
             lock (_lock)
@@ -185,13 +167,6 @@ public sealed partial class PeerStore : ChunkStore, IAsyncDisposable
         }
         channel.Dispose();
         _places.Release();
-    }
-
-    private void Suspect()
-    {
-        var failures = Interlocked.Increment(ref _failures);
-        var time = TimeSpan.FromTicks(Math.Min(SuspectTimeMax.Ticks, SuspectTime.Ticks << Math.Min(failures - 1, 10)));
-        Interlocked.Exchange(ref _suspectUntil, _clock.GetTimestamp() + (long)(time.TotalSeconds * _clock.TimestampFrequency));
     }
 
     private void CloseIdle(bool all)
@@ -263,7 +238,7 @@ public sealed partial class PeerStore : ChunkStore, IAsyncDisposable
 
     private StorageException Failed(IOException e)
     {
-        Suspect();
+        _suspicion.Failed();
         return PeerChannel.Unavailable(_at, $"failed amid an exchange ({e.Message})", e);
     }
 

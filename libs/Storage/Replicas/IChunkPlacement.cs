@@ -25,7 +25,8 @@ public interface IChunkPlacement
     ImmutableArray<ReadPlace> ForRead(BlobId blob);
 }
 
-/// <summary>A write's hold on the layout that it began by, from before its first byte until its blob is committed, or freed, and to be seen in listings. Dispose it then.</summary>
+/// <summary>A write's hold on the layout that it began by, from before its first byte until its blob is committed, or freed, and to be seen in listings of all replicas that it did not go on
+/// without. Dispose it then.</summary>
 public class WriteLease(WritePlaces places) : IDisposable
 {
     public WritePlaces Places { get; } = places;

@@ -20,8 +20,7 @@ public enum RepairReason
     /// <summary>The write was acknowledged without it.</summary>
     Missed = 1,
 
-    /// <summary>A reader looked for the blob there and did not find it, though the layout says that the partition belongs there. Of a bucket that wants fewer replicas
-    /// than the cluster keeps by default this may be as it should be: the taker of the entry knows the bucket.</summary>
+    /// <summary>A reader looked for the blob there and did not find it, though by the layout and the blob's id it belongs there.</summary>
     Missing = 2,
 
     /// <summary>A chunk does not match its checksum: all that the store has of the blob is to be verified.</summary>

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Diagnostics.CodeAnalysis;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Storage.Chunks;
@@ -9,7 +10,7 @@ namespace DarkStorage.Storage.Replicas;
 internal sealed partial class ReplicaStore
 {
     /// <summary>Reads chunks from the nearest replica that has them.</summary>
-    /// <remarks>Invariants: a place that failed for a chunk is not asked for it again; only when none is left does the read fail. What a slow place sends after
+    /// <remarks>Invariants: a place that failed for a chunk is not asked for it again; only when none is left, by the layout as it is then, does the read fail. What a slow place sends after
     /// another was quicker is thrown away with its reader.</remarks>
     private sealed class ReplicaReader : ChunkReader
     {
@@ -17,6 +18,7 @@ internal sealed partial class ReplicaStore
         private readonly ImmutableArray<ManifestPart> _parts;
         private readonly int _firstPart;
         private readonly int _endPart;
+        private ImmutableArray<ReadPlace> _layout = [];     // what the places were made of
         private Place[] _places = [];
         private Place? _current;
         private bool _served;       // the current place gave something of this chunk
@@ -44,13 +46,12 @@ internal sealed partial class ReplicaStore
 
         public override void Open(BlobId blob, int index, int length, int end)
         {
-            if (_places.Length == 0 || blob.Place != _blob.Place || blob.Redundancy != _blob.Redundancy) Settle(blob);
-            else
+            if (blob == _blob || !TrySettle(blob))
             {
-                // Damage is of one chunk; a place that lacks the blob, or can't be reached, is left alone while this blob is read.
+                // Damage is of one chunk, and who could not be reached may be there again; a place that lacks the blob is left alone while this blob is read.
                 foreach (var place in _places)
                 {
-                    if (blob != _blob || place.Failure is { Error: StorageError.DataDamaged or StorageError.ChecksumMismatch }) place.Failure = null;
+                    if (blob != _blob || place.Failure is not { Error: StorageError.NoSuchKey }) place.Failure = null;
                 }
             }
             (_blob, _index, _length, _end, _isOpen, _served) = (blob, index, length, end, true, false);
@@ -80,9 +81,7 @@ internal sealed partial class ReplicaStore
             catch (StorageException e)
             {
                 GiveUp(_current, e);
-                _current = Next() ?? throw NoneLeft();
-                OpenAt(_current);
-                _served = false;
+                Turn();
             }
         }
 
@@ -91,12 +90,7 @@ internal sealed partial class ReplicaStore
             while (true)
             {
                 ct.ThrowIfCancellationRequested();
-                if (_current is null)
-                {
-                    _current = Next() ?? throw NoneLeft();
-                    OpenAt(_current);
-                    _served = false;
-                }
+                if (_current is null) Turn();
                 if (!_served)
                 {
                     await FetchFirstAsync(ct);
@@ -237,8 +231,19 @@ internal sealed partial class ReplicaStore
                 : new(StorageError.Unavailable, $"Chunk {_index} of blob {_blob} could not be read, and not all replicas could be asked. {all}");
         }
 
+        /// <summary>Goes on with the next place.</summary>
+        /// <exception cref="StorageException">There is none.</exception>
+        [MemberNotNull(nameof(_current))]
+        private void Turn()
+        {
+            // A layout that settled while this blob is read may have freed it where it was.
+            _current = Next() ?? (TrySettle(_blob) ? Next() : null) ?? throw NoneLeft();
+            OpenAt(_current);
+            _served = false;
+        }
+
         private Place? Next(Place? not = null) =>
-            _places.FirstOrDefault(place => place != not && place.Failure is null && !IsSuspect(place.Store))
+            _places.FirstOrDefault(place => place != not && place.Failure is null && !place.Store.IsSuspect)
             ?? _places.FirstOrDefault(place => place != not && place.Failure is null);
 
         private void OpenAt(Place place)
@@ -250,11 +255,15 @@ internal sealed partial class ReplicaStore
             _ = place.Reader.Read(_block, default, mayBlock: false, verify: true);
         }
 
-        /// <summary>Another partition: the readers of places that are the same there are kept.</summary>
-        private void Settle(BlobId blob)
+        /// <summary>Takes the places of a blob by the layout as it is now. Readers of places that are the same are kept.</summary>
+        /// <returns>False where they are those that there are already.</returns>
+        private bool TrySettle(BlobId blob)
         {
+            var layout = _store._placement.ForRead(blob);
+            if (layout.SequenceEqual(_layout)) return false;
             var before = _places;
-            _places = [.. _store._placement.ForRead(blob).Select(static p => new Place(p))];
+            _layout = layout;
+            _places = [.. layout.Select(static p => new Place(p))];
             foreach (var left in before)
             {
                 if (left.Reader is null) continue;
@@ -263,6 +272,7 @@ internal sealed partial class ReplicaStore
                 else LeaveBehind(left, Task.CompletedTask);
             }
             _current = null;
+            return true;
         }
     }
 }

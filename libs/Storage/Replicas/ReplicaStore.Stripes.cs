@@ -53,6 +53,7 @@ internal sealed partial class ReplicaStore
     {
         private const int WindowBytes = 256 << 10;
 
+        private ImmutableArray<ReadPlace> _layout = [];     // what the sources were made of
         private Source[] _sources = [];
         private ErasureCode? _code;
         private BlobId _blob;
@@ -93,11 +94,12 @@ internal sealed partial class ReplicaStore
 
         public override void Open(BlobId blob, int index, int length, int end)
         {
-            if (blob != _blob) Settle(blob);
+            if (blob != _blob) TrySettle(blob);
             foreach (var source in _sources)
             {
-                // Damage is of one chunk; a place that lacks the shard, or can't be reached, is left alone while this blob is read.
-                if (source.Failure is { Error: StorageError.DataDamaged or StorageError.ChecksumMismatch }) source.Failure = null;
+                // Damage is of one chunk, and who could not be reached may be there again, unless it failed again and again: each is asked for its own shard. A place that lacks the shard is left
+                // alone while this blob is read.
+                if (source.Failure is { Error: StorageError.DataDamaged or StorageError.ChecksumMismatch } or { Error: not StorageError.NoSuchKey } && !source.Store.IsSuspect) source.Failure = null;
             }
             (_index, _length, _end, _shardBytes, _isOpen) = (index, length, end, Stripe.ShardBytes(length, _code!.Data), true);
             (_windowFrom, _windowEnd) = (0, 0);
@@ -180,7 +182,7 @@ internal sealed partial class ReplicaStore
             var have = new Dictionary<int, Source>();
             while (have.Count < _code!.Data)
             {
-                var others = _sources.Where(s => s.Shard != shard && !have.ContainsKey(s.Shard) && IsUsable(s)).OrderBy(static s => IsSuspect(s.Store)).DistinctBy(static s => s.Shard)
+                var others = _sources.Where(s => s.Shard != shard && !have.ContainsKey(s.Shard) && IsUsable(s)).OrderBy(static s => s.Store.IsSuspect).DistinctBy(static s => s.Shard)
                     .Take(_code.Data - have.Count).ToList();
                 if (others.Count > 0)
                 {
@@ -194,7 +196,13 @@ internal sealed partial class ReplicaStore
                     return;
                 }
                 var busy = _sources.Where(static s => s.Busy is not null).ToList();
-                if (busy.Count == 0) throw NoneLeft();
+                if (busy.Count == 0)
+                {
+                    // A layout that settled while this blob is read may have freed it where it was.
+                    if (!TrySettle(_blob)) throw NoneLeft();
+                    have.Clear();
+                    continue;
+                }
                 await Task.WhenAny(busy.Select(static s => s.Busy!)).WaitAsync(ct);
             }
             var memory = new Memory<byte>[_code.Shards];
@@ -321,12 +329,16 @@ internal sealed partial class ReplicaStore
 
         private static int AlignUp(int bytes) => (bytes + PackFormat.Block - 1) / PackFormat.Block * PackFormat.Block;
 
-        /// <summary>Another blob.</summary>
-        private void Settle(BlobId blob)
+        /// <summary>Takes the places of a blob by the layout as it is now.</summary>
+        /// <returns>False where they are those that there are already.</returns>
+        private bool TrySettle(BlobId blob)
         {
+            var layout = store._placement.ForRead(blob);
+            if (blob == _blob && layout.SequenceEqual(_layout)) return false;
             foreach (var source in _sources) store.InBackground(LeaveAsync(source).AsTask());
-            (_blob, _code) = (blob, ErasureCode.Create(blob.Redundancy.Data, blob.Redundancy.Parity));
-            _sources = [.. store._placement.ForRead(blob).Select(place => new Source(place, blob.OfShard(place.Shard)))];
+            (_blob, _layout, _code) = (blob, layout, ErasureCode.Create(blob.Redundancy.Data, blob.Redundancy.Parity));
+            _sources = [.. layout.Select(place => new Source(place, blob.OfShard(place.Shard)))];
+            return true;
         }
 
         /// <summary>Done with a place: at once, or when it has answered.</summary>

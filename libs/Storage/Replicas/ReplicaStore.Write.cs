@@ -31,8 +31,9 @@ internal sealed partial class ReplicaStore
             public readonly ChunkStore Store = place.Store;
             public readonly int Shard = place.Shard;
             public readonly ChunkWrite? Write = write;      // null where it was not tried
+            public readonly TaskCompletionSource GivenUp = new(TaskCreationOptions.RunContinuationsAsynchronously);
             public StorageException? Failure;
-            public Task Last = Task.CompletedTask;
+            public Task Last = Task.CompletedTask;      // ends when all chunks that were handed to it have
         }
 
         /// <summary>One chunk on its way.</summary>
@@ -58,12 +59,14 @@ internal sealed partial class ReplicaStore
                 throw new StorageException(StorageError.Unavailable, $"There are {places.Length} places for blob {blob}, and {_quorum} must have a blob.");
             }
             // One that fails again and again is left out, unless it is needed.
-            var trusted = places.Count(static place => !IsSuspect(place.Store));
-            _replicas = [.. places.Select(place => trusted >= _quorum && IsSuspect(place.Store)
+            var trusted = places.Count(static place => !place.Store.IsSuspect);
+            _replicas = [.. places.Select(place => trusted >= _quorum && place.Store.IsSuspect
                 ? new Replica(place, null) { Failure = new(StorageError.Unavailable, "It failed a moment ago.") }
-                : new Replica(place, place.Store.BeginWrite(blob.OfShard(place.Shard))))];
-            // This node's own disk comes last: it may do its work on the caller's thread, and the others' bytes are on their way meanwhile.
-            _replicas = [.. _replicas.OrderBy(static replica => replica.Store is PackStore)];
+                : new Replica(place, BeginWrite(place)))];
+
+            ChunkWrite BeginWrite(WritePlace place) => place.Store is PackStore drive
+                ? drive.BeginWrite(blob.OfShard(place.Shard), mayUseCaller: places.Length == 1)
+                : place.Store.BeginWrite(blob.OfShard(place.Shard));
         }
 
         public override Task Submit(ChunkBuffer chunk, int index, bool sync, bool isLarge)
@@ -175,6 +178,7 @@ internal sealed partial class ReplicaStore
             StorageException? failure = null;
             try
             {
+                if (replica.Store is PackStore && _replicas.Length > 1) await WaitForDriveAsync(replica, done, handed);
                 await done;
                 if (sync)
                 {
@@ -196,19 +200,41 @@ internal sealed partial class ReplicaStore
                 if (failure is not null && replica.Failure is null) Failed(replica, failure);
                 handed.UnderWay.Remove(replica);
                 if (replica.Failure is null && ++handed.Done == _quorum) handed.Quorum.TrySetResult();
-                if (handed.Done + handed.UnderWay.Count(static other => other.Failure is null) < _quorum) handed.Quorum.TrySetException(TooFew());
-                if (handed.UnderWay.Count > 0) return;
-                handed.All.TrySetResult();
-                if (handed.Charged == 0) return;
-                _store._lag.Return(handed.Charged);
-                _lagBytes -= handed.Charged;
+                EndIfTooFew(handed);
+                if (handed.UnderWay.Count == 0)
+                {
+                    handed.All.TrySetResult();
+                    if (handed.Charged > 0) _store._lag.Return(handed.Charged);
+                    _lagBytes -= handed.Charged;
+                }
             }
+            await before;       // which a drive may have in hand still, though this one was taken back from it
+        }
+
+        /// <summary>A drive that hangs says nothing, and what it has in hand nobody can take from it: past its time the write goes on without it. A peer has such a time for itself.</summary>
+        private async Task WaitForDriveAsync(Replica replica, Task done, Handed handed)
+        {
+            if (done.IsCompleted) return;
+            await done.WaitAsync(_store._options.DriveTimeout, _store._clock).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            if (done.IsCompleted) return;
+            lock (_lock)
+            {
+                Drop(replica);
+                EndIfTooFew(handed);
+            }
+        }
+
+        /// <summary>Under the lock.</summary>
+        private void EndIfTooFew(Handed handed)
+        {
+            if (handed.Done + handed.UnderWay.Count(static replica => replica.Failure is null) < _quorum) handed.Quorum.TrySetException(TooFew());
         }
 
         /// <summary>Under the lock.</summary>
         private void Failed(Replica replica, StorageException e)
         {
             replica.Failure = e;
+            replica.GivenUp.TrySetResult();
             if (!_acknowledged) return;
             Missed(replica);
             _store.Note(_blob, replica.Store, RepairReason.Missed);
@@ -227,23 +253,29 @@ internal sealed partial class ReplicaStore
             return new(error, $"{_replicas.Length - failures.Count} of {_replicas.Length} replicas could be written, {_quorum} must be: {failures.FirstOrDefault()?.Message}", failures.FirstOrDefault());
         }
 
-        /// <summary>Ends the write on each replica once that has answered for its chunks: not before, lest one is entered there after the blob was freed.</summary>
+        /// <summary>Ends the write, and what it holds of the layout once all replicas but those that failed are to be seen in listings. One that failed is in the repair queue; what it was given before
+        /// may arrive at any time, or never, and no layout waits for that: a movement finds the blob with the others, and what turns up where it no longer belongs is freed there.</summary>
         private async Task EndAsync()
         {
-            await Task.WhenAll(_replicas.Where(static replica => replica.Write is not null).Select(async replica =>
-            {
-                await replica.Last;
-                try
-                {
-                    if (_unwanted) await replica.Write!.FreeAsync();
-                    await replica.Write!.DisposeAsync();
-                }
-                catch (StorageException e)
-                {
-                    LogNotFreed(_store._log, _blob, replica.Store.Id, e.Message);
-                }
-            }));
+            var ending = _replicas.Where(static replica => replica.Write is not null).Select(replica => (Replica: replica, Task: EndAsync(replica))).ToList();
+            await Task.WhenAll(ending.Select(static end => Task.WhenAny(end.Task, end.Replica.GivenUp.Task)));
             _lease.Dispose();
+            await Task.WhenAll(ending.Select(static end => end.Task));
+        }
+
+        /// <summary>Ends the write on a replica once that has answered for its chunks: not before, lest one is entered there after the blob was freed.</summary>
+        private async Task EndAsync(Replica replica)
+        {
+            await replica.Last;
+            try
+            {
+                if (_unwanted) await replica.Write!.FreeAsync();
+                await replica.Write!.DisposeAsync();
+            }
+            catch (StorageException e)
+            {
+                LogNotFreed(_store._log, _blob, replica.Store.Id, e.Message);
+            }
         }
     }
 }

@@ -59,7 +59,7 @@ internal sealed partial class ReplicaStore : IChunkRoutes, IAsyncDisposable
     public BlobId NewId(BlobOwner? owner, Redundancy wanted, long? length)
     {
         if (owner is not var (bucket, key)) return BlobId.New(_clock);
-        return BlobId.New(_clock, _placement.PlaceOf(bucket, key), length < _options.StripedBytesMin ? wanted.AsCopies : wanted);
+        return BlobId.New(_clock, _placement.PlaceOf(bucket, key), length < _options.StripedBytesMin ? wanted.ForShort : wanted);
     }
 
     public ChunkWrite BeginWrite(BlobId blob) => new ReplicaWrite(this, blob);
@@ -159,8 +159,6 @@ internal sealed partial class ReplicaStore : IChunkRoutes, IAsyncDisposable
         var usual = TimesOf(store).Percentile;
         return usual > _options.HedgeFloor ? usual : _options.HedgeFloor;
     }
-
-    private static bool IsSuspect(ChunkStore store) => store is PeerStore { IsSuspect: true };
 
     [LoggerMessage(LogLevel.Debug, "Blob {Blob} was not freed on store {Store}, which will find it itself: {Why}")]
     private static partial void LogNotFreed(ILogger log, BlobId blob, Guid store, string why);

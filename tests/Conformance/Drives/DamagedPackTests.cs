@@ -146,6 +146,21 @@ public sealed class DamagedPackTests
         await node.S3().AssertReadsBackAsync(bucket, "small", Small);
     }
 
+    [Fact]
+    public async Task A_scrub_begins_anew_and_finds_damage_where_its_place_can_neither_be_read_nor_written()
+    {
+        await using var node = await StartAsync(("DriveCare__ScrubPeriod", "00:00:01"));
+        await StoreAsync(node);
+        var frames = await StopAndFindAsync(node, Large, 2);
+        frames[1].FlipContent(77);
+        var place = Path.Combine(node.DataDirectory, "scrub.json");
+        File.Delete(place);
+        Directory.CreateDirectory(place);
+        await node.RestartAsync();
+        await Eventually.HoldsAsync("the scrub counts the damage", async () => await node.MetricAsync(DamagedMetric) == 1);
+        await Eventually.HoldsAsync("an operator is told", () => node.Output.Contains("it begins anew", StringComparison.Ordinal));
+    }
+
     private static Task<NodeProcess> StartAsync(params (string, string)[] more) => NodeProcess.StartAsync(new() { Environment = DriveNode.QuickGarbage.With(more) });
 
     /// <summary>Two small objects, which share a pack, and a large one, which is in another.</summary>

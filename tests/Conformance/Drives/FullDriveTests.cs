@@ -141,6 +141,42 @@ public sealed class FullDriveTests
         await AssertAllThereAsync(s3, bucket, stored);
     }
 
+    [Fact]
+    public async Task Access_logs_leave_no_file_behind_on_a_full_drive_and_no_part_of_a_line()
+    {
+        using var drive = SmallDrive.Mount("tmpfs", DriveMebibytes);
+        await using var node = await NodeProcess.StartAsync(new()
+        {
+            DataDirectory = drive.DataDirectory,
+            Environment = DriveNode.QuickGarbage.With(
+                ("AccessLogs__Interval", "1.00:00:00"), ("AccessLogs__FlushInterval", "00:00:00.010"), ("Blobs__PackBytes", $"{32 << 20}"), ("Blobs__ReservedBytes", $"{16 << 20}")),
+        });
+        using var s3 = node.S3();
+        var (earlier, later, target) = (await s3.NewBucketAsync(), await s3.NewBucketAsync(), await s3.NewBucketAsync());
+        foreach (var bucket in (string[])[earlier, later]) await s3.PutBucketLoggingAsync(new() { BucketName = bucket, LoggingConfig = new() { TargetBucketName = target, TargetPrefix = "" } });
+        var folder = Path.Combine(node.DataDirectory, "access-logs");
+        await node.RestartAsync();      // whatever files there are are ended: only the earlier bucket gets one before the drive is full
+        var raw = node.Raw();
+        await GetAsync(earlier, "first");
+        await Eventually.HoldsAsync("the first line is in a file", () => Text().Contains(" first ", StringComparison.Ordinal));
+        drive.FillCompletely();
+        for (var i = 0; await node.MetricAsync("darkstorage_access_log_lines_dropped_total") < 40; i++)
+        {
+            Assert.InRange(i, 0, 1000);
+            foreach (var bucket in (string[])[earlier, later]) await GetAsync(bucket, "lost");
+        }
+        Assert.Single(Directory.GetFiles(folder, "*.open"));
+
+        drive.RemoveForeignFile();
+        foreach (var bucket in (string[])[earlier, later]) await GetAsync(bucket, "last");
+        await Eventually.HoldsAsync("the last lines are in files", () => Text().Split(" last ").Length == 3);
+        var lines = Text().Split('\n', StringSplitOptions.RemoveEmptyEntries).Where(static line => line[0] != '{').ToList();
+        Assert.All(lines, line => Assert.True(line.Split([$" {earlier} [", $" {later} ["], StringSplitOptions.None).Length == 2, line));
+
+        Task<RawAnswer> GetAsync(string bucket, string key) => raw.SendAsync(new RawRequest("GET", $"/{bucket}/{key}").With("User-Agent", new('x', 1_500)));
+        string Text() => string.Concat(Directory.GetFiles(folder).Select(File.ReadAllText));
+    }
+
     private static Task<NodeProcess> StartAsync(SmallDrive drive, int reservedMebibytes) => NodeProcess.StartAsync(new()
     {
         DataDirectory = drive.DataDirectory,

@@ -164,8 +164,8 @@ public sealed class LayoutTests(ITestOutputHelper output)
     {
         var layout = Clusters.First(Clusters.Nodes(24, 3), new Replication(3, 6, false));
         Clusters.Check(layout);   // two of six in each of three zones, and the copies in distinct ones
-        Assert.Equal(6, layout.NodesOf(5, 6).Length);
-        Assert.Equal(layout.ReplicasOf(5), layout.NodesOf(5, 6).Take(3));
+        Assert.Equal(6, layout.Partitions[5].Nodes.Length);
+        Assert.Equal(layout.ReplicasOf(5), layout.HoldersOf(5, 6).Take(3));
 
         var narrow = Clusters.First(Clusters.Nodes(24, 3), 3);
         var wider = narrow.Next(new ChangeReplication(new(3, 6, false)));
@@ -326,7 +326,6 @@ public sealed class LayoutTests(ITestOutputHelper output)
         Assert.Equal("A bucket keeps 1, 2, 3 or 5 copies, not 4.", Layouts.RefusalOf(layout, 4));
         Assert.Null(Layouts.RefusalOf(layout, data: 4, parity: 2));
         Assert.Equal("A stripe of 5+2 needs partitions of 7 nodes, and the cluster's have 6: make the layout wider first.", Layouts.RefusalOf(layout, data: 5, parity: 2));
-        Assert.Throws<ArgumentOutOfRangeException>(() => layout.NodesOf(0, 7));
     }
 
     [Fact]

@@ -47,7 +47,7 @@ public sealed class ClusterIdentityTests
         await using var peer = new PeerStore(node.Id, node.EndPoint, PeerNode.Cluster, b, PeerNode.Limits, TimeProvider.System);
         await peer.PingAsync(CancellationToken.None);
         await using var outsider = new PeerStore(node.Id, node.EndPoint, PeerNode.Cluster, stranger, PeerNode.Limits, TimeProvider.System);
-        await Assert.ThrowsAsync<DarkStorage.GrainInterfaces.StorageException>(() => outsider.PingAsync(CancellationToken.None).AsTask());
+        await Assert.ThrowsAsync<DarkStorage.GrainInterfaces.StorageException>(() => outsider.PingAsync(CancellationToken.None));
     }
 
     [Fact]

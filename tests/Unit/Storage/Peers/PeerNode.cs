@@ -22,11 +22,11 @@ internal sealed class PeerNode : IAsyncDisposable
 
     private readonly Guid _store = Guid.NewGuid();
     private readonly BlobStoreOptions _options;
-    private PeerServer? _server;
+    private readonly PeerOptions _limits;
 
-    public PeerNode(ClusterIdentity identity, FaultyChunkDisk? disk = null, BlobStoreOptions? options = null)
+    public PeerNode(ClusterIdentity identity, FaultyChunkDisk? disk = null, BlobStoreOptions? options = null, PeerOptions? limits = null)
     {
-        (Identity, Disk, _options) = (identity, disk ?? new(new Random(1)), options ?? Options);
+        (Identity, Disk, _options, _limits) = (identity, disk ?? new(new Random(1)), options ?? Options, limits ?? Limits);
         Packs = PackStore.Open(Disk, _store, _options, TimeProvider.System, NullLogger.Instance);
         Start();
     }
@@ -39,19 +39,22 @@ internal sealed class PeerNode : IAsyncDisposable
     /// <summary>The port: another one each time it is started.</summary>
     public IPEndPoint EndPoint { get; private set; } = new(IPAddress.Loopback, 0);
 
-    public bool IsUp => _server is not null;
+    /// <summary>Null while it is stopped.</summary>
+    public PeerServer? Server { get; private set; }
+
+    public bool IsUp => Server is not null;
 
     public void Start()
     {
-        _server = PeerServer.Start(new(IPAddress.Loopback, 0), Packs, Cluster, Identity, Limits, TimeProvider.System, NullLogger.Instance);
-        EndPoint = (IPEndPoint)_server.EndPoint;
+        Server = PeerServer.Start(new(IPAddress.Loopback, 0), Packs, Cluster, Identity, _limits, TimeProvider.System, NullLogger.Instance);
+        EndPoint = (IPEndPoint)Server.EndPoint;
     }
 
     /// <summary>Closes the port and every connection, as the end of a process does.</summary>
     public async Task StopAsync()
     {
-        if (_server is not null) await _server.DisposeAsync();
-        _server = null;
+        if (Server is not null) await Server.DisposeAsync();
+        Server = null;
     }
 
     /// <summary>The power goes, and comes back: what was not durable is gone.</summary>
@@ -77,6 +80,9 @@ internal sealed class PeerNode : IAsyncDisposable
 /// <summary>What the tests of chunk stores do over and over.</summary>
 internal static class ChunkSteps
 {
+    /// <summary>Asks for as little as can be asked for.</summary>
+    public static async Task PingAsync(this ChunkStore store, CancellationToken ct) => await store.ListBlobsAsync(default, DateTimeOffset.UnixEpoch, 1, ct);
+
     public static async Task AppendAsync(this ChunkStore store, BlobId blob, int index, byte[] content)
     {
         using var memory = new ChunkMemory(8 << 20, 4 << 20);

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Globalization;
 using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
@@ -7,6 +8,7 @@ using DarkStorage.GrainInterfaces.Cluster;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Storage;
 using DarkStorage.Storage.Chunks;
+using DarkStorage.Storage.Packs;
 using DarkStorage.Storage.Peers;
 using DarkStorage.TestKit;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -55,13 +57,12 @@ public sealed class PeerStoreTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Blobs_are_listed_counted_and_deleted_as_on_the_drive_itself()
+    public async Task Blobs_are_listed_and_deleted_as_on_the_drive_itself()
     {
         var blobs = Enumerable.Range(0, 5).Select(_ => NewBlob()).Order().ToList();
         foreach (var blob in blobs) await _peer.AppendAsync(blob, 0, BlobStoreSteps.Bytes(1, 5000));
         var later = DateTimeOffset.UtcNow.AddMinutes(1);
         Assert.Equal(blobs[1..3], await _peer.ListBlobsAsync(blobs[0], later, 2, CancellationToken.None));
-        Assert.Equal(5, (await _peer.AskStatisticsAsync(CancellationToken.None)).Blobs);
         await _peer.DeleteAsync(blobs[0], CancellationToken.None);
         await _peer.DeleteAsync(blobs[0], CancellationToken.None);
         Assert.Equal(blobs[1..], await _peer.ListBlobsAsync(default, later, 10, CancellationToken.None));
@@ -169,14 +170,14 @@ public sealed class PeerStoreTests : IAsyncLifetime
     public async Task A_node_of_another_cluster_another_store_or_another_secret_is_refused_with_one_sentence()
     {
         await using var otherCluster = new PeerStore(_node.Id, _node.EndPoint, Guid.NewGuid(), _identity, PeerNode.Limits, TimeProvider.System);
-        var e = await Assert.ThrowsAsync<StorageException>(() => otherCluster.PingAsync(CancellationToken.None).AsTask());
+        var e = await Assert.ThrowsAsync<StorageException>(() => otherCluster.PingAsync(CancellationToken.None));
         Assert.Contains("not of one cluster", e.Message, StringComparison.Ordinal);
         await using var otherStore = new PeerStore(Guid.NewGuid(), _node.EndPoint, PeerNode.Cluster, _identity, PeerNode.Limits, TimeProvider.System);
-        e = await Assert.ThrowsAsync<StorageException>(() => otherStore.PingAsync(CancellationToken.None).AsTask());
+        e = await Assert.ThrowsAsync<StorageException>(() => otherStore.PingAsync(CancellationToken.None));
         Assert.Contains("its data directory is another one's", e.Message, StringComparison.Ordinal);
         using var otherIdentity = ClusterIdentity.FromSecret(PeerNode.Secret + "!");
         await using var otherSecret = new PeerStore(_node.Id, _node.EndPoint, PeerNode.Cluster, otherIdentity, PeerNode.Limits, TimeProvider.System);
-        e = await Assert.ThrowsAsync<StorageException>(() => otherSecret.PingAsync(CancellationToken.None).AsTask());
+        e = await Assert.ThrowsAsync<StorageException>(() => otherSecret.PingAsync(CancellationToken.None));
         Assert.Equal(StorageError.Unavailable, e.Error);
         Assert.Contains("secret", e.Message, StringComparison.Ordinal);
         Assert.DoesNotContain(PeerNode.Secret, e.ToString(), StringComparison.Ordinal);
@@ -323,7 +324,7 @@ public sealed class PeerStoreTests : IAsyncLifetime
         await older.PingAsync(CancellationToken.None);
         await using var newest = PeerServer.Start(new(IPAddress.Loopback, 0), _node.Packs, PeerNode.Cluster, _identity, PeerNode.Limits, TimeProvider.System, NullLogger.Instance, (2, 3));
         await using var oldest = new PeerStore(_node.Id, newest.EndPoint, PeerNode.Cluster, _identity, PeerNode.Limits, TimeProvider.System, (1, 1));
-        var e = await Assert.ThrowsAsync<StorageException>(() => oldest.PingAsync(CancellationToken.None).AsTask());
+        var e = await Assert.ThrowsAsync<StorageException>(() => oldest.PingAsync(CancellationToken.None));
         Assert.Contains("update the older one", e.Message, StringComparison.Ordinal);
     }
 
@@ -350,18 +351,120 @@ public sealed class PeerStoreTests : IAsyncLifetime
         await write.DisposeAsync();
         await _peer.PingAsync(CancellationToken.None);
         await cancel.CancelAsync();
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => _peer.PingAsync(cancel.Token).AsTask());
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => _peer.PingAsync(cancel.Token));
         await _peer.PingAsync(CancellationToken.None);
     }
 
-    private Task<PeerChannel> ConnectAsync() =>
-        PeerChannel.ConnectAsync(_node.EndPoint, PeerNode.Cluster, _node.Id, _identity, PeerNode.Limits, TimeProvider.System, (1, 1), CancellationToken.None);
+    [Theory, InlineData("00:05:00"), InlineData("00:00:00.500")]
+    public async Task A_reader_that_pauses_for_longer_than_a_step_reads_on_and_calls_nobody_slow(string patience)
+    {
+        // The longer patience keeps the connection; after the shorter one the reader makes another, from where he is.
+        var limits = PeerNode.Limits with { StepTimeout = TimeSpan.FromMilliseconds(500), ReaderPatience = TimeSpan.Parse(patience, CultureInfo.InvariantCulture) };
+        await using var node = new PeerNode(_identity, options: new() { PackBytes = 64 << 20, ReservedBytes = 0, WriteMemoryBytesMax = 64 << 20 }, limits: limits);
+        await using var peer = node.Client();
+        var (blob, content) = (NewBlob(), BlobStoreSteps.Bytes(1, 24 << 20));       // more than the system's buffers take
+        await node.Packs.AppendAsync(blob, 0, content);
+        await using var reader = peer.BeginRead(blob);
+        reader.Open(blob, 0, content.Length, content.Length);
+        var read = new byte[content.Length];
+        for (var done = 0; done < read.Length;)
+        {
+            var got = reader.Read(done / PackFormat.Block, read.AsSpan(done), mayBlock: true, verify: true);
+            if (got < 0) await reader.FetchAsync(CancellationToken.None);
+            else done += got;
+            if (done == 256 << 10 && got > 0) await Task.Delay(limits.StepTimeout * 5);     // it is the pause that is tested: if it were shorter the test would still hold
+        }
+        Assert.Equal(content, read);
+        Assert.False(peer.IsSuspect);
+    }
 
-    private static void WriteAppend(PeerChannel channel, BlobId blob, byte[] table)
+    [Fact]
+    public async Task A_store_that_was_disposed_ends_what_is_under_way_and_begins_nothing()
+    {
+        var blob = NewBlob();
+        var content = BlobStoreSteps.Bytes(1, 1_000_000);
+        await _peer.AppendAsync(blob, 0, content);
+        await using (var reader = _peer.BeginRead(blob))
+        {
+            reader.Open(blob, 0, content.Length, content.Length);
+            _ = reader.Read(0, default, mayBlock: false, verify: true);
+            await reader.FetchAsync(CancellationToken.None);
+            await _peer.DisposeAsync();
+            var read = new byte[content.Length];
+            for (var done = 0; done < read.Length;)
+            {
+                var got = reader.Read(done / PackFormat.Block, read.AsSpan(done), mayBlock: true, verify: true);
+                if (got < 0) await reader.FetchAsync(CancellationToken.None);
+                else done += got;
+            }
+            Assert.Equal(content, read);
+        }
+        Assert.Equal(StorageError.Unavailable, await ErrorOf(() => _peer.PingAsync(CancellationToken.None)));
+        Assert.Equal(0, _peer.Idle);
+    }
+
+    [Fact]
+    public async Task An_append_that_fails_while_the_next_waits_for_room_takes_no_room_with_it()
+    {
+        await using var node = new PeerNode(_identity, limits: PeerNode.Limits with { ReceiveBytesMax = 200 << 10 });
+        using var memory = new ChunkMemory(8 << 20, 4 << 20);
+        using var chunk = ChunkSteps.Chunk(memory, BlobStoreSteps.Bytes(1, 128 << 10));
+        for (var round = 0; round < 10; round++)
+        {
+            using var release = new ManualResetEventSlim();
+            node.Disk.BeforeSync = release.Wait;        // of the new pack that the append needs
+            node.Disk.FailSyncs = 1;
+            using var channel = await ConnectAsync(node);
+            var blob = NewBlob();
+            for (var index = 0; index < 2; index++)
+            {
+                WriteAppend(channel, blob, chunk.Table, index);
+                await channel.SendAsync(PeerMessageKind.Append, false, 20 + chunk.Table.Length, chunk);
+            }
+            await WaitsForRoomAsync(node.Server!.Receiving);
+            release.Set();
+            for (var answer = 0; answer < 2; answer++) Assert.Equal(PeerMessageKind.Error, (await channel.ReceiveAsync(PeerProtocol.AnswerBodyMax)).Kind);
+            Assert.Equal(0, node.Server.Receiving.Used);
+        }
+        node.Disk.BeforeSync = null;
+        await using var peer = node.Client();
+        await peer.AppendAsync(NewBlob(), 0, BlobStoreSteps.Bytes(1, 128 << 10)).WaitAsync(Eventually.HangsAfter);
+    }
+
+    [Fact]
+    public async Task A_node_that_stops_waits_for_nobody_who_waits_for_room()
+    {
+        using var memory = new ChunkMemory(8 << 20, 4 << 20);
+        using var chunk = ChunkSteps.Chunk(memory, BlobStoreSteps.Bytes(1, 128 << 10));
+        var receiving = _node.Server!.Receiving;
+        await receiving.TakeAsync(PeerNode.Limits.ReceiveBytesMax - 10, CancellationToken.None);
+        using var channel = await ConnectAsync(_node);
+        WriteAppend(channel, NewBlob(), chunk.Table);
+        await channel.SendAsync(PeerMessageKind.Append, false, 20 + chunk.Table.Length, chunk);
+        await WaitsForRoomAsync(receiving);
+        await _node.StopAsync().WaitAsync(Eventually.HangsAfter);
+        receiving.Return(PeerNode.Limits.ReceiveBytesMax - 10);
+        Assert.Equal(0, receiving.Used);
+    }
+
+    /// <summary>Who waits goes first: others get nothing meanwhile, however little they want.</summary>
+    private static Task WaitsForRoomAsync(ByteBudget room) => Eventually.HoldsAsync("a chunk waits for room", () =>
+    {
+        if (!room.TryTake(1)) return true;
+        room.Return(1);
+        return false;
+    });
+
+    private Task<PeerChannel> ConnectAsync() => ConnectAsync(_node);
+
+    private Task<PeerChannel> ConnectAsync(PeerNode node) =>
+        PeerChannel.ConnectAsync(node.EndPoint, PeerNode.Cluster, node.Id, _identity, PeerNode.Limits, TimeProvider.System, (1, 1), CancellationToken.None);
+
+    private static void WriteAppend(PeerChannel channel, BlobId blob, ReadOnlySpan<byte> table, int index = 0)
     {
         var body = channel.Body(20 + table.Length);
         blob.Write(body);
-        BinaryPrimitives.WriteInt32LittleEndian(body[16..], 0);
+        BinaryPrimitives.WriteInt32LittleEndian(body[16..], index);
         table.CopyTo(body[20..]);
     }
 

@@ -3,6 +3,7 @@ using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Cluster;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Storage.Replicas;
+using DarkStorage.Unit.Storage.Peers;
 using Xunit;
 
 namespace DarkStorage.Unit.Storage.Replicas;
@@ -100,7 +101,7 @@ public sealed class ReplicaHistoryTests
     {
         cluster.Nodes[node].Start();
         down.Remove(node);
-        await cluster.Stores[node].AskStatisticsAsync(CancellationToken.None);
+        await cluster.Stores[node].PingAsync(CancellationToken.None);
     }
 
     private static async Task PutSomeAsync(ReplicaCluster cluster, Random random, Redundancy redundancy, ConcurrentDictionary<BlobId, Stored> stored)

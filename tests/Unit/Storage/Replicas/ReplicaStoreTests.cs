@@ -3,8 +3,11 @@ using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Cluster;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Storage;
+using DarkStorage.Storage.Chunks;
 using DarkStorage.Storage.Encryption;
 using DarkStorage.Storage.Replicas;
+using DarkStorage.TestKit;
+using DarkStorage.Unit.Storage.Peers;
 using Xunit;
 
 namespace DarkStorage.Unit.Storage.Replicas;
@@ -416,6 +419,160 @@ public sealed class ReplicaStoreTests
         foreach (var node in cluster.Nodes) await node.StopAsync();
         await cluster.Front.DeleteAsync(manifest.Parts[0].Blob, default);
         Assert.All(cluster.Nodes, node => Assert.Equal(1, node.Packs.GetStatistics().Blobs));
+    }
+
+    [Theory, InlineData(1), InlineData(2)]
+    public async Task A_read_that_outlives_a_movement_goes_on_where_the_bytes_are_now(int parts)
+    {
+        await using var cluster = new ReplicaCluster(4, alone: true, blobs: PeerNode.Options with { ReadAheadBytes = 64 << 10 });
+        cluster.Placement.Left.Add(cluster.Nodes[3].Id);
+        cluster.Placement.Order = [.. cluster.Stores.Take(2)];
+        var content = BlobStoreSteps.Bytes(1, 700_000 * parts);
+        var blobs = new List<BlobContent>();
+        foreach (var part in content.Chunk(700_000)) blobs.Add(await PutPartAsync(cluster, part));
+        var manifest = BlobStoreSteps.ManifestOf([.. blobs]);
+        await cluster.Front.SettledAsync();
+        await using var read = await cluster.Front.OpenAsync(manifest, ByteRange.All(manifest.Length), null, CancellationToken.None);
+        // The partition moves to the last node while the first part is on its way to a client.
+        var last = blobs[^1].Blob;
+        cluster.Placement.Left.Clear();
+        cluster.Placement.Order = cluster.Stores;
+        Assert.Equal(RepairOutcome.Done, (await cluster.Repairs.RepairAsync(new(last, cluster.Nodes[3].Id, RepairReason.Missed), null, default)).Outcome);
+        cluster.Placement.Order = [cluster.Stores[3]];
+        foreach (var store in cluster.Stores.Take(3)) await store.DeleteAsync(last, default);
+        if (parts == 1) cluster.Wires[0].Reset();       // else what is freed is there for its reader still
+        using var into = new MemoryStream();
+        var writer = PipeWriter.Create(into, new(leaveOpen: true));
+        await read.CopyToAsync(writer, CancellationToken.None);
+        await writer.CompleteAsync();
+        Assert.Equal(content, into.ToArray());
+    }
+
+    [Fact]
+    public async Task A_replica_that_could_not_be_reached_for_one_chunk_is_asked_for_a_later_one()
+    {
+        await using var cluster = new ReplicaCluster(2, alone: true, blobs: PeerNode.Options with { ReadAheadBytes = 64 << 10 });
+        var content = BlobStoreSteps.Bytes(1, 3_000_000);
+        var manifest = await cluster.Front.PutAsync(content, Write());
+        await cluster.Front.SettledAsync();
+        await using var read = await cluster.Front.OpenAsync(manifest, ByteRange.All(manifest.Length), null, CancellationToken.None);
+        using var into = new Watched(length =>
+        {
+            cluster.Wires[0].IsBroken = length is > 500_000 and < 1_500_000;
+            cluster.Wires[1].IsBroken = length > 1_500_000;
+        });
+        var writer = PipeWriter.Create(into, new(leaveOpen: true));
+        await read.CopyToAsync(writer, CancellationToken.None);
+        await writer.CompleteAsync();
+        Assert.Equal(content, into.ToArray());
+    }
+
+    /// <summary>Says how much it has, after each write.</summary>
+    private sealed class Watched(Action<long> written) : MemoryStream
+    {
+        public override async ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
+        {
+            await base.WriteAsync(buffer, cancellationToken);
+            written(Length);
+        }
+    }
+
+    private static async Task<BlobContent> PutPartAsync(ReplicaCluster cluster, byte[] content)
+    {
+        await using var write = cluster.Front.BeginWrite(Write());
+        var stored = await write.CopyFromAsync(BlobStoreSteps.Reader(content), CancellationToken.None);
+        write.Keep();
+        return stored;
+    }
+
+    [Fact]
+    public async Task A_drive_of_this_node_that_hangs_keeps_no_small_write_from_its_quorum()
+    {
+        await using var cluster = new ReplicaCluster();
+        await cluster.Front.PutAsync(BlobStoreSteps.Bytes(1, 5000), Write());
+        await cluster.Front.SettledAsync();
+        using var release = new ManualResetEventSlim();
+        cluster.Nodes[0].Disk.BeforeSync = release.Wait;
+        try
+        {
+            var content = BlobStoreSteps.Bytes(2, 5000);
+            var manifest = await Task.Run(() => cluster.Front.PutAsync(content, Write())).WaitAsync(Eventually.HangsAfter);
+            cluster.Placement.Order = [cluster.Stores[1]];
+            Assert.Equal(content, await cluster.Front.GetAsync(manifest));
+        }
+        finally
+        {
+            cluster.Nodes[0].Disk.BeforeSync = null;
+            release.Set();
+        }
+    }
+
+    [Fact]
+    public async Task A_drive_of_this_node_that_hangs_is_given_up_noted_and_holds_neither_memory_nor_layouts()
+    {
+        await using var cluster = new ReplicaCluster(options: new() { LagPatience = TimeSpan.FromMinutes(1), DriveTimeout = TimeSpan.FromMilliseconds(20) });
+        await cluster.Front.PutAsync(BlobStoreSteps.Bytes(1, 5000), Write());
+        await cluster.Front.SettledAsync();
+        var leases = new List<Counted>();
+        cluster.Placement.Lease = places =>
+        {
+            leases.Add(new(places));
+            return leases[^1];
+        };
+        using var release = new ManualResetEventSlim();
+        cluster.Nodes[0].Disk.BeforeSync = release.Wait;
+        try
+        {
+            var blobs = new List<BlobId>();
+            for (var i = 0; i < 40; i++) blobs.Add((await Task.Run(() => cluster.Front.PutAsync(BlobStoreSteps.Bytes(i, 5000), Write())).WaitAsync(Eventually.HangsAfter)).Parts[0].Blob);
+            await Eventually.HoldsAsync("what the drive lacks is in the queue of repairs", () => blobs.All(blob => cluster.Queue.Entries.Contains(new(blob, cluster.Nodes[0].Id, RepairReason.Missed))));
+            await Eventually.HoldsAsync("no write holds the layout", () => leases.All(static lease => lease.IsDisposed));
+            // One chunk is with the drive, and that memory nobody can take from it.
+            await Eventually.HoldsAsync("the memory is given back", () => cluster.Nodes[0].Packs.GetStatistics().WriteMemoryBytes <= ChunkMemory.Small);
+            Assert.True(cluster.Nodes[0].Packs.IsBeingWritten(blobs[0]));
+        }
+        finally
+        {
+            cluster.Nodes[0].Disk.BeforeSync = null;
+            release.Set();
+        }
+        Assert.All(await cluster.RepairAllAsync(), static report => Assert.Equal(RepairOutcome.Done, report.Outcome));
+        Assert.Equal(41, cluster.Nodes[0].Packs.GetStatistics().Blobs);
+        Assert.Equal(0, cluster.Nodes[0].Packs.GetStatistics().WriteMemoryBytes);
+        Assert.False(cluster.Nodes[0].Packs.IsSuspect);
+    }
+
+    [Theory, InlineData(5_000), InlineData(600_000)]
+    public async Task A_write_that_needs_a_drive_that_hangs_ends_unavailable(int size)
+    {
+        await using var cluster = new ReplicaCluster(options: new() { LagPatience = TimeSpan.FromMinutes(1), DriveTimeout = TimeSpan.FromMilliseconds(20) });
+        foreach (var node in cluster.Nodes.Skip(1)) await node.StopAsync();
+        cluster.Nodes[1].Start();
+        using var release = new ManualResetEventSlim();
+        cluster.Nodes[0].Disk.BeforeSync = release.Wait;
+        try
+        {
+            Assert.Equal(StorageError.Unavailable, await ErrorOf(() => Task.Run(() => cluster.Front.PutAsync(BlobStoreSteps.Bytes(1, size), Write())).WaitAsync(Eventually.HangsAfter)));
+        }
+        finally
+        {
+            cluster.Nodes[0].Disk.BeforeSync = null;
+            release.Set();
+        }
+        await cluster.Front.SettledAsync();
+        Assert.All(cluster.Nodes, static node => Assert.Equal(0, node.Packs.GetStatistics().Blobs));
+        Assert.Equal(0, cluster.Nodes[0].Packs.GetStatistics().WriteMemoryBytes);
+    }
+
+    private sealed class Counted(WritePlaces places) : WriteLease(places)
+    {
+        public bool IsDisposed { get; private set; }
+
+        protected override void Dispose(bool disposing)
+        {
+            IsDisposed = true;
+            base.Dispose(disposing);
+        }
     }
 
     private sealed class GivenUp(WritePlaces places) : WriteLease(places)
