@@ -6,5 +6,6 @@ public static class ClusterDocuments
     public const string Layout = "layout";
     public const string KeyRing = "key-ring";
     public const string SecretProof = "secret-proof";
+    public const string Seals = "seals";
     public const string RootCredentials = "root-credentials";
 }
