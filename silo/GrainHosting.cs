@@ -51,13 +51,16 @@ internal static class GrainHosting
         // A silo that is gone is out within 10 s, which is for how long requests to its grains may fail.
         silo.Configure<ClusterMembershipOptions>(o => (o.ProbeTimeout, o.NumMissedProbesLimit) = (TimeSpan.FromSeconds(2), 3));
 #if EMBEDDED_ENGINE
-        silo.UseSiloTls(o => (o.Certificate, o.Validate) = (member.Identity.Certificate, member.Identity.Accepts));
+        silo.UseSiloTls(o => (o.CertificateSelector, o.Validate) = (() => member.Identity.Certificate, member.Identity.Accepts));
 #else
         // Two, lest a silo that is cut off declares the others dead. Orleans asks for one where there are only two silos.
         silo.Configure<ClusterMembershipOptions>(o => o.NumVotesForDeathDeclaration = 2);
         silo.UseTls(o =>
         {
+            // The selectors go before it; that there is one is looked at when the silo starts.
             o.LocalCertificate = member.Identity.Certificate;
+            o.LocalServerCertificateSelector = (_, _) => member.Identity.Certificate;
+            o.LocalClientCertificateSelector = (_, _, _, _, _) => member.Identity.Certificate;
             o.RemoteCertificateMode = RemoteCertificateMode.RequireCertificate;
             o.ClientCertificateMode = RemoteCertificateMode.RequireCertificate;
             o.SslProtocols = System.Security.Authentication.SslProtocols.Tls13;

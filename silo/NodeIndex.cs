@@ -13,8 +13,9 @@ namespace DarkStorage.Silo;
 internal static class NodeIndex
 {
     /// <exception cref="InvalidDataException">The folder and the index do not belong together, or the index can't be used.</exception>
+    /// <param name="store">As for <see cref="JoinAsync"/>.</param>
     /// <param name="secret">Of the cluster; null for a node that has the index alone.</param>
-    public static async Task<IMetadataIndex> OpenAsync(NodeOptions node, DataDirectory data, ClusterSecret? secret, IConfiguration configuration, ILoggerFactory logs, CancellationToken ct)
+    public static async Task<IMetadataIndex> OpenAsync(NodeOptions node, DataDirectory data, Guid store, ClusterSecret? secret, IConfiguration configuration, ILoggerFactory logs, CancellationToken ct)
     {
         if (!PostgresUrl.IsOne(node.Index))
         {
@@ -27,7 +28,7 @@ internal static class NodeIndex
         {
             if (data.ReadCluster() is { } joined && joined != index.ClusterId)
                 throw new InvalidDataException($"{node.Data} belongs to the cluster {joined}, and the database is that of the cluster {index.ClusterId}.");
-            if (secret is not null) await secret.ProveAsync(index, ct);
+            if (secret is not null) await secret.ProveAsync(index, store, ct);
             return index;
         }
         catch
@@ -46,6 +47,7 @@ internal static class NodeIndex
         // The port too where https has it by default: an address without one is none.
         var address = secret is null ? null : string.Create(CultureInfo.InvariantCulture, $"{node.PeerUrl.Host}:{node.PeerUrl.Port}");
         await shared.JoinAsync(new(store, node.Node, node.Zone, address, node.HasDrive ? WeightOf(data) : 0), TimeProvider.System.GetUtcNow(), ct);
+        if (secret is not null) await secret.EnterAsync(shared, store, ct);
         data.WriteCluster(shared.ClusterId);
     }
 

@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Authentication;
+using System.Security.Cryptography.X509Certificates;
 using Orleans.Runtime;
 
 namespace DarkStorage.Engine;
@@ -19,7 +20,9 @@ internal sealed partial class ClusterNode
     private readonly SemaphoreSlim _unknown = new(UnknownMax);
     private Socket? _listener;
 
-    private bool IsSecure => _tls.Certificate is not null;
+    private bool IsSecure => _tls.Certificate is not null || _tls.CertificateSelector is not null;
+
+    private X509Certificate2 Certificate => _tls.CertificateSelector?.Invoke() ?? _tls.Certificate!;
 
     private int FrameMax => BodyMax;
 
@@ -55,7 +58,7 @@ internal sealed partial class ClusterNode
     private void Listen()
     {
         var endpoint = _endpoint.SiloListeningEndpoint ?? Silo.Address.Endpoint;
-        if ((_tls.Certificate is null) != (_tls.Validate is null))
+        if (IsSecure == (_tls.Validate is null))
             throw new OrleansConfigurationException($"{nameof(SiloTlsOptions)}: a certificate and a validation belong together");
         if (!IsSecure && !(IPAddress.IsLoopback(endpoint.Address) && IPAddress.IsLoopback(Silo.Address.Endpoint.Address)))
         {
@@ -149,8 +152,10 @@ internal sealed partial class ClusterNode
             await secure.AuthenticateAsServerAsync(
                 new SslServerAuthenticationOptions
                 {
-                    ServerCertificate = _tls.Certificate,
+                    ServerCertificate = Certificate,
                     ClientCertificateRequired = true,
+                    // Each connection is proved by what is shown and accepted when it is made.
+                    AllowTlsResume = false,
                     EnabledSslProtocols = SslProtocols.Tls13,
                     // Required is what .NET asks for, not what it insists on.
                     RemoteCertificateValidationCallback = (sender, shown, chain, errors) => shown is not null && _tls.Validate!(sender, shown, chain, errors),
@@ -185,7 +190,8 @@ internal sealed partial class ClusterNode
             new SslClientAuthenticationOptions
             {
                 TargetHost = silo.Endpoint.Address.ToString(),
-                ClientCertificates = [_tls.Certificate!],
+                ClientCertificates = [Certificate],
+                AllowTlsResume = false,
                 EnabledSslProtocols = SslProtocols.Tls13,
                 RemoteCertificateValidationCallback = _tls.Validate,
             },

@@ -14,6 +14,9 @@ public sealed class SiloTlsOptions
     /// <summary>This silo's certificate, with its private key: shown when it calls another silo and when it is called.</summary>
     public X509Certificate2? Certificate { get; set; }
 
+    /// <summary>The same where it may change while the silo runs: asked for every connection, and goes before <see cref="Certificate"/>.</summary>
+    public Func<X509Certificate2>? CertificateSelector { get; set; }
+
     /// <summary>Says of the certificate of the other side whether it is a silo of this cluster. Called for every connection, in both directions.</summary>
     public RemoteCertificateValidationCallback? Validate { get; set; }
 }

@@ -20,6 +20,12 @@ public interface IAccessKeyGrain : IGrainWithStringKey
 
     [Alias("delete")]
     Task DeleteAsync(CancellationToken ct);
+
+    /// <summary>Seals the secret under the newest key of the silo that has the grain, where it is sealed under another.</summary>
+    /// <returns>Whether it was.</returns>
+    /// <exception cref="StorageException"><see cref="StorageError.DataDamaged"/>: no key opens it.</exception>
+    [Alias("seal-anew")]
+    Task<bool> SealAnewAsync(CancellationToken ct);
 }
 
 /// <summary>A key that signs requests.</summary>

@@ -22,6 +22,12 @@ public interface IEventTargetGrain : IGrainWithStringKey
     [Alias("remove")]
     Task<bool> RemoveAsync(CancellationToken ct);
 
+    /// <summary>Seals the secret under the newest key of the silo that has the grain, where there is one that is sealed under another.</summary>
+    /// <returns>Whether it was.</returns>
+    /// <exception cref="StorageException"><see cref="StorageError.DataDamaged"/>: no key opens it.</exception>
+    [Alias("seal-anew")]
+    Task<bool> SealAnewAsync(CancellationToken ct);
+
     /// <summary>Events were written for this target.</summary>
     [Alias("wake"), OneWay, AlwaysInterleave]
     Task WakeAsync();

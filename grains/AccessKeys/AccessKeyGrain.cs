@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.AccessKeys;
 using DarkStorage.Storage.Secrets;
@@ -10,6 +11,9 @@ namespace DarkStorage.Grains.AccessKeys;
 [GenerateSerializer, Alias("access-key-state")]
 public sealed class AccessKeyState
 {
+    /// <summary>The name of the state in the index.</summary>
+    public const string Name = "access-key";
+
     [Id(0)]
     public byte[] SealedSecret { get; set; } = [];
 
@@ -22,7 +26,7 @@ public sealed class AccessKeyState
 
 /// <summary>One access key and its secret, sealed with the master key before it is written.</summary>
 internal sealed class AccessKeyGrain(
-    [PersistentState("access-key", StorageNames.Index)] IPersistentState<AccessKeyState> state, ISecretBox secrets) : Grain, IAccessKeyGrain
+    [PersistentState(AccessKeyState.Name, StorageNames.Index)] IPersistentState<AccessKeyState> state, ISecretBox secrets) : Grain, IAccessKeyGrain
 {
     private string Id => this.GetPrimaryKeyString();
 
@@ -56,6 +60,22 @@ internal sealed class AccessKeyGrain(
         {
             DeactivateOnIdle(); // and where it failed memory may be behind the index: forget it
         }
+    }
+
+    public async Task<bool> SealAnewAsync(CancellationToken ct)
+    {
+        if (!state.RecordExists || secrets.IsCurrent(state.State.SealedSecret)) return false;
+        string secret;
+        try
+        {
+            secret = secrets.Open(state.State.SealedSecret, Purpose);
+        }
+        catch (CryptographicException e)
+        {
+            throw new StorageException(StorageError.DataDamaged, $"The secret of the access key {Id} does not open: delete the key.", e);
+        }
+        await ChangeAsync(s => s.SealedSecret = secrets.Seal(secret, Purpose), ct);
+        return true;
     }
 
     private async Task ChangeAsync(Action<AccessKeyState> change, CancellationToken ct)

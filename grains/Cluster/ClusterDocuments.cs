@@ -8,5 +8,6 @@ public static class ClusterDocuments
     public const string HealRate = "heal-rate";
     public const string KeyRing = "key-ring";
     public const string SecretProof = "secret-proof";
+    public const string Seals = "seals";
     public const string RootCredentials = "root-credentials";
 }

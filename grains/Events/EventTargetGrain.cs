@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Diagnostics.Metrics;
+using System.Security.Cryptography;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Events;
 using DarkStorage.Metadata;
@@ -69,15 +70,7 @@ internal sealed partial class EventTargetGrain(
         await GrainFactory.GetGrain<IEventTargetsGrain>(IEventTargetsGrain.Key).AddAsync(Name, ct);
         state.State.Url = url.AbsoluteUri;
         if (secret is not null) state.State.SealedSecret = secret.Length == 0 ? null : secrets.Seal(secret, Purpose);
-        try
-        {
-            await state.WriteStateAsync(ct);
-        }
-        catch
-        {
-            DeactivateOnIdle(); // memory is ahead of the index now: forget it
-            throw;
-        }
+        await WriteAsync(ct);
         await this.RegisterOrUpdateReminder(LookReminder, LookPeriod, LookPeriod);
         _failures = 0;
         Deliver(TimeSpan.Zero);
@@ -102,6 +95,21 @@ internal sealed partial class EventTargetGrain(
         {
             DeactivateOnIdle(); // and where it failed memory may be behind the index: forget it
         }
+    }
+
+    public async Task<bool> SealAnewAsync(CancellationToken ct)
+    {
+        if (state.State.SealedSecret is not { } box || secrets.IsCurrent(box)) return false;
+        try
+        {
+            state.State.SealedSecret = secrets.Seal(secrets.Open(box, Purpose), Purpose);
+        }
+        catch (CryptographicException e)
+        {
+            throw new StorageException(StorageError.DataDamaged, $"The secret of the event target {Name} does not open: give it a new one.", e);
+        }
+        await WriteAsync(ct);
+        return true;
     }
 
     public Task WakeAsync()
@@ -272,6 +280,19 @@ internal sealed partial class EventTargetGrain(
 
     private Task<EventAnswer> SendAsync(long sequence, ReadOnlyMemory<byte> document, CancellationToken ct) =>
         sender.SendAsync(new(state.State.Url), state.State.SealedSecret is { } box ? secrets.Open(box, Purpose) : null, sequence, document, ct);
+
+    private async Task WriteAsync(CancellationToken ct)
+    {
+        try
+        {
+            await state.WriteStateAsync(ct);
+        }
+        catch
+        {
+            DeactivateOnIdle(); // memory is ahead of the index now: forget it
+            throw;
+        }
+    }
 
     private Task EndAsync(IReadOnlyList<long> sequences, EventEnd end, CancellationToken ct) =>
         sequences.Count == 0 ? Task.CompletedTask : index.EndEventsAsync(sequences, end, clock.GetUtcNow(), ct);

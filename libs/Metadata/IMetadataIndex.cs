@@ -84,6 +84,10 @@ public interface IMetadataIndex : IIndexReader, IAsyncDisposable
 
     ValueTask<GrainStateRecord?> ReadGrainStateAsync(string stateName, string grain, CancellationToken ct);
 
+    /// <summary>The grains that have a state of that name, in their order.</summary>
+    /// <param name="after">Only grains greater than this one; empty for the first page.</param>
+    ValueTask<IReadOnlyList<string>> ListGrainStatesAsync(string stateName, string after, int max, CancellationToken ct);
+
     /// <summary>Writes a grain's state.</summary>
     /// <param name="expectedETag">The etag that was read, or null where there was no record.</param>
     /// <returns>The new etag, or null where another etag was found and nothing was written.</returns>

@@ -15,13 +15,14 @@ namespace DarkStorage.Silo.Cluster;
 /// <summary>What a node of a cluster has beside a node that stands alone: its port for peers, the layout, and the blob store over the replicas that the layout names.</summary>
 internal sealed class ClusterMember : IAsyncDisposable
 {
+    private readonly ClusterSecret _secret;
     private readonly PackStore? _drive;
     private readonly ReplicaRepair _repair;
     private readonly PeerServer? _server;
     private readonly Guid _store;
 
-    private ClusterMember(ClusterIdentity identity, ClusterLayout layouts, BlobStore blobs, ReplicaRepair repair, PeerServer? server, PackStore? drive, Guid store, IPEndPoint siloEndPoint) =>
-        (Identity, Layouts, Blobs, _repair, _server, _drive, _store, SiloEndPoint) = (identity, layouts, blobs, repair, server, drive, store, siloEndPoint);
+    private ClusterMember(ClusterSecret secret, ClusterIdentity identity, ClusterLayout layouts, BlobStore blobs, ReplicaRepair repair, PeerServer? server, PackStore? drive, Guid store, IPEndPoint siloEndPoint) =>
+        (_secret, Identity, Layouts, Blobs, _repair, _server, _drive, _store, SiloEndPoint) = (secret, identity, layouts, blobs, repair, server, drive, store, siloEndPoint);
 
     public ClusterIdentity Identity { get; }
 
@@ -40,7 +41,7 @@ internal sealed class ClusterMember : IAsyncDisposable
     {
         var peers = Settings.Read<PeerOptions>(configuration, "Peers");
         var address = await ResolveAsync(node.PeerUrl.Host, ct);
-        var identity = secret.MakeIdentity();
+        var identity = secret.OpenIdentity(Settings.Read<PeerIdentityOptions>(configuration, "Peers"), clock, logs.CreateLogger<ClusterIdentity>());
         PeerServer? server = null;
         ClusterLayout? layouts = null;
         try
@@ -49,7 +50,7 @@ internal sealed class ClusterMember : IAsyncDisposable
             layouts = new(index, identity, peers, drive, node.Zone, clock, logs.CreateLogger<ClusterLayout>());
             await layouts.RefreshAsync(ct);
             var blobs = BlobStore.OverReplicas(drive, layouts, new IndexRepairQueue(index, clock), Settings.Read<ReplicaOptions>(configuration, "Replicas"), blobOptions, clock, logs.CreateLogger<BlobStore>());
-            return new(identity, layouts, blobs, new(layouts, drive, blobOptions), server, drive, store, new(address, node.PeerUrl.Port + 1));
+            return new(secret, identity, layouts, blobs, new(layouts, drive, blobOptions), server, drive, store, new(address, node.PeerUrl.Port + 1));
         }
         catch
         {
@@ -62,7 +63,7 @@ internal sealed class ClusterMember : IAsyncDisposable
 
     public void AddTo(IServiceCollection services, IClusterIndex index)
     {
-        services.AddSingleton(index).AddSingleton<IClusterReader, ClusterReader>().AddSingleton(Layouts).AddSingleton(new NodeIdentity(_store)).AddHostedService<NodeWatch>().AddHostedService<LayoutReports>().AddHostedService<ClusterGauges>();
+        services.AddSingleton(index).AddSingleton<IClusterReader, ClusterReader>().AddSingleton(Layouts).AddSingleton(new NodeIdentity(_store)).AddHostedService<NodeWatch>().AddHostedService<LayoutReports>().AddHostedService<ClusterGauges>().AddSingleton(_secret).AddHostedService<SealingAnew>();
         if (_drive is not null) services.AddSingleton(_repair).AddSingleton<HealPace>().AddHostedService<ReplicaCare>().AddHostedService<ReplicaComparison>();
     }
 

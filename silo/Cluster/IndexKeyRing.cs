@@ -23,6 +23,8 @@ internal sealed partial class IndexKeyRing(IClusterIndex index) : IKeyRingStorag
         _following = Task.Run(() => FollowAsync(ring, log));
     }
 
+    public bool IsShared => true;
+
     public async ValueTask<StoredKeyRing?> ReadAsync(CancellationToken ct) =>
         await index.ReadDocumentAsync(ClusterDocuments.KeyRing, ct) is { } document ? new(document.Content, document.Revision) : null;
 

@@ -24,4 +24,16 @@ internal static class SharedRootCredentials
             if (await index.TryReplaceDocumentAsync(ClusterDocuments.RootCredentials, box.Seal(Encoding.UTF8.GetBytes(JsonSerializer.Serialize(made)), Purpose), 0, ct)) return (made, true);
         }
     }
+
+    /// <summary>Seals them under the newest key, where there are any that are sealed under another.</summary>
+    /// <returns>Whether there were.</returns>
+    public static async Task<bool> SealAnewAsync(IClusterIndex index, ISecretBox box, CancellationToken ct)
+    {
+        while (await index.ReadDocumentAsync(ClusterDocuments.RootCredentials, ct) is { } document && !box.IsCurrent(document.Content))
+        {
+            var plain = box.OpenBytes(document.Content, Purpose);
+            if (await index.TryReplaceDocumentAsync(ClusterDocuments.RootCredentials, box.Seal(plain, Purpose), document.Revision, ct)) return true;
+        }
+        return false;
+    }
 }

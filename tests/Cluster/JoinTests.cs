@@ -65,7 +65,7 @@ public sealed class JoinTests : IAsyncLifetime
         Assert.Equal(version, (await _cluster.DescribeAsync())["layout"]!["version"]!.GetValue<long>());
     }
 
-    private static async Task<string> RefusedAsync(NodeSettings settings, string? data = null)
+    internal static async Task<string> RefusedAsync(NodeSettings settings, string? data = null)
     {
         var folder = data ?? Directory.CreateTempSubdirectory("darkstorage-refused-").FullName;
         try

@@ -26,6 +26,9 @@ public sealed record ClusterSettings
 
     /// <summary>More settings of every node, as environment variables.</summary>
     public IReadOnlyDictionary<string, string> Environment { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>The same of one node, by its name.</summary>
+    public Func<string, IReadOnlyDictionary<string, string>> EnvironmentOf { get; init; } = static _ => new Dictionary<string, string>();
 }
 
 /// <summary>A host that a node runs on.</summary>
@@ -99,7 +102,7 @@ public sealed class TestCluster : IAsyncDisposable
                 // A reader that found a version may still be on its way to the bytes.
                 ["DARKSTORAGE_Garbage__GracePeriod"] = "00:00:20",
                 ["DARKSTORAGE_Garbage__Interval"] = "00:00:00.200",
-            }.Concat(_settings.Environment).GroupBy(v => v.Key, StringComparer.Ordinal).ToDictionary(v => v.Key, v => v.Last().Value, StringComparer.Ordinal),
+            }.Concat(_settings.Environment).Concat(_settings.EnvironmentOf(name)).GroupBy(v => v.Key, StringComparer.Ordinal).ToDictionary(v => v.Key, v => v.Last().Value, StringComparer.Ordinal),
         };
     }
 

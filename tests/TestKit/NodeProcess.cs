@@ -88,6 +88,9 @@ public sealed partial class NodeProcess : IAsyncDisposable
     /// <summary>What the next start runs.</summary>
     public string Program { get; set; }
 
+    /// <summary>More environment of the next start, before that of the settings.</summary>
+    public IReadOnlyDictionary<string, string> Environment { get; set; } = new Dictionary<string, string>();
+
     public int ProcessId => _process.Id;
 
     public bool HasEnded => _process.HasExited;
@@ -128,6 +131,27 @@ public sealed partial class NodeProcess : IAsyncDisposable
         try
         {
             await node.LaunchAsync();
+        }
+        catch
+        {
+            await node.DisposeAsync();
+            throw;
+        }
+        return node;
+    }
+
+    /// <summary>Starts a node that is not to become ready, and returns when it writes a line with a text in it.</summary>
+    public static async Task<NodeProcess> StartUntilAsync(NodeSettings settings, string text)
+    {
+        var node = new NodeProcess(settings);
+        try
+        {
+            var line = node.NextLineAsync(text);
+            var launched = node.LaunchAsync();
+            // It is ended before it is ready, which the launch then says to nobody.
+            _ = launched.ContinueWith(static l => l.Exception, TaskScheduler.Default);
+            await await Task.WhenAny(line, launched);
+            await line;
         }
         catch
         {
@@ -214,6 +238,7 @@ public sealed partial class NodeProcess : IAsyncDisposable
             ["DARKSTORAGE_ROOT_ACCESS_KEY"] = _settings.AccessKey,
             ["DARKSTORAGE_ROOT_SECRET_KEY"] = _settings.SecretKey,
         };
+        foreach (var (name, value) in Environment) environment[name] = value;
         List<string> arguments = ["--data", DataDirectory, "--s3-url", Authority(S3Url), "--management-url", Authority(ManagementUrl), "--region", _settings.Region];
         if (_settings.Domain.Length > 0) arguments.AddRange(["--domain", _settings.Domain]);
         arguments.AddRange(_settings.Flags);

@@ -11,6 +11,9 @@ public sealed partial class PostgresIndex
         ReadFirstAsync("SELECT state, etag FROM grain_state WHERE name = $1 AND grain = $2", p => p.Text(stateName).Text(grain),
             static row => new GrainStateRecord([.. row.GetFieldValue<byte[]>(0)], ETagColumn.Text(row.GetInt64(1))), ct);
 
+    public async ValueTask<IReadOnlyList<string>> ListGrainStatesAsync(string stateName, string after, int max, CancellationToken ct) =>
+        await ReadRowsAsync("SELECT grain FROM grain_state WHERE name = $1 AND grain > $2 ORDER BY grain LIMIT $3", p => p.Text(stateName).Text(after).Long(max), static row => row.GetString(0), ct);
+
     public async Task<string?> WriteGrainStateAsync(string stateName, string grain, ReadOnlyMemory<byte> state, string? expectedETag, CancellationToken ct)
     {
         // In one statement each, so the etag is checked where it is changed.

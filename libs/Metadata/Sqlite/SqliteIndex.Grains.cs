@@ -12,6 +12,15 @@ public sealed partial class SqliteIndex
             return record;
         }, ct);
 
+    public ValueTask<IReadOnlyList<string>> ListGrainStatesAsync(string stateName, string after, int max, CancellationToken ct) =>
+        ReadAsync((stateName, after, max), static (connection, q) =>
+        {
+            var query = connection.Prepare("SELECT grain FROM grain_state WHERE name = ?1 AND grain > ?2 ORDER BY grain LIMIT ?3").BindText(1, q.stateName).BindText(2, q.after).Bind(3, q.max);
+            var grains = new List<string>();
+            while (query.Step()) grains.Add(query.Text(0));
+            return (IReadOnlyList<string>)grains;
+        }, ct);
+
     public Task<string?> WriteGrainStateAsync(string stateName, string grain, ReadOnlyMemory<byte> state, string? expectedETag, CancellationToken ct) =>
         _writer.WriteAsync(session =>
         {

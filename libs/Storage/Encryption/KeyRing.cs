@@ -39,12 +39,14 @@ public sealed class KeyRing : IKeyService, IDisposable
 
     public string DefaultKeyId => KmsKeyId;
 
-    /// <summary>Reads the ring, or makes one with the two default keys. One that is sealed under an older master key is sealed anew.</summary>
+    /// <summary>Reads the ring, or makes one with the two default keys. One of this node alone that is sealed under an older master key is sealed anew; one that is shared is
+    /// by <see cref="SealAnewAsync"/>, lest two nodes of which each has the other's newest key as its second do so in turn for ever.</summary>
     /// <exception cref="StorageStartupException">No master key here opens it.</exception>
     public static async Task<KeyRing> OpenAsync(IKeyRingStorage storage, ISecretBox box, TimeProvider clock, CancellationToken ct)
     {
         var ring = new KeyRing(storage, box, clock);
-        await ring.ReadAsync(ct);
+        if (storage.IsShared) await ring.ReadAsync(ct);
+        else await ring.SealAnewAsync(ct);
         await ring.ChangeAsync(keys =>
         {
             foreach (var name in (string[])[ObjectsKeyId, KmsKeyId])
@@ -110,6 +112,25 @@ public sealed class KeyRing : IKeyService, IDisposable
         try
         {
             await ReadAsync(ct);
+        }
+        finally
+        {
+            _changing.Release();
+        }
+    }
+
+    /// <summary>Reads the ring, and seals it under the newest master key where it is sealed under another.</summary>
+    /// <returns>Whether it was.</returns>
+    public async Task<bool> SealAnewAsync(CancellationToken ct)
+    {
+        await _changing.WaitAsync(ct);
+        try
+        {
+            while (true)
+            {
+                if (await ReadAsync(ct)) return false;
+                if (await TryWriteAsync(_keys, ct)) return true;
+            }
         }
         finally
         {
@@ -231,9 +252,10 @@ public sealed class KeyRing : IKeyService, IDisposable
         }
     }
 
-    private async Task ReadAsync(CancellationToken ct)
+    /// <returns>Whether it is sealed under the newest master key, or there is none.</returns>
+    private async Task<bool> ReadAsync(CancellationToken ct)
     {
-        if (await _storage.ReadAsync(ct) is not { } stored) return;
+        if (await _storage.ReadAsync(ct) is not { } stored) return true;
         byte[] plain;
         try
         {
@@ -258,7 +280,7 @@ public sealed class KeyRing : IKeyService, IDisposable
         {
             CryptographicOperations.ZeroMemory(plain);
         }
-        if (!_box.IsCurrent(stored.Sealed)) await TryWriteAsync(_keys, ct);     // where another node was first, it did this too
+        return _box.IsCurrent(stored.Sealed);
     }
 
     private async Task<bool> TryWriteAsync(ImmutableDictionary<string, RingKey> keys, CancellationToken ct)
@@ -285,6 +307,9 @@ public sealed record RingKeyInfo(string Name, bool Enabled, DateTimeOffset Creat
 /// <summary>Where the ring is kept: a file of the node, or a row that all nodes share.</summary>
 public interface IKeyRingStorage
 {
+    /// <summary>Whether other nodes have it too, whose newest master key may be another.</summary>
+    bool IsShared { get; }
+
     /// <returns>Null where there is none yet; its first revision will be 1.</returns>
     ValueTask<StoredKeyRing?> ReadAsync(CancellationToken ct);
 

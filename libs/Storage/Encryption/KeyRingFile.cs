@@ -31,6 +31,8 @@ public sealed class KeyRingFile : IKeyRingStorage, IDisposable
         }
     }
 
+    public bool IsShared => false;
+
     public async ValueTask<StoredKeyRing?> ReadAsync(CancellationToken ct)
     {
         if (!File.Exists(_path)) return null;

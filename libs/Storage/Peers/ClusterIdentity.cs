@@ -1,65 +1,76 @@
+using System.Collections.Immutable;
 using System.Net.Security;
 using System.Numerics;
 using System.Security.Authentication;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
+using Microsoft.Extensions.Logging;
 
 namespace DarkStorage.Storage.Peers;
 
 /// <summary>What a silo proves to others of its cluster, and what it asks of them: for chunks and for calls between silos alike.</summary>
-/// <remarks>Invariants: nobody is accepted who does not prove the possession of a private key, in either direction. The secret is not kept, and never printed.</remarks>
+/// <remarks>Invariants: nobody is accepted who does not prove the possession of a private key, in either direction. Secrets are not kept, and never printed. What is shown and accepted
+/// is asked for anew with each connection: certificates are renewed while the silo runs.</remarks>
 public sealed class ClusterIdentity : IDisposable
 {
     /// <summary>Least characters of a cluster secret.</summary>
     public const int SecretLengthMin = 32;
 
+    /// <summary>Secrets at one time: the one that is shown, and those that are accepted beside it while it is changed.</summary>
+    public const int SecretsMax = 4;
+
     private const int SecretLengthMax = 4096;
 
-    private readonly byte[]? _publicKey;                    // of a cluster with a secret: the only one accepted
-    private readonly X509Certificate2Collection? _roots;    // of a cluster with certificates of its own
+    private readonly X509Certificate2 _ofSecret;
+    private readonly ImmutableArray<byte[]> _publicKeys;    // of all secrets
+    private readonly CertificateFiles? _files;
+    private readonly bool _showsFiles;
+    private readonly bool _acceptsBoth;
 
-    private ClusterIdentity(X509Certificate2 certificate, byte[]? publicKey, X509Certificate2Collection? roots) =>
-        (Certificate, _publicKey, _roots) = (certificate, publicKey, roots);
+    private ClusterIdentity(X509Certificate2 ofSecret, ImmutableArray<byte[]> publicKeys, CertificateFiles? files, bool showsFiles, bool acceptsBoth) =>
+        (_ofSecret, _publicKeys, _files, _showsFiles, _acceptsBoth) = (ofSecret, publicKeys, files, showsFiles, acceptsBoth);
 
-    /// <summary>What this silo presents, with its private key, as a server and as a client.</summary>
-    public X509Certificate2 Certificate { get; }
+    /// <summary>What this silo presents now, with its private key, as a server and as a client.</summary>
+    public X509Certificate2 Certificate => _showsFiles ? _files!.Current.Certificate : _ofSecret;
+
+    /// <summary>The secrets in a text: one in each line, without the white space around it; empty lines do not count.</summary>
+    /// <param name="name">What the text is, for messages.</param>
+    /// <returns>None where there is no text.</returns>
+    /// <exception cref="StorageStartupException">There are too many, one is there twice, or is too short or too long.</exception>
+    public static ImmutableArray<string> SecretsIn(string? text, string name)
+    {
+        ImmutableArray<string> secrets = [.. (text ?? "").Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)];
+        if (secrets.Length > SecretsMax) throw new StorageStartupException($"{name} has {secrets.Length} secrets, and may have {SecretsMax}: one in each line.");
+        foreach (var secret in secrets)
+        {
+            if (secret.Length is < SecretLengthMin or > SecretLengthMax)
+                throw new StorageStartupException($"{name}: a cluster secret has {SecretLengthMin} to {SecretLengthMax} characters; this one has {secret.Length}.");
+        }
+        if (secrets.Distinct(StringComparer.Ordinal).Count() < secrets.Length) throw new StorageStartupException($"{name} has a secret twice.");
+        return secrets;
+    }
 
     /// <summary>The identity that all who know the secret share: a key of the curve P-256 that follows from the secret alone (docs/FORMATS.md, "Peers").</summary>
-    /// <param name="secret">At least <see cref="SecretLengthMin"/> characters. White space around it, as a file has at its end, does not count.</param>
+    /// <param name="secret">At least <see cref="SecretLengthMin"/> characters. White space around it, as a file has at its end, does not count. Several, one in each line: the first is shown,
+    /// all are accepted.</param>
     /// <exception cref="StorageStartupException">The secret is too short or too long.</exception>
     public static ClusterIdentity FromSecret(string secret)
     {
-        secret = secret.Trim();
-        if (secret.Length is < SecretLengthMin or > SecretLengthMax)
-            throw new StorageStartupException($"A cluster secret has {SecretLengthMin} to {SecretLengthMax} characters; this one has {secret.Length}.");
-        using var key = DeriveKey(secret);
-        var request = new CertificateRequest("CN=darkstorage-cluster", key, HashAlgorithmName.SHA256);
-        using var made = request.CreateSelfSigned(new(2000, 1, 1, 0, 0, 0, TimeSpan.Zero), new(9999, 12, 31, 0, 0, 0, TimeSpan.Zero));
-        var certificate = Loaded(made);
-        return new(certificate, certificate.PublicKey.ExportSubjectPublicKeyInfo(), null);
+        const string Name = "The cluster secret";
+        var secrets = SecretsIn(secret, Name);
+        if (secrets.IsEmpty) throw new StorageStartupException($"{Name} is empty.");
+        return new(CertificateOf(secrets[0]), PublicKeysOf(secrets), null, false, false);
     }
 
-    /// <summary>The identity of an operator who has certificates: each silo its own, all signed by the cluster's authority. Whoever has one that this authority
-    /// signed is a member, so it signs for nothing else. Names in certificates are not looked at.</summary>
-    /// <param name="certificateFile">PEM, with intermediate certificates behind it where there are some.</param>
-    /// <param name="keyFile">PEM, not encrypted.</param>
-    /// <param name="authorityFile">PEM: one or more certificates.</param>
-    /// <exception cref="StorageStartupException">A file can't be read, or key and certificate do not belong together.</exception>
-    public static ClusterIdentity FromFiles(string certificateFile, string keyFile, string authorityFile)
+    /// <summary>The identity of a node as its operator wants it: of the secrets, or of certificates of the operator's own, each silo its own and all signed by the cluster's authority. Whoever
+    /// has one that this authority signed is a member, so it signs for nothing else. Names in certificates are not looked at.</summary>
+    /// <param name="secrets">As <see cref="SecretsIn"/> gives them; at least one.</param>
+    /// <exception cref="StorageStartupException">A file can't be read; key, certificate and authority do not belong together; or the certificate is not valid now.</exception>
+    public static ClusterIdentity Open(ImmutableArray<string> secrets, PeerIdentityOptions options, TimeProvider clock, ILogger log)
     {
-        try
-        {
-            using var made = X509Certificate2.CreateFromPemFile(certificateFile, keyFile);
-            var roots = new X509Certificate2Collection();
-            roots.ImportFromPemFile(authorityFile);
-            if (roots.Count == 0) throw new StorageStartupException($"The file {authorityFile} has no certificate.");
-            return new(Loaded(made), null, roots);
-        }
-        catch (Exception e) when (e is CryptographicException or IOException or UnauthorizedAccessException)
-        {
-            throw new StorageStartupException($"The cluster's certificates can't be used: {e.Message}", e);
-        }
+        var files = options.NamesFiles ? CertificateFiles.Open(options, clock, log) : null;
+        return new(CertificateOf(secrets[0]), PublicKeysOf(secrets), files, files is not null && options.Identity is not PeerIdentityKind.Secret, options.AcceptsBoth);
     }
 
     /// <summary>Whether a certificate is one of this cluster's: to be the callback of a TLS stream, on either side.</summary>
@@ -67,14 +78,8 @@ public sealed class ClusterIdentity : IDisposable
     {
         if (certificate is null) return false;
         using var presented = new X509Certificate2(certificate);
-        if (_publicKey is not null) return CryptographicOperations.FixedTimeEquals(presented.PublicKey.ExportSubjectPublicKeyInfo(), _publicKey);
-        using var own = new X509Chain();
-        own.ChainPolicy.TrustMode = X509ChainTrustMode.CustomRootTrust;
-        own.ChainPolicy.CustomTrustStore.AddRange(_roots!);
-        own.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
-        own.ChainPolicy.DisableCertificateDownloads = true;
-        foreach (var element in chain?.ChainElements ?? Enumerable.Empty<X509ChainElement>()) own.ChainPolicy.ExtraStore.Add(element.Certificate);
-        return own.Build(presented);
+        if ((!_showsFiles || _acceptsBoth) && IsOfSecret(presented)) return true;
+        return (_showsFiles || _acceptsBoth) && _files is not null && _files.Current.Signs(presented, chain);
     }
 
     /// <summary>How a silo receives another: TLS 1.3, and a certificate is asked for.</summary>
@@ -104,9 +109,32 @@ public sealed class ClusterIdentity : IDisposable
 
     public void Dispose()
     {
-        Certificate.Dispose();
-        foreach (var root in _roots ?? []) root.Dispose();
+        _ofSecret.Dispose();
+        _files?.Dispose();
     }
+
+    /// <summary>Looks at all keys whichever fits: how long it takes tells nothing.</summary>
+    private bool IsOfSecret(X509Certificate2 presented)
+    {
+        var key = presented.PublicKey.ExportSubjectPublicKeyInfo();
+        var isOne = false;
+        foreach (var known in _publicKeys) isOne |= CryptographicOperations.FixedTimeEquals(key, known);
+        return isOne;
+    }
+
+    private static X509Certificate2 CertificateOf(string secret)
+    {
+        using var key = DeriveKey(secret);
+        var request = new CertificateRequest("CN=darkstorage-cluster", key, HashAlgorithmName.SHA256);
+        using var made = request.CreateSelfSigned(new(2000, 1, 1, 0, 0, 0, TimeSpan.Zero), new(9999, 12, 31, 0, 0, 0, TimeSpan.Zero));
+        return CertificateFiles.ForTls(made);
+    }
+
+    private static ImmutableArray<byte[]> PublicKeysOf(ImmutableArray<string> secrets) => [.. secrets.Select(static secret =>
+    {
+        using var key = DeriveKey(secret);
+        return key.ExportSubjectPublicKeyInfo();
+    })];
 
     /// <summary>HKDF gives 128 bits more than the curve's order has, so the remainder is even (FIPS 186-5, A.2.1).</summary>
     private static ECDsa DeriveKey(string secret)
@@ -129,8 +157,4 @@ public sealed class ClusterIdentity : IDisposable
             CryptographicOperations.ZeroMemory(scalar);
         }
     }
-
-    /// <summary>The same with its key in a form that every system's TLS takes.</summary>
-    private static X509Certificate2 Loaded(X509Certificate2 made) =>
-        X509CertificateLoader.LoadPkcs12(made.Export(X509ContentType.Pkcs12), null, OperatingSystem.IsWindows() ? X509KeyStorageFlags.DefaultKeySet : X509KeyStorageFlags.EphemeralKeySet);
 }

@@ -70,6 +70,12 @@ public sealed class MasterKeyBox : ISecretBox
         }
     }
 
+    /// <summary>What boxes name the keys by, the newest first. They tell nothing of the keys.</summary>
+    public IReadOnlyList<ulong> KeyIds => [.. _keys.Select(k => k.Id)];
+
+    /// <returns>The key that a box is sealed under; null where it does not say.</returns>
+    public static ulong? KeyIdOf(ReadOnlySpan<byte> box) => IsOf(box, Format) && box.Length > KeyIdLength ? BinaryPrimitives.ReadUInt64BigEndian(box[1..]) : null;
+
     public byte[] Seal(ReadOnlySpan<byte> secret, string purpose)
     {
         var (id, key) = _keys[0];
@@ -108,8 +114,7 @@ public sealed class MasterKeyBox : ISecretBox
         throw new CryptographicException("No master key here opens this secret for that purpose, or it is damaged.");
     }
 
-    public bool IsCurrent(ReadOnlySpan<byte> box) =>
-        IsOf(box, Format) && box.Length > KeyIdLength && BinaryPrimitives.ReadUInt64BigEndian(box[1..]) == _keys[0].Id;
+    public bool IsCurrent(ReadOnlySpan<byte> box) => KeyIdOf(box) == _keys[0].Id;
 
     private static bool IsOf(ReadOnlySpan<byte> box, byte format) => !box.IsEmpty && box[0] == format;
 }

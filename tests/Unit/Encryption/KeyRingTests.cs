@@ -201,6 +201,29 @@ public sealed class KeyRingTests : IDisposable
         Assert.False(two.List().Single(k => k.Name == "new").Enabled);
     }
 
+    [Fact]
+    public async Task Nodes_with_the_same_master_keys_in_another_order_read_a_shared_ring_and_seal_it_anew_only_when_told_to()
+    {
+        var shared = new SharedStorage();
+        var newer = RandomNumberGenerator.GetBytes(32);
+        var (oldFirst, newFirst) = (new MasterKeyBox([.. _master, .. newer]), new MasterKeyBox([.. newer, .. _master]));
+        using var one = await KeyRing.OpenAsync(shared, oldFirst, TimeProvider.System, Ct);
+        using var two = await KeyRing.OpenAsync(shared, newFirst, TimeProvider.System, Ct);
+        await one.RefreshAsync(Ct);
+        await two.RefreshAsync(Ct);
+        Assert.Equal(1, shared.Revision);
+        await two.CreateAsync("of-two", Ct);
+        await one.RefreshAsync(Ct);
+        await one.CreateAsync("of-one", Ct);
+        Assert.Equal(3, shared.Revision);
+
+        Assert.True(await two.SealAnewAsync(Ct));
+        Assert.False(await two.SealAnewAsync(Ct));
+        Assert.Equal(4, shared.Revision);
+        using var alone = await KeyRing.OpenAsync(shared, new MasterKeyBox(newer), TimeProvider.System, Ct);
+        Assert.Equal([KeyRing.KmsKeyId, KeyRing.ObjectsKeyId, "of-one", "of-two"], alone.List().Select(k => k.Name));
+    }
+
     [Theory, InlineData("[]"), InlineData("{"), InlineData("""{"a":1}"""), InlineData("""{"a":{"b":"c"}}"""), InlineData("""{"a":"1","a":"2"}""")]
     public void A_context_that_is_no_flat_object_of_texts_is_refused(string json) =>
         Assert.Equal(StorageError.InvalidArgument, Assert.Throws<StorageException>(() => KeyContext.Parse(json)).Error);
@@ -215,6 +238,10 @@ public sealed class KeyRingTests : IDisposable
     private sealed class SharedStorage : IKeyRingStorage
     {
         private StoredKeyRing? _stored;
+
+        public bool IsShared => true;
+
+        public long Revision => _stored?.Revision ?? 0;
 
         public ValueTask<StoredKeyRing?> ReadAsync(CancellationToken ct) => new(_stored);
 

@@ -289,6 +289,18 @@ public abstract partial class MetadataIndexContract : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Grains_that_have_a_state_are_listed_by_pages_in_their_order()
+    {
+        string[] grains = ["t/Z", "t/a", "t/ab", "t/é"];
+        foreach (var grain in grains.Reverse()) await _index.WriteGrainStateAsync("listed", grain, new byte[] { 1 }, null, Ct);
+        await _index.WriteGrainStateAsync("listed-too", "t/b", new byte[] { 1 }, null, Ct);
+        var seen = new List<string>();
+        while (await _index.ListGrainStatesAsync("listed", seen.LastOrDefault() ?? "", 3, Ct) is { Count: > 0 } page) seen.AddRange(page);
+        Assert.Equal(grains, seen);
+        Assert.Empty(await _index.ListGrainStatesAsync("unlisted", "", 3, Ct));
+    }
+
+    [Fact]
     public async Task Reminders_are_found_by_grain_and_by_the_ring()
     {
         var reminders = (uint[])[0, 5, uint.MaxValue];
