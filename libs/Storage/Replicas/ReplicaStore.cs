@@ -76,7 +76,7 @@ internal sealed partial class ReplicaStore : IChunkRoutes, IAsyncDisposable
     /// <summary>Frees a blob wherever it may be. A replica that can't be reached, or was not a moment ago, keeps it until it looks for what the index does not know, as every node with a drive does.</summary>
     public async ValueTask DeleteAsync(BlobId blob, CancellationToken ct)
     {
-        var stores = _placement.ForRead(blob).Select(static place => place.Store).Distinct().Where(static store => !IsSuspect(store));
+        var stores = _placement.ForRead(blob).Select(static place => place.Store).Distinct().Where(static store => !store.IsSuspect);
         await Task.WhenAll(stores.Select(async store =>
         {
             try
