@@ -114,6 +114,9 @@ internal sealed partial class ClusterLayout : IChunkPlacement, IAsyncDisposable
 
     public ImmutableArray<ReadPlace> ForRead(BlobId blob) => Known.PlacesOf(blob).Read;
 
+    /// <summary>The stores of the other nodes that the layout names.</summary>
+    public IEnumerable<ChunkStore> Peers => _state?.Peers ?? [];
+
     /// <summary>The stores on which bytes of a partition may be.</summary>
     public IEnumerable<ChunkStore> HoldersOf(int partition) => Known.HoldersOf(partition);
 
@@ -265,6 +268,7 @@ internal sealed partial class ClusterLayout : IChunkPlacement, IAsyncDisposable
 
         public Layout Layout { get; }
         public long Revision { get; }
+        public IEnumerable<ChunkStore> Peers => _stores.Values.Where(s => !ReferenceEquals(s, _owner._drive));
         public ImmutableArray<(Guid, string?)> Nodes { get; }
 
         public int PartitionOf(ushort place) => place >> _shift;

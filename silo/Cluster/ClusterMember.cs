@@ -63,7 +63,7 @@ internal sealed class ClusterMember : IAsyncDisposable
 
     public void AddTo(IServiceCollection services, IClusterIndex index)
     {
-        services.AddSingleton(index).AddSingleton<IClusterReader, ClusterReader>().AddSingleton(Layouts).AddSingleton(new NodeIdentity(_store)).AddHostedService<NodeWatch>().AddHostedService<LayoutReports>().AddHostedService<ClusterGauges>().AddSingleton(_secret).AddHostedService<SealingAnew>();
+        services.AddSingleton(index).AddSingleton<IClusterReader, ClusterReader>().AddSingleton(Layouts).AddSingleton(new NodeIdentity(_store)).AddHostedService<NodeWatch>().AddHostedService<LayoutReports>().AddHostedService<ClusterGauges>().AddHostedService<SuspectPeers>().AddSingleton(_secret).AddHostedService<SealingAnew>();
         if (_drive is not null) services.AddSingleton(_repair).AddSingleton<HealPace>().AddHostedService<ReplicaCare>().AddHostedService<ReplicaComparison>();
     }
 
