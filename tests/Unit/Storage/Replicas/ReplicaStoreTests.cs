@@ -520,11 +520,20 @@ public sealed class ReplicaStoreTests
             return leases[^1];
         };
         using var release = new ManualResetEventSlim();
-        cluster.Nodes[0].Disk.BeforeSync = release.Wait;
+        var hangs = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        cluster.Nodes[0].Disk.BeforeSync = () =>
+        {
+            hangs.TrySetResult();
+            release.Wait();
+        };
         try
         {
             var blobs = new List<BlobId>();
-            for (var i = 0; i < 40; i++) blobs.Add((await Task.Run(() => cluster.Front.PutAsync(BlobStoreSteps.Bytes(i, 5000), Write())).WaitAsync(Eventually.HangsAfter)).Parts[0].Blob);
+            for (var i = 0; i < 40; i++)
+            {
+                blobs.Add((await Task.Run(() => cluster.Front.PutAsync(BlobStoreSteps.Bytes(i, 5000), Write())).WaitAsync(Eventually.HangsAfter)).Parts[0].Blob);
+                await hangs.Task.WaitAsync(Eventually.HangsAfter); // with the first, before it could take the next ones along
+            }
             await Eventually.HoldsAsync("what the drive lacks is in the queue of repairs", () => blobs.All(blob => cluster.Queue.Entries.Contains(new(blob, cluster.Nodes[0].Id, RepairReason.Missed))));
             await Eventually.HoldsAsync("no write holds the layout", () => leases.All(static lease => lease.IsDisposed));
             // One chunk is with the drive, and that memory nobody can take from it.
