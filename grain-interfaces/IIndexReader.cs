@@ -7,6 +7,9 @@ namespace DarkStorage.GrainInterfaces;
 /// <summary>What readers ask of the object index: always true, also while a grain is moving. Every answer includes every change acknowledged before the question.</summary>
 public interface IIndexReader
 {
+    /// <summary>It does not answer, and refuses everything until it does.</summary>
+    bool IsAway => false;
+
     /// <returns>Null where there is no bucket of that name.</returns>
     ValueTask<BucketRecord?> FindBucketAsync(string name, CancellationToken ct);
 

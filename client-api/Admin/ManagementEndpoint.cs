@@ -1,6 +1,8 @@
 using System.Text.Json;
 using DarkStorage.ClientApi.S3;
+using DarkStorage.GrainInterfaces;
 using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
 
 namespace DarkStorage.ClientApi.Admin;
 
@@ -37,8 +39,9 @@ public sealed class NodeStatus
 }
 
 /// <summary>The management API: health for orchestrators, metrics for Prometheus, users, roles, access keys, lifecycles, event targets, encryption keys, the cluster.</summary>
-internal sealed class ManagementEndpoint(
-    NodeStatus node, PrometheusMetrics metrics, AccessKeysApi accessKeys, UsersApi users, RolesApi roles, LifecycleApi lifecycle, EventTargetsApi eventTargets, EncryptionKeysApi encryptionKeys, ClusterApi cluster, Credentials credentials)
+internal sealed partial class ManagementEndpoint(
+    NodeStatus node, PrometheusMetrics metrics, AccessKeysApi accessKeys, UsersApi users, RolesApi roles, LifecycleApi lifecycle, EventTargetsApi eventTargets, EncryptionKeysApi encryptionKeys, ClusterApi cluster, Credentials credentials,
+    ILogger<ManagementEndpoint> log)
 {
     public async Task HandleAsync(HttpContext http)
     {
@@ -53,8 +56,9 @@ internal sealed class ManagementEndpoint(
             : null;
         if (api is not null)
         {
-            var (status, body) = await api(http, http.RequestAborted);
-            if (status < StatusCodes.Status300MultipleChoices && !HttpMethods.IsGet(http.Request.Method)) credentials.Forget();
+            var (status, body) = await AskAsync(api, http);
+            // Also where it failed: it may have been done.
+            if ((status is < StatusCodes.Status300MultipleChoices or >= StatusCodes.Status500InternalServerError) && !HttpMethods.IsGet(http.Request.Method)) credentials.Forget();
             await AnswerAsync(http, status, body);
             return;
         }
@@ -75,6 +79,21 @@ internal sealed class ManagementEndpoint(
         });
     }
 
+    /// <summary>What is thrown is an answer too, as the S3 API would have it: that the index or a silo is away is 503, and worth another try.</summary>
+    private async Task<(int Status, object Body)> AskAsync(Func<HttpContext, CancellationToken, Task<(int, object)>> api, HttpContext http)
+    {
+        try
+        {
+            return await api(http, http.RequestAborted);
+        }
+        catch (Exception e) when (!http.RequestAborted.IsCancellationRequested)
+        {
+            var error = S3Endpoint.ToS3(e);
+            if (error.Error == S3Error.InternalError) LogFailed(log, http.Request.Method, http.Request.Path, e);
+            return ((int)error.Error.Status, new { error = e is StorageException && error.Error != S3Error.InternalError ? e.Message : error.Message });
+        }
+    }
+
     private async Task AnswerMetricsAsync(HttpContext http)
     {
         http.Response.ContentType = "text/plain; version=0.0.4; charset=utf-8";
@@ -89,4 +108,7 @@ internal sealed class ManagementEndpoint(
         http.Response.ContentLength = json.Length;
         if (!HttpMethods.IsHead(http.Request.Method)) await http.Response.BodyWriter.WriteAsync(json, http.RequestAborted);
     }
+
+    [LoggerMessage(LogLevel.Error, "{Method} {Path} failed")]
+    private static partial void LogFailed(ILogger log, string method, string path, Exception exception);
 }

@@ -58,33 +58,34 @@ internal sealed class Credentials
     }
 
     /// <exception cref="S3Exception"><c>InvalidAccessKeyId</c>: unknown or disabled.</exception>
-    public async ValueTask<(Caller Caller, string Secret)> FindAsync(string accessKeyId, CancellationToken ct)
+    private async ValueTask<(Caller Caller, string Secret)> FindAsync(string accessKeyId, bool mayBeStale, CancellationToken ct)
     {
         if (accessKeyId == _root.AccessKeyId) return (_rootCaller, _root.Secret);
-        var (caller, secret) = await _keys.FindAsync(accessKeyId, ct);
+        var (caller, secret) = await _keys.FindAsync(accessKeyId, mayBeStale, ct);
         if (caller is null) throw new S3Exception(S3Error.InvalidAccessKeyId).With("AWSAccessKeyId", accessKeyId);
         return (caller, secret);
     }
 
     /// <summary>The same for a request that may bring a session token, whose secret is then the token's.</summary>
     /// <param name="sessionToken">Null where none came.</param>
+    /// <param name="mayBeStale">The index is away, and the request only reads: what was true a while ago is good enough, where an operator has said so.</param>
     /// <exception cref="S3Exception"><c>InvalidAccessKeyId</c>: unknown or disabled, and so is what the session was begun with; <c>InvalidToken</c>, <c>ExpiredToken</c>.</exception>
-    public async ValueTask<(Caller Caller, string Secret)> FindAsync(string accessKeyId, string? sessionToken, CancellationToken ct)
+    public async ValueTask<(Caller Caller, string Secret)> FindAsync(string accessKeyId, string? sessionToken, bool mayBeStale, CancellationToken ct)
     {
-        if (sessionToken is null) return await FindAsync(accessKeyId, ct);
+        if (sessionToken is null) return await FindAsync(accessKeyId, mayBeStale, ct);
         var session = _sessions.Open(sessionToken, accessKeyId);
         var caller = session.Content.Parent.Length > 0
-            ? await FindParentAsync(session, ct)
-            : await _sessions.FindRoleAsync(session, ct);
+            ? await FindParentAsync(session, mayBeStale, ct)
+            : await _sessions.FindRoleAsync(session, mayBeStale, ct);
         return (caller ?? throw new S3Exception(S3Error.InvalidAccessKeyId).With("AWSAccessKeyId", accessKeyId), session.Content.Secret);
     }
 
     /// <summary>A session of a user, or of root, may what they may, as long as the key is good that began it.</summary>
-    private async ValueTask<Caller?> FindParentAsync(OpenedSession session, CancellationToken ct)
+    private async ValueTask<Caller?> FindParentAsync(OpenedSession session, bool mayBeStale, CancellationToken ct)
     {
         try
         {
-            var (caller, secret) = await FindAsync(session.Content.Parent, ct);
+            var (caller, secret) = await FindAsync(session.Content.Parent, mayBeStale, ct);
             if (!IsSame(session.Content.ParentMark, SessionToken.MarkOf(caller.Account, secret))) return null;
             return caller with { Principal = caller.Principal.With(session.Facts), IsSession = true };
         }
@@ -99,7 +100,7 @@ internal sealed class Credentials
     {
         try
         {
-            var (caller, wanted) = await FindAsync(accessKeyId, ct);
+            var (caller, wanted) = await FindAsync(accessKeyId, mayBeStale: false, ct);
             return IsSame(secret, wanted) && (caller.IsRoot || caller.Policies.Any(p => p.Name == CannedPolicies.Administrator));
         }
         catch (S3Exception)

@@ -64,6 +64,8 @@ internal sealed class IndexMemory(IIndexReader index, TimeSpan staleMax, TimePro
     {
         private readonly IIndexReader _index = memory._index;
 
+        public bool IsAway => _index.IsAway;
+
         public ValueTask<BucketRecord?> FindBucketAsync(string name, CancellationToken ct) =>
             memory.ReadAsync(name, _index.FindBucketAsync(name, ct), static bucket => EntryBytes + bucket.Settings.Sum(static s => 2L * s.Document.Length), response);
 

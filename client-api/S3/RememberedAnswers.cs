@@ -6,7 +6,7 @@ namespace DarkStorage.ClientApi.S3;
 
 /// <summary>What grains say of keys and roles, remembered by name for <see cref="Lifetime"/>: requests are many, changes are few. A change that another node made shows that much later,
 /// one of this node at once.</summary>
-/// <param name="staleMax">For how much longer an answer is good where the grain can't be asked: see <see cref="S3Options.StaleReadsMax"/>.</param>
+/// <param name="staleMax">For how much longer an answer is good where the grain can't be asked, of whom that may be said: see <see cref="S3Options.StaleReadsMax"/>.</param>
 internal sealed class RememberedAnswers<T>(Func<string, CancellationToken, Task<T>> ask, TimeSpan staleMax, TimeProvider clock)
 {
     private static readonly TimeSpan Lifetime = TimeSpan.FromSeconds(5);
@@ -17,11 +17,12 @@ internal sealed class RememberedAnswers<T>(Func<string, CancellationToken, Task<
     private readonly ConcurrentDictionary<string, (T Answer, long Until)> _known = new(StringComparer.Ordinal);
     private int _changes;
 
-    public ValueTask<T> FindAsync(string name, CancellationToken ct)
+    /// <param name="mayBeStale">The index is away, and the request only reads.</param>
+    public ValueTask<T> FindAsync(string name, bool mayBeStale, CancellationToken ct)
     {
         if (!_known.TryGetValue(name, out var known)) return new(AskAsync(name, ct));
         if (known.Until >= clock.GetTimestamp()) return new(known.Answer);
-        return new(staleMax > TimeSpan.Zero && clock.GetElapsedTime(known.Until) <= staleMax ? AskOrRecallAsync(name, known.Answer, ct) : AskAsync(name, ct));
+        return new(mayBeStale && clock.GetElapsedTime(known.Until) <= staleMax ? AskOrRecallAsync(name, known.Answer, ct) : AskAsync(name, ct));
     }
 
     /// <summary>The same, of this moment.</summary>

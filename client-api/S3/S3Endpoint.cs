@@ -97,11 +97,11 @@ internal sealed partial class S3Endpoint(S3Services node, StsEndpoint sts, ILogg
         var signed = new SignedRequest(http.Request.Method, target, http.Request.Headers);
         if (services.Verifier.ParseVersion2(signed) is { } old)
         {
-            var (oldCaller, oldSecret) = await services.Credentials.FindAsync(old.AccessKeyId, SessionTokenOf(signed), http.RequestAborted);
+            var (oldCaller, oldSecret) = await services.Credentials.FindAsync(old.AccessKeyId, SessionTokenOf(signed), services.MayBeStale, http.RequestAborted);
             return new(http, target, services, oldCaller, SignatureVerifier.Verify(old, oldSecret), PresignedHeaders.Of(http.Request.Headers, target.Query));
         }
         if (services.Verifier.Parse(signed) is not { } signature) return new(http, target, services, Caller.Anonymous, SigningContext.Anonymous(http.Request.Headers));
-        var (caller, secret) = await services.Credentials.FindAsync(signature.AccessKeyId, SessionTokenOf(signed), http.RequestAborted);
+        var (caller, secret) = await services.Credentials.FindAsync(signature.AccessKeyId, SessionTokenOf(signed), services.MayBeStale, http.RequestAborted);
         var signing = services.Verifier.Verify(signed, signature, secret);
         return new(http, target, services, caller, signing, signature.IsPresigned ? PresignedHeaders.Of(http.Request.Headers, target.Query) : null);
     }

@@ -13,7 +13,7 @@ internal sealed partial class S3Request
         var (uploader, context) = (Caller.Anonymous, SigningContext.Unsigned);
         if (services.Verifier.ParseForm(posted.Fields) is { } signature)
         {
-            (uploader, var secret) = await services.Credentials.FindAsync(signature.AccessKeyId, posted.Find("x-amz-security-token"), ct);
+            (uploader, var secret) = await services.Credentials.FindAsync(signature.AccessKeyId, posted.Find("x-amz-security-token"), mayBeStale: false, ct);
             context = services.Verifier.Verify(signature, secret);
             if (Log is { } signed) signed.Caller = uploader;
             var policy = PostPolicy.Parse(signature.Policy);

@@ -17,7 +17,10 @@ internal sealed record S3Services(
     public SemaphoreSlim QueryPlaces { get; } = new(Options.QueriesMax);
 
     /// <summary>As one request has them: reads may get what is remembered while the index is away.</summary>
-    public S3Services For(HttpContext http) => Memory.For(http) is var index && index == Index ? this : this with { Index = index };
+    public S3Services For(HttpContext http) => Memory.For(http) is var index && index == Index ? this : this with { Index = index, MayBeStale = Index.IsAway };
+
+    /// <summary>The index is away, and this is for a request that only reads, of an operator who has said that it may be answered from memory.</summary>
+    public bool MayBeStale { get; private init; }
 }
 
 /// <summary>An authenticated request of one operation: what handlers work with.</summary>

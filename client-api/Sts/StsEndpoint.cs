@@ -86,7 +86,7 @@ internal sealed partial class StsEndpoint(S3Services services, Roles roles, Sess
         var http = request.Http;
         var signed = new SignedRequest(http.Request.Method, request.Target, http.Request.Headers);
         if (services.Verifier.Parse(signed, PayloadHash.Of(request.Body)) is not { } signature) throw new StsException(StsError.MissingAuthenticationToken, "Request is missing Authentication Token");
-        var (caller, secret) = await services.Credentials.FindAsync(signature.AccessKeyId, S3Endpoint.SessionTokenOf(signed), ct);
+        var (caller, secret) = await services.Credentials.FindAsync(signature.AccessKeyId, S3Endpoint.SessionTokenOf(signed), mayBeStale: false, ct);
         services.Verifier.Verify(signed, signature, secret);
         return (caller, signature.AccessKeyId, secret);
     }

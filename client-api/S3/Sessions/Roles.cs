@@ -24,7 +24,8 @@ internal sealed class Roles
     public static string? NameOf(string canonicalId) => canonicalId.StartsWith(Prefix, StringComparison.Ordinal) ? canonicalId[Prefix.Length..] : null;
 
     /// <returns>Null where there is no such role.</returns>
-    public ValueTask<KnownRole?> FindAsync(string name, CancellationToken ct) => _roles.FindAsync(name, ct);
+    /// <param name="mayBeStale">As for <see cref="RememberedAnswers{T}.FindAsync"/>.</param>
+    public ValueTask<KnownRole?> FindAsync(string name, bool mayBeStale, CancellationToken ct) => _roles.FindAsync(name, mayBeStale, ct);
 
     /// <summary>The same, of this moment: for who begins a session.</summary>
     public Task<KnownRole?> AskAsync(string name, CancellationToken ct) => _roles.AskAsync(name, ct);

@@ -36,10 +36,10 @@ internal sealed class Sessions(ISecretBox box, Roles roles, S3Options options, T
 
     /// <summary>Who acts in a session of a role.</summary>
     /// <returns>Null where that role is not there any more.</returns>
-    public async ValueTask<Caller?> FindRoleAsync(OpenedSession session, CancellationToken ct)
+    public async ValueTask<Caller?> FindRoleAsync(OpenedSession session, bool mayBeStale, CancellationToken ct)
     {
         var token = session.Content;
-        if (await roles.FindAsync(token.Role, ct) is not { } role || role.Record.Id != token.RoleId) return null;
+        if (await roles.FindAsync(token.Role, mayBeStale, ct) is not { } role || role.Record.Id != token.RoleId) return null;
         var account = Roles.CanonicalId(token.Role);
         var principal = PolicyPrincipal.AssumedRole(options.AccountId, token.Role, token.SessionName, account, token.RoleId).With(session.Facts);
         return new(account, principal, role.Policies) { SessionPolicy = session.Policy, IsSession = true };

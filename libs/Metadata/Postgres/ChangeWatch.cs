@@ -70,7 +70,27 @@ internal sealed partial class ChangeWatch : IAsyncDisposable
 
     private async Task ListenAsync(CancellationToken ct)
     {
-        await using var connection = await _database.OpenAsync(ct);
+        var connection = await _database.OpenAsync(ct);
+        var answer = Task.CompletedTask;
+        try
+        {
+            await ListenAsync(connection, ct);
+            while (true)
+            {
+                if (await connection.WaitAsync(Patience, ct)) continue;
+                answer = AskAsync(connection);
+                await answer.WaitAsync(_database.Options.Timeout, ct);
+            }
+        }
+        finally
+        {
+            var left = Database.LeaveAsync(connection, answer);
+            if (answer.IsCompleted) await left;
+        }
+    }
+
+    private async Task ListenAsync(NpgsqlConnection connection, CancellationToken ct)
+    {
         connection.Notification += (_, told) =>
         {
             if (told.Channel == Buckets) _buckets.Forget(told.Payload);
@@ -81,12 +101,13 @@ internal sealed partial class ChangeWatch : IAsyncDisposable
         _buckets.ForgetAll();
         _hears = true;
         DocumentChanged?.Invoke(null);
-        while (true)
-        {
-            if (await connection.WaitAsync(Patience, ct)) continue;
-            await using var alive = new NpgsqlCommand("SELECT 1", connection);
-            await alive.ExecuteNonQueryAsync(ct);
-        }
+    }
+
+    /// <summary>Without a timeout of Npgsql's: when that is over it first connects once more, to cancel, and for as long nobody would know that there is no answer.</summary>
+    private static async Task AskAsync(NpgsqlConnection connection)
+    {
+        await using var alive = new NpgsqlCommand("SELECT 1", connection) { CommandTimeout = 0 };
+        await alive.ExecuteNonQueryAsync();
     }
 
     [LoggerMessage(LogLevel.Debug, "Changes by other nodes are not heard: {Failure}")]

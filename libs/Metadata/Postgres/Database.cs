@@ -78,6 +78,13 @@ internal sealed partial class Database : IAsyncDisposable
         }
     }
 
+    /// <summary>Closes a connection once the answer that it waits for has come, or it is found dead: not before, for closing it would cancel what it waits for.</summary>
+    public static async Task LeaveAsync(NpgsqlConnection connection, Task answer)
+    {
+        await answer.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await connection.DisposeAsync();
+    }
+
     /// <summary>Closes what nobody uses at the moment: the next one gets a session that is new.</summary>
     public void CloseIdle() => _source.Clear();
 

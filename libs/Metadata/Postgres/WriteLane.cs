@@ -99,7 +99,7 @@ internal sealed partial class WriteLane : IAsyncDisposable
             {
                 LogUnanswered(_log, batch.Count, _database.Options.Timeout);
                 _connection = null;
-                _unanswered.Add(LeaveAsync(connection, answer));
+                _unanswered.Add(Database.LeaveAsync(connection, answer));
                 throw;
             }
         }
@@ -134,13 +134,6 @@ internal sealed partial class WriteLane : IAsyncDisposable
         }
         // Only when this returns has the server said that it is through: the commit comes after the last result.
         await rows.CloseAsync();
-    }
-
-    /// <summary>Closes the connection once its answer has come, or it is found dead. Its changes have been told.</summary>
-    private static async Task LeaveAsync(NpgsqlConnection connection, Task answer)
-    {
-        await answer.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        await connection.DisposeAsync();
     }
 
     private async ValueTask<NpgsqlConnection> ConnectAsync()
