@@ -26,9 +26,6 @@ internal sealed class ClusterApi(Credentials credentials, NodeStatus node, IInde
 
     private sealed record NewRate(int? MibPerSecond);
 
-    /// <summary>In MiB per second: the bounds of the option that it stands in for.</summary>
-    private const int RateMax = 16_384;
-
     /// <returns>The status and the body of the answer.</returns>
     public async Task<(int Status, object Body)> HandleAsync(HttpContext http, CancellationToken ct)
     {
@@ -102,7 +99,8 @@ internal sealed class ClusterApi(Credentials credentials, NodeStatus node, IInde
                 return (StatusCodes.Status200OK, new { mibPerSecond = await reader.ReadHealRateAsync(ct) });
             case "PUT":
                 rate = (await AdminRequests.ReadAsync<NewRate>(http, ct)).MibPerSecond;
-                if (rate is null or < 1 or > RateMax) throw new JsonException($"mibPerSecond: a whole number from 1 to {RateMax}.");
+                if (rate is null or < IClusterGrain.HealMiBPerSecondLeast or > IClusterGrain.HealMiBPerSecondMost)
+                    throw new JsonException($"mibPerSecond: a whole number from {IClusterGrain.HealMiBPerSecondLeast} to {IClusterGrain.HealMiBPerSecondMost}.");
                 break;
             case "DELETE":
                 rate = null;

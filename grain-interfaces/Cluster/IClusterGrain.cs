@@ -9,6 +9,11 @@ public interface IClusterGrain : IGrainWithStringKey
 {
     const string Key = "cluster";
 
+    /// <summary>The least that a node may be told to spend on repairs and movements, in MiB per second.</summary>
+    const int HealMiBPerSecondLeast = 1;
+    /// <summary>The most: more than any drive takes.</summary>
+    const int HealMiBPerSecondMost = 16_384;
+
     /// <summary>Brings a node that joined into the layout, unless it is there. The first layout is made when there are as many nodes as copies are wanted.</summary>
     /// <returns>Null where it is in the layout; otherwise one sentence that says what it waits for.</returns>
     [Alias("admit")]
@@ -31,7 +36,7 @@ public interface IClusterGrain : IGrainWithStringKey
     Task<string?> ReplaceAsync(NodeId node, CancellationToken ct);
 
     /// <summary>Tells every node what to spend on repairs and movements from now on.</summary>
-    /// <param name="mibPerSecond">Null: as each is configured.</param>
+    /// <param name="mibPerSecond">From <see cref="HealMiBPerSecondLeast"/> to <see cref="HealMiBPerSecondMost"/>; null: as each is configured.</param>
     [Alias("set-heal-rate")]
     Task SetHealRateAsync(int? mibPerSecond, CancellationToken ct);
 

@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using DarkStorage.GrainInterfaces.Cluster;
 
 namespace DarkStorage.Grains.Cluster;
 
@@ -14,7 +15,7 @@ public sealed record ClusterOptions
     public TimeSpan GracePeriod { get; init; } = TimeSpan.FromMinutes(30);
 
     /// <summary>What a node spends on repairs and movements, in MiB per second of what it writes. Default 64: half of a cheap disk.</summary>
-    [Range(1, 16_384)]
+    [Range(IClusterGrain.HealMiBPerSecondLeast, IClusterGrain.HealMiBPerSecondMost)]
     public int HealMiBPerSecondMax { get; init; } = 64;
 
     /// <summary>Time between two looks at what is to be mended, moved and freed. Default 2 s.</summary>

@@ -6,10 +6,6 @@ namespace DarkStorage.Grains.Cluster;
 /// <summary>What an operator told all nodes to spend on repairs and movements, as the shared index keeps it.</summary>
 public static class HealRate
 {
-    /// <summary>In MiB per second of each node: the bounds of <see cref="ClusterOptions.HealMiBPerSecondMax"/>.</summary>
-    public const int Min = 1;
-    public const int Max = 16_384;
-
     private sealed record Document(int? MibPerSecond);
 
     /// <param name="mibPerSecond">Null: as each node is configured.</param>

@@ -1,4 +1,5 @@
 using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Cluster;
 using DarkStorage.Grains.Cluster;
 using DarkStorage.Metadata;
 using Microsoft.Extensions.Options;
@@ -40,7 +41,7 @@ internal sealed partial class HealPace : IDisposable
         _isKnown = true; // before it is read: what is told meanwhile is read next time
         try
         {
-            var rate = await HealRate.ReadAsync(_index, ct) is { } told ? (long)Math.Clamp(told, HealRate.Min, HealRate.Max) << 20 : _configured;
+            var rate = await HealRate.ReadAsync(_index, ct) is { } told ? (long)Math.Clamp(told, IClusterGrain.HealMiBPerSecondLeast, IClusterGrain.HealMiBPerSecondMost) << 20 : _configured;
             if (rate == _pace.BytesPerSecond) return;
             _pace.BytesPerSecond = rate;
             LogPace(_log, rate >> 20);

@@ -131,25 +131,33 @@ internal sealed class Assignment
     private void Level()
     {
         var all = Enumerable.Range(0, _held.Length).Where(node => _active[node]).ToList();
-        foreach (var node in all) Raise(node, all, (givers, takers) => Shift(givers, takers, onlyMoved: true));
-        foreach (var node in all) Lower(node, all, (givers, takers) => Shift(givers, takers, onlyMoved: true));
+        foreach (var node in all) Raise(node, all, HasTooMuch, (givers, takers) => Shift(givers, takers, onlyMoved: true));
+        foreach (var node in all) Lower(node, all, HasTooLittle, (givers, takers) => Shift(givers, takers, onlyMoved: true));
         // What has not been moved yet is moved for those alone who are further off than they may be; for the last few slots, within what is allowed, no third node is troubled.
-        foreach (var node in all.Where(node => _held[node].Count < Floor(node) - Slack(node)).OrderBy(Surplus).ToList())
-            Raise(node, all, (givers, takers) => ShiftDirectly(givers, takers, onlyMoved: false) || (_held[node].Count < Floor(node) - Slack(node) && ShiftOverOthers(givers, takers, onlyMoved: false)));
-        foreach (var node in all.Where(node => _held[node].Count > Ceiling(node) + Slack(node)).OrderByDescending(Surplus).ToList())
-            Lower(node, all, (givers, takers) => ShiftDirectly(givers, takers, onlyMoved: false) || (_held[node].Count > Ceiling(node) + Slack(node) && ShiftOverOthers(givers, takers, onlyMoved: false)));
+        foreach (var node in Lacking())
+            Raise(node, all, HasTooMuch, (givers, takers) => ShiftDirectly(givers, takers, onlyMoved: false) || (IsLacking(node) && ShiftOverOthers(givers, takers, onlyMoved: false)));
+        foreach (var node in Overfull())
+            Lower(node, all, HasTooLittle, (givers, takers) => ShiftDirectly(givers, takers, onlyMoved: false) || (IsOverfull(node) && ShiftOverOthers(givers, takers, onlyMoved: false)));
+        // The columns before these, which are given, may leave no way to be fair: what is too much or too little then is not for one node alone.
+        foreach (var node in Lacking())
+            Raise(node, all, giver => Part(giver, -1) > Part(node, 0), (givers, takers) => IsLacking(node) && Shift(givers, takers, onlyMoved: false));
+        foreach (var node in Overfull())
+            Lower(node, all, taker => Part(taker, 1) < Part(node, 0), (givers, takers) => IsOverfull(node) && Shift(givers, takers, onlyMoved: false));
+
+        List<int> Lacking() => [.. all.Where(IsLacking).OrderBy(Surplus)];
+        List<int> Overfull() => [.. all.Where(IsOverfull).OrderByDescending(Surplus)];
     }
 
-    private void Raise(int node, List<int> all, Func<List<int>, List<int>, bool> shift)
+    private void Raise(int node, List<int> all, Func<int, bool> mayGive, Func<List<int>, List<int>, bool> shift)
     {
-        while (_held[node].Count < Floor(node) && shift([.. all.Where(giver => _held[giver].Count > Floor(giver)).OrderByDescending(Surplus)], [node]))
+        while (_held[node].Count < Floor(node) && shift([.. all.Where(mayGive).OrderByDescending(Surplus)], [node]))
         {
         }
     }
 
-    private void Lower(int node, List<int> all, Func<List<int>, List<int>, bool> shift)
+    private void Lower(int node, List<int> all, Func<int, bool> mayTake, Func<List<int>, List<int>, bool> shift)
     {
-        while (_held[node].Count > Ceiling(node) && shift([node], [.. all.Where(taker => _held[taker].Count < Ceiling(taker)).OrderBy(Surplus)]))
+        while (_held[node].Count > Ceiling(node) && shift([node], [.. all.Where(mayTake).OrderBy(Surplus)]))
         {
         }
     }
@@ -271,6 +279,17 @@ internal sealed class Assignment
     }
 
     private double Surplus(int node) => _held[node].Count - _fair[node];
+
+    /// <summary>What a node would hold with some slots more, as a part of what it should.</summary>
+    private double Part(int node, int more) => _fair[node] > 0 ? (_held[node].Count + more) / _fair[node] : double.PositiveInfinity;
+
+    private bool HasTooMuch(int node) => _held[node].Count > Floor(node);
+
+    private bool HasTooLittle(int node) => _held[node].Count < Ceiling(node);
+
+    private bool IsLacking(int node) => _held[node].Count < Floor(node) - Slack(node);
+
+    private bool IsOverfull(int node) => _held[node].Count > Ceiling(node) + Slack(node);
 
     private int Floor(int node) => (int)Math.Floor(_fair[node]);
 

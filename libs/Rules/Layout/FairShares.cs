@@ -22,23 +22,26 @@ public static class FairShares
     }
 
     /// <param name="copies">No more than there are active nodes.</param>
+    /// <param name="given">For each node what it holds of some of the copies, which stay where they are, or null where there are none: its share is no less. So a node that is alone in its
+    /// zone, and therefore in every partition, is not light with all copies only because its weight is.</param>
     /// <returns>For each node a number from 0 to 1, 0 where it is not active; all together make <paramref name="copies"/>.</returns>
-    public static double[] Of(IReadOnlyList<LayoutNode> nodes, int copies)
+    public static double[] Of(IReadOnlyList<LayoutNode> nodes, int copies, IReadOnlyList<double>? given = null)
     {
         var perZone = PerZone(nodes, copies) ?? throw new ArgumentException($"{copies} copies do not fit on fewer nodes.", nameof(copies));
-        var zones = Active(nodes).GroupBy(node => node.Zone, node => node.Weight, StringComparer.Ordinal)
-            .ToDictionary(zone => zone.Key, zone => (Weights: zone.ToArray(), Most: (double)Math.Min(perZone, zone.Count())), StringComparer.Ordinal);
-        var common = Scale(copies, scale => zones.Values.Sum(zone => Math.Min(zone.Most, Held(zone.Weights, scale))));
+        var asked = nodes.Select((node, i) => new Asked(node.Weight, given?[i] ?? 0)).ToList();
+        var zones = Enumerable.Range(0, nodes.Count).Where(i => nodes[i].State == NodeState.Active).GroupBy(i => nodes[i].Zone, i => asked[i], StringComparer.Ordinal)
+            .ToDictionary(zone => zone.Key, zone => (Nodes: zone.ToArray(), Most: (double)Math.Min(perZone, zone.Count())), StringComparer.Ordinal);
+        var common = Scale(copies, scale => zones.Values.Sum(zone => Math.Min(zone.Most, Held(zone.Nodes, scale))));
         var scales = zones.ToDictionary(
             zone => zone.Key,
-            zone => Held(zone.Value.Weights, common) <= zone.Value.Most ? common : Scale(zone.Value.Most, scale => Held(zone.Value.Weights, scale)),
+            zone => Held(zone.Value.Nodes, common) <= zone.Value.Most ? common : Scale(zone.Value.Most, scale => Held(zone.Value.Nodes, scale)),
             StringComparer.Ordinal);
-        return [.. nodes.Select(node => node.State == NodeState.Active ? Math.Min(1, node.Weight * scales[node.Zone]) : 0)];
+        return [.. nodes.Select((node, i) => node.State == NodeState.Active ? asked[i].ShareAt(scales[node.Zone]) : 0)];
     }
 
     private static IEnumerable<LayoutNode> Active(IReadOnlyList<LayoutNode> nodes) => nodes.Where(node => node.State == NodeState.Active);
 
-    private static double Held(int[] weights, double scale) => weights.Sum(weight => Math.Min(1, weight * scale));
+    private static double Held(Asked[] nodes, double scale) => nodes.Sum(node => node.ShareAt(scale));
 
     /// <summary>The least scale by which enough is held. Nothing but sums, products and comparisons of doubles goes into it: every machine finds the same.</summary>
     private static double Scale(double wanted, Func<double, double> held)
@@ -51,5 +54,11 @@ public static class FairShares
             else high = middle;
         }
         return high;
+    }
+
+    /// <summary>What goes into a node's share.</summary>
+    private readonly record struct Asked(int Weight, double Given)
+    {
+        public double ShareAt(double scale) => Math.Clamp(Weight * scale, Given, 1);
     }
 }

@@ -159,7 +159,7 @@ public static partial class Layouts
         var assignment = new Assignment(nodes, slots, replication.Width, current.Placement.First ^ (ulong)version << 32);
         assignment.Balance(0, replication.Factor, copies, FairShares.PerZone(nodes, replication.Factor)!.Value);
         if (replication.Width > replication.Factor)
-            assignment.Balance(replication.Factor, replication.Width, FairShares.Of(nodes, replication.Width), FairShares.PerZone(nodes, replication.Width)!.Value);
+            assignment.Balance(replication.Factor, replication.Width, FairShares.Of(nodes, replication.Width, given: copies), FairShares.PerZone(nodes, replication.Width)!.Value);
         return Compare(current, new(version, current.Placement, replication, nodes, []), slots);
     }
 

@@ -67,7 +67,8 @@ internal static class Clusters
     private static void CheckBalance(Layout layout, int columns)
     {
         var slots = Slots(layout, 0, columns);
-        var shares = FairShares.Of(layout.Nodes, columns);
+        var copies = FairShares.Of(layout.Nodes, layout.Replication.Factor);
+        var shares = columns == layout.Replication.Factor ? copies : FairShares.Of(layout.Nodes, columns, given: copies);
         for (var node = 0; node < slots.Length; node++)
         {
             var fair = shares[node] * layout.Partitions.Length;
