@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using Orleans.Serialization;
 
 namespace DarkStorage.Engine;
@@ -120,6 +121,23 @@ internal static partial class Codecs
             if (v.HasValue) Wire<T>.Write(w, v.GetValueOrDefault());
         },
         static r => r.Byte() == 0 ? null : Wire<T>.Read(r));
+
+    /// <summary>The items of any other immutable array would be written just so, one by one: too slow for what is content.</summary>
+    private static void WriteNumbers(WireWriter writer, ImmutableArray<byte> value)
+    {
+        writer.Byte(value.IsDefault ? WireHeader.Null : WireHeader.Here);
+        if (value.IsDefault) return;
+        writer.Varint((ulong)value.Length);
+        writer.Numbers(value.AsSpan());
+    }
+
+    private static ImmutableArray<byte> ReadNumbers(WireReader reader)
+    {
+        if (reader.Byte() == WireHeader.Null) return default;
+        var bytes = new byte[reader.Count(1)];
+        reader.Numbers(bytes);
+        return ImmutableCollectionsMarshal.AsImmutableArray(bytes);
+    }
 
     private static void WriteItems<T>(WireWriter writer, int? count, IEnumerable<T> items)
     {

@@ -123,6 +123,7 @@ internal static partial class Codecs
         if (typeof(IAddressable).IsAssignableFrom(type) || typeof(IGrainBase).IsAssignableFrom(type)) return (new ReferenceCodec<T>(), null);
         if (Copiers.IsOpen(type)) return (new OpenCodec<T>(), null);
         if (type == typeof(byte[])) return ((Codec<T>)(object)new BytesCodec(), null);
+        if (type == typeof(ImmutableArray<byte>)) return ((Codec<T>)(object)new SimpleCodec<ImmutableArray<byte>>(WriteNumbers, ReadNumbers), null);
         if (type.IsArray) return (Make<T>(nameof(ArrayOf), type.GetElementType()!), null);
         if (type.IsGenericType && Collections.TryGetValue(type.GetGenericTypeDefinition(), out var collection))
             return (Make<T>(collection, type.GetGenericArguments()), null);

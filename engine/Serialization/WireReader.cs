@@ -62,6 +62,25 @@ internal sealed class WireReader
         throw new SerializerException("A number is longer than 64 bits");
     }
 
+    /// <summary>Each a <see cref="Varint"/>.</summary>
+    public void Numbers(Span<byte> values)
+    {
+        var from = _message.Span[Position..];
+        var at = 0;
+        var wrong = 0;   // without branches on what is read: content is as often this as that, which no processor can foresee
+        foreach (ref var value in values)
+        {
+            if (at == from.Length) throw new SerializerException("The message ends where a number is expected");
+            value = from[at];
+            var more = value >> 7;
+            if (at + more == from.Length) throw new SerializerException("The message ends amid a number");
+            wrong |= more * (from[at + more] ^ 1);
+            at += 1 + more;
+        }
+        if (wrong != 0) throw new SerializerException("A number is no byte");
+        Position += at;
+    }
+
     public long Signed()
     {
         var value = Varint();

@@ -97,6 +97,23 @@ internal sealed class WireWriter : IDisposable
         Byte((byte)value);
     }
 
+    /// <summary>Each as a <see cref="Varint"/>.</summary>
+    public void Numbers(ReadOnlySpan<byte> values)
+    {
+        var length = values.Length;
+        foreach (var value in values) length += value >> 7;
+        // The second byte is written each time, and most often written over by the next one: content is as often this as that, which no processor can foresee. So there is one byte too many.
+        var to = Take(length + 1);
+        var at = 0;
+        foreach (var value in values)
+        {
+            to[at] = value;
+            to[at + 1] = 1;
+            at += 1 + (value >> 7);
+        }
+        Length--;
+    }
+
     /// <summary>Small numbers of either sign become short.</summary>
     public void Signed(long value) => Varint((ulong)((value << 1) ^ (value >> 63)));
 

@@ -275,6 +275,29 @@ public sealed class SerializerTests
         Assert.Contains(nameof(UnfitException), unfit.Message);
     }
 
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    [InlineData(256)]
+    [InlineData(70_000)]
+    public void Immutable_bytes_are_written_like_the_items_of_any_collection_and_read_as_strictly(int count)
+    {
+        ImmutableArray<byte> value = [.. Enumerable.Range(0, count).Select(i => (byte)i)];
+        var bytes = Bytes(value);
+        Assert.Equal(Bytes(value.ToImmutableList()), bytes);   // what programs from before read and write
+        Assert.Equal(value, Read<ImmutableArray<byte>>(bytes));
+        Assert.True(Read<ImmutableArray<byte>>(Bytes(default(ImmutableArray<byte>))).IsDefault);
+        if (count == 0) return;
+        Assert.Throws<SerializerException>(() => Read<ImmutableArray<byte>>(bytes[..^1]));
+        Assert.Throws<SerializerException>(() => Read<ImmutableArray<byte>>([.. bytes, 1]));
+        if (count == 256) Assert.Throws<SerializerException>(() => Read<ImmutableArray<byte>>([.. bytes[..^1], 2]));   // 383 is no byte
+        using var small = Writer(bytes.Length - 1);
+        Assert.Throws<SerializerException>(() =>
+        {
+            for (var i = 0; i < 600; i++) Wire<ImmutableArray<byte>>.Write(small, value);
+        });
+    }
+
     private static WireWriter Writer(int bytesMax = BytesMax)
     {
         var writer = new WireWriter();
