@@ -8,7 +8,7 @@ namespace DarkStorage.Metadata.Postgres;
 
 /// <summary>The object index in PostgreSQL, which many nodes share.</summary>
 /// <remarks>
-/// A change is one call of a function in the database, which locks, checks and writes; changes that wait share a transaction (<see cref="WriteLane"/>). Reads ask the database each time, so
+/// A change is one call of a function in the database, which locks, checks and writes; changes that wait share a transaction (<see cref="PostgresWriter"/>). Reads ask the database each time, so
 /// every answer includes what any node committed before. Only records of buckets are remembered, and forgotten as other nodes say that they changed them
 /// (<see cref="ChangeWatch"/>); what is committed on one that was not forgotten in time is refused.
 /// </remarks>

@@ -9,8 +9,8 @@ public sealed record PostgresOptions
     [Range(1, 1000)]
     public int ReadConnectionsMax { get; init; } = 16;
 
-    /// <summary>Connections that write. A key's changes go by one of them, in their order. Default 4: while one waits for the disk the others work, and the database
-    /// flushes once for all who commit together. There may be twice as many, while some wait for an answer past their time.</summary>
+    /// <summary>Connections that write. Default 4: while one waits for the disk the others work, and the database flushes once for all who commit together. Few changes go by one of them,
+    /// together. There may be twice as many, while some wait for an answer past their time.</summary>
     [Range(1, 64)]
     public int WriteConnections { get; init; } = 4;
 

@@ -4,16 +4,41 @@ using Npgsql;
 
 namespace DarkStorage.Metadata.Postgres;
 
-/// <summary>The lanes by which changes go to the database. What concerns one key goes by one lane, in the order it came.</summary>
+/// <summary>The changes that wait, and the lanes by which they go to the database.</summary>
+/// <remarks>What a transaction costs, here and there, is much of what a small change costs. So while a lane is on its way the others are left alone until there are changes enough for them,
+/// or one has waited for <see cref="CompanyPatience"/>: a batch that hangs, at a lock or at a disk, holds up nobody else.</remarks>
 internal sealed class PostgresWriter : IAsyncDisposable
 {
-    private readonly WriteLane[] _lanes;
+    /// <summary>Changes in one transaction at the most. Each may hold a lock, and PostgreSQL has room for some 6,400 by default, for all nodes together.</summary>
+    private const int BatchMax = 64;
+
+    /// <summary>So many changes are enough for a transaction of their own.</summary>
+    private const int BatchWanted = 16;
+
+    /// <summary>Changes that may wait. A writer beyond that waits for a place.</summary>
+    private const int WaitingMax = 8_192;
+
+    /// <summary>For how long a change waits for others while a lane is free: a commit or two.</summary>
+    private static readonly TimeSpan CompanyPatience = TimeSpan.FromMilliseconds(5);
+
     private readonly Database _database;
+    private readonly Lock _lock = new();
+    private readonly SemaphoreSlim _places = new(WaitingMax);
+    private readonly Queue<Change> _waiting = [];
+    private readonly WriteLane[] _lanes;
+    private readonly List<WriteLane> _idle;
+    private readonly Timer _patience;
+    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private int _wanted = 1;    // for a lane to begin while no other is on its way: who was answered together writes again together, and the first of them would go alone
+    private bool _isTimed;
+    private bool _isClosed;
 
     public PostgresWriter(Database database, ILogger log)
     {
         _database = database;
         _lanes = [.. Enumerable.Range(0, database.Options.WriteConnections).Select(_ => new WriteLane(database, log))];
+        _idle = [.. _lanes];
+        _patience = new(_ => Send(isDue: true), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
     /// <summary>Runs a change, with others that wait, in one transaction.</summary>
@@ -26,14 +51,81 @@ internal sealed class PostgresWriter : IAsyncDisposable
     {
         _database.ThrowIfAway();
         var change = new Change<T>(lockedOn, isAlone, command, read);
-        await _lanes[(uint)lockedOn % _lanes.Length].EnqueueAsync(change, ct);
+        await _places.WaitAsync(ct);
+        lock (_lock)
+        {
+            if (_isClosed) throw new StorageException(StorageError.Unavailable, "The node is shutting down.");
+            _waiting.Enqueue(change);
+            Send(isDue: false);
+        }
         // From here on the change happens, whether or not anyone still waits for it.
         return await change.Completion;
     }
 
     public async ValueTask DisposeAsync()
     {
+        lock (_lock)
+        {
+            _isClosed = true;
+            Send(isDue: true);
+            if (_idle.Count == _lanes.Length) _ended.TrySetResult();
+        }
+        await _ended.Task;
+        await _patience.DisposeAsync();
         foreach (var lane in _lanes) await lane.DisposeAsync();
+        _places.Dispose();
+    }
+
+    /// <summary>Gives what waits to lanes that are free, if it is time for that.</summary>
+    /// <param name="isDue">Something has waited long enough.</param>
+    private void Send(bool isDue)
+    {
+        lock (_lock)
+        {
+            if (isDue) _isTimed = false;
+            for (; _waiting.Count > 0 && _idle.Count > 0 && (isDue || _waiting.Count >= (_idle.Count == _lanes.Length ? _wanted : BatchWanted)); isDue = false)
+            {
+                // One that still waits for answers past their time would refuse what another can write.
+                var lane = _idle.Find(static lane => !lane.IsBlocked) ?? _idle[0];
+                _idle.Remove(lane);
+                var batch = NextBatch();
+                _wanted = Math.Clamp(batch.Count / 2, 1, BatchWanted);
+                _places.Release(batch.Count);
+                _ = Task.Run(() => CommitAsync(lane, batch));
+            }
+            if (_waiting.Count == 0 || _idle.Count == 0 || _isTimed) return;
+            _isTimed = true;
+            _patience.Change(CompanyPatience, Timeout.InfiniteTimeSpan);
+        }
+    }
+
+    /// <summary>In the order of their locks, and those of one lock in the order they came.</summary>
+    private List<Change> NextBatch()
+    {
+        var batch = new List<Change>(Math.Min(_waiting.Count, BatchMax));
+        while (batch.Count < BatchMax && _waiting.TryPeek(out var next) && !(next.IsAlone && batch.Count > 0))
+        {
+            batch.Add(_waiting.Dequeue());
+            if (next.IsAlone) break;
+        }
+        return [.. batch.OrderBy(static change => change.LockedOn)];
+    }
+
+    private async Task CommitAsync(WriteLane lane, List<Change> batch)
+    {
+        try
+        {
+            await lane.CommitAsync(batch);
+        }
+        finally
+        {
+            lock (_lock)
+            {
+                _idle.Add(lane);
+                Send(isDue: _isClosed);
+                if (_isClosed && _idle.Count == _lanes.Length) _ended.TrySetResult();
+            }
+        }
     }
 }
 

@@ -1,78 +1,33 @@
 using System.Diagnostics;
-using System.Threading.Channels;
 using DarkStorage.GrainInterfaces;
 using Microsoft.Extensions.Logging;
 using Npgsql;
 
 namespace DarkStorage.Metadata.Postgres;
 
-/// <summary>One connection that writes: all changes that wait are one pipelined batch, which is one transaction and one round trip.</summary>
-/// <remarks>Invariants: a change's task completes only after the database said that the transaction is committed; the next batch fills while one commits;
-/// a change that fails takes nothing with it: the batch is rolled back, and its changes are then tried one by one. Where the connection is lost, or there is no answer in time, nobody
-/// knows whether the batch was committed: all of it is told so, and nothing is tried again. A batch without an answer is never cancelled: PostgreSQL ends a cancelled wait for a synchronous
-/// standby with a commit that everybody sees and the standby has not got.</remarks>
+/// <summary>One connection that writes: a batch of changes is pipelined, which is one transaction and one round trip.</summary>
+/// <remarks>Invariants: a change's task completes only after the database said that the transaction is committed; a change that fails takes nothing with it: the batch is rolled back, and its
+/// changes are then tried one by one. Where the connection is lost, or there is no answer in time, nobody knows whether the batch was committed: all of it is told so, and nothing is tried
+/// again. A batch without an answer is never cancelled: PostgreSQL ends a cancelled wait for a synchronous standby with a commit that everybody sees and the standby has not got.</remarks>
 internal sealed partial class WriteLane : IAsyncDisposable
 {
-    /// <summary>Changes in one transaction at the most. Each may hold a lock, and PostgreSQL has room for some 6,400 by default, for all nodes together.</summary>
-    private const int BatchMax = 64;
-
-    /// <summary>Changes that may wait. A writer beyond that waits for a place.</summary>
-    private const int QueueMax = 2_048;
-
     /// <summary>Connections on which a batch waits for its answer past its time. As long as there are so many no other is opened, and changes are refused at once.</summary>
     public const int UnansweredMax = 2;
 
-    private readonly Channel<Change> _queue = Channel.CreateBounded<Change>(new BoundedChannelOptions(QueueMax) { SingleReader = true });
     private readonly Database _database;
     private readonly ILogger _log;
     private readonly List<Task> _unanswered = [];
-    private readonly Task _running;
     private NpgsqlConnection? _connection;
     private int _outages;       // of the database, before the connection was made
     private int _slot;
 
-    public WriteLane(Database database, ILogger log)
-    {
-        (_database, _log) = (database, log);
-        _running = Task.Run(RunAsync);
-    }
+    public WriteLane(Database database, ILogger log) => (_database, _log) = (database, log);
 
-    public async ValueTask EnqueueAsync(Change change, CancellationToken ct)
-    {
-        try
-        {
-            await _queue.Writer.WriteAsync(change, ct);
-        }
-        catch (ChannelClosedException)
-        {
-            throw new StorageException(StorageError.Unavailable, "The node is shutting down.");
-        }
-    }
+    /// <summary>It refuses everything until one of those answers comes.</summary>
+    public bool IsBlocked => _unanswered.Count(static left => !left.IsCompleted) >= UnansweredMax;
 
-    public async ValueTask DisposeAsync()
-    {
-        _queue.Writer.TryComplete();
-        await _running;
-        await CloseAsync();
-    }
-
-    private async Task RunAsync()
-    {
-        var batch = new List<Change>(BatchMax);
-        while (await _queue.Reader.WaitToReadAsync())
-        {
-            batch.Clear();
-            while (batch.Count < BatchMax && _queue.Reader.TryPeek(out var next) && !(next.IsAlone && batch.Count > 0) && _queue.Reader.TryRead(out var change))
-            {
-                batch.Add(change);
-                if (change.IsAlone) break;
-            }
-            // In the order of their locks, and those of one lock in the order they came.
-            await CommitAsync([.. batch.OrderBy(c => c.LockedOn)]);
-        }
-    }
-
-    private async Task CommitAsync(List<Change> batch)
+    /// <summary>Makes changes and tells each what became of it. One batch at a time.</summary>
+    public async Task CommitAsync(List<Change> batch)
     {
         var start = Stopwatch.GetTimestamp();
         if (await TryCommitAsync(batch, isHasty: false) is { } failure)
@@ -83,6 +38,8 @@ internal sealed partial class WriteLane : IAsyncDisposable
         MetadataMeter.CommitSeconds.Record(Stopwatch.GetElapsedTime(start).TotalSeconds);
         MetadataMeter.BatchSizes.Record(batch.Count);
     }
+
+    public async ValueTask DisposeAsync() => await CloseAsync();
 
     /// <returns>Why a batch of several was rolled back: it has not been told. Null otherwise.</returns>
     private async Task<PostgresException?> TryCommitAsync(List<Change> batch, bool isHasty)

@@ -199,6 +199,31 @@ public sealed class PostgresIndexTests(PostgresFixture postgres) : MetadataIndex
     }
 
     [Fact]
+    public async Task Few_changes_at_once_share_transactions_and_one_that_waits_for_a_lock_holds_up_nobody_else()
+    {
+        await using var index = await OpenAsync(_url, new() { WriteConnections = 3, Timeout = TimeSpan.FromMinutes(1) });
+        var (first, objects) = (await NewBucketAsync(index), await NewBucketAsync(index));
+        await using var holder = await _server.OpenAsync(Database);
+        await using var transaction = await holder.BeginTransactionAsync(Ct);
+        await using (var take = new NpgsqlCommand($"SELECT pg_advisory_xact_lock(x'446B0001'::integer, {first})", holder, transaction)) await take.ExecuteNonQueryAsync(Ct);
+        var held = index.SaveObjectAsync(new(first, "k", 0, Numbered(1, 0)), Ct);
+
+        // One connection waits for the lock; few changes wait a moment for others, and then go by another one. The last of so many is a second batch.
+        await Task.WhenAll(Enumerable.Range(1, 8).Select(i => index.SaveObjectAsync(new(objects, $"few{i}", 0, Numbered(1, i)), Ct)));
+        await Task.WhenAll(Enumerable.Range(1, 65).Select(i => index.SaveObjectAsync(new(objects, $"many{i}", 0, Numbered(2, i)), Ct)));
+        Assert.False(held.IsCompleted);
+        await transaction.RollbackAsync(Ct);
+        await held;
+
+        await using var made = new NpgsqlCommand($"SELECT count(DISTINCT xmin::text) FILTER (WHERE key < 'many'), count(DISTINCT xmin::text), count(*) FROM darkstorage.objects WHERE bucket = {objects}", holder);
+        await using var row = await made.ExecuteReaderAsync(Ct);
+        await row.ReadAsync(Ct);
+        Assert.Equal(73, row.GetInt64(2));
+        Assert.InRange(row.GetInt64(0), 1, 6);
+        Assert.InRange(row.GetInt64(1), 3, 40);
+    }
+
+    [Fact]
     public async Task A_change_that_takes_a_bucket_alone_shares_no_transaction()
     {
         await using var index = await OpenAsync(_url, new() { WriteConnections = 1, Timeout = TimeSpan.FromMinutes(1) });
