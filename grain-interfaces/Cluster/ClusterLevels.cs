@@ -14,7 +14,7 @@ public static class ClusterLevels
     public const int Jobs = 3;
 
     /// <summary>Of this program. What came with the last one, programs of the one before understand.</summary>
-    public const int Newest = 4;
+    public const int Newest = 5;
 
     /// <param name="older">Names of nodes.</param>
     public static string RefusalBy(string older) => $"This takes a newer version of DarkStorage on every node, and these run an older one: {older}. Upgrade them first, or take those out that do not come back.";

@@ -9,6 +9,7 @@ public interface IObjectGrain : IGrainWithStringKey
 {
     /// <summary>Makes <see cref="ObjectCommit.Manifest"/> the latest version. What becomes of the one before is the bucket's versioning's to say.
     /// Durable when it returns. Sent again with the same version it answers as the first time.</summary>
+    /// <returns>The version; its content is left out where that is in the manifest.</returns>
     /// <exception cref="StorageException"><see cref="StorageError.PreconditionFailed"/>, <see cref="StorageError.NoSuchKey"/> (If-Match on nothing),
     /// <see cref="StorageError.NoSuchBucket"/>, <see cref="StorageError.NoSuchUpload"/>, <see cref="StorageError.Unavailable"/>.</exception>
     [Alias("commit")]
@@ -22,7 +23,7 @@ public interface IObjectGrain : IGrainWithStringKey
     Task<ObjectDeleted> DeleteAsync(ObjectDeletion deletion, CancellationToken ct);
 
     /// <summary>Changes attributes of one version.</summary>
-    /// <returns>The version as it is now.</returns>
+    /// <returns>The version as it is now; its content is left out where that is in the manifest.</returns>
     /// <exception cref="StorageException"><see cref="StorageError.NoSuchKey"/>, <see cref="StorageError.NoSuchVersion"/>; <see cref="StorageError.IsDeleteMarker"/>;
     /// <see cref="StorageError.VersionChanged"/>: not as <see cref="ObjectUpdate.Expected"/>;
     /// <see cref="StorageError.ObjectLocked"/>: a retention would be shortened; <see cref="StorageError.NoSuchBucket"/>, <see cref="StorageError.Unavailable"/>.</exception>

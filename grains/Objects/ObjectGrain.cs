@@ -27,6 +27,7 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
     private const string StandardClass = "STANDARD";
 
     private ObjectId _id;
+    /// <summary>Of what <see cref="_latest"/> is remembered. Null: nothing is known of the key.</summary>
     private BucketId? _bucket;
 
     /// <summary>The version on top, which may be a delete marker.</summary>
@@ -58,8 +59,8 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
                 commit.StorageClass, commit.Upload, commit.Owner, attributes, Encryption: commit.Encryption);
             await SaveAsync(bucket, next, BucketEvents.OfCommit(bucket, _id.Key, next, commit.Origin), ct);
             LogCommitted(log, _id, next.Manifest.Version, next.Manifest.Length);
-            return next;
-        }, ct);
+            return WithoutContent(next);
+        }, ct, unseen: commit.Condition == WriteCondition.None);
 
     public Task<ObjectDeleted> DeleteAsync(ObjectDeletion deletion, CancellationToken ct) =>
         DecideAsync(deletion.Bucket, bucket => (deletion.Version, bucket.Versioning) switch
@@ -93,7 +94,8 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
             var events = BucketEvents.OfUpdate(bucket, _id.Key, update, next, now);
             await index.UpdateVersionAsync(update.Bucket, _id.Key, next, now, events, ct);
             Tell(events);
-            if (_latest?.Revision == next.Revision) _latest = WithoutContent(next); // memory follows the index, never leads it
+            next = WithoutContent(next);
+            if (_latest?.Revision == next.Revision) _latest = next; // memory follows the index, never leads it
             return next;
         }, ct);
 
@@ -153,8 +155,8 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
 
     private async Task SaveAsync(BucketRecord bucket, ObjectVersion next, ImmutableArray<ObjectEvent> events, CancellationToken ct)
     {
-        await index.SaveObjectAsync(new(bucket.Id, _id.Key, Revision, next) { BucketRevision = bucket.Revision, Events = events }, ct);
-        _latest = WithoutContent(next); // memory follows the index, never leads it
+        await index.SaveObjectAsync(new(bucket.Id, _id.Key, _bucket is null ? null : Revision, next) { BucketRevision = bucket.Revision, Events = events }, ct);
+        (_bucket, _latest) = (bucket.Id, WithoutContent(next)); // memory follows the index, never leads it
         Tell(events);
     }
 
@@ -177,14 +179,16 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
     }
 
     /// <summary>Runs a decision on the current version, anew where another writer came first.</summary>
-    private async Task<T> DecideAsync<T>(BucketId bucket, Func<BucketRecord, Task<T>> decide, CancellationToken ct)
+    /// <param name="unseen">It turns on nothing of that version, whose revision is likely to be lower than the time: then it need not be read first, only where the index refuses.</param>
+    private async Task<T> DecideAsync<T>(BucketId bucket, Func<BucketRecord, Task<T>> decide, CancellationToken ct, bool unseen = false)
     {
         for (var decision = 1; ; decision++)
         {
             var record = await index.FindBucketAsync(_id.Bucket, ct);
             if (record?.Id != bucket) throw new StorageException(StorageError.NoSuchBucket, $"Bucket {_id.Bucket} is gone.");
             var isRemembered = _bucket == bucket;
-            if (!isRemembered) await LoadAsync(bucket, ct);
+            if (!isRemembered && unseen && decision == 1) (_bucket, _latest) = (null, null);
+            else if (!isRemembered) await LoadAsync(bucket, ct);
             try
             {
                 var result = await decide(record);
@@ -217,7 +221,7 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
         _bucket = bucket;
     }
 
-    /// <summary>No decision looks at the bytes, and thousands of grains would each hold theirs. So what is written back is read anew.</summary>
+    /// <summary>No decision looks at the bytes, and thousands of grains would each hold theirs. So what is written back is read anew, and whoever wrote them does not get them back.</summary>
     [return: NotNullIfNotNull(nameof(version))]
     private static ObjectVersion? WithoutContent(ObjectVersion? version) =>
         version is null || version.Manifest.Inline.IsDefaultOrEmpty ? version : version with { Manifest = version.Manifest with { Inline = [] } };

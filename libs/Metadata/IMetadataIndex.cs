@@ -114,9 +114,10 @@ public interface IMetadataIndex : IIndexReader, IAsyncDisposable
 }
 
 /// <summary>A decided change of one key.</summary>
-/// <param name="ExpectedRevision">The revision of the latest version, delete markers included, that was decided on; 0 where there was none.</param>
+/// <param name="ExpectedRevision">The revision of the latest version, delete markers included, that was decided on; 0 where there was none. Null where nothing of it was decided on: then it may be
+/// any other version than <paramref name="Next"/> whose revision is lower.</param>
 /// <param name="Next">The version that comes on top. Its revision is greater than the expected one.</param>
-public sealed record ObjectChange(BucketId Bucket, string Key, long ExpectedRevision, ObjectVersion Next)
+public sealed record ObjectChange(BucketId Bucket, string Key, long? ExpectedRevision, ObjectVersion Next)
 {
     /// <summary>The revision of the bucket's record that was decided on: another versioning decides otherwise. Null does not ask.</summary>
     public long? BucketRevision { get; init; }

@@ -12,6 +12,7 @@ namespace DarkStorage.Metadata.Sqlite;
 public sealed partial class SqliteIndex
 {
     private const string VersionColumnNames = "revision, version, modified, length, etag, flags, storage_class, owner, detail, content";
+    private const string HeldColumnNames = "revision, length, flags, detail, version";
     private const string OfKey = "bucket = ?1 AND key = ?2";
 
     public ValueTask<ObjectVersion?> FindObjectAsync(BucketId bucket, string key, CancellationToken ct)
@@ -93,7 +94,7 @@ public sealed partial class SqliteIndex
         var (connection, bucket, key, next) = (session.Connection, change.Bucket, change.Key, change.Next);
         session.RequireBucket(bucket, change.BucketRevision);
         var current = ReadHeld(OfCurrentHeld(connection, bucket, key));
-        RequireRevision(current ?? ReadHeld(OfNewestHeld(connection, bucket, key)), change.ExpectedRevision);
+        RequireRevision(current ?? ReadHeld(OfNewestHeld(connection, bucket, key)), change);
         session.ChangeObject(bucket, key);
         if (next.Upload is { } upload) EndUpload(session, upload, next); // throws before it writes
         else foreach (var part in next.Manifest.Parts) session.AddBlob(part.Blob);
@@ -148,10 +149,16 @@ public sealed partial class SqliteIndex
         write.Run();
     }
 
-    private static void RequireRevision(HeldVersion? latest, long expected)
+    private static void RequireRevision(HeldVersion? latest, ObjectChange change)
     {
         var found = latest?.Revision ?? 0;
-        if (found != expected) throw new StorageException(StorageError.Conflict, $"The key is at revision {Number(found)}, not {Number(expected)}.");
+        if (change.ExpectedRevision is { } expected)
+        {
+            if (found != expected) throw new StorageException(StorageError.Conflict, $"The key is at revision {Number(found)}, not {Number(expected)}.");
+            return;
+        }
+        if (found >= change.Next.Revision) throw new StorageException(StorageError.Conflict, $"The key is at revision {Number(found)}, not below {Number(change.Next.Revision)}.");
+        if (latest?.Version == change.Next.Manifest.Version) throw new StorageException(StorageError.Conflict, $"The version is there, at revision {Number(found)}.");
     }
 
     private static void RequireUnchanged(HeldVersion held, long revision, long change)
@@ -161,7 +168,7 @@ public sealed partial class SqliteIndex
     }
 
     /// <summary>What a writer needs to know of a version that is there.</summary>
-    private readonly record struct HeldVersion(long Revision, long Length, long Flags, long Change, ImmutableArray<ManifestPart> Parts)
+    private readonly record struct HeldVersion(VersionId Version, long Revision, long Length, long Flags, long Change, ImmutableArray<ManifestPart> Parts)
     {
         public bool IsNull => (Flags & VersionFlags.Null) != 0;
         public bool IsDeleteMarker => (Flags & VersionFlags.DeleteMarker) != 0;
@@ -178,25 +185,25 @@ public sealed partial class SqliteIndex
         foreach (var table in (ReadOnlySpan<string>)["objects", "versions"])
         {
             var query = version.Id is null
-                ? connection.Prepare($"SELECT revision, length, flags, detail FROM {table} WHERE {OfKey} AND flags & {VersionFlags.Null}").Bind(1, bucket.Value).BindKey(2, key)
+                ? connection.Prepare($"SELECT {HeldColumnNames} FROM {table} WHERE {OfKey} AND flags & {VersionFlags.Null}").Bind(1, bucket.Value).BindKey(2, key)
                 // The null version has an id too, but nobody can call it by that.
-                : connection.Prepare($"SELECT revision, length, flags, detail FROM {table} WHERE {OfKey} AND version = ?3 AND NOT flags & {VersionFlags.Null}").Bind(1, bucket.Value).BindKey(2, key).Bind(3, id);
+                : connection.Prepare($"SELECT {HeldColumnNames} FROM {table} WHERE {OfKey} AND version = ?3 AND NOT flags & {VersionFlags.Null}").Bind(1, bucket.Value).BindKey(2, key).Bind(3, id);
             if (ReadHeld(query) is { } held) return (table, held);
         }
         return null;
     }
 
     private static SqliteStatement OfCurrentHeld(SqliteConnection connection, BucketId bucket, string key) =>
-        connection.Prepare($"SELECT revision, length, flags, detail FROM objects WHERE {OfKey}").Bind(1, bucket.Value).BindKey(2, key);
+        connection.Prepare($"SELECT {HeldColumnNames} FROM objects WHERE {OfKey}").Bind(1, bucket.Value).BindKey(2, key);
 
     private static SqliteStatement OfNewestHeld(SqliteConnection connection, BucketId bucket, string key) =>
-        connection.Prepare($"SELECT revision, length, flags, detail FROM versions WHERE {OfKey} ORDER BY revision DESC LIMIT 1").Bind(1, bucket.Value).BindKey(2, key);
+        connection.Prepare($"SELECT {HeldColumnNames} FROM versions WHERE {OfKey} ORDER BY revision DESC LIMIT 1").Bind(1, bucket.Value).BindKey(2, key);
 
     private static HeldVersion? ReadHeld(SqliteStatement query)
     {
         if (!query.Step()) return null;
         var (change, parts) = DetailCodec.DecodeHeld(query.Bytes(3));
-        var held = new HeldVersion(query.Long(0), query.Long(1), query.Long(2), change, parts);
+        var held = new HeldVersion(VersionId.Read(query.Bytes(4)), query.Long(0), query.Long(1), query.Long(2), change, parts);
         query.Reset();
         return held;
     }

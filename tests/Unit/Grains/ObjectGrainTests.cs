@@ -30,6 +30,37 @@ public sealed class ObjectGrainTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_commit_that_another_activation_made_gets_its_answer_and_one_of_a_key_that_is_not_remembered_goes_on_top()
+    {
+        var bucket = await NewBucketAsync(BucketVersioning.Enabled);
+        var commit = Commit(bucket);
+        var there = new ObjectVersion(commit.Manifest, ObjectMetadata.Default, DateTimeOffset.UtcNow, 7, false, "STANDARD", null, "owner", ObjectAttributes.None);
+        await _host.Index.SaveObjectAsync(new(bucket, "key", 0, there), Ct);
+        Assert.Equal(7, (await Grain.CommitAsync(commit, Ct)).Revision);
+
+        var other = _host.Grains.GetGrain<IObjectGrain>(new ObjectId(Name, "other").ToString());
+        await _host.Index.SaveObjectAsync(new(bucket, "other", 0, there with { Manifest = Commit(bucket).Manifest }), Ct);
+        var next = await other.CommitAsync(Commit(bucket), Ct);
+        Assert.Equal(next.Revision, (await _host.Index.FindObjectAsync(bucket, "other", Ct))!.Revision);
+        Assert.True(next.Revision > 7);
+        // And from then on it is remembered.
+        await _host.Index.SaveObjectAsync(new(bucket, "other", null, there with { Manifest = Commit(bucket).Manifest, Revision = long.MaxValue / 2 }), Ct);
+        Assert.Equal((long.MaxValue / 2) + 1, (await other.CommitAsync(Commit(bucket), Ct)).Revision);
+    }
+
+    [Fact]
+    public async Task What_was_written_is_not_sent_back()
+    {
+        var bucket = await NewBucketAsync(BucketVersioning.Off);
+        var commit = Commit(bucket);
+        Assert.NotEmpty(commit.Manifest.Inline);
+        var version = await Grain.CommitAsync(commit, Ct);
+        Assert.Empty(version.Manifest.Inline);
+        Assert.Empty((await Grain.UpdateAsync(new(bucket, null, new(version.Revision), Origin, LegalHold: true), Ct)).Manifest.Inline);
+        Assert.Equal(commit.Manifest.Inline, (await _host.Index.FindObjectAsync(bucket, "key", Ct))!.Manifest.Inline);
+    }
+
+    [Fact]
     public async Task A_deletion_that_comes_twice_makes_one_marker()
     {
         var bucket = await NewBucketAsync(BucketVersioning.Enabled);

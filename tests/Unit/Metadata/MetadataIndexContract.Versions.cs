@@ -118,6 +118,28 @@ public abstract partial class MetadataIndexContract
         Assert.True(await _index.RemoveVersionAsync(new(bucket, "k", version.Name, 1, 0) { BucketRevision = 1 }, Now, Ct));
     }
 
+    [Theory, InlineData(true), InlineData(false)]
+    public async Task A_change_that_was_decided_on_nothing_goes_on_top_of_any_other_version_that_is_older(bool isNull)
+    {
+        var bucket = await NewBucketAsync();
+        ObjectVersion Next(long revision) => Stored(revision) with { IsNull = isNull };
+        var (first, second) = (Next(10), Next(20));
+        await _index.SaveObjectAsync(new(bucket, "k", null, first), Ct);
+        await _index.SaveObjectAsync(new(bucket, "k", null, second), Ct);
+        await _index.SaveObjectAsync(new(bucket, "marked", 0, Marker(30) with { IsNull = isNull }), Ct);
+
+        ObjectVersion[] refused = [Next(20), Next(19), second with { Revision = 21 }];
+        foreach (var late in refused) Assert.Equal(StorageError.Conflict, (await Assert.ThrowsAsync<StorageException>(() => _index.SaveObjectAsync(new(bucket, "k", null, late), Ct))).Error);
+        Assert.Equal(StorageError.Conflict, (await Assert.ThrowsAsync<StorageException>(() => _index.SaveObjectAsync(new(bucket, "marked", null, Next(29)), Ct))).Error);
+        Assert.Null(await _index.FindObjectAsync(bucket, "marked", Ct));
+        await _index.SaveObjectAsync(new(bucket, "marked", null, Next(31)), Ct);
+
+        Assert.Equal((20, 31), ((await _index.FindObjectAsync(bucket, "k", Ct))!.Revision, (await _index.FindObjectAsync(bucket, "marked", Ct))!.Revision));
+        Assert.Equal(isNull ? [Blob(first)] : [], await _index.ListGarbageAsync(DateTimeOffset.MaxValue, 10, Ct));
+        Assert.Equal(isNull ? 2 : 3, (await _index.GetUsageAsync(bucket, Ct)).Objects);
+        Assert.Equal(!isNull, await _index.FindVersionAsync(bucket, "k", isNull ? new(first.Manifest.Version) : first.Name, Ct) is not null);
+    }
+
     [Fact]
     public async Task The_null_version_is_found_by_no_id_wherever_it_is()
     {
