@@ -42,7 +42,7 @@ internal static class Comparison
         new("GET 1 MiB", 16, MiB, "get", 500, true, .80, true),
     ];
 
-    public static async Task<IReadOnlyList<Row>> RunAsync(IEnumerable<Plan> plans, Endpoint first, Endpoint second, int rounds, TimeSpan time, string? only, TextWriter output)
+    public static async Task<IReadOnlyList<Row>> RunAsync(IEnumerable<Plan> plans, Endpoint first, Endpoint second, int rounds, TimeSpan time, TimeSpan warmUp, string? only, TextWriter output)
     {
         var rows = new List<Row>();
         foreach (var endpoint in (Endpoint[])[first, second]) await Runner.EnsureBucketAsync(endpoint, Bucket);
@@ -55,6 +55,10 @@ internal static class Comparison
             if (plan.Prepare)
             {
                 foreach (var endpoint in (Endpoint[])[first, second]) await Runner.PrepareAsync(endpoint, work);
+            }
+            if (warmUp > TimeSpan.Zero)
+            {
+                foreach (var endpoint in (Endpoint[])[first, second]) await Runner.RunAsync(endpoint, work with { Time = warmUp });
             }
             var (a, b) = (new List<double>(), new List<double>());
             for (var round = 0; round < rounds; round++)

@@ -27,6 +27,7 @@ var mix = new Option<string>("--mix") { DefaultValueFactory = _ => "get", Descri
 var delimiter = new Option<string?>("--delimiter") { Description = "For lists" };
 var folders = new Option<int>("--folders") { Description = "Deal the keys out into so many folders" };
 var prepare = new Option<bool>("--prepare") { Description = "Put all objects first" };
+var warmUp = new Option<double>("--warm-up") { Description = "Seconds of each row's load on each endpoint before it counts: a program that has just started still compiles itself" };
 var only = new Option<string?>("--only") { Description = "Rows of the table whose name contains this" };
 var json = new Option<string?>("--json") { Description = "A file for the figures" };
 
@@ -45,10 +46,10 @@ run.SetAction(async (parsed, _) =>
     return result.Errors == 0 ? 0 : 1;
 });
 
-var table = new Command("table", "Measures the node against the yardstick, row by row, rounds interleaved, median of the rounds") { url, yardstick, accessKey, secretKey, region, seconds, rounds, only, json };
+var table = new Command("table", "Measures the node against the yardstick, row by row, rounds interleaved, median of the rounds") { url, yardstick, accessKey, secretKey, region, seconds, rounds, warmUp, only, json };
 table.SetAction((parsed, _) => CompareAsync(parsed, Comparison.OfNode, At(parsed, "yardstick", yardstick), At(parsed, "node", url)));
 
-var cluster = new Command("cluster", "Measures a cluster against one node in the same way") { one, url, accessKey, secretKey, region, seconds, rounds, only, json };
+var cluster = new Command("cluster", "Measures a cluster against one node in the same way") { one, url, accessKey, secretKey, region, seconds, rounds, warmUp, only, json };
 cluster.SetAction((parsed, _) => CompareAsync(parsed, Comparison.OfCluster, At(parsed, "one", one), At(parsed, "cluster", url)));
 
 return await new RootCommand("A load program for S3 endpoints") { run, table, cluster }.Parse(args).InvokeAsync();
@@ -58,7 +59,7 @@ Endpoint At(ParseResult parsed, string name, Option<string> where) =>
 
 async Task<int> CompareAsync(ParseResult parsed, IEnumerable<Comparison.Plan> plans, Endpoint first, Endpoint second)
 {
-    var rows = await Comparison.RunAsync(plans, first, second, parsed.GetValue(rounds), TimeSpan.FromSeconds(parsed.GetValue(seconds)), parsed.GetValue(only), Console.Out);
+    var rows = await Comparison.RunAsync(plans, first, second, parsed.GetValue(rounds), TimeSpan.FromSeconds(parsed.GetValue(seconds)), TimeSpan.FromSeconds(parsed.GetValue(warmUp)), parsed.GetValue(only), Console.Out);
     await WriteJsonAsync(parsed.GetValue(json), rows);
     return rows.All(r => r.Reached) ? 0 : 1;
 }
