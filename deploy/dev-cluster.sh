@@ -34,7 +34,7 @@ stop() {
 }
 trap stop EXIT
 trap 'exit 130' INT TERM
-pg "$tools/pg_ctl" -D "$dir/postgres" -w -l "$dir/postgres/log" -o "-p 15432 -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=200" start >/dev/null
+pg "$tools/pg_ctl" -D "$dir/postgres" -w -l "$dir/postgres/log" -o "-p 15432 -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=200 -c shared_buffers=512MB -c max_wal_size=4GB" start >/dev/null
 
 export DARKSTORAGE_INDEX=postgres://$([ "$(id -u)" -eq 0 ] && echo postgres || id -un)@127.0.0.1:15432/postgres DARKSTORAGE_CLUSTER_SECRET_FILE=$dir/secret
 export DARKSTORAGE_Cluster__Copies=${DARKSTORAGE_Cluster__Copies:-$([ "$nodes" -ge 3 ] && echo 3 || echo 1)}

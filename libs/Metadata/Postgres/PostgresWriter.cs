@@ -54,7 +54,11 @@ internal sealed class PostgresWriter : IAsyncDisposable
         await _places.WaitAsync(ct);
         lock (_lock)
         {
-            if (_isClosed) throw new StorageException(StorageError.Unavailable, "The node is shutting down.");
+            if (_isClosed)
+            {
+                _places.Release();  // to the next one who is told so
+                throw new StorageException(StorageError.Unavailable, "The node is shutting down.");
+            }
             _waiting.Enqueue(change);
             Send(isDue: false);
         }
@@ -73,7 +77,6 @@ internal sealed class PostgresWriter : IAsyncDisposable
         await _ended.Task;
         await _patience.DisposeAsync();
         foreach (var lane in _lanes) await lane.DisposeAsync();
-        _places.Dispose();
     }
 
     /// <summary>Gives what waits to lanes that are free, if it is time for that.</summary>
@@ -89,7 +92,7 @@ internal sealed class PostgresWriter : IAsyncDisposable
                 var lane = _idle.Find(static lane => !lane.IsBlocked) ?? _idle[0];
                 _idle.Remove(lane);
                 var batch = NextBatch();
-                _wanted = Math.Clamp(batch.Count / 2, 1, BatchWanted);
+                _wanted = Math.Min(batch.Count, BatchWanted);
                 _places.Release(batch.Count);
                 _ = Task.Run(() => CommitAsync(lane, batch));
             }
