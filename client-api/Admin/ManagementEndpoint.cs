@@ -57,8 +57,9 @@ internal sealed partial class ManagementEndpoint(
         if (api is not null)
         {
             var (status, body) = await AskAsync(api, http);
-            // Also where it failed: it may have been done.
-            if ((status is < StatusCodes.Status300MultipleChoices or >= StatusCodes.Status500InternalServerError) && !HttpMethods.IsGet(http.Request.Method)) credentials.Forget();
+            // Where it failed it may have been done, or may have been anybody's.
+            if ((status is < StatusCodes.Status300MultipleChoices or >= StatusCodes.Status500InternalServerError) && !HttpMethods.IsGet(http.Request.Method))
+                credentials.Forget(isSure: status < StatusCodes.Status300MultipleChoices);
             await AnswerAsync(http, status, body);
             return;
         }

@@ -51,10 +51,10 @@ internal sealed class Credentials
     }
 
     /// <summary>A key, a user or a role was changed over this node: it acts on that from now on.</summary>
-    public void Forget()
+    public void Forget(bool isSure)
     {
-        _keys.Forget();
-        _sessions.Forget();
+        _keys.Forget(isSure);
+        _sessions.Forget(isSure);
     }
 
     /// <exception cref="S3Exception"><c>InvalidAccessKeyId</c>: unknown or disabled.</exception>

@@ -49,9 +49,19 @@ internal sealed class RememberedAnswers<T>(Func<string, CancellationToken, Task<
         }
     }
 
-    public void Forget()
+    /// <param name="isSure">Something was changed. Else it may have been: everything is asked for anew, and is what it was where nobody can be asked.</param>
+    public void Forget(bool isSure)
     {
         Interlocked.Increment(ref _changes);
-        _known.Clear();
+        if (isSure)
+        {
+            _known.Clear();
+            return;
+        }
+        var past = clock.GetTimestamp() - 1;
+        foreach (var (name, known) in _known)
+        {
+            if (known.Until > past) _known.TryUpdate(name, (known.Answer, past), known);
+        }
     }
 }

@@ -102,16 +102,18 @@ internal sealed class WireWriter : IDisposable
     {
         var length = values.Length;
         foreach (var value in values) length += value >> 7;
-        // The second byte is written each time, and most often written over by the next one: content is as often this as that, which no processor can foresee. So there is one byte too many.
-        var to = Take(length + 1);
+        if (length == 0) return;
+        // The second byte is written each time, and most often written over by the next one: content is as often this as that, which no processor can foresee.
+        var to = Take(length);
         var at = 0;
-        foreach (var value in values)
+        foreach (var value in values[..^1])
         {
             to[at] = value;
             to[at + 1] = 1;
             at += 1 + (value >> 7);
         }
-        Length--;
+        to[at] = values[^1];
+        if (values[^1] >= 0x80) to[at + 1] = 1;
     }
 
     /// <summary>Small numbers of either sign become short.</summary>

@@ -121,7 +121,10 @@ public sealed class TestCluster : IAsyncDisposable
         request.Headers.Authorization = new("Basic", Convert.ToBase64String(Encoding.UTF8.GetBytes($"{at.Settings.AccessKey}:{at.Settings.SecretKey}")));
         if (body is not null) request.Content = new StringContent(body, new MediaTypeHeaderValue("application/json"));
         using var answer = await _http.SendAsync(request);
-        return JsonNode.Parse(await answer.Content.ReadAsStringAsync())!;
+        var content = JsonNode.Parse(await answer.Content.ReadAsStringAsync())!;
+        // Who asks how things are wants no other answer.
+        if (method == HttpMethod.Get && answer.StatusCode == HttpStatusCode.ServiceUnavailable) throw new HttpRequestException(content["error"]!.GetValue<string>());
+        return content;
     }
 
     /// <summary>Waits until every live node follows the newest layout, nothing moves, and nothing waits for repair.</summary>

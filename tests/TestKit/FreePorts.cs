@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Sockets;
 
@@ -9,12 +10,16 @@ public static class FreePorts
     private const int First = 20_000;
     private const int End = 32_000;
 
-    /// <returns>A port that nobody listens on, and so is the next.</returns>
+    /// <summary>Nobody listens on a port yet when the next ones are looked for: two of one node's were the same.</summary>
+    private static readonly ConcurrentDictionary<int, bool> Taken = new();
+
+    /// <returns>A port that nobody listens on, and so is the next. No other call gets them.</returns>
     public static int TakeTwo()
     {
         while (true)
         {
             var port = Random.Shared.Next(First / 2, End / 2) * 2;
+            if (!Taken.TryAdd(port, true)) continue;
             try
             {
                 using var first = new TcpListener(IPAddress.Any, port);

@@ -30,7 +30,7 @@ internal sealed class Roles
     /// <summary>The same, of this moment: for who begins a session.</summary>
     public Task<KnownRole?> AskAsync(string name, CancellationToken ct) => _roles.AskAsync(name, ct);
 
-    public void Forget() => _roles.Forget();
+    public void Forget(bool isSure) => _roles.Forget(isSure);
 
     private async Task<KnownRole?> ReadAsync(string name, CancellationToken ct) => await _grains.GetGrain<IRoleGrain>(name).FindAsync(ct) is { } record
         ? new(record, StoredPolicy.ReadTrust(record.Terms.TrustPolicy), [.. record.Terms.Policies.Select(p => StoredPolicy.Read(p.Name, p.Document))])

@@ -17,7 +17,7 @@ internal sealed class Sessions(ISecretBox box, Roles roles, S3Options options, T
     private readonly ConcurrentDictionary<string, OpenedSession> _opened = new(StringComparer.Ordinal);
 
     /// <summary>Tokens stay as they are; what the roles behind them may do is asked anew.</summary>
-    public void Forget() => roles.Forget();
+    public void Forget(bool isSure) => roles.Forget(isSure);
 
     public string Seal(SessionToken token) => token.Seal(box);
 

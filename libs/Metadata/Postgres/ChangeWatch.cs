@@ -79,7 +79,7 @@ internal sealed partial class ChangeWatch : IAsyncDisposable
             {
                 if (await connection.WaitAsync(Patience, ct)) continue;
                 answer = AskAsync(connection);
-                await answer.WaitAsync(_database.Options.Timeout, ct);
+                await answer.WaitAsync(_database.Options.Timeout, _database.Clock, ct);
             }
         }
         finally

@@ -18,7 +18,6 @@ internal sealed partial class Database : IAsyncDisposable
 
     private readonly NpgsqlMultiHostDataSource _source;
     private readonly Meter _meter = new(MetadataMeter.Name);
-    private readonly TimeProvider _clock;
     private readonly ILogger _log;
     private readonly CancellationTokenSource _closing = new();
     private readonly Lock _lock = new();
@@ -28,7 +27,7 @@ internal sealed partial class Database : IAsyncDisposable
 
     public Database(PostgresUrl url, PostgresOptions options, TimeProvider clock, ILogger log)
     {
-        (Options, _clock, _log) = (options, clock, log);
+        (Options, Clock, _log) = (options, clock, log);
         var settings = new NpgsqlConnectionStringBuilder(url.Settings.ConnectionString)
         {
             ApplicationName = "darkstorage",
@@ -56,6 +55,8 @@ internal sealed partial class Database : IAsyncDisposable
     }
 
     public PostgresOptions Options { get; }
+
+    public TimeProvider Clock { get; }
 
     public bool IsAway => _isAway;
 
@@ -147,7 +148,7 @@ internal sealed partial class Database : IAsyncDisposable
 
     private async Task AskUntilBackAsync()
     {
-        var since = _clock.GetTimestamp();
+        var since = Clock.GetTimestamp();
         for (var pause = FirstRetry; ; pause = TimeSpan.FromTicks(Math.Min(pause.Ticks * 2, LastRetry.Ticks)))
         {
             try
@@ -161,7 +162,7 @@ internal sealed partial class Database : IAsyncDisposable
                     await question.ExecuteNonQueryAsync(_closing.Token);
                     _isAway = false;
                 }
-                LogBack(_log, _clock.GetElapsedTime(since).TotalSeconds);
+                LogBack(_log, Clock.GetElapsedTime(since).TotalSeconds);
                 return;
             }
             catch (Exception e) when (e is NpgsqlException or SocketException or IOException or TimeoutException)
@@ -174,7 +175,7 @@ internal sealed partial class Database : IAsyncDisposable
             }
             try
             {
-                await Task.Delay(pause, _clock, _closing.Token);
+                await Task.Delay(pause, Clock, _closing.Token);
             }
             catch (OperationCanceledException)
             {

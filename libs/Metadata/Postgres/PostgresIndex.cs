@@ -192,7 +192,7 @@ public sealed partial class PostgresIndex : IMetadataIndex, IClusterIndex
         };
     }
 
-    /// <summary>The lane and the lock of whatever has this name.</summary>
+    /// <summary>The lock of whatever has this name.</summary>
     private static int LockOf(string kind, string name) => LockOf(0, System.Text.Encoding.UTF8.GetBytes($"{kind}\0{name}"));
 
     /// <summary>The lock of a key. Two keys that share one wait for each other and nothing else.</summary>

@@ -27,10 +27,12 @@ internal sealed class PostgresWriter : IAsyncDisposable
     private readonly Queue<Change> _waiting = [];
     private readonly WriteLane[] _lanes;
     private readonly List<WriteLane> _idle;
-    private readonly Timer _patience;
+    private readonly ITimer _patience;
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private int _wanted = 1;    // for a lane to begin while no other is on its way: who was answered together writes again together, and the first of them would go alone
+    private int _alone;         // of those that wait
     private bool _isTimed;
+    private bool _isDue;        // something has waited long enough
     private bool _isClosed;
 
     public PostgresWriter(Database database, ILogger log)
@@ -38,7 +40,7 @@ internal sealed class PostgresWriter : IAsyncDisposable
         _database = database;
         _lanes = [.. Enumerable.Range(0, database.Options.WriteConnections).Select(_ => new WriteLane(database, log))];
         _idle = [.. _lanes];
-        _patience = new(_ => Send(isDue: true), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        _patience = database.Clock.CreateTimer(_ => Due(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
     /// <summary>Runs a change, with others that wait, in one transaction.</summary>
@@ -60,7 +62,8 @@ internal sealed class PostgresWriter : IAsyncDisposable
                 throw new StorageException(StorageError.Unavailable, "The node is shutting down.");
             }
             _waiting.Enqueue(change);
-            Send(isDue: false);
+            if (isAlone) _alone++;
+            Send();
         }
         // From here on the change happens, whether or not anyone still waits for it.
         return await change.Completion;
@@ -71,7 +74,7 @@ internal sealed class PostgresWriter : IAsyncDisposable
         lock (_lock)
         {
             _isClosed = true;
-            Send(isDue: true);
+            Send();
             if (_idle.Count == _lanes.Length) _ended.TrySetResult();
         }
         await _ended.Task;
@@ -79,28 +82,38 @@ internal sealed class PostgresWriter : IAsyncDisposable
         foreach (var lane in _lanes) await lane.DisposeAsync();
     }
 
-    /// <summary>Gives what waits to lanes that are free, if it is time for that.</summary>
-    /// <param name="isDue">Something has waited long enough.</param>
-    private void Send(bool isDue)
+    private void Due()
     {
         lock (_lock)
         {
-            if (isDue) _isTimed = false;
-            for (; _waiting.Count > 0 && _idle.Count > 0 && (isDue || _waiting.Count >= (_idle.Count == _lanes.Length ? _wanted : BatchWanted)); isDue = false)
-            {
-                // One that still waits for answers past their time would refuse what another can write.
-                var lane = _idle.Find(static lane => !lane.IsBlocked) ?? _idle[0];
-                _idle.Remove(lane);
-                var batch = NextBatch();
-                _wanted = Math.Min(batch.Count, BatchWanted);
-                _places.Release(batch.Count);
-                _ = Task.Run(() => CommitAsync(lane, batch));
-            }
-            if (_waiting.Count == 0 || _idle.Count == 0 || _isTimed) return;
-            _isTimed = true;
-            _patience.Change(CompanyPatience, Timeout.InfiniteTimeSpan);
+            _isTimed = false;
+            _isDue = _waiting.Count > 0;
+            Send();
         }
     }
+
+    /// <summary>Gives what waits to lanes that are free, if it is time for that. Under the lock.</summary>
+    private void Send()
+    {
+        while (_waiting.Count > 0 && FreeLane() is { } lane && IsTime())
+        {
+            _idle.Remove(lane);
+            var batch = NextBatch();
+            _wanted = Math.Min(batch.Count, BatchWanted);
+            _isDue = false;
+            _places.Release(batch.Count);
+            _ = Task.Run(() => CommitAsync(lane, batch));
+        }
+        if (_waiting.Count == 0 || _isTimed || _isDue) return;
+        _isTimed = true;
+        _patience.Change(CompanyPatience, Timeout.InfiniteTimeSpan);
+    }
+
+    /// <summary>One that still waits for answers past their time refuses at once what the others, that are on their way, can write: so it is given something only where all are like that.</summary>
+    private WriteLane? FreeLane() => _idle.Find(static lane => !lane.IsBlocked) ?? (_idle.Count == _lanes.Length ? _idle[0] : null);
+
+    /// <summary>Whether those that wait are to wait no longer. Behind one that goes alone nobody can join a batch.</summary>
+    private bool IsTime() => _isDue || _isClosed || _alone > 0 || _waiting.Count >= (_idle.Count == _lanes.Length ? _wanted : BatchWanted);
 
     /// <summary>In the order of their locks, and those of one lock in the order they came.</summary>
     private List<Change> NextBatch()
@@ -109,7 +122,9 @@ internal sealed class PostgresWriter : IAsyncDisposable
         while (batch.Count < BatchMax && _waiting.TryPeek(out var next) && !(next.IsAlone && batch.Count > 0))
         {
             batch.Add(_waiting.Dequeue());
-            if (next.IsAlone) break;
+            if (!next.IsAlone) continue;
+            _alone--;
+            break;
         }
         return [.. batch.OrderBy(static change => change.LockedOn)];
     }
@@ -125,7 +140,7 @@ internal sealed class PostgresWriter : IAsyncDisposable
             lock (_lock)
             {
                 _idle.Add(lane);
-                Send(isDue: _isClosed);
+                Send();
                 if (_isClosed && _idle.Count == _lanes.Length) _ended.TrySetResult();
             }
         }

@@ -50,7 +50,7 @@ internal sealed partial class WriteLane : IAsyncDisposable
             var answer = SendAsync(connection, batch, isHasty);
             try
             {
-                await answer.WaitAsync(_database.Options.Timeout);
+                await answer.WaitAsync(_database.Options.Timeout, _database.Clock);
             }
             catch (TimeoutException) when (!answer.IsCompleted)
             {

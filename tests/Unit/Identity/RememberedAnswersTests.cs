@@ -47,11 +47,24 @@ public sealed class RememberedAnswersTests
         var (strict, loose) = (Answers(TimeSpan.Zero), Answers(StaleMax));
         await strict.FindAsync("key", mayBeStale: true, Ct);
         await loose.FindAsync("key", mayBeStale: true, Ct);
-        loose.Forget();
+        loose.Forget(isSure: true);
         _failure = new StorageException(StorageError.IndexAway, "away");
         _clock.Now += TimeSpan.FromSeconds(6);
         await Assert.ThrowsAsync<StorageException>(async () => await strict.FindAsync("key", mayBeStale: true, Ct));
         await Assert.ThrowsAsync<StorageException>(async () => await loose.FindAsync("key", mayBeStale: true, Ct));
+    }
+
+    [Fact]
+    public async Task What_may_have_changed_is_asked_for_anew_and_is_what_it_was_where_nobody_can_be_asked()
+    {
+        var answers = Answers(StaleMax);
+        await answers.FindAsync("key", mayBeStale: false, Ct);
+        answers.Forget(isSure: false);
+        Assert.Equal("2 of key", await answers.FindAsync("key", mayBeStale: true, Ct));
+        answers.Forget(isSure: false);
+        _failure = new StorageException(StorageError.IndexAway, "away");
+        Assert.Equal("2 of key", await answers.FindAsync("key", mayBeStale: true, Ct));
+        await Assert.ThrowsAsync<StorageException>(async () => await answers.FindAsync("key", mayBeStale: false, Ct));
     }
 
     private RememberedAnswers<string> Answers(TimeSpan staleMax) => new((name, _) => _failure is null ? Task.FromResult($"{++_asked} of {name}") : Task.FromException<string>(_failure), staleMax, _clock);
