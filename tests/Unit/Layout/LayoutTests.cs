@@ -10,7 +10,9 @@ namespace DarkStorage.Unit.Cluster;
 public sealed class LayoutTests(ITestOutputHelper output)
 {
     /// <summary>With 223245630 a node is alone in its zone, with 75 the copies leave no way to deal out the columns behind them fairly: both failed once.</summary>
-    public static TheoryData<int> Seeds => [1, 2, 3, 75, 223245630, Random.Shared.Next()];
+    private static readonly int[] KnownSeeds = [1, 2, 3, 4, 75, 223245630];
+
+    public static TheoryData<int> Seeds => [.. KnownSeeds, Random.Shared.Next()];
 
     [Theory]
     [InlineData(1, 1, 1)]
@@ -401,7 +403,9 @@ public sealed class LayoutTests(ITestOutputHelper output)
             {
                 worst = Math.Max(worst, excess);
                 // Where zones leave a choice, nothing; where a zone is in nearly all partitions, or stripes have to be kept apart from copies, docs/adr/0009-layout.md says why some must.
-                var most = width > factor ? 0.25 : heaviest > 0.6 ? 0.15 : 0.002;
+                // In 4,000 histories two changes moved more than is known of these seeds.
+                var rare = KnownSeeds.Contains(seed) ? 1 : 2;
+                var most = width > factor ? 0.12 * rare : heaviest > 0.6 ? 0.08 * rare : 0.002;
                 Assert.True(excess <= most, $"step {step}: {change} moved {excess:P2} of all copies between others; a zone holds {heaviest:P1} of the partitions, {active.Count} nodes.");
             }
             layout = random.Next(3) == 0 ? changed.Layout : changed.Layout.SettleAll();
