@@ -51,6 +51,7 @@ internal sealed class Credentials
     }
 
     /// <summary>A key, a user or a role was changed over this node: it acts on that from now on.</summary>
+    /// <param name="isSure">As for <see cref="RememberedAnswers{T}.Forget"/>.</param>
     public void Forget(bool isSure)
     {
         _keys.Forget(isSure);

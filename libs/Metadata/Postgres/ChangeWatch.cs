@@ -74,7 +74,7 @@ internal sealed partial class ChangeWatch : IAsyncDisposable
         var answer = Task.CompletedTask;
         try
         {
-            await ListenAsync(connection, ct);
+            await SubscribeAsync(connection, ct);
             while (true)
             {
                 if (await connection.WaitAsync(Patience, ct)) continue;
@@ -89,7 +89,7 @@ internal sealed partial class ChangeWatch : IAsyncDisposable
         }
     }
 
-    private async Task ListenAsync(NpgsqlConnection connection, CancellationToken ct)
+    private async Task SubscribeAsync(NpgsqlConnection connection, CancellationToken ct)
     {
         connection.Notification += (_, told) =>
         {
