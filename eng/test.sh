@@ -115,7 +115,7 @@ run() {
 }
 
 # Those that mostly wait, for leases to end and programs to start, run beside each other.
-waiting=" Deploy Engine.Tests Simulation "
+waiting=" Connectors.Tests Deploy Engine.Tests Simulation "
 for project in tests/*/*.csproj; do
     # A test project is one that makes a program; the others are libraries of the tests.
     grep -q '<OutputType>Exe</OutputType>' "$project" || continue

@@ -2,6 +2,7 @@ using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Cluster;
 using DarkStorage.Grains.Cluster;
 using DarkStorage.Metadata;
+using DarkStorage.Storage;
 using Microsoft.Extensions.Options;
 
 namespace DarkStorage.Silo.Cluster;
@@ -42,8 +43,8 @@ internal sealed partial class HealPace : IDisposable
         try
         {
             var rate = await HealRate.ReadAsync(_index, ct) is { } told ? (long)Math.Clamp(told, IClusterGrain.HealMiBPerSecondLeast, IClusterGrain.HealMiBPerSecondMost) << 20 : _configured;
-            if (rate == _pace.BytesPerSecond) return;
-            _pace.BytesPerSecond = rate;
+            if (rate == _pace.PerSecond) return;
+            _pace.PerSecond = rate;
             LogPace(_log, rate >> 20);
         }
         catch (StorageException)

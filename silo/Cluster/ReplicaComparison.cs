@@ -4,6 +4,7 @@ using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Grains.Cluster;
 using DarkStorage.Metadata;
 using DarkStorage.Silo.Workers;
+using DarkStorage.Storage;
 using DarkStorage.Storage.Chunks;
 using DarkStorage.Storage.Packs;
 using DarkStorage.Storage.Replicas;

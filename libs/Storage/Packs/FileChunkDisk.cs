@@ -51,7 +51,7 @@ internal sealed class FileChunkDisk : IChunkDisk
 
     public void Delete(string name) => File.Delete(Path.Combine(_directory, name));
 
-    public void SyncDirectory() => SyncDirectory(_directory);
+    public void SyncDirectory() => DurableFiles.SyncDirectory(_directory);
 
     public void WriteWhole(string name, ReadOnlySpan<byte> content)
     {
@@ -76,14 +76,7 @@ internal sealed class FileChunkDisk : IChunkDisk
             RandomAccess.FlushToDisk(file);
         }
         File.Move(partial, path, overwrite: true);
-        SyncDirectory(directory);
-    }
-
-    internal static void SyncDirectory(string directory)
-    {
-        if (!OperatingSystem.IsLinux()) return;     // .NET can't open a directory elsewhere
-        using var handle = new SafeFileHandle(Posix.Open(directory, Posix.CloseOnExec, 0), ownsHandle: true);
-        if (handle.IsInvalid || Posix.Sync(handle) != 0) throw Posix.LastFailure($"Syncing the directory {directory}");
+        DurableFiles.SyncDirectory(directory);
     }
 
     private void Preallocate(SafeFileHandle file, long bytes)

@@ -74,18 +74,3 @@ internal sealed unsafe class FrameReader(Pack pack, bool fromMedium) : IDisposab
 
     internal delegate void BlockReader(ReadOnlySpan<byte> block);
 }
-
-/// <summary>Keeps background work at a rate.</summary>
-internal sealed class Pace(TimeProvider clock, int mebibytesPerSecond)
-{
-    private readonly long _began = clock.GetTimestamp();
-    private long _bytes;
-
-    /// <summary>Returns when so many bytes more are within the rate.</summary>
-    public Task SpendAsync(long bytes, CancellationToken ct)
-    {
-        _bytes += bytes;
-        var due = TimeSpan.FromSeconds(_bytes / (double)mebibytesPerSecond / (1 << 20)) - clock.GetElapsedTime(_began);
-        return due > TimeSpan.FromMilliseconds(50) ? Task.Delay(due, clock, ct) : Task.CompletedTask;
-    }
-}

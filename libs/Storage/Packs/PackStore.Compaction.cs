@@ -23,7 +23,7 @@ public sealed partial class PackStore
     public async Task<CompactionReport> CompactAsync(CompactionOptions options, CancellationToken ct)
     {
         Validator.ValidateObject(options, new ValidationContext(options), validateAllProperties: true);
-        var pace = new Pace(_clock, options.ReadMiBPerSecondMax);
+        var pace = new Pace((long)options.ReadMiBPerSecondMax << 20, _clock);
         var report = new CompactionReport(0, 0, 0);
         foreach (var candidate in CompactionCandidates(options))
         {

@@ -22,7 +22,7 @@ public sealed partial class PackStore
     public async Task<ScrubProgress> ScrubAsync(ScrubCursor from, ScrubOptions options, IProgress<ScrubProgress>? progress, CancellationToken ct)
     {
         Validator.ValidateObject(options, new ValidationContext(options), validateAllProperties: true);
-        var pace = new Pace(_clock, options.ReadMiBPerSecondMax);
+        var pace = new Pace((long)options.ReadMiBPerSecondMax << 20, _clock);
         var done = new ScrubProgress(from, 0, 0, 0, false);
         foreach (var number in _packs.Keys.Where(number => number >= from.Pack).Order())
         {

@@ -58,6 +58,6 @@ internal static unsafe partial class Posix
     {
         var error = Marshal.GetLastPInvokeError();
         var message = $"{what}: {Marshal.GetPInvokeErrorMessage(error)} (errno {error}).";
-        return error is NoSpace or QuotaExceeded ? new DiskFullException(message) : new IOException(message, error);
+        return error is NoSpace or QuotaExceeded ? new DiskFullException(message) { HResult = error } : new IOException(message, error);
     }
 }

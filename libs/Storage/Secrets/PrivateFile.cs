@@ -1,5 +1,3 @@
-using DarkStorage.Storage.Packs;
-
 namespace DarkStorage.Storage.Secrets;
 
 /// <summary>Small files that only their owner may read, and that are replaced whole or not at all.</summary>
@@ -29,7 +27,7 @@ public static class PrivateFile
         reached(Step.Written);
         File.Move(partial, path, overwrite: true);
         reached(Step.Moved);
-        FileChunkDisk.SyncDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
+        DurableFiles.SyncDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
     }
 
     internal enum Step

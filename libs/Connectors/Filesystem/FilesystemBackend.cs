@@ -1,0 +1,317 @@
+using System.Buffers;
+using System.Runtime.CompilerServices;
+using DarkStorage.Storage;
+using DarkStorage.Storage.Backends;
+
+namespace DarkStorage.Connectors.Filesystem;
+
+/// <summary>Blobs as files of a folder: a drive, a NAS that is mounted, a share.</summary>
+/// <remarks>Invariants: a file has its name only when all of it is on the drive: it is written beside, flushed, moved into place, and the folders that changed are flushed. The folder has
+/// <see cref="OwnFolder"/> since it was made ready; where that is missing it is not the place it was (a mount that is gone leaves its empty mount point), and nothing is written there and nothing is said to be
+/// missing. No link is followed below the folder: what others put there can't lead out of it.</remarks>
+/// <param name="root">The folder: an absolute path.</param>
+internal sealed class FilesystemBackend(string root, TimeProvider clock) : IBackend
+{
+    /// <summary>What the connector keeps in the folder for itself. It is no blob, and no blob can be in it.</summary>
+    internal const string OwnFolder = ".darkstorage";
+
+    private const string PartialFolder = "partial";
+    private const int BufferBytes = 1 << 20;
+
+    // Of Linux (asm-generic/errno-base.h and errno.h): .NET leaves them in HResult.
+    private const int NotADirectory = 20;
+    private const int IsADirectory = 21;
+    private const int NoSpace = 28;
+    private const int ReadOnlyFileSystem = 30;
+    private const int NameTooLong = 36;
+    private const int QuotaExceeded = 122;
+    private const int DirectoryNotEmpty = 39;
+
+    /// <summary>COR_E_IO, which .NET gives no more than where a file can't be allocated (FileStreamOptions.PreallocationSize).</summary>
+    private const int NoRoomBeforehand = unchecked((int)0x80131620);
+
+    /// <summary>Files of puts that a crash cut off are deleted when they are this old: no put takes as long.</summary>
+    private static readonly TimeSpan PartialLifetime = TimeSpan.FromDays(7);
+
+    private static readonly EnumerationOptions EachEntry = new() { AttributesToSkip = FileAttributes.None, IgnoreInaccessible = false };
+
+    private string Own => Path.Combine(root, OwnFolder);
+
+    private string Partials => Path.Combine(Own, PartialFolder);
+
+    public BackendTraits Traits { get; } = new(BlobBytesMax: long.MaxValue);
+
+    public Task PrepareAsync(CancellationToken ct) => Told($"The folder {root}", () =>
+    {
+        Directory.CreateDirectory(Partials);
+        DurableFiles.SyncDirectory(Own);
+        DurableFiles.SyncDirectory(root);
+        return Task.CompletedTask;
+    }, ct);
+
+    public Task CleanAsync(CancellationToken ct) => Told($"The folder {root}", () =>
+    {
+        RequirePlace();
+        foreach (var left in Directory.EnumerateFiles(Partials))
+        {
+            if (clock.GetUtcNow() - File.GetLastWriteTimeUtc(left) > PartialLifetime) File.Delete(left);
+        }
+        return Task.CompletedTask;
+    }, ct);
+
+    public Task<BackendBlob> PutAsync(BlobName name, BlobSource content, CancellationToken ct) => Told($"The file {name}", async () =>
+    {
+        RequirePlace();
+        await using var from = await content.OpenAsync(0, ct);
+        return await PutAsync(name, from, content.Length, ct);
+    }, ct);
+
+    public Task<Stream> OpenAsync(BlobName name, ByteRange range, CancellationToken ct) => Told<Stream>($"The file {name}", () =>
+    {
+        var file = Open(name);
+        try
+        {
+            if (range.Last >= file.Length) throw BackendException.WrongLength(name, range.Last + 1, file.Length);
+            file.Position = range.First;
+            return Task.FromResult<Stream>(new ExactStream(file, name, range.Length));
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+    }, ct);
+
+    public Task<BackendBlob?> StatAsync(BlobName name, CancellationToken ct) => Told($"The file {name}", () => Task.FromResult(Stat(name)), ct);
+
+    public Task DeleteAsync(BlobName name, CancellationToken ct) => Told($"The file {name}", () =>
+    {
+        RequirePlace();
+        if (Find(name) is not { } file) return Task.CompletedTask;
+        file.Delete();
+        var folder = file.DirectoryName!;
+        DurableFiles.SyncDirectory(folder);
+        RemoveEmptyFolders(folder);
+        return Task.CompletedTask;
+    }, ct);
+
+    public async IAsyncEnumerable<BackendBlob> ListAsync(string prefix, [EnumeratorCancellation] CancellationToken ct)
+    {
+        var folders = new Stack<string>([""]);
+        while (folders.TryPop(out var folder))
+        {
+            ct.ThrowIfCancellationRequested();
+            var entries = await Told($"The folder {folder}", () => Task.FromResult(Entries(folder)), ct);
+            foreach (var entry in entries)
+            {
+                var path = folder.Length == 0 ? entry.Name : $"{folder}/{entry.Name}";
+                if (path == OwnFolder || entry.LinkTarget is not null) continue;
+                if (entry is DirectoryInfo)
+                {
+                    var below = path + '/';
+                    if (below.StartsWith(prefix, StringComparison.Ordinal) || prefix.StartsWith(below, StringComparison.Ordinal)) folders.Push(path);
+                }
+                else if (path.StartsWith(prefix, StringComparison.Ordinal) && BlobName.Find(path) is { } name && entry is FileInfo { Exists: true } file)
+                {
+                    yield return Blob(name, file);
+                }
+            }
+        }
+    }
+
+    public Task<BackendBlob> CopyAsync(BlobName from, BlobName to, CancellationToken ct) => Told($"The file {from}", async () =>
+    {
+        RequirePlace();
+        await using var file = Open(from);
+        return await PutAsync(to, file, file.Length, ct);
+    }, ct);
+
+    public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+
+    private async Task<BackendBlob> PutAsync(BlobName name, Stream content, long length, CancellationToken ct)
+    {
+        var path = PathOf(name);
+        var partial = Path.Combine(Partials, $"{Guid.NewGuid():N}");
+        try
+        {
+            await WriteAsync(partial, name, content, length, ct);
+            MakeFolders(name);
+            File.Move(partial, path, overwrite: true);
+        }
+        catch
+        {
+            DeletePartial(partial);
+            throw;
+        }
+        DurableFiles.SyncDirectory(Path.GetDirectoryName(path)!);
+        return Stat(name) ?? throw new BackendException(BackendError.Damaged, $"The file {name} was written, and is not there.");
+    }
+
+    private static async Task WriteAsync(string path, BlobName name, Stream content, long length, CancellationToken ct)
+    {
+        await using var file = Create(path, length);
+        var buffer = ArrayPool<byte>.Shared.Rent(BufferBytes);
+        try
+        {
+            var written = 0L;
+            for (int read; (read = await content.ReadAsync(buffer, ct)) > 0; written += read)
+            {
+                if (written + read > length) throw BackendException.WrongLength(name, length, written + read);
+                await file.WriteAsync(buffer.AsMemory(0, read), ct);
+            }
+            if (written != length) throw BackendException.WrongLength(name, length, written);
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+        file.Flush(flushToDisk: true);
+    }
+
+    /// <summary>With all the room at once: a drive that is too full says so before the bytes travel.</summary>
+    private static FileStream Create(string path, long length)
+    {
+        try
+        {
+            return new(path, new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, BufferSize = 0, PreallocationSize = length, Options = FileOptions.Asynchronous });
+        }
+        catch (IOException e) when (e.HResult == NoRoomBeforehand)
+        {
+            throw new BackendException(BackendError.Full, e.Message, e);
+        }
+    }
+
+    /// <summary>Makes the folders that a file is to be in. Each that is new is flushed into the one above.</summary>
+    private void MakeFolders(BlobName name)
+    {
+        var above = root;
+        foreach (var segment in name.Parent.ToString().Split('/', StringSplitOptions.RemoveEmptyEntries))
+        {
+            var folder = Path.Combine(above, segment);
+            if (File.Exists(folder)) throw new BackendException(BackendError.Refused, $"{name}: {segment} is a blob, and a folder can't have its name.");
+            if (!Directory.Exists(folder))
+            {
+                Directory.CreateDirectory(folder);
+                DurableFiles.SyncDirectory(above);
+            }
+            above = folder;
+        }
+    }
+
+    /// <summary>Where nothing is left, or listings of years would walk them. One that a put just made and has not used yet is made again by the retry of that put.</summary>
+    private void RemoveEmptyFolders(string folder)
+    {
+        try
+        {
+            for (; folder != root; folder = Path.GetDirectoryName(folder)!) Directory.Delete(folder, recursive: false);
+        }
+        catch (IOException)
+        {
+            // Not empty: done.
+        }
+    }
+
+    private FileStream Open(BlobName name) => Find(name) is { } file
+        ? new FileStream(file.FullName, new FileStreamOptions { Mode = FileMode.Open, Access = FileAccess.Read, Share = FileShare.ReadWrite | FileShare.Delete, BufferSize = 0, Options = FileOptions.Asynchronous })
+        : throw Missing(name);
+
+    private BackendBlob? Stat(BlobName name)
+    {
+        if (Find(name) is { } file) return Blob(name, file);
+        RequirePlace();
+        return null;
+    }
+
+    private static BackendBlob Blob(BlobName name, FileInfo file) => new(name, file.Length, file.LastWriteTimeUtc);
+
+    private FileInfo? Find(BlobName name) => new FileInfo(PathOf(name)) is { Exists: true, LinkTarget: null } file ? file : null;
+
+    private IReadOnlyList<FileSystemInfo> Entries(string folder)
+    {
+        RequirePlace();
+        var directory = new DirectoryInfo(Path.Combine(root, folder));
+        try
+        {
+            return [.. directory.EnumerateFileSystemInfos("*", EachEntry)];
+        }
+        catch (DirectoryNotFoundException) when (folder.Length > 0)
+        {
+            return []; // deleted meanwhile
+        }
+    }
+
+    /// <exception cref="BackendException"><see cref="BackendError.Refused"/>: it is the connector's own, or a link is in the way.</exception>
+    private string PathOf(BlobName name)
+    {
+        var path = root;
+        foreach (var segment in name.Value.Split('/'))
+        {
+            if (path == root && segment == OwnFolder) throw new BackendException(BackendError.Refused, $"{OwnFolder} is the store's own folder: no blob is in it.");
+            path = Path.Combine(path, segment);
+            if (new FileInfo(path).LinkTarget is not null) throw new BackendException(BackendError.Refused, $"{name}: {segment} is a link, and links are not followed.");
+        }
+        return path;
+    }
+
+    private void RequirePlace()
+    {
+        if (!Directory.Exists(Own)) throw new BackendException(BackendError.PlaceMissing, $"{root} has no folder {OwnFolder}: it is not the place that was made ready. Is it mounted?");
+    }
+
+    private BackendException Missing(BlobName name)
+    {
+        RequirePlace();
+        return BackendException.NotFound(name);
+    }
+
+    private static void DeletePartial(string path)
+    {
+        try
+        {
+            File.Delete(path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // It goes with its lifetime. What failed before is what matters.
+        }
+    }
+
+    private static Task Told(string what, Func<Task> work, CancellationToken ct) => Told(what, async () =>
+    {
+        await work();
+        return true;
+    }, ct);
+
+    /// <summary>Says in the contract's words what the file system throws. Calls to it block, and one to a share that went away may do so for ever: not the caller.</summary>
+    private static async Task<T> Told<T>(string what, Func<Task<T>> work, CancellationToken ct)
+    {
+        try
+        {
+            return await Task.Run(work, ct).WaitAsync(ct);
+        }
+        catch (BackendException)
+        {
+            throw;
+        }
+        catch (UnauthorizedAccessException e)
+        {
+            throw new BackendException(BackendError.AccessDenied, $"{what}: {e.Message}", e);
+        }
+        catch (IOException e)
+        {
+            throw new BackendException(ErrorOf(e), $"{what}: {e.Message}", e);
+        }
+    }
+
+    private static BackendError ErrorOf(IOException e) => e switch
+    {
+        PathTooLongException => BackendError.Refused,
+        _ => e.HResult switch
+        {
+            NoSpace or QuotaExceeded => BackendError.Full,
+            ReadOnlyFileSystem => BackendError.AccessDenied,
+            NotADirectory or IsADirectory or NameTooLong or DirectoryNotEmpty => BackendError.Refused,
+            _ => BackendError.Unavailable,
+        },
+    };
+}

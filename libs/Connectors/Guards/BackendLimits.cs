@@ -1,0 +1,46 @@
+using System.Globalization;
+
+namespace DarkStorage.Connectors.Guards;
+
+/// <summary>How a place outside is called: each integration has its own.</summary>
+public sealed record BackendLimits
+{
+    /// <summary>Time without an answer, and within a stream without a byte, after which a call has failed. Default 30 s: an object store takes seconds at its worst, and a client's own patience is about a minute.</summary>
+    public TimeSpan Timeout { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>Calls that are made at most for one answer. Default 4.</summary>
+    public int AttemptsMax { get; init; } = 4;
+
+    /// <summary>Wait before the second attempt; longer for each one after, with chance in it, so that not all nodes come at the same moment. Default 200 ms.</summary>
+    public TimeSpan RetryDelay { get; init; } = TimeSpan.FromMilliseconds(200);
+
+    /// <summary>The longest wait before another attempt, whatever the backend asks for. Default 10 s.</summary>
+    public TimeSpan RetryDelayMax { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>Attempts within <see cref="RestAfterTime"/> of which half failed, after which none is made for <see cref="Rest"/>. Default 10.</summary>
+    public int RestAfterAttempts { get; init; } = 10;
+
+    public TimeSpan RestAfterTime { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>For how long a backend that fails is left alone; then one call tries. Default 15 s.</summary>
+    public TimeSpan Rest { get; init; } = TimeSpan.FromSeconds(15);
+
+    /// <summary>Calls under way at one time, from each node. Streams that were opened do not count. Default 64.</summary>
+    public int CallsMax { get; init; } = 64;
+
+    /// <summary>Bytes a second, to and from it, of each node; 0 for no bound, which is the default.</summary>
+    public long BytesPerSecondMax { get; init; }
+
+    /// <summary>As the fields that every connector has say: <see cref="ConnectorCatalog.CommonFields"/>.</summary>
+    public static BackendLimits From(IReadOnlyDictionary<string, string> settings)
+    {
+        var limits = new BackendLimits();
+        if (Number(settings, ConnectorCatalog.TimeoutField) is { } seconds) limits = limits with { Timeout = TimeSpan.FromSeconds(seconds) };
+        if (Number(settings, ConnectorCatalog.CallsField) is { } calls) limits = limits with { CallsMax = (int)calls };
+        if (Number(settings, ConnectorCatalog.RateField) is { } mebibytes) limits = limits with { BytesPerSecondMax = mebibytes << 20 };
+        return limits;
+    }
+
+    private static long? Number(IReadOnlyDictionary<string, string> settings, string field) =>
+        settings.TryGetValue(field, out var text) ? long.Parse(text, CultureInfo.InvariantCulture) : null;
+}

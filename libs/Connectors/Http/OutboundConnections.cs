@@ -1,0 +1,47 @@
+using System.Net;
+using System.Net.Http;
+using System.Net.Sockets;
+
+namespace DarkStorage.Connectors.Http;
+
+/// <summary>Connections to addresses that an administrator names: private networks are fine. Link-local ones never are: what answers there hands out the machine's own credentials.</summary>
+internal static class OutboundConnections
+{
+    /// <summary>The name is looked up here, once, so that what was checked is what is connected to.</summary>
+    public static async ValueTask<Stream> ConnectAsync(SocketsHttpConnectionContext context, CancellationToken ct)
+    {
+        var addresses = await Dns.GetHostAddressesAsync(context.DnsEndPoint.Host, ct);
+        var allowed = Array.FindAll(addresses, a => !IsForbidden(a));
+        if (allowed.Length == 0) throw addresses.Length == 0 ? new SocketException((int)SocketError.HostNotFound) : new ForbiddenAddressException();
+        var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        try
+        {
+            await socket.ConnectAsync(allowed, context.DnsEndPoint.Port, ct);
+            return new NetworkStream(socket, ownsSocket: true);
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+
+    private static bool IsForbidden(IPAddress address)
+    {
+        if (address.IsIPv4MappedToIPv6) address = address.MapToIPv4();
+        var bytes = address.GetAddressBytes();
+        if (address.AddressFamily == AddressFamily.InterNetworkV6)
+        {
+            if (address.IsIPv6LinkLocal || address.IsIPv6Multicast || address.Equals(IPAddress.IPv6Any) || address.Equals(IPAddress.Parse("fd00:ec2::254"))) return true;
+            if (address.Equals(IPAddress.IPv6Loopback)) return false;
+            // Gateways turn these into the address of IPv4 that they hold: 64:ff9b::/96 (RFC 6052), ::/96 and 2002::/16 (RFC 4291 and 3056).
+            if (bytes is [0x00, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, ..] or [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, ..]) bytes = bytes[12..];
+            else if (bytes is [0x20, 0x02, ..]) bytes = bytes[2..6];
+            else return false;
+        }
+        return bytes is [169, 254, ..] or [0, ..] or [>= 224, ..];
+    }
+}
+
+/// <summary>The address is one that nothing is sent to.</summary>
+internal sealed class ForbiddenAddressException() : IOException("Its address is link-local, which is not allowed.");

@@ -1,0 +1,121 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using DarkStorage.GrainInterfaces;
+
+namespace DarkStorage.Storage.Backends;
+
+/// <summary>The kinds of places outside that this program can keep bytes in, and how one is opened.</summary>
+public interface IConnectors
+{
+    /// <summary>In the order of their names.</summary>
+    ImmutableArray<ConnectorType> Types { get; }
+
+    /// <param name="name">What the integration is called: in metrics and in messages.</param>
+    /// <param name="settings">As <see cref="ConnectorType.Complete"/> gave them.</param>
+    /// <exception cref="StorageException"><see cref="StorageError.InvalidArgument"/>: there is no such type, or a setting can't be right.</exception>
+    IMeteredBackend Open(string name, string type, IReadOnlyDictionary<string, string> settings);
+}
+
+/// <summary>A backend with its bounds around it, and a count of what went through.</summary>
+public interface IMeteredBackend : IBackend
+{
+    /// <summary>What was counted since the last call of this.</summary>
+    GrainInterfaces.Integrations.BackendUsage TakeUsage();
+}
+
+/// <summary>One kind of place outside: data, so that a command line and a console can draw a form from it.</summary>
+/// <param name="Name">As in <c>integrations add NAME</c>.</param>
+/// <param name="Title">For people.</param>
+/// <param name="Help">A sentence or two for who chooses.</param>
+/// <param name="Fields">What it has to be told.</param>
+/// <param name="Presets">Well-known places of this kind; the first field values to begin with.</param>
+public sealed record ConnectorType(string Name, string Title, string Help, ImmutableArray<ConnectorField> Fields, ImmutableArray<ConnectorPreset> Presets)
+{
+    /// <summary>Characters of one setting's value.</summary>
+    public const int ValueLengthMax = 16 << 10;
+
+    /// <summary>Checks settings as they were given, and fills in what the preset and the defaults say.</summary>
+    /// <param name="preset">Null for none.</param>
+    /// <returns>A value for each field that has one.</returns>
+    /// <exception cref="StorageException"><see cref="StorageError.InvalidArgument"/>, with the sentence that says which field and why.</exception>
+    public ImmutableSortedDictionary<string, string> Complete(string? preset, IEnumerable<KeyValuePair<string, string>> given)
+    {
+        var complete = ImmutableSortedDictionary.CreateBuilder<string, string>(StringComparer.Ordinal);
+        foreach (var field in Fields)
+        {
+            if (field.Default is { } value) complete[field.Name] = value;
+        }
+        if (preset is not null)
+        {
+            var chosen = Presets.FirstOrDefault(p => p.Name == preset)
+                ?? throw Invalid($"{Name} has no preset {preset}; there are: {string.Join(", ", Presets.Select(p => p.Name))}.");
+            foreach (var (name, value) in chosen.Values) complete[name] = value;
+        }
+        foreach (var (name, value) in given)
+        {
+            var field = Fields.FirstOrDefault(f => f.Name == name) ?? throw Invalid($"{Name} has no field {name}; there are: {string.Join(", ", Fields.Select(f => f.Name))}.");
+            if (value.Length == 0) complete.Remove(name);
+            else complete[name] = value;
+            if (value.Length > 0 && field.WhyNot(value) is { } reason) throw Invalid($"{name}: {reason}");
+        }
+        if (Fields.FirstOrDefault(f => f.IsRequired && !complete.ContainsKey(f.Name)) is { } missing) throw Invalid($"{Name} needs {missing.Name}: {missing.Help}");
+        return complete.ToImmutable();
+    }
+
+    public bool IsSecret(string field) => Fields.Any(f => f.Name == field && f.Kind == ConnectorFieldKind.Secret);
+
+    /// <summary>A setting that can't be right.</summary>
+    public static StorageException Invalid(string message) => new(StorageError.InvalidArgument, message);
+}
+
+/// <summary>One thing that a connector has to be told.</summary>
+/// <param name="Name">Lower case with dashes, as a flag of the command line.</param>
+/// <param name="Help">One sentence.</param>
+/// <param name="Default">What it is where nothing is said; null for nothing.</param>
+/// <param name="Choices">For <see cref="ConnectorFieldKind.Choice"/>.</param>
+/// <param name="Min">For <see cref="ConnectorFieldKind.Number"/>, as is <paramref name="Max"/>.</param>
+public sealed record ConnectorField(
+    string Name, string Help, ConnectorFieldKind Kind = ConnectorFieldKind.Text, bool IsRequired = false, string? Default = null, ImmutableArray<string> Choices = default, long Min = 0, long Max = long.MaxValue)
+{
+    /// <returns>What is wrong with a value, as a sentence; null where nothing is.</returns>
+    public string? WhyNot(string value)
+    {
+        if (value.Length > ConnectorType.ValueLengthMax) return $"{ConnectorType.ValueLengthMax} characters at most.";
+        if (value.Any(c => char.IsControl(c) && !(Kind == ConnectorFieldKind.Secret && c is '\n' or '\r' or '\t'))) return "No control characters.";
+        return Kind switch
+        {
+            ConnectorFieldKind.Number when !long.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out var number) || number < Min || number > Max => $"A whole number from {Min} to {Max}.",
+            ConnectorFieldKind.Flag when value is not ("true" or "false") => "true or false.",
+            ConnectorFieldKind.Choice when !Choices.Contains(value) => $"One of {string.Join(", ", Choices)}.",
+            ConnectorFieldKind.Path when !System.IO.Path.IsPathFullyQualified(value) => "An absolute path.",
+            ConnectorFieldKind.Url when !IsUrl(value) => "http:// or https://, without a user's name, a query or a fragment.",
+            _ => null,
+        };
+    }
+
+    private static bool IsUrl(string value) => Uri.TryCreate(value, UriKind.Absolute, out var url)
+        && url.Scheme is "http" or "https" && url.UserInfo.Length == 0 && url.Query.Length == 0 && url.Fragment.Length == 0 && url.Host.Length > 0;
+}
+
+public enum ConnectorFieldKind : byte
+{
+    Text,
+
+    /// <summary>Sealed at rest, and never shown again.</summary>
+    Secret,
+
+    /// <summary>A whole number.</summary>
+    Number,
+
+    Flag,
+    Choice,
+
+    /// <summary>An absolute path on the nodes.</summary>
+    Path,
+
+    Url,
+}
+
+/// <summary>A well-known place: values of fields that are the same for everybody there.</summary>
+/// <param name="Help">What remains to be said, and where to find it.</param>
+public sealed record ConnectorPreset(string Name, string Title, string Help, ImmutableSortedDictionary<string, string> Values);

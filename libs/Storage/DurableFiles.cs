@@ -1,0 +1,16 @@
+using DarkStorage.Storage.Packs;
+using Microsoft.Win32.SafeHandles;
+
+namespace DarkStorage.Storage;
+
+/// <summary>What files outside of packs need to outlive a loss of power.</summary>
+public static class DurableFiles
+{
+    /// <summary>Flushes a folder: names that were given, moved or taken in it stay so.</summary>
+    public static void SyncDirectory(string directory)
+    {
+        if (!OperatingSystem.IsLinux()) return;     // .NET can't open a directory elsewhere
+        using var handle = new SafeFileHandle(Posix.Open(directory, Posix.CloseOnExec, 0), ownsHandle: true);
+        if (handle.IsInvalid || Posix.Sync(handle) != 0) throw Posix.LastFailure($"Syncing the directory {directory}");
+    }
+}

@@ -1,0 +1,228 @@
+using DarkStorage.GrainInterfaces.Integrations;
+using DarkStorage.Storage;
+using DarkStorage.Storage.Backends;
+using DarkStorage.TestKit;
+
+namespace DarkStorage.Connectors.Guards;
+
+/// <summary>Retries, rests, timeouts, streams that break, and counts: on a clock that the test moves, over a backend that does as it is told.</summary>
+public sealed class GuardedBackendTests
+{
+    private static readonly BlobName Name = BlobName.Parse("blob");
+
+    private readonly ManualTime _time = new();
+    private readonly ScriptedBackend _inner = new();
+
+    private static CancellationToken Ct => TestContext.Current.CancellationToken;
+
+    private GuardedBackend Guard(BackendLimits? limits = null) => new(_inner, "test", limits ?? new() { Timeout = TimeSpan.FromDays(1), RestAfterAttempts = 100 }, _time);
+
+    /// <summary>Time goes on until the call has ended, a hundred times as fast as it does: what the machine takes for a step is not to count.</summary>
+    private async Task<T> PassAsync<T>(Task<T> call)
+    {
+        while (!call.IsCompleted)
+        {
+            _time.Advance(TimeSpan.FromMilliseconds(100));
+            await Task.Delay(1, Ct);
+        }
+        return await call;
+    }
+
+    [Theory, InlineData(BackendError.Unavailable), InlineData(BackendError.Throttled), InlineData(BackendError.WrongLength)]
+    public async Task What_may_do_better_in_a_moment_is_tried_again_so_often_and_not_more(BackendError error)
+    {
+        await using var guard = Guard();
+        _inner.Fails(3, error);
+        Assert.NotNull(await PassAsync(guard.StatAsync(Name, Ct)));
+        Assert.Equal(4, _inner.Calls);
+
+        _inner.Fails(100, error);
+        Assert.Equal(error, (await Assert.ThrowsAsync<BackendException>(() => PassAsync(guard.StatAsync(Name, Ct)))).Error);
+        Assert.Equal(8, _inner.Calls);
+    }
+
+    [Theory, InlineData(BackendError.NotFound), InlineData(BackendError.Cold), InlineData(BackendError.AccessDenied), InlineData(BackendError.Full), InlineData(BackendError.Refused), InlineData(BackendError.Damaged), InlineData(BackendError.PlaceMissing)]
+    public async Task What_somebody_has_to_mend_is_said_at_once(BackendError error)
+    {
+        await using var guard = Guard();
+        _inner.Fails(1, error);
+        Assert.Equal(error, (await Assert.ThrowsAsync<BackendException>(() => guard.StatAsync(Name, Ct))).Error);
+        Assert.Equal(1, _inner.Calls);
+    }
+
+    [Fact]
+    public async Task The_backends_own_wish_for_a_pause_is_heard_within_bounds()
+    {
+        await using var guard = Guard();
+        _inner.Fails(1, BackendError.Throttled, retryAfter: TimeSpan.FromHours(1));
+        var began = _time.GetUtcNow();
+        await PassAsync(guard.StatAsync(Name, Ct));
+        Assert.InRange(_time.GetUtcNow() - began, TimeSpan.FromSeconds(10), TimeSpan.FromMinutes(1));
+    }
+
+    [Fact]
+    public async Task One_that_keeps_failing_is_left_alone_and_then_asked_by_one_call()
+    {
+        await using var guard = Guard(new() { Timeout = TimeSpan.FromDays(1), AttemptsMax = 1, RestAfterAttempts = 4 });
+        _inner.Fails(4, BackendError.Unavailable);
+        for (var i = 0; i < 4; i++) await Assert.ThrowsAsync<BackendException>(() => guard.StatAsync(Name, Ct));
+        var error = await Assert.ThrowsAsync<BackendException>(() => guard.StatAsync(Name, Ct));
+        Assert.Equal((BackendError.Unavailable, 4), (error.Error, _inner.Calls));
+        Assert.Contains("left alone", error.Message, StringComparison.Ordinal);
+
+        _time.Advance(TimeSpan.FromSeconds(16));
+        Assert.NotNull(await guard.StatAsync(Name, Ct));
+        Assert.NotNull(await guard.StatAsync(Name, Ct));
+        Assert.Equal(6, _inner.Calls);
+    }
+
+    [Fact]
+    public async Task A_call_without_an_answer_ends()
+    {
+        await using var guard = Guard(new() { Timeout = TimeSpan.FromSeconds(30), AttemptsMax = 2 });
+        _inner.Hangs = true;
+        var began = _time.GetUtcNow();
+        var error = await Assert.ThrowsAsync<BackendException>(() => PassAsync(guard.StatAsync(Name, Ct)));
+        Assert.Equal((BackendError.Unavailable, 2), (error.Error, _inner.Calls));
+        Assert.InRange(_time.GetUtcNow() - began, TimeSpan.FromSeconds(60), TimeSpan.FromMinutes(2));
+    }
+
+    [Fact]
+    public async Task A_caller_that_leaves_is_not_answered_with_an_error_of_the_backend()
+    {
+        await using var guard = Guard();
+        _inner.Hangs = true;
+        using var leaving = new CancellationTokenSource();
+        var call = guard.StatAsync(Name, leaving.Token);
+        await leaving.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => call);
+        Assert.Equal(0, guard.TakeUsage().Failures);
+    }
+
+    [Fact]
+    public async Task A_put_that_makes_progress_takes_as_long_as_it_takes_and_one_that_does_not_ends()
+    {
+        await using var guard = Guard(new() { Timeout = TimeSpan.FromSeconds(30), AttemptsMax = 1 });
+        _inner.BeforeEachRead = () => _time.Advance(TimeSpan.FromSeconds(29));
+        var content = new byte[20 * ScriptedBackend.ReadBytes];
+        Assert.Equal(content.Length, (await guard.PutAsync(Name, BlobSource.Of(content), Ct)).Length);
+
+        _inner.BeforeEachRead = () => _time.Advance(TimeSpan.FromSeconds(31));
+        Assert.Equal(BackendError.Unavailable, (await Assert.ThrowsAsync<BackendException>(() => guard.PutAsync(Name, BlobSource.Of(content), Ct))).Error);
+    }
+
+    [Fact]
+    public async Task A_put_is_sent_again_from_its_beginning()
+    {
+        await using var guard = Guard();
+        var content = new byte[100_000];
+        Random.Shared.NextBytes(content);
+        _inner.BreaksPutsAt = 50_000;
+        _inner.Fails(2, BackendError.Unavailable);
+        await PassAsync(guard.PutAsync(Name, BlobSource.Of(content), Ct));
+        Assert.Equal(content, _inner.Content);
+    }
+
+    [Fact]
+    public async Task A_backend_that_says_another_length_than_it_was_given_has_not_stored_it()
+    {
+        await using var guard = Guard(new() { AttemptsMax = 1 });
+        _inner.Lies = true;
+        Assert.Equal(BackendError.WrongLength, (await Assert.ThrowsAsync<BackendException>(() => guard.PutAsync(Name, BlobSource.Of(new byte[10]), Ct))).Error);
+    }
+
+    [Fact]
+    public async Task A_blob_that_is_too_long_is_not_begun()
+    {
+        await using var guard = Guard();
+        Assert.Equal(BackendError.Refused, (await Assert.ThrowsAsync<BackendException>(() => guard.PutAsync(Name, new PatternSource(ScriptedBackend.BlobBytesMax + 1), Ct))).Error);
+        Assert.Equal(0, _inner.Calls);
+    }
+
+    [Theory, InlineData(false), InlineData(true)]
+    public async Task A_stream_that_breaks_or_hangs_goes_on_where_it_was(bool hangs)
+    {
+        await using var guard = Guard(new() { Timeout = TimeSpan.FromMinutes(1), RestAfterAttempts = 100 });
+        _inner.Content = new byte[1 << 20];
+        Random.Shared.NextBytes(_inner.Content);
+        (_inner.BreaksReadsAfter, _inner.HangsInstead, _inner.BreaksLeft) = (200_000, hangs, 3);
+        var range = new ByteRange(1000, 900_000);
+        Assert.Equal(_inner.Content[1000..900_001], await PassAsync(ReadAsync(guard, range)));
+        Assert.Equal(4, _inner.Opened.Count);
+        Assert.Equal(range, _inner.Opened[0]);
+        Assert.All(_inner.Opened.Skip(1), r => Assert.True(r.First > 1000 && r.Last == 900_000));
+    }
+
+    [Fact]
+    public async Task A_stream_that_breaks_all_the_time_ends_with_what_is_wrong()
+    {
+        await using var guard = Guard();
+        _inner.Content = new byte[1 << 20];
+        (_inner.BreaksReadsAfter, _inner.BreaksLeft) = (10, int.MaxValue);
+        Assert.Equal(BackendError.Unavailable, (await Assert.ThrowsAsync<BackendException>(() => PassAsync(ReadAsync(guard, ByteRange.All(1 << 20))))).Error);
+        Assert.Equal(4, _inner.Opened.Count);
+    }
+
+    [Fact]
+    public async Task No_more_calls_than_allowed_are_under_way()
+    {
+        await using var guard = Guard(new() { Timeout = TimeSpan.FromDays(1), CallsMax = 3 });
+        _inner.Holds = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        var calls = Enumerable.Range(0, 10).Select(_ => guard.StatAsync(Name, Ct)).ToList();
+        Assert.Equal(3, _inner.Calls);
+        _inner.Holds.SetResult();
+        await Task.WhenAll(calls);
+        Assert.Equal(10, _inner.Calls);
+    }
+
+    [Fact]
+    public async Task Bytes_are_paced_both_ways()
+    {
+        await using var guard = Guard(new() { Timeout = TimeSpan.FromDays(1), BytesPerSecondMax = 1 << 20 });
+        var began = _time.GetUtcNow();
+        await PassAsync(guard.PutAsync(Name, BlobSource.Of(new byte[6 << 20]), Ct));
+        await PassAsync(ReadAsync(guard, ByteRange.All(6 << 20)));
+        // A second's worth is free.
+        Assert.True(_time.GetUtcNow() - began >= TimeSpan.FromSeconds(10.9));
+    }
+
+    [Fact]
+    public async Task What_went_through_is_counted_and_taken_once()
+    {
+        await using var guard = Guard();
+        await guard.PutAsync(Name, BlobSource.Of(new byte[1000]), Ct);
+        await ReadAsync(guard, new(0, 99));
+        _inner.Fails(1, BackendError.Unavailable);
+        await PassAsync(guard.StatAsync(Name, Ct));
+        _inner.Fails(1, BackendError.NotFound);
+        await Assert.ThrowsAsync<BackendException>(() => guard.StatAsync(Name, Ct));
+        var usage = guard.TakeUsage();
+        Assert.Equal(new BackendUsage(5, 1, 1000, 100, usage.Busy), usage);
+        Assert.Equal(BackendUsage.None, guard.TakeUsage());
+    }
+
+    [Fact]
+    public async Task The_first_page_of_a_list_is_asked_for_again_and_a_later_one_is_not()
+    {
+        await using var guard = Guard();
+        _inner.Fails(2, BackendError.Unavailable);
+        Assert.Equal(3, (await PassAsync(ListAsync(guard))).Count);
+        _inner.BreaksListsAfter = 2;
+        Assert.Equal(BackendError.Unavailable, (await Assert.ThrowsAsync<BackendException>(() => PassAsync(ListAsync(guard)))).Error);
+    }
+
+    private static async Task<byte[]> ReadAsync(GuardedBackend guard, ByteRange range)
+    {
+        await using var stream = await guard.OpenAsync(Name, range, Ct);
+        using var content = new MemoryStream();
+        await stream.CopyToAsync(content, Ct);
+        return content.ToArray();
+    }
+
+    private static async Task<List<BackendBlob>> ListAsync(GuardedBackend guard)
+    {
+        var blobs = new List<BackendBlob>();
+        await foreach (var blob in guard.ListAsync("", Ct)) blobs.Add(blob);
+        return blobs;
+    }
+}
