@@ -5,6 +5,7 @@ using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Identity;
 using DarkStorage.Rules.Logging;
 using DarkStorage.Storage;
+using DarkStorage.Storage.Backends;
 using DarkStorage.Storage.Encryption;
 using DarkStorage.Storage.Secrets;
 using Microsoft.AspNetCore.Builder;
@@ -28,7 +29,7 @@ public enum ApiEndpoint
 public static class ClientApiHosting
 {
     /// <summary>Adds what the front end needs besides <see cref="IIndexReader"/>, <see cref="IBlobStore"/>, <see cref="IDataKeys"/>, <see cref="IGrainFactory"/>,
-    /// <see cref="ISecretBox"/>, <see cref="IIdentityProviders"/>, <see cref="IAccessLog"/> and <see cref="RootKey"/>.</summary>
+    /// <see cref="ISecretBox"/>, <see cref="IConnectors"/>, <see cref="IIdentityProviders"/>, <see cref="IAccessLog"/> and <see cref="RootKey"/>.</summary>
     public static IServiceCollection AddClientApi(this IServiceCollection services) => services
         .AddSingleton(p => new Sessions(p.GetRequiredService<ISecretBox>(), p.GetRequiredService<Roles>(), p.GetRequiredService<IOptions<S3Options>>().Value, p.GetRequiredService<TimeProvider>()))
         .AddSingleton(p => new Credentials(p.GetRequiredService<RootKey>(), p.GetRequiredService<Sessions>(), p.GetRequiredService<IGrainFactory>(),
@@ -53,6 +54,7 @@ public static class ClientApiHosting
         .AddSingleton(p => new RolesApi(p.GetRequiredService<Credentials>(), p.GetRequiredService<IGrainFactory>(), p.GetRequiredService<IOptions<S3Options>>().Value, p.GetRequiredService<TimeProvider>()))
         .AddSingleton<LifecycleApi>()
         .AddSingleton<EventTargetsApi>()
+        .AddSingleton<IntegrationsApi>()
         .AddSingleton<EncryptionKeysApi>()
         .AddSingleton<ClusterApi>()
         .AddSingleton<ManagementEndpoint>();

@@ -12,6 +12,8 @@ public enum StorageError
     NoSuchAccessKey,
     NoSuchUser,
     NoSuchEventTarget,
+    NoSuchIntegration,
+    IntegrationExists,
     NoSuchRole,
     BucketAlreadyExists,
     BucketAlreadyOwnedByYou,
@@ -61,6 +63,8 @@ public enum StorageError
     KeyAccessDenied,
     /// <summary>The key service did not answer: the same request may be sent again.</summary>
     KeyServiceUnavailable,
+    /// <summary>A place outside did not answer, or refused.</summary>
+    BackendFailed,
     /// <summary>No drive has room for the write. Reads go on.</summary>
     InsufficientStorage,
     /// <summary>The index is away, and was not asked: the same request may be sent again in a moment.</summary>

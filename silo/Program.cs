@@ -5,6 +5,7 @@ using System.Text;
 using DarkStorage.ClientApi;
 using DarkStorage.ClientApi.Admin;
 using DarkStorage.ClientApi.S3;
+using DarkStorage.Connectors;
 using DarkStorage.Connectors.Events;
 using DarkStorage.Connectors.Identity;
 using DarkStorage.GrainInterfaces;
@@ -12,6 +13,7 @@ using DarkStorage.GrainInterfaces.Events;
 using DarkStorage.GrainInterfaces.Identity;
 using DarkStorage.Grains.Cluster;
 using DarkStorage.Grains.Events;
+using DarkStorage.Grains.Integrations;
 using DarkStorage.Grains.Lifecycle;
 using DarkStorage.Grains.Uploads;
 using DarkStorage.Metadata;
@@ -23,6 +25,7 @@ using DarkStorage.Silo.Cluster;
 using DarkStorage.Silo.Configuration;
 using DarkStorage.Silo.Workers;
 using DarkStorage.Storage;
+using DarkStorage.Storage.Backends;
 using DarkStorage.Storage.Encryption;
 using DarkStorage.Storage.Packs;
 using DarkStorage.Storage.Peers;
@@ -70,6 +73,7 @@ static async Task<int> RunAsync(NodeOptions node)
     Settings.Add<UploadOptions>(builder, "Uploads");
     Settings.Add<LifecycleOptions>(builder, "Lifecycle");
     Settings.Add<EventOptions>(builder, "Events");
+    Settings.Add<IntegrationOptions>(builder, "Integrations");
     Settings.Add<AccessLogOptions>(builder, "AccessLogs");
     Settings.Add<GarbageOptions>(builder, "Garbage");
     Settings.Add<DriveCareOptions>(builder, "DriveCare");
@@ -110,6 +114,7 @@ static async Task<int> RunAsync(NodeOptions node)
         .AddSingleton<IIndexReader>(index)
         .AddSingleton<ISecretBox>(box)
         .AddSingleton<IEventSender, WebhookSender>()
+        .AddSingleton<IConnectors, ConnectorCatalog>()
         .AddSingleton(keys.Ring)
         .AddSingleton<IDataKeys>(keys.Data)
         .AddSingleton<IIdentityProviders>(issuers)

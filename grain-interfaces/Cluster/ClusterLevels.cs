@@ -13,8 +13,11 @@ public static class ClusterLevels
     /// <summary>Changes of the layout are jobs, and what nodes spend on them is told to all at once.</summary>
     public const int Jobs = 3;
 
-    /// <summary>Of this program. What came with the last one, programs of the one before understand.</summary>
-    public const int Newest = 5;
+    /// <summary>There may be integrations, whose credentials are sealed under the cluster's secret.</summary>
+    public const int Integrations = 6;
+
+    /// <summary>Of this program.</summary>
+    public const int Newest = Integrations;
 
     /// <param name="older">Names of nodes.</param>
     public static string RefusalBy(string older) => $"This takes a newer version of DarkStorage on every node, and these run an older one: {older}. Upgrade them first, or take those out that do not come back.";

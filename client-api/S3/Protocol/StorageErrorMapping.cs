@@ -16,6 +16,8 @@ internal static class StorageErrorMapping
         StorageError.NoSuchAccessKey => S3Error.InvalidAccessKeyId,
         StorageError.NoSuchUser => S3Error.InvalidAccessKeyId,
         StorageError.NoSuchEventTarget => S3Error.InvalidArgument,
+        StorageError.NoSuchIntegration => S3Error.InvalidArgument,
+        StorageError.IntegrationExists => S3Error.InvalidArgument,
         StorageError.NoSuchRole => S3Error.InvalidAccessKeyId,
         StorageError.TooManySettings => S3Error.TooManyConfigurations,
         StorageError.InvalidBucketState => S3Error.InvalidBucketState,
@@ -47,6 +49,7 @@ internal static class StorageErrorMapping
         StorageError.KeyDisabled => S3Error.KmsDisabled,
         StorageError.KeyAccessDenied => S3Error.AccessDenied,
         StorageError.KeyServiceUnavailable => S3Error.ServiceUnavailable,
+        StorageError.BackendFailed => S3Error.ServiceUnavailable,
         StorageError.InsufficientStorage => S3Error.InsufficientStorage,
         StorageError.IndexAway => S3Error.SlowDown,
         StorageError.Unavailable => S3Error.ServiceUnavailable,   // SDKs retry 503

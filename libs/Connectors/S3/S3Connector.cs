@@ -25,10 +25,10 @@ internal static class S3Connector
     public static readonly Connector Connector = new(
         new ConnectorType("s3", "S3 or compatible", "A bucket of AWS, or of anything that speaks its API.",
         [
-            new(Endpoint, "Where the server listens. AWS's own of the region where nothing is said.", ConnectorFieldKind.Url),
-            new(Region, "The bucket's region.", Default: "us-east-1"),
-            new(Bucket, "The bucket. It has to be there.", IsRequired: true),
-            new(Prefix, "What every key begins with, such as darkstorage/. The bucket can then have other things too."),
+            new(Endpoint, "Where the server listens. AWS's own of the region where nothing is said.", ConnectorFieldKind.Url, IsPlace: true),
+            new(Region, "The bucket's region.", Default: "us-east-1", IsPlace: true),
+            new(Bucket, "The bucket. It has to be there.", IsRequired: true, IsPlace: true),
+            new(Prefix, "What every key begins with, such as darkstorage/. The bucket can then have other things too.", IsPlace: true),
             new(AccessKey, "The id of an access key that may list, read, write and delete there. Where none is given the machine's own role is asked for."),
             new(SecretKey, "That key's secret.", ConnectorFieldKind.Secret),
             new(StorageClass, "The storage class of what is put, such as STANDARD_IA or DEEP_ARCHIVE. The bucket's own where nothing is said."),

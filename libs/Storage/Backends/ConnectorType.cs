@@ -36,6 +36,7 @@ public sealed record ConnectorType(string Name, string Title, string Help, Immut
 
     /// <summary>Checks settings as they were given, and fills in what the preset and the defaults say.</summary>
     /// <param name="preset">Null for none.</param>
+    /// <param name="given">An empty text is as good as none.</param>
     /// <returns>A value for each field that has one.</returns>
     /// <exception cref="StorageException"><see cref="StorageError.InvalidArgument"/>, with the sentence that says which field and why.</exception>
     public ImmutableSortedDictionary<string, string> Complete(string? preset, IEnumerable<KeyValuePair<string, string>> given)
@@ -48,19 +49,23 @@ public sealed record ConnectorType(string Name, string Title, string Help, Immut
         if (preset is not null)
         {
             var chosen = Presets.FirstOrDefault(p => p.Name == preset)
-                ?? throw Invalid($"{Name} has no preset {preset}; there are: {string.Join(", ", Presets.Select(p => p.Name))}.");
+                ?? throw Invalid($"{Name} has no preset {preset}; there are{(Presets.IsEmpty ? " none" : $": {string.Join(", ", Presets.Select(p => p.Name))}")}.");
             foreach (var (name, value) in chosen.Values) complete[name] = value;
         }
         foreach (var (name, value) in given)
         {
             var field = Fields.FirstOrDefault(f => f.Name == name) ?? throw Invalid($"{Name} has no field {name}; there are: {string.Join(", ", Fields.Select(f => f.Name))}.");
-            if (value.Length == 0) complete.Remove(name);
-            else complete[name] = value;
-            if (value.Length > 0 && field.WhyNot(value) is { } reason) throw Invalid($"{name}: {reason}");
+            if (value.Length == 0) continue;
+            if (field.WhyNot(value) is { } reason) throw Invalid($"{name}: {reason}");
+            complete[name] = value;
         }
         if (Fields.FirstOrDefault(f => f.IsRequired && !complete.ContainsKey(f.Name)) is { } missing) throw Invalid($"{Name} needs {missing.Name}: {missing.Help}");
         return complete.ToImmutable();
     }
+
+    /// <summary>Whether two settings are of one place, which may be called otherwise.</summary>
+    public bool IsSamePlace(IReadOnlyDictionary<string, string> one, IReadOnlyDictionary<string, string> other) =>
+        Fields.Where(f => f.IsPlace).All(f => one.GetValueOrDefault(f.Name) == other.GetValueOrDefault(f.Name));
 
     public bool IsSecret(string field) => Fields.Any(f => f.Name == field && f.Kind == ConnectorFieldKind.Secret);
 
@@ -73,9 +78,11 @@ public sealed record ConnectorType(string Name, string Title, string Help, Immut
 /// <param name="Help">One sentence.</param>
 /// <param name="Default">What it is where nothing is said; null for nothing.</param>
 /// <param name="Choices">For <see cref="ConnectorFieldKind.Choice"/>.</param>
+/// <param name="IsPlace">It says which place it is: with another value it is another place, where nothing is yet of what is in this one.</param>
 /// <param name="Min">For <see cref="ConnectorFieldKind.Number"/>, as is <paramref name="Max"/>.</param>
 public sealed record ConnectorField(
-    string Name, string Help, ConnectorFieldKind Kind = ConnectorFieldKind.Text, bool IsRequired = false, string? Default = null, ImmutableArray<string> Choices = default, long Min = 0, long Max = long.MaxValue)
+    string Name, string Help, ConnectorFieldKind Kind = ConnectorFieldKind.Text, bool IsRequired = false, string? Default = null, ImmutableArray<string> Choices = default, long Min = 0, long Max = long.MaxValue,
+    bool IsPlace = false)
 {
     /// <returns>What is wrong with a value, as a sentence; null where nothing is.</returns>
     public string? WhyNot(string value)

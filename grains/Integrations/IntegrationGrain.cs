@@ -1,0 +1,322 @@
+using System.Collections.Immutable;
+using System.Security.Cryptography;
+using System.Text.Json;
+using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Cluster;
+using DarkStorage.GrainInterfaces.Integrations;
+using DarkStorage.Metadata;
+using DarkStorage.Storage.Backends;
+using DarkStorage.Storage.Secrets;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+using Orleans;
+using Orleans.Runtime;
+
+namespace DarkStorage.Grains.Integrations;
+
+/// <summary>What is kept of an integration. The secrets are sealed.</summary>
+[GenerateSerializer, Alias("integration-state")]
+public sealed class IntegrationState
+{
+    /// <summary>The name of the state in the index.</summary>
+    public const string Name = "integration";
+
+    [Id(0)]
+    public string Type { get; set; } = "";
+
+    [Id(1)]
+    public string? Preset { get; set; }
+
+    /// <summary>All that are not secret, defaults and the preset's among them: what a later program has for defaults changes nothing here.</summary>
+    [Id(2)]
+    public ImmutableSortedDictionary<string, string> Settings { get; set; } = ImmutableSortedDictionary<string, string>.Empty;
+
+    /// <summary>A JSON object of the secret settings, sealed; null where there are none.</summary>
+    [Id(3)]
+    public byte[]? SealedSecrets { get; set; }
+
+    /// <summary>Names of the secret settings.</summary>
+    [Id(4)]
+    public ImmutableArray<string> Secrets { get; set; } = [];
+
+    [Id(5)]
+    public bool IsEnabled { get; set; }
+
+    [Id(6)]
+    public DateTimeOffset Added { get; set; }
+
+    [Id(7)]
+    public DateTimeOffset Changed { get; set; }
+
+    [Id(8)]
+    public IntegrationHealth? Health { get; set; }
+
+    [Id(9)]
+    public BackendUsage Usage { get; set; } = BackendUsage.None;
+
+    [Id(10)]
+    public DateTimeOffset Cleaned { get; set; }
+}
+
+/// <summary>One integration. Its place is asked for its health by a timer, which a reminder sees to, and before settings are kept that name another.</summary>
+internal sealed partial class IntegrationGrain(
+    IMetadataIndex index, IConnectors connectors, ISecretBox secrets, TimeProvider clock, IOptions<IntegrationOptions> options, [PersistentState(IntegrationState.Name, StorageNames.Index)] IPersistentState<IntegrationState> state,
+    ILogger<IntegrationGrain> log) : Grain, IIntegrationGrain, IRemindable
+{
+    private const string WakeReminder = "wake";
+
+    /// <summary>Wakes the grain, should its silo have ended. The least that reminders can have.</summary>
+    private static readonly TimeSpan WakePeriod = TimeSpan.FromMinutes(1);
+
+    /// <summary>Time for all that one call of this grain asks of a place: callers of grains wait for 30 s.</summary>
+    private static readonly TimeSpan AskingMax = TimeSpan.FromSeconds(20);
+
+    /// <summary>Between cleanings of what puts that a crash cut off have left in the place.</summary>
+    private static readonly TimeSpan CleaningPeriod = TimeSpan.FromDays(1);
+
+    private IGrainTimer? _health;
+
+    private string Name => this.GetPrimaryKeyString();
+
+    /// <summary>Binds the sealed secrets to their integration: moved to another they do not open.</summary>
+    private string Purpose => $"integration/{Name}";
+
+    public override Task OnActivateAsync(CancellationToken cancellationToken)
+    {
+        if (state.RecordExists) WatchHealth();
+        return Task.CompletedTask;
+    }
+
+    public async Task<Integration> AddAsync(string type, string? preset, ImmutableDictionary<string, string> settings, CancellationToken ct)
+    {
+        if (state.RecordExists) throw new StorageException(StorageError.IntegrationExists, $"There is an integration {Name}.");
+        if ((await GrainFactory.GetGrain<IIntegrationsGrain>(IIntegrationsGrain.Key).ListAsync(ct)).Length >= IIntegrationsGrain.Max)
+            throw new StorageException(StorageError.TooManySettings, $"There are {IIntegrationsGrain.Max} integrations already.");
+        var complete = TypeOf(type).Complete(preset, settings);
+        if (index is IClusterIndex cluster && await cluster.TryUseLevelAsync(ClusterLevels.Integrations, ct) is { } older) throw new StorageException(StorageError.Conflict, ClusterLevels.RefusalBy(older));
+        await AskAsync(type, complete, static (backend, asking) => backend.PrepareAsync(asking), ct);
+        await KeepAsync(s =>
+        {
+            (s.Type, s.Preset, s.IsEnabled, s.Added, s.Cleaned) = (type, preset, true, clock.GetUtcNow(), clock.GetUtcNow());
+            Put(s, complete);
+        }, ct);
+        await this.RegisterOrUpdateReminder(WakeReminder, WakePeriod, WakePeriod);
+        WatchHealth();
+        LogAdded(log, Name, type);
+        return Record;
+    }
+
+    public async Task<Integration> ChangeAsync(ImmutableDictionary<string, string> settings, CancellationToken ct)
+    {
+        RequireIntegration();
+        var type = TypeOf(state.State.Type);
+        var before = Settings();
+        var complete = type.Complete(preset: null, before.SetItems(settings));
+        // The place it is already is not made ready again: were it gone, that would make another.
+        await AskAsync(type.Name, complete, type.IsSamePlace(before, complete) ? AnswersAsync : static (backend, asking) => backend.PrepareAsync(asking), ct);
+        await KeepAsync(s => Put(s, complete), ct);
+        LogChanged(log, Name);
+        return Record;
+    }
+
+    public async Task<Integration> SetEnabledAsync(bool isEnabled, CancellationToken ct)
+    {
+        RequireIntegration();
+        if (state.State.IsEnabled != isEnabled) await KeepAsync(s => (s.IsEnabled, s.Health, s.Changed) = (isEnabled, null, clock.GetUtcNow()), ct);
+        return Record;
+    }
+
+    public async Task<bool> RemoveAsync(CancellationToken ct)
+    {
+        var existed = state.RecordExists;
+        try
+        {
+            if (existed) await state.ClearStateAsync(ct);
+            if (await this.GetReminder(WakeReminder) is { } reminder) await this.UnregisterReminder(reminder);
+            return existed;
+        }
+        finally
+        {
+            DeactivateOnIdle(); // and where it failed memory may be behind the index: forget it
+        }
+    }
+
+    public Task<IntegrationStatus?> FindAsync(CancellationToken ct) =>
+        Task.FromResult(state.RecordExists ? new IntegrationStatus(Record, state.State.Health, state.State.Usage) : null);
+
+    public async Task<IntegrationTest> TestAsync(CancellationToken ct)
+    {
+        RequireIntegration();
+        using var bounded = Bounded(ct);
+        await using var backend = connectors.Open(Name, state.State.Type, Settings());
+        var test = await BackendProbe.RunAsync(backend, clock, bounded.Token);
+        ct.ThrowIfCancellationRequested();
+        Count(backend);
+        return test;
+    }
+
+    public async Task<bool> SealAnewAsync(CancellationToken ct)
+    {
+        if (state.State.SealedSecrets is not { } box || secrets.IsCurrent(box)) return false;
+        var opened = OpenSecrets();
+        await KeepAsync(s => s.SealedSecrets = Seal(opened), ct);
+        return true;
+    }
+
+    public async Task ReceiveReminder(string reminderName, TickStatus status)
+    {
+        // One that outlived its integration, after a crash between the two.
+        if (!state.RecordExists) await RemoveAsync(CancellationToken.None);
+    }
+
+    private void WatchHealth() =>
+        _health ??= this.RegisterGrainTimer(WatchHealthAsync, new GrainTimerCreationOptions(options.Value.HealthPeriod, options.Value.HealthPeriod) { KeepAlive = true });
+
+    private async Task WatchHealthAsync(CancellationToken ct)
+    {
+        if (!state.RecordExists || !state.State.IsEnabled) return;
+        var failure = await CheckAsync(ct);
+        var now = clock.GetUtcNow();
+        var before = state.State.Health;
+        var since = before is not null && before.IsHealthy == failure is null ? before.Since : now;
+        await KeepAsync(s => s.Health = new(now, since, failure), ct);
+        if (failure is not null && before is not { IsHealthy: false }) LogFailing(log, Name, failure);
+        if (failure is null && before is { IsHealthy: false }) LogRecovered(log, Name);
+    }
+
+    private Integration Record => new(Name, state.State.Type, state.State.Preset, state.State.Settings, state.State.Secrets, state.State.IsEnabled, state.State.Added, state.State.Changed);
+
+    private ConnectorType TypeOf(string type) => connectors.Types.FirstOrDefault(t => t.Name == type)
+        ?? throw new StorageException(StorageError.InvalidArgument, $"There is no connector {type}; there are: {string.Join(", ", connectors.Types.Select(t => t.Name))}.");
+
+    private void RequireIntegration()
+    {
+        if (!state.RecordExists) throw new StorageException(StorageError.NoSuchIntegration, $"There is no integration {Name}.");
+    }
+
+    /// <returns>What is wrong; null where nothing is.</returns>
+    private async Task<string?> CheckAsync(CancellationToken ct)
+    {
+        using var bounded = Bounded(ct);
+        try
+        {
+            await using var backend = connectors.Open(Name, state.State.Type, Settings());
+            try
+            {
+                await AnswersAsync(backend, bounded.Token);
+                if (clock.GetUtcNow() - state.State.Cleaned >= CleaningPeriod)
+                {
+                    await backend.CleanAsync(bounded.Token);
+                    state.State.Cleaned = clock.GetUtcNow();
+                }
+                return null;
+            }
+            finally
+            {
+                Count(backend);
+            }
+        }
+        catch (Exception e) when (e is BackendException or StorageException)
+        {
+            return e.Message;
+        }
+        catch (OperationCanceledException) when (!ct.IsCancellationRequested)
+        {
+            return NoAnswer;
+        }
+    }
+
+    private static Task AnswersAsync(IBackend backend, CancellationToken ct) => backend.StatAsync(BackendProbe.HealthName, ct);
+
+    private async Task AskAsync(string type, IReadOnlyDictionary<string, string> settings, Func<IBackend, CancellationToken, Task> ask, CancellationToken ct)
+    {
+        using var bounded = Bounded(ct);
+        await using var backend = connectors.Open(Name, type, settings);
+        try
+        {
+            await ask(backend, bounded.Token);
+        }
+        catch (BackendException e)
+        {
+            throw new StorageException(StorageError.BackendFailed, e.Message, e);
+        }
+        catch (OperationCanceledException e) when (!ct.IsCancellationRequested)
+        {
+            throw new StorageException(StorageError.BackendFailed, NoAnswer, e);
+        }
+    }
+
+    private static string NoAnswer => $"It did not answer within {AskingMax.TotalSeconds:0} s.";
+
+    private static CancellationTokenSource Bounded(CancellationToken ct)
+    {
+        var bounded = CancellationTokenSource.CreateLinkedTokenSource(ct);
+        bounded.CancelAfter(AskingMax);
+        return bounded;
+    }
+
+    private void Count(IMeteredBackend backend) => state.State.Usage += backend.TakeUsage();
+
+    private void Put(IntegrationState into, ImmutableSortedDictionary<string, string> complete)
+    {
+        var type = TypeOf(into.Type);
+        var secret = complete.Where(s => type.IsSecret(s.Key)).ToDictionary();
+        into.Settings = complete.RemoveRange(secret.Keys);
+        into.Secrets = [.. secret.Keys.Order(StringComparer.Ordinal)];
+        into.SealedSecrets = secret.Count == 0 ? null : Seal(secret);
+        (into.Changed, into.Health) = (clock.GetUtcNow(), null);
+    }
+
+    private byte[] Seal(Dictionary<string, string> opened)
+    {
+        var plain = JsonSerializer.SerializeToUtf8Bytes(opened);
+        var box = secrets.Seal(plain, Purpose);
+        CryptographicOperations.ZeroMemory(plain);
+        return box;
+    }
+
+    /// <summary>All of them, secrets too.</summary>
+    private ImmutableSortedDictionary<string, string> Settings() => state.State.SealedSecrets is null ? state.State.Settings : state.State.Settings.AddRange(OpenSecrets());
+
+    private Dictionary<string, string> OpenSecrets()
+    {
+        byte[] plain;
+        try
+        {
+            plain = secrets.OpenBytes(state.State.SealedSecrets, Purpose);
+        }
+        catch (CryptographicException e)
+        {
+            throw new StorageException(StorageError.DataDamaged, $"The credentials of the integration {Name} do not open: give it new ones.", e);
+        }
+        var opened = JsonSerializer.Deserialize<Dictionary<string, string>>(plain)!;
+        CryptographicOperations.ZeroMemory(plain);
+        return opened;
+    }
+
+    private async Task KeepAsync(Action<IntegrationState> change, CancellationToken ct)
+    {
+        change(state.State);
+        try
+        {
+            await state.WriteStateAsync(ct);
+        }
+        catch
+        {
+            DeactivateOnIdle(); // memory is ahead of the index now: forget it
+            throw;
+        }
+    }
+
+    [LoggerMessage(LogLevel.Information, "The integration {Integration} was added: {Type}")]
+    private static partial void LogAdded(ILogger log, string integration, string type);
+
+    [LoggerMessage(LogLevel.Information, "The settings of the integration {Integration} were changed")]
+    private static partial void LogChanged(ILogger log, string integration);
+
+    [LoggerMessage(LogLevel.Warning, "The integration {Integration} does not work: {Failure}")]
+    private static partial void LogFailing(ILogger log, string integration, string failure);
+
+    [LoggerMessage(LogLevel.Information, "The integration {Integration} works again")]
+    private static partial void LogRecovered(ILogger log, string integration);
+}
