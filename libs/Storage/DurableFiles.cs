@@ -6,6 +6,13 @@ namespace DarkStorage.Storage;
 /// <summary>What files outside of packs need to outlive a loss of power.</summary>
 public static class DurableFiles
 {
+    /// <summary>Gives a file another name, in place of one that has it, at one moment. Where the two are on different file systems it fails (EXDEV, as <see cref="Exception.HResult"/>): File.Move would then copy, in plain sight.</summary>
+    public static void Rename(string from, string to)
+    {
+        if (!OperatingSystem.IsLinux()) File.Move(from, to, overwrite: true);
+        else if (Posix.Rename(from, to) != 0) throw Posix.LastFailure($"Moving {from} to {to}");
+    }
+
     /// <summary>Flushes a folder: names that were given, moved or taken in it stay so.</summary>
     public static void SyncDirectory(string directory)
     {

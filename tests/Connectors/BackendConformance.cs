@@ -62,7 +62,7 @@ public abstract class BackendConformance(ITestOutputHelper output)
         foreach (var range in new ByteRange[] { new(50, 100), new(100, 100), new(1000, 2000) })
         {
             var error = await Assert.ThrowsAsync<BackendException>(() => ReadAsync(backend, name, range));
-            Assert.True(error.Error is BackendError.WrongLength or BackendError.Refused, error.ToString());
+            Assert.Equal(BackendError.WrongLength, error.Error);
         }
     }
 
@@ -191,11 +191,10 @@ public abstract class BackendConformance(ITestOutputHelper output)
     {
         await using var backend = await ReadyAsync();
         var name = BlobName.Parse("race/blob");
-        var contents = Enumerable.Range(1, 8).Select(i => Enumerable.Repeat((byte)i, 10_000 * i).ToArray()).ToList();
+        var contents = Enumerable.Range(1, 8).Select(i => Enumerable.Repeat((byte)i, 50_000).ToArray()).ToList();
         await Task.WhenAll(contents.Select(c => backend.PutAsync(name, BlobSource.Of(c), Ct)));
-        var length = (await backend.StatAsync(name, Ct))!.Length;
-        Assert.Contains(contents, c => c.Length == length);
-        Assert.Equal(contents.Single(c => c.Length == length), await ReadAsync(backend, name, ByteRange.All(length)));
+        var content = await ReadAsync(backend, name, ByteRange.All(50_000));
+        Assert.Equal(contents.Single(c => c[0] == content[0]), content);
         Assert.Single(await ListAsync(backend, ""));
     }
 

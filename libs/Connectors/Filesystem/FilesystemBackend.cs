@@ -8,7 +8,8 @@ namespace DarkStorage.Connectors.Filesystem;
 /// <summary>Blobs as files of a folder: a drive, a NAS that is mounted, a share.</summary>
 /// <remarks>Invariants: a file has its name only when all of it is on the drive: it is written beside, flushed, moved into place, and the folders that changed are flushed. The folder has
 /// <see cref="OwnFolder"/> since it was made ready; where that is missing it is not the place it was (a mount that is gone leaves its empty mount point), and nothing is written there and nothing is said to be
-/// missing. No link is followed below the folder: what others put there can't lead out of it.</remarks>
+/// missing. No link is followed below the folder: what others put there can't lead out of it, unless they do so in the instant between the look and the step behind it.
+/// Calls to a file system can't be cancelled: one to a share that is gone goes on until the system gives up. A put that was cancelled meanwhile ends before it takes its name.</remarks>
 /// <param name="root">The folder: an absolute path.</param>
 internal sealed class FilesystemBackend(string root, TimeProvider clock) : IBackend
 {
@@ -19,6 +20,7 @@ internal sealed class FilesystemBackend(string root, TimeProvider clock) : IBack
     private const int BufferBytes = 1 << 20;
 
     // Of Linux (asm-generic/errno-base.h and errno.h): .NET leaves them in HResult.
+    private const int OtherFileSystem = 18;
     private const int NotADirectory = 20;
     private const int IsADirectory = 21;
     private const int NoSpace = 28;
@@ -29,6 +31,12 @@ internal sealed class FilesystemBackend(string root, TimeProvider clock) : IBack
 
     /// <summary>COR_E_IO, which .NET gives no more than where a file can't be allocated (FileStreamOptions.PreallocationSize).</summary>
     private const int NoRoomBeforehand = unchecked((int)0x80131620);
+
+    /// <summary>Bytes after which what was written is flushed, so that the last flush is a short one.</summary>
+    private const long FlushBytes = 256L << 20;
+
+    /// <summary>Entries of a folder that are looked at in one go.</summary>
+    private const int PageEntries = 256;
 
     /// <summary>Files of puts that a crash cut off are deleted when they are this old: no put takes as long.</summary>
     private static readonly TimeSpan PartialLifetime = TimeSpan.FromDays(7);
@@ -43,9 +51,12 @@ internal sealed class FilesystemBackend(string root, TimeProvider clock) : IBack
 
     public Task PrepareAsync(CancellationToken ct) => Told($"The folder {root}", () =>
     {
+        Directory.CreateDirectory(root);
+        RequireNoLink(Own);
+        RequireNoLink(Partials);
         Directory.CreateDirectory(Partials);
-        DurableFiles.SyncDirectory(Own);
-        DurableFiles.SyncDirectory(root);
+        SyncUpwards(Own);
+        if (Path.GetDirectoryName(root) is { } above) DurableFiles.SyncDirectory(above);
         return Task.CompletedTask;
     }, ct);
 
@@ -54,7 +65,7 @@ internal sealed class FilesystemBackend(string root, TimeProvider clock) : IBack
         RequirePlace();
         foreach (var left in Directory.EnumerateFiles(Partials))
         {
-            if (clock.GetUtcNow() - File.GetLastWriteTimeUtc(left) > PartialLifetime) File.Delete(left);
+            if (IsPartial(left) && clock.GetUtcNow() - File.GetLastWriteTimeUtc(left) > PartialLifetime) File.Delete(left);
         }
         return Task.CompletedTask;
     }, ct);
@@ -68,18 +79,11 @@ internal sealed class FilesystemBackend(string root, TimeProvider clock) : IBack
 
     public Task<Stream> OpenAsync(BlobName name, ByteRange range, CancellationToken ct) => Told<Stream>($"The file {name}", () =>
     {
-        var file = Open(name);
-        try
-        {
-            if (range.Last >= file.Length) throw BackendException.WrongLength(name, range.Last + 1, file.Length);
-            file.Position = range.First;
-            return Task.FromResult<Stream>(new ExactStream(file, name, range.Length));
-        }
-        catch
-        {
-            file.Dispose();
-            throw;
-        }
+        var found = Find(name) ?? throw Missing(name);
+        if (range.Last >= found.Length) throw BackendException.WrongLength(name, range.Last + 1, found.Length);
+        var file = Open(found);
+        file.Position = range.First;
+        return Task.FromResult<Stream>(new ExactStream(file, name, range.Length));
     }, ct);
 
     public Task<BackendBlob?> StatAsync(BlobName name, CancellationToken ct) => Told($"The file {name}", () => Task.FromResult(Stat(name)), ct);
@@ -100,21 +104,10 @@ internal sealed class FilesystemBackend(string root, TimeProvider clock) : IBack
         var folders = new Stack<string>([""]);
         while (folders.TryPop(out var folder))
         {
-            ct.ThrowIfCancellationRequested();
-            var entries = await Told($"The folder {folder}", () => Task.FromResult(Entries(folder)), ct);
-            foreach (var entry in entries)
+            using var entries = await Told($"The folder {folder}", () => Task.FromResult(Entries(folder)), ct);
+            for (List<BackendBlob> blobs; (blobs = await Told($"The folder {folder}", () => Task.FromResult(NextPage(folder, entries, prefix, folders)), ct)).Count > 0;)
             {
-                var path = folder.Length == 0 ? entry.Name : $"{folder}/{entry.Name}";
-                if (path == OwnFolder || entry.LinkTarget is not null) continue;
-                if (entry is DirectoryInfo)
-                {
-                    var below = path + '/';
-                    if (below.StartsWith(prefix, StringComparison.Ordinal) || prefix.StartsWith(below, StringComparison.Ordinal)) folders.Push(path);
-                }
-                else if (path.StartsWith(prefix, StringComparison.Ordinal) && BlobName.Find(path) is { } name && entry is FileInfo { Exists: true } file)
-                {
-                    yield return Blob(name, file);
-                }
+                foreach (var blob in blobs) yield return blob;
             }
         }
     }
@@ -122,7 +115,7 @@ internal sealed class FilesystemBackend(string root, TimeProvider clock) : IBack
     public Task<BackendBlob> CopyAsync(BlobName from, BlobName to, CancellationToken ct) => Told($"The file {from}", async () =>
     {
         RequirePlace();
-        await using var file = Open(from);
+        await using var file = Open(Find(from) ?? throw Missing(from));
         return await PutAsync(to, file, file.Length, ct);
     }, ct);
 
@@ -130,21 +123,26 @@ internal sealed class FilesystemBackend(string root, TimeProvider clock) : IBack
 
     private async Task<BackendBlob> PutAsync(BlobName name, Stream content, long length, CancellationToken ct)
     {
-        var path = PathOf(name);
+        PathOf(name);
         var partial = Path.Combine(Partials, $"{Guid.NewGuid():N}");
         try
         {
             await WriteAsync(partial, name, content, length, ct);
+            // Looked at anew: writing may have taken hours.
+            RequirePlace();
             MakeFolders(name);
-            File.Move(partial, path, overwrite: true);
+            var path = PathOf(name);
+            var blob = Blob(name, new FileInfo(partial));
+            ct.ThrowIfCancellationRequested();
+            DurableFiles.Rename(partial, path);
+            SyncUpwards(Path.GetDirectoryName(path)!);
+            return blob;
         }
         catch
         {
             DeletePartial(partial);
             throw;
         }
-        DurableFiles.SyncDirectory(Path.GetDirectoryName(path)!);
-        return Stat(name) ?? throw new BackendException(BackendError.Damaged, $"The file {name} was written, and is not there.");
     }
 
     private static async Task WriteAsync(string path, BlobName name, Stream content, long length, CancellationToken ct)
@@ -153,11 +151,15 @@ internal sealed class FilesystemBackend(string root, TimeProvider clock) : IBack
         var buffer = ArrayPool<byte>.Shared.Rent(BufferBytes);
         try
         {
-            var written = 0L;
-            for (int read; (read = await content.ReadAsync(buffer, ct)) > 0; written += read)
+            var (written, flushed) = (0L, 0L);
+            for (int read; (read = await content.ReadAsync(buffer, ct)) > 0;)
             {
                 if (written + read > length) throw BackendException.WrongLength(name, length, written + read);
                 await file.WriteAsync(buffer.AsMemory(0, read), ct);
+                written += read;
+                if (written - flushed < FlushBytes) continue;
+                file.Flush(flushToDisk: true);
+                flushed = written;
             }
             if (written != length) throw BackendException.WrongLength(name, length, written);
         }
@@ -181,21 +183,23 @@ internal sealed class FilesystemBackend(string root, TimeProvider clock) : IBack
         }
     }
 
-    /// <summary>Makes the folders that a file is to be in. Each that is new is flushed into the one above.</summary>
+    /// <summary>Makes the folders that a file is to be in.</summary>
     private void MakeFolders(BlobName name)
     {
-        var above = root;
+        var folder = root;
         foreach (var segment in name.Parent.ToString().Split('/', StringSplitOptions.RemoveEmptyEntries))
         {
-            var folder = Path.Combine(above, segment);
+            folder = Path.Combine(folder, segment);
             if (File.Exists(folder)) throw new BackendException(BackendError.Refused, $"{name}: {segment} is a blob, and a folder can't have its name.");
-            if (!Directory.Exists(folder))
-            {
-                Directory.CreateDirectory(folder);
-                DurableFiles.SyncDirectory(above);
-            }
-            above = folder;
         }
+        if (folder != root) Directory.CreateDirectory(folder);
+    }
+
+    /// <summary>Flushes a folder and those above, to the root. Also those that were there: whoever made them may not have come to it yet.</summary>
+    private void SyncUpwards(string folder)
+    {
+        for (; folder.Length > root.Length; folder = Path.GetDirectoryName(folder)!) DurableFiles.SyncDirectory(folder);
+        DurableFiles.SyncDirectory(root);
     }
 
     /// <summary>Where nothing is left, or listings of years would walk them. One that a put just made and has not used yet is made again by the retry of that put.</summary>
@@ -211,9 +215,8 @@ internal sealed class FilesystemBackend(string root, TimeProvider clock) : IBack
         }
     }
 
-    private FileStream Open(BlobName name) => Find(name) is { } file
-        ? new FileStream(file.FullName, new FileStreamOptions { Mode = FileMode.Open, Access = FileAccess.Read, Share = FileShare.ReadWrite | FileShare.Delete, BufferSize = 0, Options = FileOptions.Asynchronous })
-        : throw Missing(name);
+    private static FileStream Open(FileInfo file) => new(file.FullName,
+        new FileStreamOptions { Mode = FileMode.Open, Access = FileAccess.Read, Share = FileShare.ReadWrite | FileShare.Delete, BufferSize = 0, Options = FileOptions.Asynchronous });
 
     private BackendBlob? Stat(BlobName name)
     {
@@ -226,36 +229,70 @@ internal sealed class FilesystemBackend(string root, TimeProvider clock) : IBack
 
     private FileInfo? Find(BlobName name) => new FileInfo(PathOf(name)) is { Exists: true, LinkTarget: null } file ? file : null;
 
-    private IReadOnlyList<FileSystemInfo> Entries(string folder)
+    private IEnumerator<FileSystemInfo> Entries(string folder)
     {
         RequirePlace();
-        var directory = new DirectoryInfo(Path.Combine(root, folder));
         try
         {
-            return [.. directory.EnumerateFileSystemInfos("*", EachEntry)];
+            return new DirectoryInfo(Path.Combine(root, folder)).EnumerateFileSystemInfos("*", EachEntry).GetEnumerator();
         }
         catch (DirectoryNotFoundException) when (folder.Length > 0)
         {
-            return []; // deleted meanwhile
+            return Enumerable.Empty<FileSystemInfo>().GetEnumerator(); // deleted meanwhile
         }
+    }
+
+    /// <returns>The next blobs of a folder; none at its end. Folders in it that may have more go to <paramref name="folders"/>.</returns>
+    private static List<BackendBlob> NextPage(string folder, IEnumerator<FileSystemInfo> entries, string prefix, Stack<string> folders)
+    {
+        var blobs = new List<BackendBlob>();
+        while (blobs.Count < PageEntries && entries.MoveNext())
+        {
+            var entry = entries.Current;
+            var path = folder.Length == 0 ? entry.Name : $"{folder}/{entry.Name}";
+            if (path == OwnFolder || entry.LinkTarget is not null) continue;
+            if (entry is DirectoryInfo)
+            {
+                var below = path + '/';
+                if (below.StartsWith(prefix, StringComparison.Ordinal) || prefix.StartsWith(below, StringComparison.Ordinal)) folders.Push(path);
+            }
+            else if (path.StartsWith(prefix, StringComparison.Ordinal) && BlobName.Find(path) is { } name && entry is FileInfo { Exists: true } file)
+            {
+                blobs.Add(Blob(name, file));
+            }
+        }
+        return blobs;
     }
 
     /// <exception cref="BackendException"><see cref="BackendError.Refused"/>: it is the connector's own, or a link is in the way.</exception>
     private string PathOf(BlobName name)
     {
+        // As one of the place's files that has it in other letters, where it does not tell them apart.
+        if (IsCaseBlind && name.Value.Any(char.IsUpper)) throw new BackendException(BackendError.Refused, $"{name}: {root} does not tell upper from lower case, so that names with upper case are not taken.");
         var path = root;
         foreach (var segment in name.Value.Split('/'))
         {
-            if (path == root && segment == OwnFolder) throw new BackendException(BackendError.Refused, $"{OwnFolder} is the store's own folder: no blob is in it.");
+            if (path == root && segment.Equals(OwnFolder, StringComparison.OrdinalIgnoreCase)) throw new BackendException(BackendError.Refused, $"{OwnFolder} is the store's own folder: no blob is in it.");
             path = Path.Combine(path, segment);
-            if (new FileInfo(path).LinkTarget is not null) throw new BackendException(BackendError.Refused, $"{name}: {segment} is a link, and links are not followed.");
+            RequireNoLink(path);
         }
         return path;
     }
 
+    private bool IsCaseBlind => Directory.Exists(Path.Combine(root, OwnFolder.ToUpperInvariant()));
+
+    private static void RequireNoLink(string path)
+    {
+        if (new FileInfo(path).LinkTarget is not null) throw new BackendException(BackendError.Refused, $"{path} is a link, and links are not followed.");
+    }
+
+    private static bool IsPartial(string path) => Guid.TryParseExact(Path.GetFileName(path), "N", out _);
+
     private void RequirePlace()
     {
         if (!Directory.Exists(Own)) throw new BackendException(BackendError.PlaceMissing, $"{root} has no folder {OwnFolder}: it is not the place that was made ready. Is it mounted?");
+        RequireNoLink(Own);
+        RequireNoLink(Partials);
     }
 
     private BackendException Missing(BlobName name)
@@ -282,12 +319,12 @@ internal sealed class FilesystemBackend(string root, TimeProvider clock) : IBack
         return true;
     }, ct);
 
-    /// <summary>Says in the contract's words what the file system throws. Calls to it block, and one to a share that went away may do so for ever: not the caller.</summary>
+    /// <summary>Says in the contract's words what the file system throws. Calls to it block: a thread, and not the caller.</summary>
     private static async Task<T> Told<T>(string what, Func<Task<T>> work, CancellationToken ct)
     {
         try
         {
-            return await Task.Run(work, ct).WaitAsync(ct);
+            return await Task.Run(work, ct);
         }
         catch (BackendException)
         {
@@ -309,6 +346,7 @@ internal sealed class FilesystemBackend(string root, TimeProvider clock) : IBack
         _ => e.HResult switch
         {
             NoSpace or QuotaExceeded => BackendError.Full,
+            OtherFileSystem => BackendError.Refused,
             ReadOnlyFileSystem => BackendError.AccessDenied,
             NotADirectory or IsADirectory or NameTooLong or DirectoryNotEmpty => BackendError.Refused,
             _ => BackendError.Unavailable,

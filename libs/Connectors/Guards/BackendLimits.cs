@@ -8,6 +8,12 @@ public sealed record BackendLimits
     /// <summary>Time without an answer, and within a stream without a byte, after which a call has failed. Default 30 s: an object store takes seconds at its worst, and a client's own patience is about a minute.</summary>
     public TimeSpan Timeout { get; init; } = TimeSpan.FromSeconds(30);
 
+    /// <summary>Time for the answer once the last byte of a blob was taken: a drive flushes, a server puts parts together. Default 10 min; AWS says that completing an upload "can take several minutes".</summary>
+    public TimeSpan FinishTimeout { get; init; } = TimeSpan.FromMinutes(10);
+
+    /// <summary>Time for a copy, or for cleaning, as a whole: nothing is heard of them on the way. Default 1 h.</summary>
+    public TimeSpan LongTimeout { get; init; } = TimeSpan.FromHours(1);
+
     /// <summary>Calls that are made at most for one answer. Default 4.</summary>
     public int AttemptsMax { get; init; } = 4;
 

@@ -3,23 +3,51 @@ using DarkStorage.Storage.Backends;
 namespace DarkStorage.Connectors.Guards;
 
 /// <summary>Content on its way out: each read is counted and paced, and shows that the put goes on.</summary>
-internal sealed class GuardedSource(BlobSource inner, GuardedBackend owner, IdleWatch watch) : BlobSource
+internal sealed class GuardedSource(BlobSource inner, GuardedBackend owner, IdleWatch watch, TimeSpan finishTimeout) : BlobSource
 {
+    private long _left = inner.Length;
+
     public override long Length => inner.Length;
 
-    public override async ValueTask<Stream> OpenAsync(long offset, CancellationToken ct) => new Passing(await inner.OpenAsync(offset, ct), owner, watch);
+    /// <summary>What the source itself threw: not the backend's fault, whatever the connector makes of it.</summary>
+    public Exception? Failure { get; private set; }
 
-    private sealed class Passing(Stream inner, GuardedBackend owner, IdleWatch watch) : ReadOnlyStream
+    public override async ValueTask<Stream> OpenAsync(long offset, CancellationToken ct) => new Passing(await ReadAsync(() => inner.OpenAsync(offset, ct), ct), this);
+
+    private async ValueTask<int> PassAsync(Stream stream, Memory<byte> buffer, CancellationToken ct)
     {
-        public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
+        var read = await ReadAsync(() => stream.ReadAsync(buffer, ct), ct, taken =>
         {
-            // A source that is slow is not the backend's fault.
-            watch.Pause();
-            var read = await inner.ReadAsync(buffer, cancellationToken);
-            await owner.PassedAsync(read, isWrite: true, cancellationToken);
-            watch.Touch();
-            return read;
+            // What was sent again counts twice, and so allows more time a little early.
+            if (Interlocked.Add(ref _left, -taken) <= 0) watch.Extend(finishTimeout);
+            return owner.PassedAsync(taken, isWrite: true, ct);
+        });
+        return read;
+    }
+
+    private async ValueTask<T> ReadAsync<T>(Func<ValueTask<T>> read, CancellationToken ct, Func<T, ValueTask>? passed = null)
+    {
+        watch.Pause();
+        try
+        {
+            var result = await read();
+            if (passed is not null) await passed(result);
+            return result;
         }
+        catch (Exception e) when (e is not OperationCanceledException || !ct.IsCancellationRequested)
+        {
+            Failure ??= e;
+            throw;
+        }
+        finally
+        {
+            watch.Resume();
+        }
+    }
+
+    private sealed class Passing(Stream inner, GuardedSource owner) : ReadOnlyStream
+    {
+        public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) => owner.PassAsync(inner, buffer, cancellationToken);
 
         public override async ValueTask DisposeAsync()
         {

@@ -14,12 +14,15 @@ internal sealed class GuardedStream(GuardedBackend owner, BlobName name, ByteRan
     private Stream? _stream = first;
     private byte[]? _buffer;
     private long _position;
+    private int _unpaced;
     private long _brokeAt;
     private int _breaks;
 
     public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
     {
         if (buffer.IsEmpty || _position == range.Length) return 0;
+        // Before the next bytes and not behind the last: those the caller has, cancelled or not.
+        await owner.PassedAsync(Interlocked.Exchange(ref _unpaced, 0), isWrite: false, cancellationToken);
         while (true)
         {
             _stream ??= await owner.OpenOnceAsync(name, range with { First = range.First + _position }, cancellationToken);
@@ -28,7 +31,7 @@ internal sealed class GuardedStream(GuardedBackend owner, BlobName name, ByteRan
                 var read = await ReadOnceAsync(_stream, buffer, cancellationToken);
                 if (read == 0) throw BackendException.WrongLength(name, range.Length, _position);
                 _position += read;
-                await owner.PassedAsync(read, isWrite: false, cancellationToken);
+                _unpaced = read;
                 return read;
             }
             catch (BackendException e) when (e.IsTransient)
@@ -48,7 +51,12 @@ internal sealed class GuardedStream(GuardedBackend owner, BlobName name, ByteRan
 
     protected override void Dispose(bool disposing)
     {
-        if (disposing) _stream?.Dispose();
+        if (disposing)
+        {
+            owner.Passed(Interlocked.Exchange(ref _unpaced, 0), isWrite: false);
+            _stream?.Dispose();
+            _stream = null;
+        }
         base.Dispose(disposing);
     }
 
@@ -64,7 +72,8 @@ internal sealed class GuardedStream(GuardedBackend owner, BlobName name, ByteRan
     {
         var own = _buffer ?? GC.AllocateUninitializedArray<byte>(BufferBytes);
         _buffer = null;
-        var reading = stream.ReadAsync(own.AsMemory(0, Math.Min(own.Length, buffer.Length)), ct).AsTask();
+        var ending = CancellationTokenSource.CreateLinkedTokenSource(ct);
+        var reading = stream.ReadAsync(own.AsMemory(0, Math.Min(own.Length, buffer.Length)), ending.Token).AsTask();
         int read;
         try
         {
@@ -72,27 +81,35 @@ internal sealed class GuardedStream(GuardedBackend owner, BlobName name, ByteRan
         }
         catch (TimeoutException)
         {
-            LeaveBehind(stream, reading);
-            throw owner.TooLate();
+            LeaveBehind(stream, reading, ending);
+            throw owner.TooLate(limits.Timeout);
         }
         catch (OperationCanceledException)
         {
-            LeaveBehind(stream, reading);
+            LeaveBehind(stream, reading, ending);
             throw;
         }
+        catch
+        {
+            ending.Dispose();
+            throw;
+        }
+        ending.Dispose();
         own.AsSpan(0, read).CopyTo(buffer.Span);
         _buffer = own;
         return read;
     }
 
-    private void LeaveBehind(Stream stream, Task reading)
+    private void LeaveBehind(Stream stream, Task reading, CancellationTokenSource ending)
     {
         _stream = null;
         _ = EndAsync();
 
         async Task EndAsync()
         {
+            await ending.CancelAsync();
             await reading.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            ending.Dispose();
             await stream.DisposeAsync();
         }
     }

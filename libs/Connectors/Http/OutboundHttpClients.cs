@@ -3,12 +3,14 @@ using Amazon.Runtime;
 
 namespace DarkStorage.Connectors.Http;
 
-/// <summary>What AWS's client sends over: to no forbidden address, and following nothing.</summary>
-internal sealed class OutboundHttpClients : HttpClientFactory
+/// <summary>What one client of AWS's SDK sends over: to no forbidden address, past no proxy, and following nothing.</summary>
+internal sealed class OutboundHttpClients : HttpClientFactory, IDisposable
 {
-    public override HttpClient CreateHttpClient(IClientConfig clientConfig) => new(new SocketsHttpHandler
+    private readonly HttpClient _http = new(new SocketsHttpHandler
     {
         AllowAutoRedirect = false,
+        // A proxy would look the address up, and not the check.
+        UseProxy = false,
         UseCookies = false,
         PooledConnectionLifetime = TimeSpan.FromMinutes(5),
         ConnectCallback = OutboundConnections.ConnectAsync,
@@ -17,7 +19,12 @@ internal sealed class OutboundHttpClients : HttpClientFactory
         Timeout = Timeout.InfiniteTimeSpan,
     };
 
+    /// <summary>Asked for each request: always the one.</summary>
+    public override HttpClient CreateHttpClient(IClientConfig clientConfig) => _http;
+
     public override bool UseSDKHttpClientCaching(IClientConfig clientConfig) => false;
 
     public override bool DisposeHttpClientsAfterUse(IClientConfig clientConfig) => false;
+
+    public void Dispose() => _http.Dispose();
 }

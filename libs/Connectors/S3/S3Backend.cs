@@ -1,4 +1,4 @@
-using System.Globalization;
+using System.Collections.Concurrent;
 using System.Net;
 using System.Runtime.CompilerServices;
 using Amazon.Runtime;
@@ -9,27 +9,28 @@ using DarkStorage.Storage.Backends;
 namespace DarkStorage.Connectors.S3;
 
 /// <summary>Blobs as objects of a bucket, over AWS's own client.</summary>
-/// <remarks>An object of S3 is there whole or not at all, so a put needs nothing beside it. Long blobs go in parts; the upload of parts that is cut off is aborted, or, after a crash, by <see cref="CleanAsync"/>.</remarks>
-internal sealed class S3Backend(IAmazonS3 s3, S3Place place, TimeProvider clock) : IBackend
+/// <remarks>An object of S3 is there whole or not at all, so a put needs nothing beside it. Long blobs go in parts; the upload of parts that is cut off is aborted, or, after a crash, by <see cref="CleanAsync"/>. That a server says it has taken a blob is not enough: it is asked what it has.</remarks>
+/// <param name="http">What <paramref name="s3"/> sends over; ended with it.</param>
+internal sealed class S3Backend(IAmazonS3 s3, S3Place place, TimeProvider clock, IDisposable http) : IBackend
 {
-    /// <summary>Blobs up to here go in one request.</summary>
-    private const long PartBytesMin = 64L << 20;
-
     private const int PartsMax = 10_000;
 
     /// <summary>S3's largest object.</summary>
     private const long ObjectBytesMax = 5L << 40;
-
-    /// <summary>The most that S3 copies in one request, and by which longer ones are copied.</summary>
-    private const long CopyBytesMax = 5L << 30;
 
     private const int PartsAtOnce = 4;
 
     /// <summary>Attempts for one part. A part that fails is not to cost the whole blob.</summary>
     private const int PartAttemptsMax = 3;
 
-    /// <summary>Uploads of parts that a crash cut off are aborted when they are this old: no put takes as long.</summary>
-    private static readonly TimeSpan UploadLifetime = TimeSpan.FromDays(7);
+    /// <summary>Wait before a page or a part is asked for again; doubled for each attempt.</summary>
+    private static readonly TimeSpan PartRetryDelay = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>Uploads of parts that a crash cut off are aborted when they are this old: the longest put, at a rate at which anybody would make it, is over by then.</summary>
+    private static readonly TimeSpan UploadLifetime = TimeSpan.FromDays(30);
+
+    /// <summary>Uploads of parts that this program is at: however old they are, they were not cut off.</summary>
+    private readonly ConcurrentDictionary<string, bool> _uploads = new(StringComparer.Ordinal);
 
     public BackendTraits Traits { get; } = new(ObjectBytesMax);
 
@@ -40,27 +41,38 @@ internal sealed class S3Backend(IAmazonS3 s3, S3Place place, TimeProvider clock)
         return true;
     }, ct);
 
-    public Task CleanAsync(CancellationToken ct) => CallAsync($"The bucket {place.Bucket}", async () =>
+    /// <summary>Where there is no prefix nothing is cleaned: uploads in the bucket may be somebody else's.</summary>
+    public Task CleanAsync(CancellationToken ct) => place.Prefix.Length == 0 ? Task.CompletedTask : CallAsync($"The bucket {place.Bucket}", async () =>
     {
         for (var page = new ListMultipartUploadsRequest { BucketName = place.Bucket, Prefix = place.Prefix }; ;)
         {
             var answer = await s3.ListMultipartUploadsAsync(page, ct);
             foreach (var upload in answer.MultipartUploads ?? [])
             {
-                if (clock.GetUtcNow() - upload.Initiated < UploadLifetime) continue;
+                // One whose age is not known, or that a server lists though it was not asked for, is left.
+                if (upload.Initiated is not { } begun || clock.GetUtcNow() - begun < UploadLifetime || !upload.Key.StartsWith(place.Prefix, StringComparison.Ordinal) || _uploads.ContainsKey(upload.UploadId)) continue;
                 await s3.AbortMultipartUploadAsync(new() { BucketName = place.Bucket, Key = upload.Key, UploadId = upload.UploadId }, ct);
             }
-            if (answer.IsTruncated != true) return true;
+            if (answer.IsTruncated != true || (answer.NextKeyMarker, answer.NextUploadIdMarker) == (page.KeyMarker, page.UploadIdMarker)) return true;
             (page.KeyMarker, page.UploadIdMarker) = (answer.NextKeyMarker, answer.NextUploadIdMarker);
         }
     }, ct);
 
     public Task<BackendBlob> PutAsync(BlobName name, BlobSource content, CancellationToken ct) => CallAsync(name.Value, async () =>
     {
-        if (content.Length > PartBytesMin) return await PutInPartsAsync(name, content, ct);
-        await using var stream = new SourceStream(content, 0, content.Length);
-        await s3.PutObjectAsync(new() { BucketName = place.Bucket, Key = KeyOf(name), InputStream = stream, AutoCloseStream = false, StorageClass = place.StorageClass, UseChunkEncoding = place.HasChecksums }, ct);
-        return new BackendBlob(name, content.Length, clock.GetUtcNow());
+        if (content.Length > place.PartBytesMin)
+        {
+            await PutInPartsAsync(name, content, ct);
+        }
+        else
+        {
+            await using var stream = new SourceStream(content, 0, content.Length);
+            await s3.PutObjectAsync(new()
+            {
+                BucketName = place.Bucket, Key = KeyOf(name), InputStream = stream, AutoCloseStream = false, StorageClass = place.StorageClass, DisablePayloadSigning = place.IsUnsigned,
+            }, ct);
+        }
+        return await RequireAsync(name, content.Length, ct);
     }, ct);
 
     public Task<Stream> OpenAsync(BlobName name, Storage.ByteRange range, CancellationToken ct) => CallAsync<Stream>(name.Value, async () =>
@@ -71,21 +83,13 @@ internal sealed class S3Backend(IAmazonS3 s3, S3Place place, TimeProvider clock)
         throw BackendException.WrongLength(name, range.Length, answer.ContentLength);
     }, ct);
 
-    public async Task<BackendBlob?> StatAsync(BlobName name, CancellationToken ct)
+    public Task<BackendBlob?> StatAsync(BlobName name, CancellationToken ct) => CallAsync(name.Value, async () =>
     {
-        try
-        {
-            return await CallAsync(name.Value, async () =>
-            {
-                var head = await s3.GetObjectMetadataAsync(new() { BucketName = place.Bucket, Key = KeyOf(name) }, ct);
-                return new BackendBlob(name, head.ContentLength, Utc(head.LastModified)) { Warmth = WarmthOf(head) };
-            }, ct);
-        }
-        catch (BackendException e) when (e.Error == BackendError.NotFound)
-        {
-            return null;
-        }
-    }
+        if (await HeadAsync(name, ct) is { } head) return new BackendBlob(name, head.ContentLength, Utc(head.LastModified)) { Warmth = WarmthOf(head) };
+        // A head has no body to say what there is none of: asked so that a bucket that is gone does not pass for one where nothing is.
+        await PrepareAsync(ct);
+        return null;
+    }, ct);
 
     public Task DeleteAsync(BlobName name, CancellationToken ct) => CallAsync(name.Value, async () =>
     {
@@ -95,29 +99,43 @@ internal sealed class S3Backend(IAmazonS3 s3, S3Place place, TimeProvider clock)
 
     public async IAsyncEnumerable<BackendBlob> ListAsync(string prefix, [EnumeratorCancellation] CancellationToken ct)
     {
-        for (var page = new ListObjectsV2Request { BucketName = place.Bucket, Prefix = place.Prefix + prefix }; ;)
+        var wanted = place.Prefix + prefix;
+        for (var page = new ListObjectsV2Request { BucketName = place.Bucket, Prefix = wanted, OptionalObjectAttributes = ["RestoreStatus"] }; ;)
         {
-            var answer = await CallAsync($"The bucket {place.Bucket}", () => s3.ListObjectsV2Async(page, ct), ct);
+            var answer = await AgainAsync($"The bucket {place.Bucket}", () => s3.ListObjectsV2Async(page, ct), ct);
             foreach (var found in answer.S3Objects ?? [])
             {
-                // What others put there need not be a name of a blob.
-                if (BlobName.Find(found.Key[place.Prefix.Length..]) is { } name) yield return new(name, found.Size ?? 0, Utc(found.LastModified)) { Warmth = WarmthOf(found.StorageClass?.Value, isWarming: false, isWarm: found.RestoreStatus?.RestoreExpiryDate is not null) };
+                // What others put there need not be a name of a blob, and what a server lists need not be what it was asked for.
+                if (!found.Key.StartsWith(wanted, StringComparison.Ordinal) || BlobName.Find(found.Key[place.Prefix.Length..]) is not { } name) continue;
+                yield return new(name, found.Size ?? 0, Utc(found.LastModified))
+                {
+                    Warmth = WarmthOf(found.StorageClass?.Value, found.RestoreStatus?.IsRestoreInProgress == true, found.RestoreStatus?.RestoreExpiryDate is not null),
+                };
             }
             if (answer.IsTruncated != true) yield break;
+            if (string.IsNullOrEmpty(answer.NextContinuationToken) || answer.NextContinuationToken == page.ContinuationToken)
+                throw new BackendException(BackendError.Damaged, $"The bucket {place.Bucket}: the server says that its list goes on, and not where.");
             page.ContinuationToken = answer.NextContinuationToken;
         }
     }
 
-    public async Task<BackendBlob> CopyAsync(BlobName from, BlobName to, CancellationToken ct)
+    public Task<BackendBlob> CopyAsync(BlobName from, BlobName to, CancellationToken ct) => CallAsync(from.Value, async () =>
     {
-        var blob = await StatAsync(from, ct) ?? throw BackendException.NotFound(from);
-        return await CallAsync(from.Value, async () =>
+        if (await HeadAsync(from, ct) is not { } head)
         {
-            if (blob.Length > CopyBytesMax) return await CopyInPartsAsync(blob, to, ct);
-            await s3.CopyObjectAsync(new() { SourceBucket = place.Bucket, SourceKey = KeyOf(from), DestinationBucket = place.Bucket, DestinationKey = KeyOf(to), StorageClass = place.StorageClass }, ct);
-            return new BackendBlob(to, blob.Length, clock.GetUtcNow());
-        }, ct);
-    }
+            await PrepareAsync(ct);
+            throw BackendException.NotFound(from);
+        }
+        if (head.ContentLength > place.CopyBytesMax) await CopyInPartsAsync(from, head, to, ct);
+        else
+        {
+            await s3.CopyObjectAsync(new()
+            {
+                SourceBucket = place.Bucket, SourceKey = KeyOf(from), ETagToMatch = head.ETag, DestinationBucket = place.Bucket, DestinationKey = KeyOf(to), StorageClass = place.StorageClass,
+            }, ct);
+        }
+        return await RequireAsync(to, head.ContentLength, ct);
+    }, ct);
 
     public async Task WarmUpAsync(BlobName name, WarmUpSpeed speed, TimeSpan keep, CancellationToken ct)
     {
@@ -146,59 +164,71 @@ internal sealed class S3Backend(IAmazonS3 s3, S3Place place, TimeProvider clock)
     public ValueTask DisposeAsync()
     {
         s3.Dispose();
+        http.Dispose();
         return ValueTask.CompletedTask;
     }
 
     private string KeyOf(BlobName name) => place.Prefix + name.Value;
 
-    private async Task<BackendBlob> PutInPartsAsync(BlobName name, BlobSource content, CancellationToken ct)
+    /// <returns>Null where there is none.</returns>
+    private async Task<GetObjectMetadataResponse?> HeadAsync(BlobName name, CancellationToken ct)
     {
-        var partBytes = PartBytesOf(content.Length, PartBytesMin);
-        await InPartsAsync(name, content.Length, partBytes, (uploadId, number, offset, bytes, partCt) => TryPartAsync(name, async () =>
+        try
         {
-            await using var stream = new SourceStream(content, offset, bytes);
-            var part = await s3.UploadPartAsync(new()
-            {
-                BucketName = place.Bucket, Key = KeyOf(name), UploadId = uploadId, PartNumber = number, PartSize = bytes, InputStream = stream, UseChunkEncoding = place.HasChecksums,
-            }, partCt);
-            return new PartETag(part) { PartNumber = number };
-        }, partCt), ct);
-        return new(name, content.Length, clock.GetUtcNow());
+            return await s3.GetObjectMetadataAsync(new() { BucketName = place.Bucket, Key = KeyOf(name) }, ct);
+        }
+        catch (AmazonS3Exception e) when (e.StatusCode == HttpStatusCode.NotFound)
+        {
+            return null;
+        }
     }
 
-    private async Task<BackendBlob> CopyInPartsAsync(BackendBlob from, BlobName to, CancellationToken ct)
+    /// <returns>What the server has, which is of the length that was sent.</returns>
+    private async Task<BackendBlob> RequireAsync(BlobName name, long length, CancellationToken ct)
     {
-        await InPartsAsync(to, from.Length, PartBytesOf(from.Length, CopyBytesMax / 5), (uploadId, number, offset, bytes, partCt) => TryPartAsync(to, async () =>
-        {
-            var part = await s3.CopyPartAsync(new()
-            {
-                SourceBucket = place.Bucket, SourceKey = KeyOf(from.Name), DestinationBucket = place.Bucket, DestinationKey = KeyOf(to), UploadId = uploadId, PartNumber = number,
-                FirstByte = offset, LastByte = offset + bytes - 1,
-            }, partCt);
-            return new PartETag(number, part.ETag);
-        }, partCt), ct);
-        return new(to, from.Length, clock.GetUtcNow());
+        var blob = await StatAsync(name, ct) ?? throw new BackendException(BackendError.Unavailable, $"The server said that it has taken {name}, and does not have it.");
+        return blob.Length == length ? blob : throw BackendException.WrongLength(name, length, blob.Length);
     }
 
-    private static long PartBytesOf(long length, long min) => Math.Max(min, (length + PartsMax - 1) / PartsMax);
+    private Task PutInPartsAsync(BlobName name, BlobSource content, CancellationToken ct) => InPartsAsync(name, content.Length, place.PartBytesMin, async (uploadId, number, offset, bytes, partCt) =>
+    {
+        await using var stream = new SourceStream(content, offset, bytes);
+        return new PartETag(number, (await s3.UploadPartAsync(new()
+        {
+            BucketName = place.Bucket, Key = KeyOf(name), UploadId = uploadId, PartNumber = number, PartSize = bytes, InputStream = stream, DisablePayloadSigning = place.IsUnsigned,
+        }, partCt)).ETag);
+    }, ct);
+
+    private Task CopyInPartsAsync(BlobName from, GetObjectMetadataResponse head, BlobName to, CancellationToken ct) =>
+        InPartsAsync(to, head.ContentLength, place.CopyBytesMax, async (uploadId, number, offset, bytes, partCt) => new PartETag(number, (await s3.CopyPartAsync(new()
+        {
+            // Of one content all parts.
+            SourceBucket = place.Bucket, SourceKey = KeyOf(from), ETagToMatch = [head.ETag], DestinationBucket = place.Bucket, DestinationKey = KeyOf(to), UploadId = uploadId, PartNumber = number,
+            FirstByte = offset, LastByte = offset + bytes - 1,
+        }, partCt)).ETag), ct);
 
     private delegate Task<PartETag> PartSender(string uploadId, int number, long offset, long bytes, CancellationToken ct);
 
-    private async Task InPartsAsync(BlobName name, long length, long partBytes, PartSender send, CancellationToken ct)
+    private async Task InPartsAsync(BlobName name, long length, long partBytesMin, PartSender send, CancellationToken ct)
     {
-        var begun = new InitiateMultipartUploadRequest { BucketName = place.Bucket, Key = KeyOf(name), StorageClass = place.StorageClass };
-        var upload = (await s3.InitiateMultipartUploadAsync(begun, ct)).UploadId;
+        var partBytes = Math.Max(partBytesMin, (length + PartsMax - 1) / PartsMax);
+        var upload = (await s3.InitiateMultipartUploadAsync(new InitiateMultipartUploadRequest { BucketName = place.Bucket, Key = KeyOf(name), StorageClass = place.StorageClass }, ct)).UploadId;
+        _uploads[upload] = true;
         try
         {
             var parts = new PartETag[(length + partBytes - 1) / partBytes];
             await Parallel.ForAsync(0, parts.Length, new ParallelOptions { MaxDegreeOfParallelism = PartsAtOnce, CancellationToken = ct }, async (i, partCt) =>
-                parts[i] = await send(upload, i + 1, i * partBytes, Math.Min(partBytes, length - (i * partBytes)), partCt));
+                parts[i] = await AgainAsync(name.Value, () => send(upload, i + 1, i * partBytes, Math.Min(partBytes, length - (i * partBytes)), partCt), partCt));
             await s3.CompleteMultipartUploadAsync(new() { BucketName = place.Bucket, Key = KeyOf(name), UploadId = upload, PartETags = [.. parts] }, ct);
         }
         catch
         {
             await AbortAsync(name, upload);
             throw;
+        }
+        finally
+        {
+            _uploads.TryRemove(upload, out _);
         }
     }
 
@@ -215,17 +245,18 @@ internal sealed class S3Backend(IAmazonS3 s3, S3Place place, TimeProvider clock)
         }
     }
 
-    private static async Task<PartETag> TryPartAsync(BlobName name, Func<Task<PartETag>> send, CancellationToken ct)
+    /// <summary>A part of something long: one that fails is not to cost the whole.</summary>
+    private async Task<T> AgainAsync<T>(string what, Func<Task<T>> ask, CancellationToken ct)
     {
         for (var attempt = 1; ; attempt++)
         {
             try
             {
-                return await CallAsync(name.Value, send, ct);
+                return await CallAsync(what, ask, ct);
             }
             catch (BackendException e) when (e.IsTransient && attempt < PartAttemptsMax)
             {
-                // Again at once: whoever called waits longer, with what is left of its patience.
+                await Task.Delay(PartRetryDelay * Math.Pow(2, attempt - 1), clock, ct);
             }
         }
     }
@@ -233,11 +264,12 @@ internal sealed class S3Backend(IAmazonS3 s3, S3Place place, TimeProvider clock)
     private static DateTimeOffset Utc(DateTime? time) => time is { } known ? new(known.ToUniversalTime()) : DateTimeOffset.UnixEpoch;
 
     private static BlobWarmth WarmthOf(GetObjectMetadataResponse head) =>
-        WarmthOf(head.StorageClass?.Value, head.RestoreInProgress == true, head.RestoreExpiration is not null);
+        WarmthOf(head.ArchiveStatus is { } archived ? archived.Value : head.StorageClass?.Value, head.RestoreInProgress == true, head.RestoreExpiration is not null);
 
     private static BlobWarmth WarmthOf(string? storageClass, bool isWarming, bool isWarm) => storageClass switch
     {
-        "GLACIER" or "DEEP_ARCHIVE" => isWarming ? BlobWarmth.Warming : isWarm ? BlobWarmth.Readable : BlobWarmth.Cold,
+        // The last two are the archive of INTELLIGENT_TIERING, which has no class of its own.
+        "GLACIER" or "DEEP_ARCHIVE" or "ARCHIVE_ACCESS" or "DEEP_ARCHIVE_ACCESS" => isWarming ? BlobWarmth.Warming : isWarm ? BlobWarmth.Readable : BlobWarmth.Cold,
         _ => BlobWarmth.Readable,
     };
 
@@ -269,5 +301,12 @@ internal sealed class S3Backend(IAmazonS3 s3, S3Place place, TimeProvider clock)
 /// <summary>Where in S3.</summary>
 /// <param name="Prefix">Of every key; empty for none.</param>
 /// <param name="StorageClass">Of what is put; null for the bucket's own.</param>
-/// <param name="HasChecksums">The server takes checksums behind the content (aws-chunked), as AWS does and some others do not.</param>
-internal sealed record S3Place(string Bucket, string Prefix, S3StorageClass? StorageClass, bool HasChecksums);
+/// <param name="IsUnsigned">Content goes without a signature of its own: over TLS, which guards it.</param>
+internal sealed record S3Place(string Bucket, string Prefix, S3StorageClass? StorageClass, bool IsUnsigned)
+{
+    /// <summary>Blobs up to here go in one request, and longer ones in parts of at least this.</summary>
+    public long PartBytesMin { get; init; } = 64L << 20;
+
+    /// <summary>Blobs up to here are copied in one request, and longer ones in parts of at least this. S3 itself copies 5 GiB at once; a smaller part is done sooner.</summary>
+    public long CopyBytesMax { get; init; } = 1L << 30;
+}

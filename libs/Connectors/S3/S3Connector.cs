@@ -53,6 +53,9 @@ internal static class S3Connector
     {
         var region = settings.GetValueOrDefault(Region, "us-east-1");
         var hasChecksums = settings.GetValueOrDefault(Checksums) != "false";
+        var (accessKey, secretKey) = (settings.GetValueOrDefault(AccessKey), settings.GetValueOrDefault(SecretKey));
+        if ((accessKey is null) != (secretKey is null)) throw ConnectorType.Invalid($"{AccessKey} and {SecretKey} go together: both, or neither for the machine's own role.");
+        var http = new OutboundHttpClients();
         var config = new AmazonS3Config
         {
             // Attempts and the time for them are the caller's to bound.
@@ -61,15 +64,15 @@ internal static class S3Connector
             ForcePathStyle = settings.GetValueOrDefault(PathStyle) == "true",
             RequestChecksumCalculation = hasChecksums ? RequestChecksumCalculation.WHEN_SUPPORTED : RequestChecksumCalculation.WHEN_REQUIRED,
             ResponseChecksumValidation = ResponseChecksumValidation.WHEN_REQUIRED,
-            HttpClientFactory = new OutboundHttpClients(),
+            HttpClientFactory = http,
         };
         if (settings.TryGetValue(Endpoint, out var endpoint)) (config.ServiceURL, config.AuthenticationRegion) = (endpoint.Replace(RegionMark, region, StringComparison.Ordinal), region);
         else config.RegionEndpoint = Amazon.RegionEndpoint.GetBySystemName(region);
-        var (accessKey, secretKey) = (settings.GetValueOrDefault(AccessKey), settings.GetValueOrDefault(SecretKey));
-        if ((accessKey is null) != (secretKey is null)) throw ConnectorType.Invalid($"{AccessKey} and {SecretKey} go together: both, or neither for the machine's own role.");
         var s3 = accessKey is null ? new AmazonS3Client(config) : new AmazonS3Client(new BasicAWSCredentials(accessKey, secretKey), config);
         var storageClass = settings.TryGetValue(StorageClass, out var named) ? S3StorageClass.FindValue(named) : null;
-        return new(s3, new(settings[Bucket], settings.GetValueOrDefault(Prefix, ""), storageClass, hasChecksums), clock);
+        // With neither checksums nor TLS the client signs the content piece by piece.
+        var isUnsigned = !hasChecksums && (endpoint is null || endpoint.StartsWith("https:", StringComparison.OrdinalIgnoreCase));
+        return new(s3, new(settings[Bucket], settings.GetValueOrDefault(Prefix, ""), storageClass, isUnsigned), clock, http);
     }
 
     private static ConnectorPreset Preset(string name, string title, string help, string? endpoint, bool isPathStyle, bool hasChecksums, string? region = null)

@@ -24,7 +24,7 @@ public enum BackendError : byte
     /// <summary>The bytes are not those that were stored: the backend says so itself, or they do not match their content's id.</summary>
     Damaged,
 
-    /// <summary>The place itself is not there (a bucket, a mount), or not the one it was.</summary>
+    /// <summary>The place itself is not there (a bucket, a mount).</summary>
     PlaceMissing,
 
     /// <summary>It does not answer, or says that it can't now.</summary>

@@ -6,7 +6,8 @@ namespace DarkStorage.Storage.Backends;
 /// <remarks>What every connector promises, and the conformance suite holds it to:
 /// a blob is there whole or not at all, whatever breaks while it is put; one that was put reads back at once, byte for byte; a put over a blob of the same name shows the old one or
 /// the new one; a stream that was opened gives exactly the bytes asked for or throws; and whatever goes wrong is a <see cref="BackendException"/> that says of what kind it is. Retries, pacing, timeouts
-/// and counts are a decorator's, never the connector's own.</remarks>
+/// and counts are a decorator's, never the connector's own.
+/// Whoever is answered with an error, or leaves, does not know what became of a put or a delete: it may still happen, a moment later too. So a name is used for one content only, and never again.</remarks>
 public interface IBackend : IAsyncDisposable
 {
     BackendTraits Traits { get; }

@@ -141,12 +141,14 @@ public sealed class FilesystemBackendTests(ITestOutputHelper output) : BackendCo
         var folder = NewFolder();
         await using var backend = new FilesystemBackend(folder, TimeProvider.System);
         await backend.PrepareAsync(Ct);
-        var (old, young) = (Path.Combine(folder, ".darkstorage/partial/old"), Path.Combine(folder, ".darkstorage/partial/young"));
+        var (old, young) = (Path.Combine(folder, ".darkstorage/partial/0123456789abcdef0123456789abcdef"), Path.Combine(folder, ".darkstorage/partial/f123456789abcdef0123456789abcdef"));
+        var foreign = Path.Combine(folder, ".darkstorage/partial/foreign");
         await File.WriteAllTextAsync(old, "left", Ct);
         await File.WriteAllTextAsync(young, "under way", Ct);
-        File.SetLastWriteTimeUtc(old, DateTime.UtcNow.AddDays(-8));
+        await File.WriteAllTextAsync(foreign, "not ours", Ct);
+        foreach (var file in new[] { old, foreign }) File.SetLastWriteTimeUtc(file, DateTime.UtcNow.AddDays(-8));
         await backend.CleanAsync(Ct);
-        Assert.Equal([young], Directory.EnumerateFiles(Path.GetDirectoryName(young)!));
+        Assert.Equal(new[] { young, foreign }.Order(), Directory.EnumerateFiles(Path.GetDirectoryName(young)!).Order());
     }
 
     [Fact]
@@ -161,5 +163,83 @@ public sealed class FilesystemBackendTests(ITestOutputHelper output) : BackendCo
         await stream.ReadExactlyAsync(new byte[1000], Ct);
         await using (var file = new FileStream(Path.Combine(folder, "shrinks"), FileMode.Open, FileAccess.Write, FileShare.ReadWrite)) file.SetLength(2000);
         Assert.Equal(BackendError.WrongLength, (await Assert.ThrowsAsync<BackendException>(() => stream.CopyToAsync(Stream.Null, Ct))).Error);
+    }
+
+    [Fact]
+    public async Task A_put_that_is_cancelled_behind_its_last_byte_does_not_take_its_name()
+    {
+        await using var backend = await ReadyAsync();
+        using var leaving = new CancellationTokenSource();
+        var name = BlobName.Parse("late");
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => backend.PutAsync(name, new LeavingSource(100_000, leaving), leaving.Token));
+        Assert.Null(await backend.StatAsync(name, Ct));
+    }
+
+    [Theory, InlineData(""), InlineData("partial")]
+    public async Task The_stores_own_folder_is_no_link(string below)
+    {
+        var folder = NewFolder();
+        await using var backend = new FilesystemBackend(folder, TimeProvider.System);
+        await backend.PrepareAsync(Ct);
+        var theirs = Directory.CreateDirectory(Path.Combine(_folder, "theirs")).FullName;
+        var file = Path.Combine(theirs, "0123456789abcdef0123456789abcdef");
+        await File.WriteAllTextAsync(file, "theirs", Ct);
+        File.SetLastWriteTimeUtc(file, DateTime.UtcNow.AddDays(-8));
+        var own = Path.Combine(folder, ".darkstorage", below).TrimEnd('/');
+        Directory.Delete(own, recursive: true);
+        Directory.CreateSymbolicLink(own, theirs);
+        foreach (var call in new Func<Task>[] { () => backend.CleanAsync(Ct), () => backend.PutAsync(BlobName.Parse("a"), BlobSource.Of(new byte[1]), Ct), () => backend.PrepareAsync(Ct) })
+            Assert.Equal(BackendError.Refused, (await Assert.ThrowsAsync<BackendException>(call)).Error);
+        Assert.Equal([file], Directory.EnumerateFileSystemEntries(theirs));
+    }
+
+    [Fact]
+    public async Task A_drive_that_is_mounted_below_the_folder_is_refused_and_not_copied_to()
+    {
+        using var drive = SmallDrive.Mount("tmpfs", 8);
+        var mountpoint = Path.GetDirectoryName(drive.DataDirectory)!;
+        await using var backend = new FilesystemBackend(Path.GetDirectoryName(mountpoint)!, TimeProvider.System);
+        await backend.PrepareAsync(Ct);
+        var name = BlobName.Parse($"{Path.GetFileName(mountpoint)}/blob");
+        var error = await Assert.ThrowsAsync<BackendException>(() => backend.PutAsync(name, BlobSource.Of(new byte[100]), Ct));
+        Assert.Equal(BackendError.Refused, error.Error);
+        Assert.Contains("cross-device", error.Message, StringComparison.Ordinal);
+        Assert.Empty(Directory.EnumerateFileSystemEntries(mountpoint));
+        Assert.Empty(await ListAsync(backend, ""));
+    }
+
+    [Fact]
+    public async Task A_place_that_does_not_tell_upper_from_lower_case_takes_no_names_that_it_would_confuse()
+    {
+        var folder = NewFolder();
+        await using var backend = new FilesystemBackend(folder, TimeProvider.System);
+        await backend.PrepareAsync(Ct);
+        // What such a place answers when it is asked for its own folder in other letters.
+        Directory.CreateDirectory(Path.Combine(folder, ".DARKSTORAGE"));
+        await backend.PutAsync(BlobName.Parse("lower"), BlobSource.Of(new byte[1]), Ct);
+        var error = await Assert.ThrowsAsync<BackendException>(() => backend.PutAsync(BlobName.Parse("Lower"), BlobSource.Of(new byte[2]), Ct));
+        Assert.Equal(BackendError.Refused, error.Error);
+        Assert.Equal(1, (await backend.StatAsync(BlobName.Parse("lower"), Ct))!.Length);
+    }
+
+    /// <summary>Content whose reader is gone when it comes to its end.</summary>
+    private sealed class LeavingSource(int length, CancellationTokenSource leaving) : BlobSource
+    {
+        public override long Length => length;
+
+        public override ValueTask<Stream> OpenAsync(long offset, CancellationToken ct) => new(new Leaving(length, leaving));
+
+        private sealed class Leaving(int length, CancellationTokenSource leaving) : ReadOnlyStream
+        {
+            private int _left = length;
+
+            public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
+            {
+                var read = Math.Min(buffer.Length, _left);
+                _left -= read;
+                if (read == 0) leaving.Cancel();
+                return new(read);
+            }
+        }
     }
 }

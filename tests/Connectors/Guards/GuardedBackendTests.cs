@@ -63,17 +63,118 @@ public sealed class GuardedBackendTests
     [Fact]
     public async Task One_that_keeps_failing_is_left_alone_and_then_asked_by_one_call()
     {
-        await using var guard = Guard(new() { Timeout = TimeSpan.FromDays(1), AttemptsMax = 1, RestAfterAttempts = 4 });
-        _inner.Fails(4, BackendError.Unavailable);
-        for (var i = 0; i < 4; i++) await Assert.ThrowsAsync<BackendException>(() => guard.StatAsync(Name, Ct));
+        await using var guard = await RestingAsync();
         var error = await Assert.ThrowsAsync<BackendException>(() => guard.StatAsync(Name, Ct));
         Assert.Equal((BackendError.Unavailable, 4), (error.Error, _inner.Calls));
         Assert.Contains("left alone", error.Message, StringComparison.Ordinal);
 
         _time.Advance(TimeSpan.FromSeconds(16));
-        Assert.NotNull(await guard.StatAsync(Name, Ct));
+        _inner.Holds = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        var asking = guard.StatAsync(Name, Ct);
+        for (var i = 0; i < 3; i++) await Assert.ThrowsAsync<BackendException>(() => guard.StatAsync(Name, Ct));
+        Assert.Equal(5, _inner.Calls);
+        _inner.Holds.SetResult();
+        Assert.NotNull(await asking);
         Assert.NotNull(await guard.StatAsync(Name, Ct));
         Assert.Equal(6, _inner.Calls);
+    }
+
+    [Fact]
+    public async Task A_caller_that_leaves_does_not_show_that_a_resting_backend_is_back()
+    {
+        await using var guard = await RestingAsync();
+        _time.Advance(TimeSpan.FromSeconds(16));
+        _inner.Hangs = true;
+        using var leaving = new CancellationTokenSource();
+        var asking = guard.StatAsync(Name, leaving.Token);
+        await leaving.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => asking);
+        _inner.Hangs = false;
+        Assert.Equal(5, _inner.Calls);
+        await Assert.ThrowsAsync<BackendException>(() => guard.StatAsync(Name, Ct));
+        Assert.Equal(5, _inner.Calls);
+    }
+
+    [Fact]
+    public async Task A_put_asks_by_a_short_call_whether_a_resting_backend_is_back_and_keeps_nobody_else_waiting()
+    {
+        await using var guard = await RestingAsync();
+        await Assert.ThrowsAsync<BackendException>(() => guard.PutAsync(Name, BlobSource.Of(new byte[10]), Ct));
+        Assert.Equal(4, _inner.Calls);
+        _time.Advance(TimeSpan.FromSeconds(16));
+        var held = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _inner.AfterCall = () => _inner.Holds = held;
+        var putting = guard.PutAsync(Name, BlobSource.Of(new byte[10]), Ct);
+        (_inner.AfterCall, _inner.Holds) = (null, null);
+        Assert.NotNull(await guard.StatAsync(Name, Ct));
+        held.SetResult();
+        Assert.Equal(10, (await putting).Length);
+        Assert.Equal(7, _inner.Calls);
+    }
+
+    [Fact]
+    public async Task Puts_that_keep_failing_count_and_those_that_succeed_do_too()
+    {
+        await using var guard = Guard(new() { Timeout = TimeSpan.FromDays(1), AttemptsMax = 1, RestAfterAttempts = 10 });
+        for (var i = 0; i < 9; i++)
+        {
+            _inner.Fails(i % 3 == 0 ? 1 : 0, BackendError.Unavailable);
+            await guard.PutAsync(Name, BlobSource.Of(new byte[10]), Ct).ContinueWith(static _ => { }, Ct, TaskContinuationOptions.None, TaskScheduler.Default);
+        }
+        Assert.Equal(10, (await guard.PutAsync(Name, BlobSource.Of(new byte[10]), Ct)).Length);
+        _inner.Fails(100, BackendError.Unavailable);
+        for (var i = 0; i < 20; i++) await Assert.ThrowsAsync<BackendException>(() => guard.PutAsync(Name, BlobSource.Of(new byte[10]), Ct));
+        Assert.InRange(_inner.Calls, 11, 25);
+    }
+
+    [Fact]
+    public async Task Content_that_can_not_be_read_is_its_sources_failure_and_not_tried_again()
+    {
+        await using var guard = Guard();
+        var source = new FailingSource(new BackendException(BackendError.Unavailable, "Another backend."));
+        Assert.Equal("Another backend.", (await Assert.ThrowsAsync<BackendException>(() => guard.PutAsync(Name, source, Ct))).Message);
+        Assert.Equal(1, source.Opened);
+        Assert.Equal(0, guard.TakeUsage().Failures);
+    }
+
+    [Fact]
+    public async Task What_hangs_keeps_its_slot_until_it_ends()
+    {
+        await using var guard = Guard(new() { Timeout = TimeSpan.FromMinutes(1), AttemptsMax = 1, CallsMax = 2 });
+        _inner.DeafUntil = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        for (var i = 0; i < 2; i++) Assert.Equal(BackendError.Unavailable, (await Assert.ThrowsAsync<BackendException>(() => PassAsync(guard.StatAsync(Name, Ct)))).Error);
+        Assert.Equal(BackendError.Throttled, (await Assert.ThrowsAsync<BackendException>(() => PassAsync(guard.StatAsync(Name, Ct)))).Error);
+        Assert.Equal(2, _inner.Calls);
+        var deaf = _inner.DeafUntil;
+        _inner.DeafUntil = null;
+        deaf.SetResult();
+        Assert.NotNull(await PassAsync(guard.StatAsync(Name, Ct)));
+    }
+
+    [Fact]
+    public async Task A_read_that_is_cancelled_loses_no_bytes()
+    {
+        await using var guard = Guard(new() { Timeout = TimeSpan.FromDays(1), BytesPerSecondMax = 1_000 });
+        _inner.Content = new byte[50_000];
+        Random.Shared.NextBytes(_inner.Content);
+        await using var stream = await guard.OpenAsync(Name, ByteRange.All(50_000), Ct);
+        var (content, read, cancelled) = (new byte[50_000], 0, 0);
+        while (read < content.Length)
+        {
+            using var leaving = new CancellationTokenSource();
+            var reading = stream.ReadAsync(content.AsMemory(read), leaving.Token).AsTask();
+            if (!reading.IsCompleted && cancelled++ < 3) await leaving.CancelAsync();
+            try
+            {
+                read += await PassAsync(reading);
+            }
+            catch (OperationCanceledException)
+            {
+                // And reads on.
+            }
+        }
+        Assert.Equal(_inner.Content, content);
+        Assert.True(cancelled > 0);
     }
 
     [Fact]
@@ -197,7 +298,7 @@ public sealed class GuardedBackendTests
         _inner.Fails(1, BackendError.NotFound);
         await Assert.ThrowsAsync<BackendException>(() => guard.StatAsync(Name, Ct));
         var usage = guard.TakeUsage();
-        Assert.Equal(new BackendUsage(5, 1, 1000, 100, usage.Busy), usage);
+        Assert.Equal((5L, 1L, 1000L, 100L), (usage.Calls, usage.Failures, usage.BytesWritten, usage.BytesRead));
         Assert.Equal(BackendUsage.None, guard.TakeUsage());
     }
 
@@ -209,6 +310,28 @@ public sealed class GuardedBackendTests
         Assert.Equal(3, (await PassAsync(ListAsync(guard))).Count);
         _inner.BreaksListsAfter = 2;
         Assert.Equal(BackendError.Unavailable, (await Assert.ThrowsAsync<BackendException>(() => PassAsync(ListAsync(guard)))).Error);
+    }
+
+    /// <summary>One that failed four times, and is left alone.</summary>
+    private async Task<GuardedBackend> RestingAsync()
+    {
+        var guard = Guard(new() { Timeout = TimeSpan.FromDays(1), AttemptsMax = 1, RestAfterAttempts = 4 });
+        _inner.Fails(4, BackendError.Unavailable);
+        for (var i = 0; i < 4; i++) await Assert.ThrowsAsync<BackendException>(() => guard.StatAsync(Name, Ct));
+        return guard;
+    }
+
+    private sealed class FailingSource(Exception failure) : BlobSource
+    {
+        public int Opened { get; private set; }
+
+        public override long Length => 10;
+
+        public override ValueTask<Stream> OpenAsync(long offset, CancellationToken ct)
+        {
+            Opened++;
+            throw failure;
+        }
     }
 
     private static async Task<byte[]> ReadAsync(GuardedBackend guard, ByteRange range)

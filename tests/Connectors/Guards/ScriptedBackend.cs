@@ -26,6 +26,11 @@ internal sealed class ScriptedBackend : IBackend
 
     public TaskCompletionSource? Holds { get; set; }
 
+    /// <summary>A call hears nothing, a cancellation neither, until this is done.</summary>
+    public TaskCompletionSource? DeafUntil { get; set; }
+
+    public Action? AfterCall { get; set; }
+
     public Action BeforeEachRead { get; set; } = static () => { };
 
     /// <summary>A put that fails does so after so many bytes.</summary>
@@ -105,7 +110,9 @@ internal sealed class ScriptedBackend : IBackend
     {
         Interlocked.Increment(ref _calls);
         if (Hangs) await Task.Delay(Timeout.InfiniteTimeSpan, ct);
+        if (DeafUntil is { } deaf) await deaf.Task;
         if (Holds is { } held) await held.Task.WaitAsync(ct);
+        AfterCall?.Invoke();
         if (_failuresLeft == 0) return;
         _failuresLeft--;
         throw new BackendException(_error, "As it was told.") { RetryAfter = _retryAfter };
