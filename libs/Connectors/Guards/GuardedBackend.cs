@@ -169,7 +169,7 @@ internal sealed class GuardedBackend : IMeteredBackend
         {
             return await _attempts.ExecuteAsync(async attemptCt =>
             {
-                if (!await _slots.WaitAsync(_limits.Timeout, attemptCt)) throw new BackendException(BackendError.Throttled, $"{_limits.CallsMax} calls to {_name} are under way, and none ended for {_limits.Timeout.TotalSeconds:0} s.");
+                await TakeSlotAsync(attemptCt);
                 using var slot = new Slot(_slots);
                 return await attempt(slot);
             }, ct);
@@ -178,6 +178,20 @@ internal sealed class GuardedBackend : IMeteredBackend
         {
             ExceptionDispatchInfo.Throw(e.InnerException!);
             throw;
+        }
+    }
+
+    private async Task TakeSlotAsync(CancellationToken ct)
+    {
+        if (_slots.Wait(0, CancellationToken.None)) return;
+        using var patience = new IdleWatch(_limits.Timeout, _clock, ct);
+        try
+        {
+            await _slots.WaitAsync(patience.Token);
+        }
+        catch (OperationCanceledException) when (!ct.IsCancellationRequested)
+        {
+            throw new BackendException(BackendError.Throttled, $"{_limits.CallsMax} calls to {_name} are under way, and none ended for {_limits.Timeout.TotalSeconds:0} s.");
         }
     }
 
