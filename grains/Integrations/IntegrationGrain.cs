@@ -264,7 +264,9 @@ internal sealed partial class IntegrationGrain(
         into.Settings = complete.RemoveRange(secret.Keys);
         into.Secrets = [.. secret.Keys.Order(StringComparer.Ordinal)];
         into.SealedSecrets = secret.Count == 0 ? null : Seal(secret);
-        (into.Changed, into.Health) = (clock.GetUtcNow(), null);
+        var now = clock.GetUtcNow();
+        // It was asked just now.
+        (into.Changed, into.Health) = (now, new(now, now, Failure: null));
     }
 
     private byte[] Seal(Dictionary<string, string> opened)

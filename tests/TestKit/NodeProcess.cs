@@ -113,14 +113,16 @@ public sealed partial class NodeProcess : IAsyncDisposable
     }
 
     /// <summary>The built program, in the configuration that the tests were built in.</summary>
-    public static string ProgramPath
+    public static string ProgramPath => PathOf("Silo", ProgramName);
+
+    /// <summary>The same of the command line.</summary>
+    public static string CommandLinePath => PathOf("Cli", "darkstorage.dll");
+
+    private static string PathOf(string project, string program)
     {
-        get
-        {
-            var configuration = new DirectoryInfo(AppContext.BaseDirectory.TrimEnd(Path.DirectorySeparatorChar));
-            var path = Path.Combine(configuration.Parent!.Parent!.FullName, "Silo", configuration.Name, ProgramName);
-            return File.Exists(path) ? path : throw new FileNotFoundException($"The program is not built: there is no {path}.");
-        }
+        var configuration = new DirectoryInfo(AppContext.BaseDirectory.TrimEnd(Path.DirectorySeparatorChar));
+        var path = Path.Combine(configuration.Parent!.Parent!.FullName, project, configuration.Name, program);
+        return File.Exists(path) ? path : throw new FileNotFoundException($"The program is not built: there is no {path}.");
     }
 
     /// <summary>Starts a node and returns when it is ready.</summary>
@@ -162,9 +164,20 @@ public sealed partial class NodeProcess : IAsyncDisposable
     }
 
     /// <summary>Runs the program until it ends by itself: for what it refuses.</summary>
-    public static async Task<ProgramRun> RunAsync(IEnumerable<string> arguments, IReadOnlyDictionary<string, string>? environment = null)
+    public static Task<ProgramRun> RunAsync(IEnumerable<string> arguments, IReadOnlyDictionary<string, string>? environment = null) => RunAsync(ProgramPath, arguments, environment);
+
+    /// <summary>Runs the command line against this node, with its root keys.</summary>
+    /// <param name="environment">More of it, or in place of the node's own.</param>
+    public Task<ProgramRun> CommandLineAsync(IEnumerable<string> arguments, IReadOnlyDictionary<string, string>? environment = null) => RunAsync(CommandLinePath, arguments,
+        new Dictionary<string, string>
+        {
+            ["DARKSTORAGE_URL"] = ManagementUrl.GetLeftPart(UriPartial.Authority), ["DARKSTORAGE_S3_URL"] = S3Url.GetLeftPart(UriPartial.Authority), ["DARKSTORAGE_REGION"] = Settings.Region,
+            ["DARKSTORAGE_ACCESS_KEY"] = Settings.AccessKey, ["DARKSTORAGE_SECRET_KEY"] = Settings.SecretKey,
+        }.Concat(environment ?? new Dictionary<string, string>()).GroupBy(v => v.Key).ToDictionary(v => v.Key, v => v.Last().Value));
+
+    private static async Task<ProgramRun> RunAsync(string program, IEnumerable<string> arguments, IReadOnlyDictionary<string, string>? environment)
     {
-        using var process = Process.Start(StartInfo(ProgramPath, arguments, environment ?? new Dictionary<string, string>()))!;
+        using var process = Process.Start(StartInfo(program, arguments, environment ?? new Dictionary<string, string>()))!;
         var (output, error) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
         try
         {

@@ -19,6 +19,7 @@ public sealed class ArchitectureTests
         ["grains"] = ["grain-interfaces", "libs/Storage", "libs/Metadata", "libs/Rules"],
         ["client-api"] = ["grain-interfaces", "libs/Storage", "libs/Rules", "libs/Select"],
         ["silo"] = ["grain-interfaces", "grains", "client-api", "libs/Storage", "libs/Metadata", "libs/Rules", "libs/Connectors"],
+        ["clients/cli"] = [],
         ["benchmarks/Load"] = [],
         ["benchmarks/Yardstick"] = [],
     };
