@@ -27,6 +27,9 @@ install_tools() {
         [ -d "/usr/share/doc/$package" ] || missing+=("$package")
     done
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
+    # A real S3 server of others, for the connector.
+    local daemon
+    for daemon in ceph-mon ceph-osd radosgw; do command -v "$daemon" >/dev/null || missing+=("$daemon"); done
     # For tests that cut the wires between nodes, which root alone can.
     command -v ip >/dev/null || [ -x /usr/sbin/ip ] || missing+=(iproute2)
     command -v nft >/dev/null || [ -x /usr/sbin/nft ] || missing+=(nftables)
