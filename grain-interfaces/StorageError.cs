@@ -1,6 +1,7 @@
 namespace DarkStorage.GrainInterfaces;
 
 /// <summary>Everything that can go wrong in the domain, named once. The front end maps each member to S3's code and status.</summary>
+/// <remarks>Between silos, of two versions too, a member is its number: new ones go to the end.</remarks>
 public enum StorageError
 {
     /// <summary>A defect of ours: the request may be right.</summary>
@@ -12,8 +13,6 @@ public enum StorageError
     NoSuchAccessKey,
     NoSuchUser,
     NoSuchEventTarget,
-    NoSuchIntegration,
-    IntegrationExists,
     NoSuchRole,
     BucketAlreadyExists,
     BucketAlreadyOwnedByYou,
@@ -63,12 +62,14 @@ public enum StorageError
     KeyAccessDenied,
     /// <summary>The key service did not answer: the same request may be sent again.</summary>
     KeyServiceUnavailable,
-    /// <summary>A place outside did not answer, or refused.</summary>
-    BackendFailed,
     /// <summary>No drive has room for the write. Reads go on.</summary>
     InsufficientStorage,
     /// <summary>The index is away, and was not asked: the same request may be sent again in a moment.</summary>
     IndexAway,
     /// <summary>The outcome is not known or the node is busy: the same request may be sent again.</summary>
     Unavailable,
+    NoSuchIntegration,
+    IntegrationExists,
+    /// <summary>A place outside did not answer, or refused.</summary>
+    BackendFailed,
 }

@@ -59,7 +59,7 @@ internal sealed class ClusterApi(Credentials credentials, NodeStatus node, IInde
         if (known is null) return (StatusCodes.Status404NotFound, new { error = $"There is no node {name}." });
         if ((http.Request.Method, rest) is ("POST", [_, _, "replace"]))
         {
-            var refusal = RefusalByOlder(await reader.DescribeAsync(ct), ClusterLevels.Jobs) ?? await cluster.ReplaceAsync(known.Id, ct);
+            var refusal = (await reader.DescribeAsync(ct)).RefusalByOlder(ClusterLevels.Jobs) ?? await cluster.ReplaceAsync(known.Id, ct);
             return refusal is null ? (StatusCodes.Status200OK, Shown(await reader.DescribeAsync(ct))) : (StatusCodes.Status409Conflict, new { error = refusal });
         }
         LayoutChange? change = (http.Request.Method, rest) switch
@@ -81,7 +81,7 @@ internal sealed class ClusterApi(Credentials credentials, NodeStatus node, IInde
             case "GET":
                 return (StatusCodes.Status200OK, Shown(job));
             case "DELETE":
-                if ((RefusalByOlder(await reader.DescribeAsync(ct), ClusterLevels.Jobs) ?? await cluster.CancelAsync(id, ct)) is { } refusal) return (StatusCodes.Status409Conflict, new { error = refusal });
+                if (((await reader.DescribeAsync(ct)).RefusalByOlder(ClusterLevels.Jobs) ?? await cluster.CancelAsync(id, ct)) is { } refusal) return (StatusCodes.Status409Conflict, new { error = refusal });
                 return (StatusCodes.Status200OK, Shown(await FindAsync() ?? job));
             default:
                 return NoSuchRequest;
@@ -108,7 +108,7 @@ internal sealed class ClusterApi(Credentials credentials, NodeStatus node, IInde
             default:
                 return NoSuchRequest;
         }
-        if (RefusalByOlder(await reader.DescribeAsync(ct), ClusterLevels.Jobs) is { } refusal) return (StatusCodes.Status409Conflict, new { error = refusal });
+        if ((await reader.DescribeAsync(ct)).RefusalByOlder(ClusterLevels.Jobs) is { } refusal) return (StatusCodes.Status409Conflict, new { error = refusal });
         await cluster.SetHealRateAsync(rate, ct);
         return (StatusCodes.Status200OK, new { mibPerSecond = rate });
     }
@@ -118,17 +118,10 @@ internal sealed class ClusterApi(Credentials credentials, NodeStatus node, IInde
     {
         var (copies, width, mayBeShared) = await AdminRequests.ReadAsync<NewReplication>(http, ct);
         var known = await reader.DescribeAsync(ct);
-        if (RefusalByOlder(known, ClusterLevels.Redundancy) is { } refusal) return (StatusCodes.Status409Conflict, new { error = refusal });
+        if (known.RefusalByOlder(ClusterLevels.Redundancy) is { } refusal) return (StatusCodes.Status409Conflict, new { error = refusal });
         var current = known.Replication;
         var factor = copies ?? current.Factor;
         return await ChangeAsync(cluster, reader, new ChangeReplication(new(factor, Math.Max(factor, width ?? current.Width), mayBeShared ?? current.ZonesMayBeShared)), ct);
-    }
-
-    /// <summary>Before the grain is asked, which may be at a node that runs an older program, and then knows nothing of levels.</summary>
-    private static string? RefusalByOlder(ClusterDescription cluster, int level)
-    {
-        var older = string.Join(", ", cluster.Nodes.Where(n => n.Level < level).Select(n => n.Name));
-        return older.Length > 0 ? ClusterLevels.RefusalBy(older) : null;
     }
 
     private static async Task<(int, object)> ChangeAsync(IClusterGrain cluster, IClusterReader reader, LayoutChange change, CancellationToken ct) =>
@@ -145,7 +138,7 @@ internal sealed class ClusterApi(Credentials credentials, NodeStatus node, IInde
                 break;
             case "PUT":
                 var wanted = await AdminRequests.ReadAsync<BucketRedundancy>(http, ct);
-                var refusal = wanted.Refusal() ?? RefusalByOlder(await reader.DescribeAsync(ct), ClusterLevels.Redundancy) ?? await cluster.AllowAsync(wanted.Copies, wanted.Data, wanted.Parity, ct);
+                var refusal = wanted.Refusal() ?? (await reader.DescribeAsync(ct)).RefusalByOlder(ClusterLevels.Redundancy) ?? await cluster.AllowAsync(wanted.Copies, wanted.Data, wanted.Parity, ct);
                 if (refusal is not null) return (StatusCodes.Status409Conflict, new { error = refusal });
                 bucket = await grains.GetGrain<IBucketGrain>(name).SetAsync(bucket.Id, new(BucketSettings.Redundancy, "", SettingJson.Write(wanted)), ct);
                 break;

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Text.Json;
 using DarkStorage.ClientApi.S3;
 using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Cluster;
 using DarkStorage.GrainInterfaces.Integrations;
 using DarkStorage.Storage.Backends;
 using Microsoft.AspNetCore.Http;
@@ -11,7 +12,8 @@ namespace DarkStorage.ClientApi.Admin;
 
 /// <summary>Places outside: <c>GET /v1/integrations/types</c>; <c>GET</c> and <c>POST /v1/integrations</c>; <c>GET</c>, <c>PUT</c> and <c>DELETE /v1/integrations/NAME</c>;
 /// <c>POST /v1/integrations/NAME/test</c>, <c>…/enable</c> and <c>…/disable</c>. For administrators with Basic authentication.</summary>
-internal sealed class IntegrationsApi(Credentials credentials, IGrainFactory grains, IConnectors connectors)
+/// <param name="reader">Null on a node that stands alone.</param>
+internal sealed class IntegrationsApi(Credentials credentials, IGrainFactory grains, IConnectors connectors, IClusterReader? reader = null)
 {
     public const string Path = "/v1/integrations";
 
@@ -26,6 +28,7 @@ internal sealed class IntegrationsApi(Credentials credentials, IGrainFactory gra
     public async Task<(int Status, object Body)> HandleAsync(HttpContext http, CancellationToken ct)
     {
         if (!await credentials.IsAdministratorAsync(http, ct)) return AdminRequests.Unauthorized;
+        if (reader is not null && (await reader.DescribeAsync(ct)).RefusalByOlder(ClusterLevels.Integrations) is { } refusal) return (StatusCodes.Status409Conflict, new { error = refusal });
         var rest = http.Request.Path.Value![Path.Length..].Split('/', StringSplitOptions.RemoveEmptyEntries);
         try
         {

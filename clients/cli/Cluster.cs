@@ -31,7 +31,14 @@ internal sealed class Cluster : IDisposable
     /// <exception cref="UsageException">There is no key in the environment.</exception>
     public static Cluster FromEnvironment() => new();
 
+    /// <summary>The cluster is on this machine, and has its paths.</summary>
+    public static bool IsHere => Url(ManagementUrlVariable, ManagementUrlDefault).IsLoopback;
+
     public IAmazonS3 S3 => _s3.Value;
+
+    /// <summary>The same where a list is answered.</summary>
+    /// <exception cref="CommandFailedException">It was refused: the cluster's own sentence.</exception>
+    public async Task<JsonArray> ListAsync(string path, CancellationToken ct) => await AskAsync(HttpMethod.Get, path, null, ct) as JsonArray ?? throw NoCluster(path, "something else than a list");
 
     /// <param name="path">Below <c>/v1/</c>.</param>
     /// <param name="body">Sent as JSON; null for none.</param>
@@ -53,8 +60,10 @@ internal sealed class Cluster : IDisposable
             json = null;
         }
         if (answer.IsSuccessStatusCode && json is not null) return json;
-        throw new CommandFailedException(json is JsonObject said && said["error"] is JsonValue sentence ? sentence.ToString() : $"{request.RequestUri} answered {(int)answer.StatusCode}, and not as a node of DarkStorage does.");
+        throw new CommandFailedException(json is JsonObject said && said["error"] is JsonValue sentence ? sentence.ToString() : NoCluster(path, $"{(int)answer.StatusCode}").Message);
     }
+
+    private CommandFailedException NoCluster(string path, string answer) => new($"{_management.Value.BaseAddress}v1/{path} answered {answer}, and not as a node of DarkStorage does.");
 
     public void Dispose()
     {

@@ -45,7 +45,7 @@ internal static class IntegrationCommands
     private static async Task<int> TypesAsync(ParseResult parsed, CancellationToken ct)
     {
         using var cluster = Cluster.FromEnvironment();
-        var types = (await cluster.AskAsync(HttpMethod.Get, $"{Api}/types", null, ct)).AsArray();
+        var types = await cluster.ListAsync($"{Api}/types", ct);
         if (parsed.GetValue(OneType) is { } wanted)
         {
             var type = Find(types, wanted);
@@ -65,7 +65,7 @@ internal static class IntegrationCommands
     private static async Task<int> AddAsync(ParseResult parsed, CancellationToken ct)
     {
         using var cluster = Cluster.FromEnvironment();
-        var type = Find((await cluster.AskAsync(HttpMethod.Get, $"{Api}/types", null, ct)).AsArray(), parsed.GetRequiredValue(Type));
+        var type = Find(await cluster.ListAsync($"{Api}/types", ct), parsed.GetRequiredValue(Type));
         var name = parsed.GetRequiredValue(NewName);
         var settings = await SettingsAsync(type, parsed.UnmatchedTokens, ct);
         await cluster.AskAsync(HttpMethod.Post, Api, new { name, type = (string?)type["name"], preset = parsed.GetValue(Preset), settings }, ct);
@@ -78,7 +78,7 @@ internal static class IntegrationCommands
         using var cluster = Cluster.FromEnvironment();
         var name = parsed.GetRequiredValue(Name);
         var type = (string?)(await cluster.AskAsync(HttpMethod.Get, PathOf(name), null, ct))["integration"]!["type"];
-        var settings = await SettingsAsync(Find((await cluster.AskAsync(HttpMethod.Get, $"{Api}/types", null, ct)).AsArray(), type!), parsed.UnmatchedTokens, ct);
+        var settings = await SettingsAsync(Find(await cluster.ListAsync($"{Api}/types", ct), type!), parsed.UnmatchedTokens, ct);
         await cluster.AskAsync(HttpMethod.Put, PathOf(name), new { settings }, ct);
         Console.WriteLine($"Changed {name}");
         return ExitCodes.Done;
@@ -87,7 +87,7 @@ internal static class IntegrationCommands
     private static async Task<int> ListAsync(ParseResult parsed, CancellationToken ct)
     {
         using var cluster = Cluster.FromEnvironment();
-        var all = (await cluster.AskAsync(HttpMethod.Get, Api, null, ct)).AsArray();
+        var all = await cluster.ListAsync(Api, ct);
         if (parsed.GetValue(Json)) return Print(all);
         Table.Write(["NAME", "TYPE", "STATE", "CALLS", "FAILED", "SENT", "READ"], all.Select(i => new[]
         {
@@ -135,7 +135,7 @@ internal static class IntegrationCommands
         var settings = new Dictionary<string, string>();
         for (var i = 0; i < tokens.Count; i++)
         {
-            if (!tokens[i].StartsWith("--", StringComparison.Ordinal)) throw new UsageException($"'{tokens[i]}' is no flag.");
+            if (!tokens[i].StartsWith("--", StringComparison.Ordinal)) throw new UsageException($"After {(i == 0 ? "the name" : tokens[i - 1].Split('=')[0])} there is something that is no flag.");
             var equals = tokens[i].IndexOf('=', StringComparison.Ordinal);
             var name = equals < 0 ? tokens[i][2..] : tokens[i][2..equals];
             var field = type["fields"]!.AsArray().FirstOrDefault(f => (string?)f!["name"] == name)
@@ -147,7 +147,8 @@ internal static class IntegrationCommands
                 : throw new UsageException($"--{name} wants a value.");
             settings[name] = kind switch
             {
-                "path" when value.Length > 0 => Path.GetFullPath(value),
+                // On this machine it can be meant from here.
+                "path" when value.Length > 0 && Cluster.IsHere => Path.GetFullPath(value),
                 "secret" => await SecretAsync(value, ct),
                 _ => value,
             };

@@ -89,10 +89,25 @@ internal static class ObjectCommands
         var name = RequireKey(from).Key.Split('/')[^1];
         var path = Directory.Exists(to) ? name is "" or "." or ".." ? throw new UsageException($"'{from}' does not say what the file is to be called.") : Path.Combine(to, name) : to;
         using var answer = await s3.GetObjectAsync(from.Bucket, from.Key, ct);
-        var partial = $"{path}.{Guid.NewGuid():N}.part";
+        await WriteAsync(answer.ResponseStream, new FileInfo(path) is { LinkTarget: not null } link ? link.ResolveLinkTarget(returnFinalTarget: true)!.FullName : path, ct);
+        return path;
+    }
+
+    private static async Task WriteAsync(Stream content, string path, CancellationToken ct)
+    {
+        if (path.StartsWith("/dev/", StringComparison.Ordinal) || path.StartsWith("/proc/", StringComparison.Ordinal))
+        {
+            // A device, or what a shell makes of a pipe: nothing that could be moved into place.
+            await using var device = new FileStream(path, FileMode.Open, FileAccess.Write);
+            await content.CopyToAsync(device, ct);
+            return;
+        }
+        var partial = Path.Combine(Path.GetDirectoryName(Path.GetFullPath(path))!, $".{Guid.NewGuid():N}.part");
+        var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write };
+        if (!OperatingSystem.IsWindows() && File.Exists(path)) options.UnixCreateMode = File.GetUnixFileMode(path);
         try
         {
-            await using (var file = new FileStream(partial, FileMode.CreateNew, FileAccess.Write)) await answer.ResponseStream.CopyToAsync(file, ct);
+            await using (var file = new FileStream(partial, options)) await content.CopyToAsync(file, ct);
             File.Move(partial, path, overwrite: true);
         }
         catch
@@ -100,12 +115,11 @@ internal static class ObjectCommands
             File.Delete(partial);
             throw;
         }
-        return path;
     }
 
     private static async Task<string> CopyAsync(IAmazonS3 s3, ObjectAddress from, ObjectAddress to, CancellationToken ct)
     {
-        var address = to.For(RequireKey(from).Key.Split('/')[^1]);
+        var address = RequireKey(to.For(RequireKey(from).Key.Split('/')[^1]));
         await s3.CopyObjectAsync(new() { SourceBucket = from.Bucket, SourceKey = from.Key, DestinationBucket = address.Bucket, DestinationKey = address.Key }, ct);
         return address.ToString();
     }

@@ -15,7 +15,14 @@ var root = new RootCommand($"""
 ObjectCommands.AddTo(root);
 IntegrationCommands.AddTo(root);
 
-var parsed = root.Parse(args);
+// "@FILE" is a secret in a file here, and a value may begin with a dash.
+var parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null, EnablePosixBundling = false });
+using var cancelled = new CancellationTokenSource();
+Console.CancelKeyPress += (_, pressed) =>
+{
+    pressed.Cancel = true;
+    cancelled.Cancel();
+};
 if (parsed.Errors.Count > 0)
 {
     await Console.Error.WriteLineAsync($"darkstorage: {parsed.Errors[^1].Message}");
@@ -23,7 +30,7 @@ if (parsed.Errors.Count > 0)
 }
 try
 {
-    return await parsed.InvokeAsync(new() { EnableDefaultExceptionHandler = false });
+    return await parsed.InvokeAsync(new() { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null }, cancelled.Token);
 }
 catch (UsageException e)
 {
@@ -40,7 +47,9 @@ catch (Exception e) when (e is CommandFailedException or HttpRequestException or
     await Console.Error.WriteLineAsync($"darkstorage: {e.Message}");
     return ExitCodes.Failed;
 }
-catch (OperationCanceledException)
+catch (OperationCanceledException e)
 {
-    return ExitCodes.Cancelled;
+    if (cancelled.IsCancellationRequested) return ExitCodes.Cancelled;
+    await Console.Error.WriteLineAsync($"darkstorage: there was no answer: {e.Message}");
+    return ExitCodes.Failed;
 }

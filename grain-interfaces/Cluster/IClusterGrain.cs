@@ -62,7 +62,16 @@ public interface IClusterGrain : IGrainWithStringKey
 /// <param name="Replication">The same copies, and how wide stripes may be.</param>
 [GenerateSerializer, Immutable, Alias("cluster-description")]
 public sealed record ClusterDescription(
-    Guid Id, long LayoutVersion, int Copies, int Partitions, int PartitionsMoving, ImmutableArray<ClusterNodeDescription> Nodes, Replication Replication);
+    Guid Id, long LayoutVersion, int Copies, int Partitions, int PartitionsMoving, ImmutableArray<ClusterNodeDescription> Nodes, Replication Replication)
+{
+    /// <summary>To be asked before a grain is, which may be at a node that runs an older program, and then knows nothing of it.</summary>
+    /// <returns>Null where every node's program is of a level; else the sentence that says which are not.</returns>
+    public string? RefusalByOlder(int level)
+    {
+        var older = string.Join(", ", Nodes.Where(n => n.Level < level).Select(n => n.Name));
+        return older.Length > 0 ? ClusterLevels.RefusalBy(older) : null;
+    }
+}
 
 /// <param name="State">As the layout has it: waiting, active, draining or gone; gateway for one without a drive.</param>
 /// <param name="Partitions">That it holds.</param>

@@ -68,13 +68,16 @@ internal sealed partial class IntegrationGrain(
     /// <summary>Wakes the grain, should its silo have ended. The least that reminders can have.</summary>
     private static readonly TimeSpan WakePeriod = TimeSpan.FromMinutes(1);
 
-    /// <summary>Time for all that one call of this grain asks of a place: callers of grains wait for 30 s.</summary>
-    private static readonly TimeSpan AskingMax = TimeSpan.FromSeconds(20);
+    /// <summary>Time for all that one call of this grain asks of a place: callers of grains wait for 30 s, and one may wait behind another.</summary>
+    private static readonly TimeSpan AskingMax = TimeSpan.FromSeconds(12);
 
     /// <summary>Between cleanings of what puts that a crash cut off have left in the place.</summary>
     private static readonly TimeSpan CleaningPeriod = TimeSpan.FromDays(1);
 
     private IGrainTimer? _health;
+
+    /// <summary>Opened at its first use, by the settings that are kept. One for all calls: what is bounded is so for all of them together.</summary>
+    private IMeteredBackend? _backend;
 
     private string Name => this.GetPrimaryKeyString();
 
@@ -87,6 +90,8 @@ internal sealed partial class IntegrationGrain(
         return Task.CompletedTask;
     }
 
+    public override Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken) => CloseAsync();
+
     public async Task<Integration> AddAsync(string type, string? preset, ImmutableDictionary<string, string> settings, CancellationToken ct)
     {
         if (state.RecordExists) throw new StorageException(StorageError.IntegrationExists, $"There is an integration {Name}.");
@@ -95,12 +100,13 @@ internal sealed partial class IntegrationGrain(
         var complete = TypeOf(type).Complete(preset, settings);
         if (index is IClusterIndex cluster && await cluster.TryUseLevelAsync(ClusterLevels.Integrations, ct) is { } older) throw new StorageException(StorageError.Conflict, ClusterLevels.RefusalBy(older));
         await AskAsync(type, complete, static (backend, asking) => backend.PrepareAsync(asking), ct);
+        // First, since one without its integration ends itself, and the other way round nothing would wake the grain.
+        await this.RegisterOrUpdateReminder(WakeReminder, WakePeriod, WakePeriod);
         await KeepAsync(s =>
         {
             (s.Type, s.Preset, s.IsEnabled, s.Added, s.Cleaned) = (type, preset, true, clock.GetUtcNow(), clock.GetUtcNow());
             Put(s, complete);
         }, ct);
-        await this.RegisterOrUpdateReminder(WakeReminder, WakePeriod, WakePeriod);
         WatchHealth();
         LogAdded(log, Name, type);
         return Record;
@@ -110,10 +116,12 @@ internal sealed partial class IntegrationGrain(
     {
         RequireIntegration();
         var type = TypeOf(state.State.Type);
-        var before = Settings();
-        var complete = type.Complete(preset: null, before.SetItems(settings));
+        // Secrets that are all replaced need not open.
+        var before = state.State.Secrets.All(settings.ContainsKey) ? state.State.Settings : Settings();
+        var complete = type.Complete(state.State.Preset, settings, before);
         // The place it is already is not made ready again: were it gone, that would make another.
         await AskAsync(type.Name, complete, type.IsSamePlace(before, complete) ? AnswersAsync : static (backend, asking) => backend.PrepareAsync(asking), ct);
+        await CloseAsync();
         await KeepAsync(s => Put(s, complete), ct);
         LogChanged(log, Name);
         return Record;
@@ -148,7 +156,7 @@ internal sealed partial class IntegrationGrain(
     {
         RequireIntegration();
         using var bounded = Bounded(ct);
-        await using var backend = connectors.Open(Name, state.State.Type, Settings());
+        var backend = Backend;
         var test = await BackendProbe.RunAsync(backend, clock, bounded.Token);
         ct.ThrowIfCancellationRequested();
         Count(backend);
@@ -157,7 +165,7 @@ internal sealed partial class IntegrationGrain(
 
     public async Task<bool> SealAnewAsync(CancellationToken ct)
     {
-        if (state.State.SealedSecrets is not { } box || secrets.IsCurrent(box)) return false;
+        if (!state.RecordExists || state.State.SealedSecrets is not { } box || secrets.IsCurrent(box)) return false;
         var opened = OpenSecrets();
         await KeepAsync(s => s.SealedSecrets = Seal(opened), ct);
         return true;
@@ -170,12 +178,15 @@ internal sealed partial class IntegrationGrain(
     }
 
     private void WatchHealth() =>
-        _health ??= this.RegisterGrainTimer(WatchHealthAsync, new GrainTimerCreationOptions(options.Value.HealthPeriod, options.Value.HealthPeriod) { KeepAlive = true });
+        _health ??= this.RegisterGrainTimer(WatchHealthAsync, new GrainTimerCreationOptions(options.Value.HealthPeriod, options.Value.HealthPeriod) { KeepAlive = true, Interleave = true });
 
     private async Task WatchHealthAsync(CancellationToken ct)
     {
         if (!state.RecordExists || !state.State.IsEnabled) return;
+        var asked = state.State.Changed;
         var failure = await CheckAsync(ct);
+        // Meanwhile it may have become another place, or none.
+        if (!state.RecordExists || !state.State.IsEnabled || state.State.Changed != asked) return;
         var now = clock.GetUtcNow();
         var before = state.State.Health;
         var since = before is not null && before.IsHealthy == failure is null ? before.Since : now;
@@ -197,26 +208,33 @@ internal sealed partial class IntegrationGrain(
     /// <returns>What is wrong; null where nothing is.</returns>
     private async Task<string?> CheckAsync(CancellationToken ct)
     {
-        using var bounded = Bounded(ct);
         try
         {
-            await using var backend = connectors.Open(Name, state.State.Type, Settings());
-            try
+            var failure = await AskedAsync(AnswersAsync, ct);
+            if (failure is null && clock.GetUtcNow() - state.State.Cleaned >= CleaningPeriod)
             {
-                await AnswersAsync(backend, bounded.Token);
-                if (clock.GetUtcNow() - state.State.Cleaned >= CleaningPeriod)
-                {
-                    await backend.CleanAsync(bounded.Token);
-                    state.State.Cleaned = clock.GetUtcNow();
-                }
-                return null;
+                // The next one is a day away, whatever became of this: a place where nothing may be cleaned works all the same.
+                state.State.Cleaned = clock.GetUtcNow();
+                if (await AskedAsync(static (backend, asking) => backend.CleanAsync(asking), ct) is { } notCleaned) LogNotCleaned(log, Name, notCleaned);
             }
-            finally
-            {
-                Count(backend);
-            }
+            return failure;
         }
-        catch (Exception e) when (e is BackendException or StorageException)
+        catch (StorageException e)
+        {
+            return e.Message;
+        }
+    }
+
+    private async Task<string?> AskedAsync(Func<IBackend, CancellationToken, Task> ask, CancellationToken ct)
+    {
+        using var bounded = Bounded(ct);
+        var backend = Backend;
+        try
+        {
+            await ask(backend, bounded.Token);
+            return null;
+        }
+        catch (BackendException e)
         {
             return e.Message;
         }
@@ -224,6 +242,21 @@ internal sealed partial class IntegrationGrain(
         {
             return NoAnswer;
         }
+        finally
+        {
+            Count(backend);
+        }
+    }
+
+    private IMeteredBackend Backend => _backend ??= connectors.Open(Name, state.State.Type, Settings());
+
+    private async Task CloseAsync()
+    {
+        var backend = _backend;
+        _backend = null;
+        if (backend is null) return;
+        Count(backend);
+        await backend.DisposeAsync();
     }
 
     private static Task AnswersAsync(IBackend backend, CancellationToken ct) => backend.StatAsync(BackendProbe.HealthName, ct);
@@ -318,6 +351,9 @@ internal sealed partial class IntegrationGrain(
 
     [LoggerMessage(LogLevel.Warning, "The integration {Integration} does not work: {Failure}")]
     private static partial void LogFailing(ILogger log, string integration, string failure);
+
+    [LoggerMessage(LogLevel.Warning, "The place of the integration {Integration} was not cleaned of what crashes may have left: {Failure}")]
+    private static partial void LogNotCleaned(ILogger log, string integration, string failure);
 
     [LoggerMessage(LogLevel.Information, "The integration {Integration} works again")]
     private static partial void LogRecovered(ILogger log, string integration);

@@ -4,6 +4,7 @@ using DarkStorage.GrainInterfaces.AccessKeys;
 using DarkStorage.GrainInterfaces.Events;
 using DarkStorage.GrainInterfaces.Integrations;
 using DarkStorage.Grains.AccessKeys;
+using DarkStorage.Grains.Integrations;
 using DarkStorage.Grains.Cluster;
 using DarkStorage.Metadata;
 using DarkStorage.Storage.Encryption;
@@ -122,7 +123,8 @@ internal sealed partial class SealingAnew : BackgroundService
         if (await SharedRootCredentials.SealAnewAsync(_cluster, _secret.Box, ct)) count++;
         for (var after = ""; await _index.ListGrainStatesAsync(AccessKeyState.Name, after, PageMax, ct) is { Count: > 0 } page; after = page[^1])
             await EachAsync(page.Select(g => GrainId.Parse(g).Key.ToString()!), id => _grains.GetGrain<IAccessKeyGrain>(id).SealAnewAsync(ct));
-        await EachAsync(await _grains.GetGrain<IIntegrationsGrain>(IIntegrationsGrain.Key).ListAsync(ct), name => _grains.GetGrain<IIntegrationGrain>(name).SealAnewAsync(ct));
+        for (var after = ""; await _index.ListGrainStatesAsync(IntegrationState.Name, after, PageMax, ct) is { Count: > 0 } page; after = page[^1])
+            await EachAsync(page.Select(g => GrainId.Parse(g).Key.ToString()!), name => _grains.GetGrain<IIntegrationGrain>(name).SealAnewAsync(ct));
         await EachAsync(await _grains.GetGrain<IEventTargetsGrain>(IEventTargetsGrain.Key).ListAsync(ct), name => _grains.GetGrain<IEventTargetGrain>(name).SealAnewAsync(ct));
         return count;
 

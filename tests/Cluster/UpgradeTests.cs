@@ -1,10 +1,11 @@
 using System.Diagnostics;
 using System.Text.Json.Nodes;
+using DarkStorage.GrainInterfaces.Cluster;
 
 namespace DarkStorage.Cluster;
 
 /// <summary>A cluster of an earlier version that is upgraded node by node while clients work. Whoever runs it says which one that is; eng/upgrade-test.sh builds it from the history.</summary>
-public sealed class UpgradeTests
+public sealed class UpgradeTests : IDisposable
 {
     private const string Variable = "DARKSTORAGE_TEST_PREVIOUS";
 
@@ -12,6 +13,9 @@ public sealed class UpgradeTests
     private static readonly TimeSpan FailuresMax = TimeSpan.FromSeconds(10);
 
     private readonly Dictionary<string, byte[]> _kept = new(StringComparer.Ordinal);
+    private readonly string _folder = Directory.CreateTempSubdirectory("darkstorage-upgrade-").FullName;
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     [Fact]
     public async Task A_cluster_of_an_earlier_version_is_upgraded_node_by_node_under_load_and_one_node_goes_back_in_between()
@@ -46,13 +50,13 @@ public sealed class UpgradeTests
             levelBefore ??= nodes.Where(n => n.Program == previous).Select(n => levels[n]).First();
             var level = levels[upgraded];
             Assert.All(nodes, n => Assert.Equal(n.Program == previous ? levelBefore : level, levels[n]));
-            if (levels.Values.Any(l => l < level)) await NothingNewAsync(cluster, upgraded, bucket, nodes.Where(n => n.Program == previous));
+            if (levels.Values.Any(l => l < level)) await NothingNewAsync(cluster, upgraded, levelBefore.Value, bucket, nodes.Where(n => n.Program == previous));
             await WorksThroughAllAsync(nodes, bucket, $"step-{step}");
             if (step == 1) await ReadsAsync(nodes, bucket, "");
         }
         await load.StopAsync();
         await cluster.SettledAsync();
-        if (levelBefore < (await LevelsAsync(cluster, nodes[0]))[nodes[0]]) await NoWayBackAsync(cluster, bucket, previous);
+        if (levelBefore < ClusterLevels.Integrations) await NoWayBackAsync(cluster, previous);
 
         await WorksThroughAllAsync(nodes, bucket, "after");
         await ReadsAsync(nodes, bucket, "");
@@ -87,21 +91,26 @@ public sealed class UpgradeTests
     }
 
     /// <summary>What the older nodes would not understand is refused, with their names.</summary>
-    private static async Task NothingNewAsync(TestCluster cluster, NodeProcess at, string bucket, IEnumerable<NodeProcess> older)
+    private async Task NothingNewAsync(TestCluster cluster, NodeProcess at, int levelBefore, string bucket, IEnumerable<NodeProcess> older)
     {
-        foreach (var (path, wanted) in ((string, string)[])[($"/buckets/{bucket}", """{"copies":2}"""), ("/replication", """{"width":3}""")])
+        (int Level, HttpMethod Method, string Api, string Path, string Body)[] all =
+        [
+            (ClusterLevels.Redundancy, HttpMethod.Put, "cluster", $"/buckets/{bucket}", """{"copies":2}"""), (ClusterLevels.Redundancy, HttpMethod.Put, "cluster", "/replication", """{"width":3}"""),
+            (ClusterLevels.Integrations, HttpMethod.Post, "integrations", "", NewIntegration),
+        ];
+        foreach (var (_, method, api, path, body) in all.Where(n => n.Level > levelBefore))
         {
-            var refusal = (await cluster.SendAsync(at, HttpMethod.Put, path, wanted))["error"]?.GetValue<string>();
+            var refusal = (await cluster.SendAsync(at, method, path, body, api))["error"]?.GetValue<string>();
             Assert.Contains("an older one", refusal, StringComparison.Ordinal);
             Assert.All(older, n => Assert.Contains(TestCluster.NameOf(n), refusal, StringComparison.Ordinal));
         }
     }
 
     /// <summary>Once something is kept that the older program would not understand, that does not start any more.</summary>
-    private static async Task NoWayBackAsync(TestCluster cluster, string bucket, string previous)
+    private async Task NoWayBackAsync(TestCluster cluster, string previous)
     {
-        var answer = await cluster.SendAsync(cluster.Nodes[0], HttpMethod.Put, $"/buckets/{bucket}", """{"copies":2}""");
-        Assert.Equal("2 copies", answer["redundancy"]?.GetValue<string>());
+        var answer = await cluster.SendAsync(cluster.Nodes[0], HttpMethod.Post, "", NewIntegration, "integrations");
+        Assert.Equal("nas", answer["name"]?.GetValue<string>());
         var node = cluster.Nodes[2];
         Assert.Equal(0, await node.TerminateAsync());
         node.Program = previous;
@@ -110,6 +119,8 @@ public sealed class UpgradeTests
         await node.RestartAsync();
         await cluster.ReadyAsync(node);
     }
+
+    private string NewIntegration => $$$"""{"name":"nas","type":"filesystem","settings":{"path":"{{{_folder}}}"}}""";
 
     /// <summary>Each node writes, puts parts together, and deletes; each node then reads what was written, and lists what there is.</summary>
     private async Task WorksThroughAllAsync(IReadOnlyList<NodeProcess> nodes, string bucket, string when)

@@ -45,6 +45,21 @@ public sealed class CommandLineTests(NodeFixture fixture) : IDisposable
     }
 
     [Fact]
+    public async Task A_download_goes_through_a_link_and_leaves_the_files_mode()
+    {
+        var bucket = await fixture.Client.NewBucketAsync();
+        await fixture.Client.PutTextAsync(bucket, "key", "new");
+        var (file, link) = (Path.Combine(_folder, "file"), Path.Combine(_folder, "link"));
+        await File.WriteAllTextAsync(file, "old");
+        File.SetUnixFileMode(file, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        File.CreateSymbolicLink(link, file);
+        await DoneAsync("cp", $"darkstorage://{bucket}/key", link);
+        Assert.Equal(("new", file, UnixFileMode.UserRead | UnixFileMode.UserWrite), (await File.ReadAllTextAsync(file), new FileInfo(link).LinkTarget, File.GetUnixFileMode(file)));
+        await DoneAsync("cp", $"darkstorage://{bucket}/key", "/dev/null");
+        Assert.Equal(0, new FileInfo("/dev/null").Length);
+    }
+
+    [Fact]
     public async Task A_place_is_added_tested_changed_and_removed()
     {
         var name = "cli-" + Guid.NewGuid().ToString("N")[..8];
@@ -68,6 +83,19 @@ public sealed class CommandLineTests(NodeFixture fixture) : IDisposable
         await RefusedAsync(1, $"There is no integration {name}.", null, "integrations", "remove", name);
     }
 
+    [Theory, InlineData("@"), InlineData("="), InlineData("-")]
+    public async Task A_secret_is_taken_as_it_is(string way)
+    {
+        const string secret = "-a \"quoted\" #secret with = and blanks";
+        await using var other = await NodeProcess.StartAsync(new() { SecretKey = secret });
+        using var s3 = other.S3();
+        var (bucket, name, file) = (await s3.NewBucketAsync(), "cli-" + Guid.NewGuid().ToString("N")[..8], Path.Combine(_folder, "secret"));
+        await File.WriteAllTextAsync(file, secret + "\n");
+        string[] flags = way switch { "@" => ["--secret-key", $"@{file}"], "=" => [$"--secret-key={secret}"], _ => ["--secret-key", secret] };
+        await DoneAsync(["integrations", "add", "s3", "--name", name, "--preset", "darkstorage", "--endpoint", other.S3Url.GetLeftPart(UriPartial.Authority), "--bucket", bucket, "--access-key", other.Settings.AccessKey, .. flags]);
+        await DoneAsync("integrations", "remove", name);
+    }
+
     [Fact]
     public async Task The_types_are_the_clusters_own()
     {
@@ -80,7 +108,7 @@ public sealed class CommandLineTests(NodeFixture fixture) : IDisposable
     [InlineData("There is no type 'tape'", "integrations", "add", "tape", "--name", "any")]
     [InlineData("filesystem has no --speed", "integrations", "add", "filesystem", "--name", "any", "--speed", "1")]
     [InlineData("--path wants a value", "integrations", "add", "filesystem", "--name", "any", "--path")]
-    [InlineData("'extra' is no flag", "integrations", "add", "filesystem", "--name", "any", "extra")]
+    [InlineData("there is something that is no flag", "integrations", "add", "filesystem", "--name", "any", "extra")]
     [InlineData("--name", "integrations", "add", "filesystem")]
     [InlineData("There is no file", "cp", "/no/such/file", "darkstorage://bucket/key")]
     [InlineData("One of the two is an object", "cp", "/tmp/a", "/tmp/b")]

@@ -126,8 +126,7 @@ public sealed class IntegrationTests(IntegrationNodeFixture fixture) : IClassFix
         Directory.Delete(path);
         Directory.Move(path + "-away", path);
         Assert.Null((await HealthAsync(h => (bool)h["healthy"]!))["failure"]);
-        Assert.Contains($"The integration {name} does not work", Node.Output, StringComparison.Ordinal);
-        Assert.Contains($"The integration {name} works again", Node.Output, StringComparison.Ordinal);
+        await Eventually.HoldsAsync("the log tells of both", () => Node.Output.Contains($"The integration {name} does not work", StringComparison.Ordinal) && Node.Output.Contains($"The integration {name} works again", StringComparison.Ordinal));
 
         async Task<JsonNode> HealthAsync(Func<JsonNode, bool> isWanted)
         {

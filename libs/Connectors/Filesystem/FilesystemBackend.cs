@@ -227,7 +227,20 @@ internal sealed class FilesystemBackend(string root, TimeProvider clock) : IBack
 
     private static BackendBlob Blob(BlobName name, FileInfo file) => new(name, file.Length, file.LastWriteTimeUtc);
 
-    private FileInfo? Find(BlobName name) => new FileInfo(PathOf(name)) is { Exists: true, LinkTarget: null } file ? file : null;
+    /// <returns>Null where there is surely none: one that can't be looked at is not one that is not there, though .NET says of it that it does not exist.</returns>
+    private FileInfo? Find(BlobName name)
+    {
+        var file = new FileInfo(PathOf(name));
+        if (file.Exists) return file;
+        try
+        {
+            return File.GetAttributes(file.FullName).HasFlag(FileAttributes.Directory) ? null : throw new IOException("It is there, and can't be looked at.");
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            return null;
+        }
+    }
 
     private IEnumerator<FileSystemInfo> Entries(string folder)
     {
@@ -243,7 +256,7 @@ internal sealed class FilesystemBackend(string root, TimeProvider clock) : IBack
     }
 
     /// <returns>The next blobs of a folder; none at its end. Folders in it that may have more go to <paramref name="folders"/>.</returns>
-    private static List<BackendBlob> NextPage(string folder, IEnumerator<FileSystemInfo> entries, string prefix, Stack<string> folders)
+    private List<BackendBlob> NextPage(string folder, IEnumerator<FileSystemInfo> entries, string prefix, Stack<string> folders)
     {
         var blobs = new List<BackendBlob>();
         while (blobs.Count < PageEntries && entries.MoveNext())
@@ -256,7 +269,7 @@ internal sealed class FilesystemBackend(string root, TimeProvider clock) : IBack
                 var below = path + '/';
                 if (below.StartsWith(prefix, StringComparison.Ordinal) || prefix.StartsWith(below, StringComparison.Ordinal)) folders.Push(path);
             }
-            else if (path.StartsWith(prefix, StringComparison.Ordinal) && BlobName.Find(path) is { } name && entry is FileInfo { Exists: true } file)
+            else if (path.StartsWith(prefix, StringComparison.Ordinal) && BlobName.Find(path) is { } name && Find(name) is { } file)
             {
                 blobs.Add(Blob(name, file));
             }

@@ -91,9 +91,9 @@ internal sealed class GuardedBackend : IMeteredBackend
         while (listing.IsThere)
         {
             listing.Watch.Pause();
-            yield return listing.Blobs.Current;
+            yield return listing.Current;
             listing.Watch.Resume();
-            listing.IsThere = await NextAsync(listing.Blobs, listing.Watch);
+            listing.IsThere = await NextAsync(listing);
         }
     }
 
@@ -269,7 +269,7 @@ internal sealed class GuardedBackend : IMeteredBackend
         var listing = new Listing(_inner.ListAsync(prefix, watch.Token).GetAsyncEnumerator(CancellationToken.None), watch);
         try
         {
-            listing.IsThere = await NextAsync(listing.Blobs, watch);
+            listing.IsThere = await NextAsync(listing);
             return listing;
         }
         catch
@@ -279,13 +279,13 @@ internal sealed class GuardedBackend : IMeteredBackend
         }
     }
 
-    private async Task<bool> NextAsync(IAsyncEnumerator<BackendBlob> blobs, IdleWatch watch)
+    private async Task<bool> NextAsync(Listing listing)
     {
         try
         {
-            return await blobs.MoveNextAsync();
+            return await listing.MoveAsync();
         }
-        catch (OperationCanceledException) when (watch.HasExpired)
+        catch (OperationCanceledException) when (listing.Watch.HasExpired)
         {
             throw TooLate(_limits.Timeout);
         }
@@ -299,16 +299,33 @@ internal sealed class GuardedBackend : IMeteredBackend
         Durations.Record(duration.TotalSeconds, new("integration", _name), new("operation", operation), new KeyValuePair<string, object?>("outcome", outcome));
     }
 
+    /// <summary>A list under way. Where its next blob does not come, it is left behind, and ended when that has come after all.</summary>
     private sealed class Listing(IAsyncEnumerator<BackendBlob> blobs, IdleWatch watch) : IAsyncDisposable
     {
-        public IAsyncEnumerator<BackendBlob> Blobs => blobs;
+        private Task<bool> _moving = Task.FromResult(false);
+
+        public BackendBlob Current => blobs.Current;
 
         public IdleWatch Watch => watch;
 
         public bool IsThere { get; set; }
 
-        public async ValueTask DisposeAsync()
+        public Task<bool> MoveAsync()
         {
+            _moving = blobs.MoveNextAsync().AsTask();
+            return _moving.WaitAsync(watch.Token);
+        }
+
+        public ValueTask DisposeAsync()
+        {
+            if (_moving.IsCompleted) return new(EndAsync());
+            _ = EndAsync();
+            return ValueTask.CompletedTask;
+        }
+
+        private async Task EndAsync()
+        {
+            await ((Task)_moving).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             await blobs.DisposeAsync();
             watch.Dispose();
         }

@@ -36,8 +36,8 @@ internal sealed class GuardedStream(GuardedBackend owner, BlobName name, ByteRan
             }
             catch (BackendException e) when (e.IsTransient)
             {
-                if (!Forgives()) throw;
                 await ForgetStreamAsync();
+                if (!Forgives()) throw;
                 await Task.Delay(limits.RetryDelay * _breaks, clock, cancellationToken);
             }
         }

@@ -66,13 +66,19 @@ internal static class S3Connector
             ResponseChecksumValidation = ResponseChecksumValidation.WHEN_REQUIRED,
             HttpClientFactory = http,
         };
-        if (settings.TryGetValue(Endpoint, out var endpoint)) (config.ServiceURL, config.AuthenticationRegion) = (endpoint.Replace(RegionMark, region, StringComparison.Ordinal), region);
+        if (settings.TryGetValue(Endpoint, out var endpoint)) (config.ServiceURL, config.AuthenticationRegion) = (AddressOf(endpoint, region), region);
         else config.RegionEndpoint = Amazon.RegionEndpoint.GetBySystemName(region);
         var s3 = accessKey is null ? new AmazonS3Client(config) : new AmazonS3Client(new BasicAWSCredentials(accessKey, secretKey), config);
         var storageClass = settings.TryGetValue(StorageClass, out var named) ? S3StorageClass.FindValue(named) : null;
         // With neither checksums nor TLS the client signs the content piece by piece.
         var isUnsigned = !hasChecksums && (endpoint is null || endpoint.StartsWith("https:", StringComparison.OrdinalIgnoreCase));
         return new(s3, new(settings[Bucket], settings.GetValueOrDefault(Prefix, ""), storageClass, isUnsigned), clock, http);
+    }
+
+    private static string AddressOf(string endpoint, string region)
+    {
+        var address = endpoint.Replace(RegionMark, region, StringComparison.Ordinal);
+        return Uri.TryCreate(address, UriKind.Absolute, out _) ? address : throw ConnectorType.Invalid($"{Region}: with '{region}' the endpoint {endpoint} is no address.");
     }
 
     private static ConnectorPreset Preset(string name, string title, string help, string? endpoint, bool isPathStyle, bool hasChecksums, string? region = null)

@@ -35,8 +35,11 @@ public enum BackendError : byte
 }
 
 /// <summary>What became of a call to a backend. The message is for an operator, and holds no secret.</summary>
-public sealed class BackendException(BackendError error, string message, Exception? inner = null) : IOException(message, inner)
+public sealed class BackendException(BackendError error, string message, Exception? inner = null) : IOException(Plain(message), inner)
 {
+    /// <summary>Characters of a message. What a server says of itself is a part of it, and goes to logs and terminals.</summary>
+    private const int MessageLengthMax = 1_000;
+
     public BackendError Error { get; } = error;
 
     /// <summary>When the backend wants to be asked again, where it says so.</summary>
@@ -44,6 +47,12 @@ public sealed class BackendException(BackendError error, string message, Excepti
 
     /// <summary>The same call may do better in a moment: nothing about it, and nothing that somebody would have to mend, was refused. Fewer bytes than promised are mostly a connection that broke.</summary>
     public bool IsTransient => Error is BackendError.Unavailable or BackendError.Throttled or BackendError.WrongLength;
+
+    private static string Plain(string message) =>
+        string.Create(Math.Min(message.Length, MessageLengthMax), message, static (plain, message) =>
+        {
+            for (var i = 0; i < plain.Length; i++) plain[i] = char.IsControl(message[i]) ? ' ' : message[i];
+        });
 
     public static BackendException NotFound(BlobName name) => new(BackendError.NotFound, $"There is no {name}.");
 

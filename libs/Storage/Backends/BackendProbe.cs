@@ -10,6 +10,9 @@ public static class BackendProbe
     private const string Folder = "darkstorage-probe/";
     private const int ContentBytes = 70_000;
 
+    /// <summary>For what a step that failed has left.</summary>
+    private static readonly TimeSpan DeletingMax = TimeSpan.FromSeconds(5);
+
     /// <summary>Asked for to see whether a place answers. It need not be there.</summary>
     public static readonly BlobName HealthName = BlobName.Parse(Folder + "health");
 
@@ -48,7 +51,7 @@ public static class BackendProbe
         }
         else
         {
-            await DeleteIfPossibleAsync(backend, name, ct);
+            await DeleteIfPossibleAsync(backend, name, clock);
         }
         return new(steps.ToImmutable());
 
@@ -66,18 +69,20 @@ public static class BackendProbe
             }
             catch (OperationCanceledException)
             {
-                failure = "There was no time left for it.";
+                failure = "It did not answer in time.";
             }
             steps.Add(new(step, failure, clock.GetElapsedTime(began)));
             return failure is null;
         }
     }
 
-    private static async Task DeleteIfPossibleAsync(IBackend backend, BlobName name, CancellationToken ct)
+    /// <summary>Also for who has left, or had no more time.</summary>
+    private static async Task DeleteIfPossibleAsync(IBackend backend, BlobName name, TimeProvider clock)
     {
+        using var bounded = new CancellationTokenSource(DeletingMax, clock);
         try
         {
-            await backend.DeleteAsync(name, ct);
+            await backend.DeleteAsync(name, bounded.Token);
         }
         catch (Exception e) when (e is BackendException or OperationCanceledException)
         {

@@ -34,33 +34,50 @@ public sealed record ConnectorType(string Name, string Title, string Help, Immut
     /// <summary>Characters of one setting's value.</summary>
     public const int ValueLengthMax = 16 << 10;
 
-    /// <summary>Checks settings as they were given, and fills in what the preset and the defaults say.</summary>
+    /// <summary>Checks settings as they were given, and fills in what was there before, or else what the preset and the defaults say.</summary>
     /// <param name="preset">Null for none.</param>
-    /// <param name="given">An empty text is as good as none.</param>
+    /// <param name="given">An empty text takes a setting back to what the preset or the default says.</param>
+    /// <param name="before">What an earlier call returned, where settings are changed.</param>
     /// <returns>A value for each field that has one.</returns>
     /// <exception cref="StorageException"><see cref="StorageError.InvalidArgument"/>, with the sentence that says which field and why.</exception>
-    public ImmutableSortedDictionary<string, string> Complete(string? preset, IEnumerable<KeyValuePair<string, string>> given)
+    public ImmutableSortedDictionary<string, string> Complete(string? preset, IEnumerable<KeyValuePair<string, string>> given, ImmutableSortedDictionary<string, string>? before = null)
     {
-        var complete = ImmutableSortedDictionary.CreateBuilder<string, string>(StringComparer.Ordinal);
-        foreach (var field in Fields)
-        {
-            if (field.Default is { } value) complete[field.Name] = value;
-        }
-        if (preset is not null)
-        {
-            var chosen = Presets.FirstOrDefault(p => p.Name == preset)
-                ?? throw Invalid($"{Name} has no preset {preset}; there are{(Presets.IsEmpty ? " none" : $": {string.Join(", ", Presets.Select(p => p.Name))}")}.");
-            foreach (var (name, value) in chosen.Values) complete[name] = value;
-        }
+        var known = Known(preset);
+        var complete = (before ?? known).ToBuilder();
         foreach (var (name, value) in given)
         {
             var field = Fields.FirstOrDefault(f => f.Name == name) ?? throw Invalid($"{Name} has no field {name}; there are: {string.Join(", ", Fields.Select(f => f.Name))}.");
-            if (value.Length == 0) continue;
-            if (field.WhyNot(value) is { } reason) throw Invalid($"{name}: {reason}");
-            complete[name] = value;
+            if (value.Length > 0)
+            {
+                if (field.WhyNot(value) is { } reason) throw Invalid($"{name}: {reason}");
+                complete[name] = value;
+            }
+            else if (known.TryGetValue(name, out var fallback))
+            {
+                complete[name] = fallback;
+            }
+            else
+            {
+                complete.Remove(name);
+            }
         }
         if (Fields.FirstOrDefault(f => f.IsRequired && !complete.ContainsKey(f.Name)) is { } missing) throw Invalid($"{Name} needs {missing.Name}: {missing.Help}");
         return complete.ToImmutable();
+    }
+
+    /// <summary>What is so where nothing is said.</summary>
+    private ImmutableSortedDictionary<string, string> Known(string? preset)
+    {
+        var known = ImmutableSortedDictionary.CreateBuilder<string, string>(StringComparer.Ordinal);
+        foreach (var field in Fields)
+        {
+            if (field.Default is { } value) known[field.Name] = value;
+        }
+        if (preset is null) return known.ToImmutable();
+        var chosen = Presets.FirstOrDefault(p => p.Name == preset)
+            ?? throw Invalid($"{Name} has no preset {preset}; there are{(Presets.IsEmpty ? " none" : $": {string.Join(", ", Presets.Select(p => p.Name))}")}.");
+        foreach (var (name, value) in chosen.Values) known[name] = value;
+        return known.ToImmutable();
     }
 
     /// <summary>Whether two settings are of one place, which may be called otherwise.</summary>

@@ -334,6 +334,14 @@ public sealed class GuardedBackendTests
         }
     }
 
+    [Fact]
+    public async Task A_list_that_hangs_after_its_beginning_ends()
+    {
+        await using var guard = Guard(new() { Timeout = TimeSpan.FromMinutes(1) });
+        _inner.ListsDeafAfter = 1;
+        Assert.Equal(BackendError.Unavailable, (await Assert.ThrowsAsync<BackendException>(() => PassAsync(ListAsync(guard)))).Error);
+    }
+
     private static async Task<byte[]> ReadAsync(GuardedBackend guard, ByteRange range)
     {
         await using var stream = await guard.OpenAsync(Name, range, Ct);

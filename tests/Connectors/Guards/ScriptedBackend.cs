@@ -44,6 +44,8 @@ internal sealed class ScriptedBackend : IBackend
 
     public int BreaksListsAfter { get; set; } = int.MaxValue;
 
+    public int ListsDeafAfter { get; set; } = int.MaxValue;
+
     public List<ByteRange> Opened { get; } = [];
 
     public BackendTraits Traits { get; } = new(BlobBytesMax);
@@ -93,6 +95,7 @@ internal sealed class ScriptedBackend : IBackend
         await CallAsync(ct);
         for (var i = 0; i < 3; i++)
         {
+            if (i == ListsDeafAfter) await new TaskCompletionSource().Task;
             if (i == BreaksListsAfter) throw new BackendException(BackendError.Unavailable, "The list broke.");
             yield return new(BlobName.Parse($"blob-{i}"), 1, default);
         }
