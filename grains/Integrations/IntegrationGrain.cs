@@ -76,8 +76,14 @@ internal sealed partial class IntegrationGrain(
 
     private IGrainTimer? _health;
 
-    /// <summary>Opened at its first use, by the settings that are kept. One for all calls: what is bounded is so for all of them together.</summary>
-    private IMeteredBackend? _backend;
+    /// <summary>For how long a backend whose settings were replaced is left to those who are asking it: longer than any call here.</summary>
+    private static readonly TimeSpan RetiredFor = TimeSpan.FromMinutes(1);
+
+    /// <summary>The timer interleaves: one write of the state at one time.</summary>
+    private Task _writing = Task.CompletedTask;
+
+    /// <summary>Opened at its first use, by the settings of that time. One for all calls: what is bounded is so for all of them together.</summary>
+    private (IMeteredBackend Open, DateTimeOffset Changed)? _backend;
 
     private string Name => this.GetPrimaryKeyString();
 
@@ -90,7 +96,11 @@ internal sealed partial class IntegrationGrain(
         return Task.CompletedTask;
     }
 
-    public override Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken) => CloseAsync();
+    public override Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
+    {
+        Retire();
+        return Task.CompletedTask;
+    }
 
     public async Task<Integration> AddAsync(string type, string? preset, ImmutableDictionary<string, string> settings, CancellationToken ct)
     {
@@ -121,7 +131,6 @@ internal sealed partial class IntegrationGrain(
         var complete = type.Complete(state.State.Preset, settings, before);
         // The place it is already is not made ready again: were it gone, that would make another.
         await AskAsync(type.Name, complete, type.IsSamePlace(before, complete) ? AnswersAsync : static (backend, asking) => backend.PrepareAsync(asking), ct);
-        await CloseAsync();
         await KeepAsync(s => Put(s, complete), ct);
         LogChanged(log, Name);
         return Record;
@@ -139,7 +148,7 @@ internal sealed partial class IntegrationGrain(
         var existed = state.RecordExists;
         try
         {
-            if (existed) await state.ClearStateAsync(ct);
+            if (existed) await WriteAloneAsync(() => state.ClearStateAsync(ct));
             if (await this.GetReminder(WakeReminder) is { } reminder) await this.UnregisterReminder(reminder);
             return existed;
         }
@@ -185,12 +194,14 @@ internal sealed partial class IntegrationGrain(
         if (!state.RecordExists || !state.State.IsEnabled) return;
         var asked = state.State.Changed;
         var failure = await CheckAsync(ct);
-        // Meanwhile it may have become another place, or none.
-        if (!state.RecordExists || !state.State.IsEnabled || state.State.Changed != asked) return;
-        var now = clock.GetUtcNow();
         var before = state.State.Health;
-        var since = before is not null && before.IsHealthy == failure is null ? before.Since : now;
-        await KeepAsync(s => s.Health = new(now, since, failure), ct);
+        var isKept = await KeepAsync(s =>
+        {
+            var now = clock.GetUtcNow();
+            s.Health = new(now, before is not null && before.IsHealthy == failure is null ? before.Since : now, failure);
+        }, ct, isWanted: () => state.RecordExists && state.State.IsEnabled && state.State.Changed == asked);
+        // Meanwhile it may have become another place, or none.
+        if (!isKept) return;
         if (failure is not null && before is not { IsHealthy: false }) LogFailing(log, Name, failure);
         if (failure is null && before is { IsHealthy: false }) LogRecovered(log, Name);
     }
@@ -248,15 +259,29 @@ internal sealed partial class IntegrationGrain(
         }
     }
 
-    private IMeteredBackend Backend => _backend ??= connectors.Open(Name, state.State.Type, Settings());
-
-    private async Task CloseAsync()
+    private IMeteredBackend Backend
     {
-        var backend = _backend;
+        get
+        {
+            if (_backend is not { } backend || backend.Changed != state.State.Changed)
+            {
+                Retire();
+                _backend = backend = (connectors.Open(Name, state.State.Type, Settings()), state.State.Changed);
+            }
+            return backend.Open;
+        }
+    }
+
+    private void Retire()
+    {
+        if (_backend is not { } backend) return;
         _backend = null;
-        if (backend is null) return;
-        Count(backend);
-        await backend.DisposeAsync();
+        Count(backend.Open);
+        _ = Task.Run(async () =>
+        {
+            await Task.Delay(RetiredFor, clock);
+            await backend.Open.DisposeAsync();
+        });
     }
 
     private static Task AnswersAsync(IBackend backend, CancellationToken ct) => backend.StatAsync(BackendProbe.HealthName, ct);
@@ -329,17 +354,41 @@ internal sealed partial class IntegrationGrain(
         return opened;
     }
 
-    private async Task KeepAsync(Action<IntegrationState> change, CancellationToken ct)
+    /// <param name="isWanted">Asked when no other write is under way; null for always.</param>
+    /// <returns>Whether it was.</returns>
+    private async Task<bool> KeepAsync(Action<IntegrationState> change, CancellationToken ct, Func<bool>? isWanted = null)
     {
-        change(state.State);
+        var isKept = false;
+        await WriteAloneAsync(async () =>
+        {
+            if (isWanted?.Invoke() == false) return;
+            try
+            {
+                change(state.State);
+                await state.WriteStateAsync(ct);
+                isKept = true;
+            }
+            catch
+            {
+                DeactivateOnIdle(); // memory is ahead of the index now: forget it
+                throw;
+            }
+        });
+        return isKept;
+    }
+
+    private async Task WriteAloneAsync(Func<Task> write)
+    {
+        var (before, written) = (_writing, new TaskCompletionSource());
+        _writing = written.Task;
+        await before;
         try
         {
-            await state.WriteStateAsync(ct);
+            await write();
         }
-        catch
+        finally
         {
-            DeactivateOnIdle(); // memory is ahead of the index now: forget it
-            throw;
+            written.SetResult();
         }
     }
 
