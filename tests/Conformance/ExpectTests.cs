@@ -4,6 +4,7 @@ namespace DarkStorage.Conformance;
 
 /// <summary>Expect: 100-continue. A client that gets its answer instead of being told to go on must not use the connection again: botocore
 /// reads the next answer wrong then, and waits for ever.</summary>
+[Trait("index", "none")]
 public sealed class ExpectTests(NodeFixture node)
 {
     [Fact]

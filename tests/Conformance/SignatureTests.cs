@@ -1,6 +1,7 @@
 namespace DarkStorage.Conformance;
 
 /// <summary>Signature Version 4 in a header and in a URL.</summary>
+[Trait("index", "none")]
 public sealed class SignatureTests(NodeFixture node)
 {
     private const string Unsigned = "UNSIGNED-PAYLOAD";

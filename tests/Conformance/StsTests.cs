@@ -7,6 +7,7 @@ using Amazon.SecurityToken;
 namespace DarkStorage.Conformance;
 
 /// <summary>Roles and temporary credentials, with the AWS SDK, the AWS CLI and requests by hand.</summary>
+[Trait("index", "none")]
 public sealed class StsTests(NodeFixture fixture)
 {
     private const string Everything = """{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}""";

@@ -39,6 +39,7 @@ public sealed class WebIdentityFixture : IAsyncLifetime
 }
 
 /// <summary>AssumeRoleWithWebIdentity: tokens of an issuer that the test runs.</summary>
+[Trait("index", "none")]
 public sealed class WebIdentityTests(WebIdentityFixture fixture) : IClassFixture<WebIdentityFixture>
 {
     private NodeProcess Node => fixture.Node;
