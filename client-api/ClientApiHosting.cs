@@ -55,6 +55,7 @@ public static class ClientApiHosting
         .AddSingleton<LifecycleApi>()
         .AddSingleton<EventTargetsApi>()
         .AddSingleton<IntegrationsApi>()
+        .AddSingleton<TiersApi>()
         .AddSingleton<EncryptionKeysApi>()
         .AddSingleton<ClusterApi>()
         .AddSingleton<ManagementEndpoint>();

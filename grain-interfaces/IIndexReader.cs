@@ -97,8 +97,11 @@ public readonly ref struct ListedObject
     public ChecksumAlgorithm ChecksumAlgorithm { get; init; }
     public ChecksumType ChecksumType { get; init; }
 
-    /// <summary>In a listing of versions alone, as are the next three.</summary>
+    /// <summary>In a listing of versions alone, as are the next four.</summary>
     public VersionName Version { get; init; }
+
+    /// <summary>Its id, which the null version has too.</summary>
+    public VersionId Id { get; init; }
     public long Revision { get; init; }
     public bool IsLatest { get; init; }
     public bool IsDeleteMarker { get; init; }

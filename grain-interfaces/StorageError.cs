@@ -72,4 +72,7 @@ public enum StorageError
     IntegrationExists,
     /// <summary>A place outside did not answer, or refused.</summary>
     BackendFailed,
+    /// <summary>The content is in cold storage: it has to be restored first.</summary>
+    ObjectArchived,
+    NoSuchTier,
 }

@@ -74,6 +74,7 @@ static async Task<int> RunAsync(NodeOptions node)
     Settings.Add<LifecycleOptions>(builder, "Lifecycle");
     Settings.Add<EventOptions>(builder, "Events");
     Settings.Add<IntegrationOptions>(builder, "Integrations");
+    Settings.Add<TransitionOptions>(builder, "Transitions");
     Settings.Add<AccessLogOptions>(builder, "AccessLogs");
     Settings.Add<GarbageOptions>(builder, "Garbage");
     Settings.Add<DriveCareOptions>(builder, "DriveCare");
@@ -89,9 +90,11 @@ static async Task<int> RunAsync(NodeOptions node)
     var store = drive?.Id ?? data.HoldWithoutDrive();
     await using var index = await NodeIndex.OpenAsync(node, data, store, secret, builder.Configuration, logs, CancellationToken.None);
     var cluster = secret is null ? null : (IClusterIndex)index;
-    await using var member = cluster is null ? null : await ClusterMember.OpenAsync(node, secret!, cluster, drive, store, blobOptions, builder.Configuration, logs, TimeProvider.System, CancellationToken.None);
+    IServiceProvider? running = null;
+    await using var places = new NodePlaces(() => running, TimeProvider.System);
+    await using var member = cluster is null ? null : await ClusterMember.OpenAsync(node, secret!, cluster, drive, store, blobOptions, places, builder.Configuration, logs, TimeProvider.System, CancellationToken.None);
     await NodeIndex.JoinAsync(index, node, data, store, secret, CancellationToken.None);
-    var blobs = member?.Blobs ?? BlobStore.Over(drive!, blobOptions, TimeProvider.System);
+    var blobs = member?.Blobs ?? BlobStore.Over(drive!, blobOptions, TimeProvider.System, places);
     ISecretBox box = secret is null ? data.OpenMasterKeyBox() : secret.Box;
     using var issuers = OpenIssuers(builder.Configuration);
     var sharedRing = cluster is null ? null : new IndexKeyRing(cluster);
@@ -102,7 +105,6 @@ static async Task<int> RunAsync(NodeOptions node)
     RootCredentials root;
     if (cluster is null) root = data.ReadRootCredentials(out rootIsNew);
     else (root, rootIsNew) = await SharedRootCredentials.ReadAsync(cluster, box, CancellationToken.None);
-    IServiceProvider? running = null;
     var status = new NodeStatus { Name = node.Node, Engine = GrainHosting.Engine, Index = index.Description, Version = Version(), IsMember = member is not null, WaitsFor = WaitsFor, ServesReads = () => s3Options.StaleReadsMax > TimeSpan.Zero && member?.Layouts.Current is not null };
     NodeGauges.Add(node, status);
 
@@ -115,6 +117,7 @@ static async Task<int> RunAsync(NodeOptions node)
         .AddSingleton<ISecretBox>(box)
         .AddSingleton<IEventSender, WebhookSender>()
         .AddSingleton<IConnectors, ConnectorCatalog>()
+        .AddSingleton(places)
         .AddSingleton(keys.Ring)
         .AddSingleton<IDataKeys>(keys.Data)
         .AddSingleton<IIdentityProviders>(issuers)
@@ -124,6 +127,7 @@ static async Task<int> RunAsync(NodeOptions node)
         .AddSingleton<IAccessLog>(p => p.GetRequiredService<AccessLogSpool>())
         .AddClientApi()
         .AddHostedService<GarbageCollector>()
+        .AddHostedService<Transitions>()
         .AddHostedService<AccessLogDelivery>();
     if (drive is not null) builder.Services.AddSingleton(drive).AddHostedService<DriveCare>();
     builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = TimeSpan.FromSeconds(8));

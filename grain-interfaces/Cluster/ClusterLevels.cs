@@ -16,8 +16,11 @@ public static class ClusterLevels
     /// <summary>There may be integrations, whose credentials are sealed under the cluster's secret.</summary>
     public const int Integrations = 6;
 
+    /// <summary>The bytes of a version may be outside.</summary>
+    public const int Places = 7;
+
     /// <summary>Of this program.</summary>
-    public const int Newest = Integrations;
+    public const int Newest = Places;
 
     /// <param name="older">Names of nodes.</param>
     public static string RefusalBy(string older) => $"This takes a newer version of DarkStorage on every node, and these run an older one: {older}. Upgrade them first, or take those out that do not come back.";

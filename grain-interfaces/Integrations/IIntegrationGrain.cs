@@ -18,7 +18,7 @@ public interface IIntegrationGrain : IGrainWithStringKey
 
     /// <summary>Changes some settings, after the place they make was asked and made ready. Where it refuses, nothing is changed. New ones hold from the next call to it.</summary>
     /// <param name="settings">An empty text takes a setting back to its default. Those that are not named stay, secrets too.</param>
-    /// <exception cref="StorageException"><see cref="StorageError.NoSuchIntegration"/>, and as for <see cref="AddAsync"/>.</exception>
+    /// <exception cref="StorageException"><see cref="StorageError.NoSuchIntegration"/>; <see cref="StorageError.Conflict"/>: it would be another place, and a tier or content of objects is at this one; and as for <see cref="AddAsync"/>.</exception>
     [Alias("change")]
     Task<Integration> ChangeAsync(ImmutableDictionary<string, string> settings, CancellationToken ct);
 
@@ -29,6 +29,7 @@ public interface IIntegrationGrain : IGrainWithStringKey
 
     /// <summary>Forgets the integration. What is in its place stays there.</summary>
     /// <returns>Whether there was one.</returns>
+    /// <exception cref="StorageException"><see cref="StorageError.Conflict"/>: a tier is there, or content of objects.</exception>
     [Alias("remove")]
     Task<bool> RemoveAsync(CancellationToken ct);
 
@@ -40,6 +41,14 @@ public interface IIntegrationGrain : IGrainWithStringKey
     /// <exception cref="StorageException"><see cref="StorageError.NoSuchIntegration"/>.</exception>
     [Alias("test"), AlwaysInterleave]
     Task<IntegrationTest> TestAsync(CancellationToken ct);
+
+    /// <returns>What a node needs to use the place; null where there is no such integration.</returns>
+    [Alias("find-settings"), AlwaysInterleave]
+    Task<IntegrationSettings?> FindSettingsAsync(CancellationToken ct);
+
+    /// <summary>Adds what a node has sent there and read from there.</summary>
+    [Alias("report"), AlwaysInterleave]
+    Task ReportAsync(BackendUsage usage, CancellationToken ct);
 
     /// <summary>Seals the secrets under the newest key of the silo that has the grain, where they are sealed under another.</summary>
     /// <returns>Whether they were.</returns>
@@ -70,6 +79,13 @@ public interface IIntegrationsGrain : IGrainWithStringKey
 [GenerateSerializer, Immutable, Alias("integration-record")]
 public sealed record Integration(
     string Name, string Type, string? Preset, ImmutableSortedDictionary<string, string> Settings, ImmutableArray<string> Secrets, bool IsEnabled, DateTimeOffset Added, DateTimeOffset Changed);
+
+/// <summary>What a node needs to use a place.</summary>
+/// <param name="Settings">Without the secrets.</param>
+/// <param name="SealedSecrets">Sealed under the cluster's secret, so that they cross no wire open; empty where there are none.</param>
+/// <param name="Changed">When they were: what was opened by them is good until then.</param>
+[GenerateSerializer, Immutable, Alias("integration-settings")]
+public sealed record IntegrationSettings(string Type, ImmutableSortedDictionary<string, string> Settings, ImmutableArray<byte> SealedSecrets, bool IsEnabled, DateTimeOffset Changed);
 
 /// <param name="Health">Null before it was first asked for.</param>
 /// <param name="Usage">Since the integration was added; at most some minutes behind after a crash.</param>

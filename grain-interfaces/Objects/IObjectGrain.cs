@@ -22,7 +22,7 @@ public interface IObjectGrain : IGrainWithStringKey
     [Alias("delete")]
     Task<ObjectDeleted> DeleteAsync(ObjectDeletion deletion, CancellationToken ct);
 
-    /// <summary>Changes attributes of one version.</summary>
+    /// <summary>Changes attributes of one version, or where its bytes are.</summary>
     /// <returns>The version as it is now; its content is left out where that is in the manifest.</returns>
     /// <exception cref="StorageException"><see cref="StorageError.NoSuchKey"/>, <see cref="StorageError.NoSuchVersion"/>; <see cref="StorageError.IsDeleteMarker"/>;
     /// <see cref="StorageError.VersionChanged"/>: not as <see cref="ObjectUpdate.Expected"/>;
@@ -77,6 +77,7 @@ public sealed record ObjectDeleted(VersionName? Version, bool IsDeleteMarker, bo
 /// <param name="Version">Null for the current one.</param>
 /// <param name="Expected">What the change was decided on; whoever was authorised for one version has no right to change the one that took its place.</param>
 /// <param name="Retention">The new retention; with <see cref="RetentionChange.To"/> null it ends.</param>
+/// <param name="Move">Where its bytes are now; they were copied there before.</param>
 [GenerateSerializer, Immutable, Alias("object-update")]
 public sealed record ObjectUpdate(
     BucketId Bucket,
@@ -87,7 +88,14 @@ public sealed record ObjectUpdate(
     string? Acl = null,
     RetentionChange? Retention = null,
     bool? LegalHold = null,
-    string? StorageClass = null);
+    string? StorageClass = null,
+    ContentMove? Move = null);
+
+/// <summary>A version's bytes were copied to another place, which is to be theirs.</summary>
+/// <param name="From">Where they were when they were copied; null is the cluster's own drives. Elsewhere by now, the move is off.</param>
+/// <param name="Parts">As they are there.</param>
+[GenerateSerializer, Immutable, Alias("content-move")]
+public sealed record ContentMove(ContentPlace? From, ContentPlace? To, ImmutableArray<ManifestPart> Parts);
 
 /// <param name="To">Null ends the retention.</param>
 /// <param name="BypassGovernance">The caller has the right to shorten a retention in governance mode, and says so.</param>

@@ -1,9 +1,8 @@
 using System.Collections.Immutable;
-using System.Security.Cryptography;
-using System.Text.Json;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Cluster;
 using DarkStorage.GrainInterfaces.Integrations;
+using DarkStorage.GrainInterfaces.Tiers;
 using DarkStorage.Metadata;
 using DarkStorage.Storage.Backends;
 using DarkStorage.Storage.Secrets;
@@ -87,9 +86,6 @@ internal sealed partial class IntegrationGrain(
 
     private string Name => this.GetPrimaryKeyString();
 
-    /// <summary>Binds the sealed secrets to their integration: moved to another they do not open.</summary>
-    private string Purpose => $"integration/{Name}";
-
     public override Task OnActivateAsync(CancellationToken cancellationToken)
     {
         if (state.RecordExists) WatchHealth();
@@ -130,6 +126,7 @@ internal sealed partial class IntegrationGrain(
         var before = state.State.Secrets.All(settings.ContainsKey) ? state.State.Settings : Settings();
         var complete = type.Complete(state.State.Preset, settings, before);
         // The place it is already is not made ready again: were it gone, that would make another.
+        if (!type.IsSamePlace(before, complete)) await RequireUnusedAsync("and would not be found at another place", ct);
         await AskAsync(type.Name, complete, type.IsSamePlace(before, complete) ? AnswersAsync : static (backend, asking) => backend.PrepareAsync(asking), ct);
         await KeepAsync(s => Put(s, complete), ct);
         LogChanged(log, Name);
@@ -146,6 +143,7 @@ internal sealed partial class IntegrationGrain(
     public async Task<bool> RemoveAsync(CancellationToken ct)
     {
         var existed = state.RecordExists;
+        if (existed) await RequireUnusedAsync("and could not be read without it", ct);
         try
         {
             if (existed) await WriteAloneAsync(() => state.ClearStateAsync(ct));
@@ -172,11 +170,21 @@ internal sealed partial class IntegrationGrain(
         return test;
     }
 
+    public Task<IntegrationSettings?> FindSettingsAsync(CancellationToken ct) =>
+        Task.FromResult(state.RecordExists ? new IntegrationSettings(state.State.Type, state.State.Settings, state.State.SealedSecrets is { } box ? [.. box] : [], state.State.IsEnabled, state.State.Changed) : null);
+
+    public Task ReportAsync(BackendUsage usage, CancellationToken ct)
+    {
+        // Written with the next health.
+        if (state.RecordExists) state.State.Usage += usage;
+        return Task.CompletedTask;
+    }
+
     public async Task<bool> SealAnewAsync(CancellationToken ct)
     {
         if (!state.RecordExists || state.State.SealedSecrets is not { } box || secrets.IsCurrent(box)) return false;
         var opened = OpenSecrets();
-        await KeepAsync(s => s.SealedSecrets = Seal(opened), ct);
+        await KeepAsync(s => s.SealedSecrets = secrets.Seal(Name, opened), ct);
         return true;
     }
 
@@ -184,6 +192,14 @@ internal sealed partial class IntegrationGrain(
     {
         // One that outlived its integration, after a crash between the two.
         if (!state.RecordExists) await RemoveAsync(CancellationToken.None);
+    }
+
+    /// <param name="why">What would become of it otherwise.</param>
+    private async Task RequireUnusedAsync(string why, CancellationToken ct)
+    {
+        var tiers = await GrainFactory.GetGrain<ITiersGrain>(ITiersGrain.Key).ListAsync(ct);
+        if (tiers.FirstOrDefault(t => t.Integration == Name) is { } tier) throw new StorageException(StorageError.Conflict, $"The tier {tier.Name} is at the integration {Name}.");
+        if (await index.IsPlaceInUseAsync(Name, ct)) throw new StorageException(StorageError.Conflict, $"Content of objects is at the integration {Name}, {why}: move it first.");
     }
 
     private void WatchHealth() =>
@@ -321,38 +337,16 @@ internal sealed partial class IntegrationGrain(
         var secret = complete.Where(s => type.IsSecret(s.Key)).ToDictionary();
         into.Settings = complete.RemoveRange(secret.Keys);
         into.Secrets = [.. secret.Keys.Order(StringComparer.Ordinal)];
-        into.SealedSecrets = secret.Count == 0 ? null : Seal(secret);
+        into.SealedSecrets = secret.Count == 0 ? null : secrets.Seal(Name, secret);
         var now = clock.GetUtcNow();
         // It was asked just now.
         (into.Changed, into.Health) = (now, new(now, now, Failure: null));
     }
 
-    private byte[] Seal(Dictionary<string, string> opened)
-    {
-        var plain = JsonSerializer.SerializeToUtf8Bytes(opened);
-        var box = secrets.Seal(plain, Purpose);
-        CryptographicOperations.ZeroMemory(plain);
-        return box;
-    }
-
     /// <summary>All of them, secrets too.</summary>
     private ImmutableSortedDictionary<string, string> Settings() => state.State.SealedSecrets is null ? state.State.Settings : state.State.Settings.AddRange(OpenSecrets());
 
-    private Dictionary<string, string> OpenSecrets()
-    {
-        byte[] plain;
-        try
-        {
-            plain = secrets.OpenBytes(state.State.SealedSecrets, Purpose);
-        }
-        catch (CryptographicException e)
-        {
-            throw new StorageException(StorageError.DataDamaged, $"The credentials of the integration {Name} do not open: give it new ones.", e);
-        }
-        var opened = JsonSerializer.Deserialize<Dictionary<string, string>>(plain)!;
-        CryptographicOperations.ZeroMemory(plain);
-        return opened;
-    }
+    private Dictionary<string, string> OpenSecrets() => secrets.OpenSecrets(Name, state.State.SealedSecrets!);
 
     /// <param name="isWanted">Asked when no other write is under way; null for always.</param>
     /// <returns>Whether it was.</returns>

@@ -1,9 +1,11 @@
+using System.Collections.Immutable;
 using System.ComponentModel.DataAnnotations;
 using System.Text;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Buckets;
 using DarkStorage.GrainInterfaces.Lifecycle;
 using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.GrainInterfaces.Tiers;
 using DarkStorage.GrainInterfaces.Uploads;
 using DarkStorage.Metadata;
 using DarkStorage.Rules.Buckets;
@@ -175,9 +177,10 @@ internal sealed partial class LifecycleGrain(
             if (decision.Act != LifecycleAct.Keep) work.Add((entry, state, decision));
         }
         var report = run.Report with { Looked = run.Report.Looked + page.Entries.Count };
+        var tiers = act && work.Exists(w => w.Decision.Act == LifecycleAct.Transition) ? await GrainFactory.GetGrain<ITiersGrain>(ITiersGrain.Key).ListAsync(ct) : [];
         foreach (var group in work.Chunk(ParallelMax))
         {
-            var outcomes = act ? await Task.WhenAll(group.Select(w => ActAsync(bucket, w.Entry, w.State, w.Decision, ct))) : new Outcome[group.Length];
+            var outcomes = act ? await Task.WhenAll(group.Select(w => ActAsync(bucket, w.Entry, w.State, w.Decision, tiers, ct))) : new Outcome[group.Length];
             for (var i = 0; i < group.Length; i++) report = Count(report, group[i].Entry, group[i].Decision.Act, outcomes[i]);
         }
         var place = end.Next ?? default;
@@ -217,7 +220,7 @@ internal sealed partial class LifecycleGrain(
     }
 
     /// <summary>Through the key's grain, as any other writer: it decides on what is there then, and refuses where that is not what was looked at.</summary>
-    private async Task<Outcome> ActAsync(BucketRecord bucket, Entry entry, VersionState state, LifecycleDecision decision, CancellationToken ct)
+    private async Task<Outcome> ActAsync(BucketRecord bucket, Entry entry, VersionState state, LifecycleDecision decision, ImmutableArray<Tier> tiers, CancellationToken ct)
     {
         var grain = GrainFactory.GetGrain<IObjectGrain>(new ObjectId(bucket.Name, entry.Key).ToString());
         try
@@ -231,6 +234,10 @@ internal sealed partial class LifecycleGrain(
                 case LifecycleAct.Remove:
                     await grain.DeleteAsync(new(bucket.Id, entry.Version, default, bucket.Owner, WriteCondition.None, BypassGovernance: false, ChangeOrigin.Lifecycle, state), ct);
                     WriteDown(bucket, entry, AccessLogOperations.Expire);
+                    break;
+                case LifecycleAct.Transition when tiers.Any(t => t.StorageClass == decision.StorageClass):
+                    // Its bytes go first, and it has the class when they are there: a worker's to do.
+                    await index.WishMovesAsync([new(bucket.Id, entry.Key, entry.Id, decision.StorageClass!, MoveOrigin.Lifecycle)], clock.GetUtcNow(), ct);
                     break;
                 default:
                     await grain.UpdateAsync(new(bucket.Id, entry.Version, state, ChangeOrigin.Lifecycle, StorageClass: decision.StorageClass), ct);
@@ -299,13 +306,13 @@ internal sealed partial class LifecycleGrain(
     private async ValueTask<(BucketRecord Bucket, LifecycleConfiguration Rules)?> FindAsync(CancellationToken ct) =>
         await index.FindBucketAsync(Bucket, ct) is { } bucket && BucketRules.Of(bucket).Lifecycle is { } rules ? (bucket, rules) : null;
 
-    private sealed record Entry(string Key, VersionName Version, long Revision, long Length, DateTimeOffset Modified, string StorageClass, bool IsLatest, bool IsDeleteMarker);
+    private sealed record Entry(string Key, VersionName Version, VersionId Id, long Revision, long Length, DateTimeOffset Modified, string StorageClass, bool IsLatest, bool IsDeleteMarker);
 
     private sealed class Batch : IVersionListingSink
     {
         public List<Entry> Entries { get; } = [];
 
-        public void Version(in ListedObject entry) => Entries.Add(new(Encoding.UTF8.GetString(entry.Key), entry.Version, entry.Revision, entry.Length, entry.Modified,
+        public void Version(in ListedObject entry) => Entries.Add(new(Encoding.UTF8.GetString(entry.Key), entry.Version, entry.Id, entry.Revision, entry.Length, entry.Modified,
             entry.StorageClass.SequenceEqual("STANDARD"u8) ? StandardClass : Encoding.UTF8.GetString(entry.StorageClass), entry.IsLatest, entry.IsDeleteMarker));
 
         public void CommonPrefix(ReadOnlySpan<byte> prefix) => throw new System.Diagnostics.UnreachableException("A listing without a delimiter folds nothing.");

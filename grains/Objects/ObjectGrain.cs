@@ -79,10 +79,12 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
                 : new StorageException(StorageError.NoSuchKey, "There is no object."));
             ThrowIfOther(update.Expected, version);
             if (version.IsDeleteMarker) throw new StorageException(update.Version is null ? StorageError.NoSuchKey : StorageError.IsDeleteMarker, $"Version {version.Name} is a delete marker.");
+            if (update.Move is { } move && version.Manifest.Place != move.From) throw new StorageException(StorageError.VersionChanged, $"The bytes were at {move.From?.Integration ?? "the drives"} when they were copied, and are at {version.Manifest.Place?.Integration ?? "the drives"}.");
             var now = clock.GetUtcNow();
             update.Retention?.ThrowIfRefused(version.Attributes.Retention, now);
             var next = version with
             {
+                Manifest = update.Move is { } moved ? version.Manifest with { Place = moved.To, Parts = moved.Parts } : version.Manifest,
                 StorageClass = update.StorageClass ?? version.StorageClass,
                 Attributes = new(
                     version.Attributes.Change + 1,

@@ -19,10 +19,15 @@ internal static class DetailCodec
     /// <summary>Of versions and uploads. Format 2 added attributes and the owner, format 3 the encryption.</summary>
     private const byte VersionFormat = 3;
 
+    /// <summary>Of versions alone whose bytes are outside, or have been: all others are written so that programs from before can read them.</summary>
+    private const byte PlacedFormat = 4;
+
     /// <summary>All of a version but what has a column of its own.</summary>
     public static byte[] Encode(ObjectVersion version)
     {
-        using var writer = new DetailWriter(VersionFormat);
+        var hasPlaces = version.Manifest.Place is not null || version.Manifest.Parts.Any(p => p.SealedAs is not null);
+        var format = hasPlaces ? PlacedFormat : VersionFormat;
+        using var writer = new DetailWriter(format);
         writer.Write(version.Manifest.Checksum);
         writer.Write(version.Metadata);
         writer.Write(version.Upload);
@@ -30,7 +35,8 @@ internal static class DetailCodec
         foreach (var part in version.Manifest.Parts) writer.Write(part);
         writer.Write(version.Attributes);
         writer.Write(version.Encryption);
-        writer.WriteChecksum(ColumnsChecksum(VersionFormat, new(
+        if (hasPlaces) writer.WritePlaces(version.Manifest);
+        writer.WriteChecksum(ColumnsChecksum(format, new(
             version.Manifest.Version, version.Manifest.Length, version.Manifest.ETag, version.Modified, version.Revision, version.IsNull, version.IsDeleteMarker,
             version.StorageClass, version.Owner, version.Manifest.Inline)));
         return writer.Seal();
@@ -40,33 +46,35 @@ internal static class DetailCodec
     /// <exception cref="StorageException"><see cref="StorageError.DataDamaged"/>: the row is not what was written.</exception>
     public static ObjectVersion Decode(ReadOnlySpan<byte> detail, VersionColumns columns)
     {
-        var reader = new DetailReader(detail, VersionFormat);
+        var reader = new DetailReader(detail, PlacedFormat);
         var checksum = reader.ReadChecksum();
         var metadata = reader.ReadMetadata();
         var upload = reader.ReadUploadId();
         var parts = reader.ReadParts();
         var attributes = reader.ReadAttributes();
         var encryption = reader.ReadEncryption();
+        var place = reader.ReadPlaces(ref parts);
         if (reader.ReadUInt32() != ColumnsChecksum(reader.Format, columns)) throw DetailReader.Damaged("its columns do not match their checksum");
         reader.End();
-        var manifest = new Manifest(columns.Version, columns.Length, columns.ETag, checksum, parts, columns.Content);
+        var manifest = new Manifest(columns.Version, columns.Length, columns.ETag, checksum, parts, columns.Content, place);
         return new(manifest, metadata, columns.Modified, columns.Revision, columns.IsNull, columns.StorageClass, upload, columns.Owner, attributes, columns.IsDeleteMarker, encryption);
     }
 
     /// <summary>What a writer needs of a version that is there: the count of its changes, and the blobs that are freed with it.</summary>
     /// <exception cref="StorageException"><see cref="StorageError.DataDamaged"/>: the detail is not what was written.</exception>
-    public static (long Change, ImmutableArray<ManifestPart> Parts) DecodeHeld(ReadOnlySpan<byte> detail)
+    public static (long Change, ImmutableArray<BlobId> Blobs) DecodeHeld(ReadOnlySpan<byte> detail)
     {
-        var reader = new DetailReader(detail, VersionFormat);
+        var reader = new DetailReader(detail, PlacedFormat);
         reader.ReadChecksum();
         reader.ReadMetadata();
         reader.ReadUploadId();
         var parts = reader.ReadParts();
         var attributes = reader.ReadAttributes();
         reader.ReadEncryption();
+        var place = reader.ReadPlaces(ref parts);
         reader.ReadUInt32();
         reader.End();
-        return (attributes.Change, parts);
+        return (attributes.Change, place is not null ? [place.Blob] : [.. parts.Select(p => p.Blob)]);
     }
 
     /// <summary>CRC-32C of the version, length, time and revision (8 bytes each, the version 16, big-endian), the ETag, the storage class, the owner (from format 2)
@@ -274,6 +282,20 @@ internal sealed class DetailWriter : IDisposable
         WriteByte(value.BucketKeyEnabled ? (byte)1 : (byte)0);
     }
 
+    public void Write(BlobId value) => value.Write(Take(BlobId.ByteLength));
+
+    /// <summary>Where a version's bytes are, and what its parts were sealed as.</summary>
+    public void WritePlaces(Manifest value)
+    {
+        WriteOptional(value.Place?.Integration);
+        if (value.Place is { } place) Write(place.Blob);
+        foreach (var part in value.Parts)
+        {
+            WriteByte(part.SealedAs is null ? (byte)0 : (byte)1);
+            if (part.SealedAs is { } sealedAs) Write(sealedAs);
+        }
+    }
+
     public void WriteChecksum(uint value) => BinaryPrimitives.WriteUInt32BigEndian(Take(sizeof(uint)), value);
 
     /// <summary>Ends with the checksum of all that was written.</summary>
@@ -386,6 +408,20 @@ internal ref struct DetailReader
         ImmutableArray<byte> wrapped = [.. Take(ReadCount())];
         ImmutableArray<byte> check = [.. Take(ReadCount())];
         return new(mode, keyId, context, wrapped, check, ReadByte() != 0);
+    }
+
+    /// <summary>A row of a format before 4 has none, and its parts are what they were sealed as.</summary>
+    public ContentPlace? ReadPlaces(ref ImmutableArray<ManifestPart> parts)
+    {
+        if (Format < 4) return null;
+        var place = ReadOptional() is { } integration ? new ContentPlace(integration, BlobId.Read(Take(BlobId.ByteLength))) : null;
+        var sealedParts = parts.ToBuilder();
+        for (var i = 0; i < sealedParts.Count; i++)
+        {
+            if (ReadByte() != 0) sealedParts[i] = sealedParts[i] with { SealedAs = BlobId.Read(Take(BlobId.ByteLength)) };
+        }
+        parts = sealedParts.MoveToImmutable();
+        return place;
     }
 
     public uint ReadUInt32() => BinaryPrimitives.ReadUInt32BigEndian(Take(sizeof(uint)));

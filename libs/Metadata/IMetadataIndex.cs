@@ -3,6 +3,7 @@ using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Buckets;
 using DarkStorage.GrainInterfaces.Events;
 using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.GrainInterfaces.Tiers;
 using DarkStorage.GrainInterfaces.Uploads;
 
 namespace DarkStorage.Metadata;
@@ -54,7 +55,37 @@ public interface IMetadataIndex : IIndexReader, IAsyncDisposable
     /// <returns>Whether there was such an upload.</returns>
     Task<bool> DeleteUploadAsync(UploadId upload, DateTimeOffset now, CancellationToken ct);
 
-    /// <summary>Blobs that were freed before a time and whose bytes may go now.</summary>
+    /// <summary>Enters a blob before it is put at a place outside, or lets it be entered for longer. If no version names it by then, it is garbage.</summary>
+    /// <param name="place">The name of the integration.</param>
+    /// <returns>False where it is garbage already, or a version's.</returns>
+    Task<bool> EnterPlacedBlobAsync(BlobId blob, string place, DateTimeOffset until, CancellationToken ct);
+
+    /// <summary>Blobs at a place outside that were freed, or entered until, before a time. From now on no version can come to name them.</summary>
+    Task<IReadOnlyList<BlobId>> TakePlacedGarbageAsync(string place, DateTimeOffset freedBefore, int max, CancellationToken ct);
+
+    /// <returns>Whether there are blobs at a place outside, or may be.</returns>
+    ValueTask<bool> IsPlaceInUseAsync(string place, CancellationToken ct);
+
+    /// <summary>Notes wishes, to be fulfilled at once. One for a version takes the place of another for it, unless it is for the same tier; an operator's makes one that failed due again.</summary>
+    Task WishMovesAsync(IReadOnlyList<MoveWish> wishes, DateTimeOffset now, CancellationToken ct);
+
+    /// <summary>Takes wishes that are due, the longest due first: until then they are left to the caller.</summary>
+    Task<IReadOnlyList<Move>> TakeMovesAsync(DateTimeOffset now, DateTimeOffset until, int max, CancellationToken ct);
+
+    /// <summary>Puts a wish off, unless there is another for its version by now.</summary>
+    /// <param name="failure">What became of the attempt; null leaves what is there.</param>
+    Task PutOffMoveAsync(MoveWish wish, DateTimeOffset due, string? failure, CancellationToken ct);
+
+    /// <summary>Removes a wish, unless there is another for its version by now.</summary>
+    Task EndMoveAsync(MoveWish wish, CancellationToken ct);
+
+    /// <returns>The wish for a version, or null.</returns>
+    ValueTask<Move?> FindMoveAsync(BucketId bucket, string key, VersionId version, CancellationToken ct);
+
+    /// <summary>Wishes that are not fulfilled, the longest due first.</summary>
+    ValueTask<IReadOnlyList<Move>> ListMovesAsync(int max, CancellationToken ct);
+
+    /// <summary>Blobs on the cluster's drives that were freed before a time and whose bytes may go now.</summary>
     ValueTask<IReadOnlyList<BlobId>> ListGarbageAsync(DateTimeOffset freedBefore, int max, CancellationToken ct);
 
     /// <summary>Forgets freed blobs, once their bytes are gone.</summary>

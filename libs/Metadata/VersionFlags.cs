@@ -8,6 +8,9 @@ internal static class VersionFlags
     public const long Null = 1;
     public const long DeleteMarker = 2;
 
+    /// <summary>Its bytes are outside, in the one blob that its row names.</summary>
+    public const long Outside = 4;
+
     public const string StandardClass = "STANDARD";
 
     private const int ChecksumAlgorithmShift = 8;
@@ -16,6 +19,7 @@ internal static class VersionFlags
     public static long Of(ObjectVersion version) =>
         (version.IsNull ? Null : 0)
         | (version.IsDeleteMarker ? DeleteMarker : 0)
+        | (version.Manifest.Place is not null ? Outside : 0)
         | (long)(version.Manifest.Checksum?.Algorithm ?? ChecksumAlgorithm.None) << ChecksumAlgorithmShift
         | (long)(version.Manifest.Checksum?.Type ?? ChecksumType.FullObject) << ChecksumTypeShift;
 

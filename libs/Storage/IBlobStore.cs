@@ -21,6 +21,23 @@ public interface IBlobStore
     /// key; or there is a key, and the content is not sealed. <see cref="StorageError.EncryptionKeyRequired"/>: the content is sealed, and there is no key.</exception>
     ValueTask<IBlobRead> OpenAsync(Manifest manifest, ByteRange range, DataKey? key, CancellationToken ct);
 
+    /// <summary>Copies a version's content to a place outside, as it is stored, and reads all of it back.</summary>
+    /// <param name="manifest">Of content that is not in the index.</param>
+    /// <param name="place">With an id that no try before had. Where this fails the blob may be there, or come to be.</param>
+    /// <returns>What the index is to be told.</returns>
+    /// <exception cref="StorageException"><see cref="StorageError.BackendFailed"/>: what the place said; as for <see cref="OpenAsync"/> where reading fails.</exception>
+    Task<ContentMove> SendAsync(Manifest manifest, ContentPlace place, CancellationToken ct);
+
+    /// <summary>Copies a version's content from a place outside to the drives, as it was stored there before. When it returns the copy is durable.</summary>
+    /// <param name="owner">As in <see cref="BlobWriteOptions"/>, as is the redundancy.</param>
+    /// <returns>To be disposed after the index was told.</returns>
+    /// <exception cref="StorageException">As for <see cref="OpenAsync"/> and <see cref="IBlobWrite.CopyFromAsync"/>.</exception>
+    Task<IContentFetch> FetchAsync(Manifest manifest, BlobOwner owner, Redundancy redundancy, CancellationToken ct);
+
+    /// <summary>Deletes content from a place outside. Deleting what is not there succeeds.</summary>
+    /// <exception cref="StorageException"><see cref="StorageError.BackendFailed"/>: what the place said. <see cref="StorageError.Unavailable"/>: it can't be asked.</exception>
+    Task DeleteAsync(ContentPlace place, CancellationToken ct);
+
     /// <summary>Frees the bytes of a blob, in a cluster on all its replicas that can be reached; the others find them by <see cref="ListBlobs"/>. Freeing one that is not there succeeds.
     /// Not durable by itself: ask again after a crash.</summary>
     ValueTask DeleteAsync(BlobId blob, CancellationToken ct);
@@ -89,6 +106,16 @@ public sealed record BlobContent(
     System.Collections.Immutable.ImmutableArray<ChunkRun> Chunks,
     System.Collections.Immutable.ImmutableArray<byte> Inline,
     bool IsSealed);
+
+/// <summary>Content that was fetched from outside. Disposing it frees what was stored, unless the index knows it by then.</summary>
+public interface IContentFetch : IAsyncDisposable
+{
+    /// <summary>What the index is to be told.</summary>
+    ContentMove Move { get; }
+
+    /// <summary>The index knows, or may know, the new blobs.</summary>
+    void Keep();
+}
 
 /// <summary>A range being read.</summary>
 public interface IBlobRead : IAsyncDisposable

@@ -6,6 +6,7 @@ using DarkStorage.Grains.Cluster;
 using DarkStorage.Metadata;
 using DarkStorage.Silo.Configuration;
 using DarkStorage.Storage;
+using DarkStorage.Storage.Backends;
 using DarkStorage.Storage.Packs;
 using DarkStorage.Storage.Peers;
 using DarkStorage.Storage.Replicas;
@@ -37,7 +38,7 @@ internal sealed class ClusterMember : IAsyncDisposable
     /// <param name="store">Of the drive, or of the data folder.</param>
     /// <exception cref="StorageStartupException">The port is in use, or the address is none of this machine.</exception>
     public static async Task<ClusterMember> OpenAsync(
-        NodeOptions node, ClusterSecret secret, IClusterIndex index, PackStore? drive, Guid store, BlobStoreOptions blobOptions, IConfiguration configuration, ILoggerFactory logs, TimeProvider clock, CancellationToken ct)
+        NodeOptions node, ClusterSecret secret, IClusterIndex index, PackStore? drive, Guid store, BlobStoreOptions blobOptions, IPlaces places, IConfiguration configuration, ILoggerFactory logs, TimeProvider clock, CancellationToken ct)
     {
         var peers = Settings.Read<PeerOptions>(configuration, "Peers");
         var address = await ResolveAsync(node.PeerUrl.Host, ct);
@@ -49,7 +50,7 @@ internal sealed class ClusterMember : IAsyncDisposable
             if (drive is not null) server = PeerServer.Start(new(address, node.PeerUrl.Port), drive, index.ClusterId, identity, peers, clock, logs.CreateLogger<PeerServer>());
             layouts = new(index, identity, peers, drive, node.Zone, clock, logs.CreateLogger<ClusterLayout>());
             await layouts.RefreshAsync(ct);
-            var blobs = BlobStore.OverReplicas(drive, layouts, new IndexRepairQueue(index, clock), Settings.Read<ReplicaOptions>(configuration, "Replicas"), blobOptions, clock, logs.CreateLogger<BlobStore>());
+            var blobs = BlobStore.OverReplicas(drive, layouts, new IndexRepairQueue(index, clock), Settings.Read<ReplicaOptions>(configuration, "Replicas"), blobOptions, clock, logs.CreateLogger<BlobStore>(), places);
             return new(secret, identity, layouts, blobs, new(layouts, drive, blobOptions), server, drive, store, new(address, node.PeerUrl.Port + 1));
         }
         catch

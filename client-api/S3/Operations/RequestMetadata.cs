@@ -1,6 +1,8 @@
 using System.Collections.Immutable;
 using System.Text;
 using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.GrainInterfaces.Tiers;
+using DarkStorage.Rules.Tiers;
 using Microsoft.AspNetCore.Http;
 
 namespace DarkStorage.ClientApi.S3.Operations;
@@ -9,7 +11,7 @@ namespace DarkStorage.ClientApi.S3.Operations;
 internal static class RequestMetadata
 {
     private const string UserPrefix = "x-amz-meta-";
-    public const string StandardClass = "STANDARD";
+    public static string StandardClass => Tier.Hot.StorageClass;
 
     /// <summary>Bytes of all user metadata, names without their prefix and values together, as S3 limits them.</summary>
     private const int UserBytesMax = 2 << 10;
@@ -17,9 +19,6 @@ internal static class RequestMetadata
     private const int RedirectLengthMax = 2 << 10;
 
     private static readonly string[] RedirectPrefixes = ["/", "http://", "https://"];
-
-    public static readonly string[] StorageClasses =
-        [StandardClass, "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER", "DEEP_ARCHIVE", "GLACIER_IR", "EXPRESS_ONEZONE"];
 
     /// <exception cref="S3Exception"><c>MetadataTooLarge</c>; <c>InvalidRedirectLocation</c>; <c>InvalidArgument</c>: a value that no answer could repeat.</exception>
     public static ObjectMetadata Read(IHeaderDictionary headers) => new(
@@ -37,7 +36,7 @@ internal static class RequestMetadata
     {
         var wanted = Text(headers, "x-amz-storage-class");
         if (wanted is null) return StandardClass;
-        return Array.Find(StorageClasses, c => c == wanted) ?? throw new S3Exception(S3Error.InvalidStorageClass).With("StorageClassRequested", wanted);
+        return Array.Find(TierRules.StorageClasses, c => c == wanted) ?? throw new S3Exception(S3Error.InvalidStorageClass).With("StorageClassRequested", wanted);
     }
 
     /// <summary>A path of the same site, or a page of another.</summary>

@@ -50,6 +50,8 @@ internal static class StorageErrorMapping
         StorageError.KeyAccessDenied => S3Error.AccessDenied,
         StorageError.KeyServiceUnavailable => S3Error.ServiceUnavailable,
         StorageError.BackendFailed => S3Error.ServiceUnavailable,
+        StorageError.ObjectArchived => S3Error.InvalidObjectState,
+        StorageError.NoSuchTier => S3Error.InvalidArgument,
         StorageError.InsufficientStorage => S3Error.InsufficientStorage,
         StorageError.IndexAway => S3Error.SlowDown,
         StorageError.Unavailable => S3Error.ServiceUnavailable,   // SDKs retry 503

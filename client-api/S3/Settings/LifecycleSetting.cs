@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using DarkStorage.ClientApi.S3.Operations;
 using DarkStorage.GrainInterfaces.Buckets;
 using DarkStorage.Rules.Lifecycle;
+using DarkStorage.Rules.Tiers;
 
 namespace DarkStorage.ClientApi.S3.Settings;
 
@@ -117,7 +118,7 @@ internal static class LifecycleSetting
     }
 
     private static string StorageClass(S3Element element) =>
-        RequestMetadata.StorageClasses.Contains(element.RequireText("StorageClass")) && element.TextOf("StorageClass") != "STANDARD" ? element.TextOf("StorageClass")! : throw S3Element.Malformed();
+        TierRules.StorageClasses.Contains(element.RequireText("StorageClass")) && element.TextOf("StorageClass") != "STANDARD" ? element.TextOf("StorageClass")! : throw S3Element.Malformed();
 
     /// <summary>A rule without a name gets one, so that reports and answers can name it.</summary>
     private static string NewId() => Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16));

@@ -1,4 +1,5 @@
 using DarkStorage.GrainInterfaces.Buckets;
+using DarkStorage.Rules.Tiers;
 using static DarkStorage.ClientApi.S3.Settings.XmlShape;
 
 namespace DarkStorage.ClientApi.S3.Settings;
@@ -107,5 +108,5 @@ internal static class StoredSettings
     private static XmlShape Filter(string name) =>
         Holds(name, Text("Prefix").Optional, Tag().Optional, Holds("And", Text("Prefix").Optional, Tag().Optional.Many(10)).Optional);
 
-    private static XmlShape StorageClass() => OneOf("StorageClass", [.. Operations.RequestMetadata.StorageClasses]);
+    private static XmlShape StorageClass() => OneOf("StorageClass", [.. TierRules.StorageClasses]);
 }

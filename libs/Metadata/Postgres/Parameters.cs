@@ -72,13 +72,7 @@ internal static class Parameters
         return new(id.High, id.Low);
     }
 
-    public static Guid[] BlobsOf(Manifest manifest)
-    {
-        if (manifest.Parts.IsDefaultOrEmpty) return [];
-        var blobs = new Guid[manifest.Parts.Length];
-        for (var i = 0; i < blobs.Length; i++) blobs[i] = manifest.Parts[i].Blob.ToGuid();
-        return blobs;
-    }
+    public static Guid[] BlobsOf(Manifest manifest) => [.. manifest.Blobs.Select(b => b.ToGuid())];
 
     /// <summary>Null where there is none: the column then takes no room.</summary>
     public static byte[]? ContentOf(Manifest manifest) => manifest.Inline.IsDefaultOrEmpty ? null : ImmutableCollectionsMarshal.AsArray(manifest.Inline);

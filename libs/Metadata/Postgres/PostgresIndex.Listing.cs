@@ -83,6 +83,7 @@ public sealed partial class PostgresIndex
         var flags = row.GetInt32(5);
         return ReadEntry(row, key) with
         {
+            Id = row.GetGuid(7).ToVersion(),
             Version = (flags & VersionFlags.Null) != 0 ? VersionName.Null : new(row.GetGuid(7).ToVersion()),
             Revision = row.GetInt64(8),
             IsLatest = row.GetBoolean(10),

@@ -7,7 +7,7 @@ public sealed partial class SqliteIndex
     public ValueTask<IReadOnlyList<BlobId>> ListGarbageAsync(DateTimeOffset freedBefore, int max, CancellationToken ct) =>
         ReadAsync((freedBefore, max), static (connection, q) =>
         {
-            var query = connection.Prepare("SELECT blob FROM blobs WHERE freed IS NOT NULL AND freed < ?1 ORDER BY freed LIMIT ?2")
+            var query = connection.Prepare("SELECT blob FROM blobs WHERE freed IS NOT NULL AND place IS NULL AND freed < ?1 ORDER BY freed LIMIT ?2")
                 .Bind(1, q.freedBefore.ToUnixTimeMilliseconds()).Bind(2, q.max);
             var blobs = new List<BlobId>();
             while (query.Step()) blobs.Add(BlobId.Read(query.Bytes(0)));

@@ -60,12 +60,11 @@ public sealed partial class SqliteIndex
                 ?? throw new StorageException(StorageError.Conflict, $"Version {next.Name} is gone.");
             RequireUnchanged(held, next.Revision, next.Attributes.Change - 1);
             session.ChangeObject(bucket, key);
-            var kept = next.Manifest.Parts.Select(p => p.Blob).ToHashSet();
-            foreach (var part in held.Parts)
-            {
-                if (!kept.Remove(part.Blob)) session.FreeBlob(part.Blob, now);
-            }
-            foreach (var blob in kept) session.AddBlob(blob);
+            var added = next.Manifest.Blobs.Except(held.Blobs).ToList();
+            // Before anything is written: one that is being deleted outside can't be had any more.
+            if (next.Manifest.Place is not null) foreach (var blob in added) session.ClaimBlob(blob);
+            else foreach (var blob in added) session.AddBlob(blob);
+            foreach (var blob in held.Blobs.Except(next.Manifest.Blobs)) session.FreeBlob(blob, now);
             session.CountUsage(bucket, 0, next.Manifest.Length - held.Length);
             Write(session.Connection, table, bucket, key, next, detail);
             AddEvents(session.Connection, bucket, key, events, now);
@@ -97,7 +96,7 @@ public sealed partial class SqliteIndex
         RequireRevision(current ?? ReadHeld(OfNewestHeld(connection, bucket, key)), change);
         session.ChangeObject(bucket, key);
         if (next.Upload is { } upload) EndUpload(session, upload, next); // throws before it writes
-        else foreach (var part in next.Manifest.Parts) session.AddBlob(part.Blob);
+        else foreach (var blob in next.Manifest.Blobs) session.AddBlob(blob);
 
         if (next.IsNull && FindHeld(connection, bucket, key, VersionName.Null) is var (table, replaced)) Remove(session, table, bucket, key, replaced, next.Modified);
         if (current is { } old && !(old.IsNull && next.IsNull)) Move(connection, "objects", "versions", bucket, key, old.Revision);
@@ -109,7 +108,7 @@ public sealed partial class SqliteIndex
 
     private static void Remove(WriteSession session, string table, BucketId bucket, string key, HeldVersion held, DateTimeOffset now)
     {
-        foreach (var part in held.Parts) session.FreeBlob(part.Blob, now);
+        foreach (var blob in held.Blobs) session.FreeBlob(blob, now);
         if (!held.IsDeleteMarker) session.CountUsage(bucket, -1, -held.Length);
         session.Connection.Prepare($"DELETE FROM {table} WHERE {OfKey} AND revision = ?3").Bind(1, bucket.Value).BindKey(2, key).Bind(3, held.Revision).Run();
     }
@@ -168,7 +167,7 @@ public sealed partial class SqliteIndex
     }
 
     /// <summary>What a writer needs to know of a version that is there.</summary>
-    private readonly record struct HeldVersion(VersionId Version, long Revision, long Length, long Flags, long Change, ImmutableArray<ManifestPart> Parts)
+    private readonly record struct HeldVersion(VersionId Version, long Revision, long Length, long Flags, long Change, ImmutableArray<BlobId> Blobs)
     {
         public bool IsNull => (Flags & VersionFlags.Null) != 0;
         public bool IsDeleteMarker => (Flags & VersionFlags.DeleteMarker) != 0;
@@ -202,8 +201,8 @@ public sealed partial class SqliteIndex
     private static HeldVersion? ReadHeld(SqliteStatement query)
     {
         if (!query.Step()) return null;
-        var (change, parts) = DetailCodec.DecodeHeld(query.Bytes(3));
-        var held = new HeldVersion(VersionId.Read(query.Bytes(4)), query.Long(0), query.Long(1), query.Long(2), change, parts);
+        var (change, blobs) = DetailCodec.DecodeHeld(query.Bytes(3));
+        var held = new HeldVersion(VersionId.Read(query.Bytes(4)), query.Long(0), query.Long(1), query.Long(2), change, blobs);
         query.Reset();
         return held;
     }

@@ -102,6 +102,7 @@ public sealed partial class SqliteIndex
             ChecksumType = VersionFlags.TypeOf(flags),
             StorageClass = row.IsNull(5) ? "STANDARD"u8 : row.Bytes(5),
             Version = NameOf(row),
+            Id = VersionId.Read(row.Bytes(6)),
             Revision = row.Long(7),
             IsLatest = isLatest,
             IsDeleteMarker = (flags & VersionFlags.DeleteMarker) != 0,

@@ -76,6 +76,16 @@ internal sealed class WriteSession : IDisposable
         Connection.Prepare("INSERT INTO blobs (blob) VALUES (?1)").Bind(1, id).Run();
     }
 
+    /// <summary>Makes a blob outside a version's that was entered before it was put there.</summary>
+    /// <exception cref="StorageException"><see cref="StorageError.Conflict"/>: it is being deleted, or was.</exception>
+    public void ClaimBlob(BlobId blob)
+    {
+        Span<byte> id = stackalloc byte[BlobId.ByteLength];
+        blob.Write(id);
+        Connection.Prepare("UPDATE blobs SET freed = NULL WHERE blob = ?1 AND place IS NOT NULL AND freed > 0").Bind(1, id).Run();
+        if (Connection.Changes == 0) throw new StorageException(StorageError.Conflict, $"Blob {blob} took too long, and is being deleted.");
+    }
+
     public void FreeBlob(BlobId blob, DateTimeOffset now)
     {
         Span<byte> id = stackalloc byte[BlobId.ByteLength];

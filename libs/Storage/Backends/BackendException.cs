@@ -56,6 +56,6 @@ public sealed class BackendException(BackendError error, string message, Excepti
 
     public static BackendException NotFound(BlobName name) => new(BackendError.NotFound, $"There is no {name}.");
 
-    public static BackendException WrongLength(BlobName name, long expected, long actual) =>
-        new(BackendError.WrongLength, $"{name}: {expected} bytes were to come, and there were {actual}.");
+    public static BackendException WrongLength(BlobName name, long expected, long actual, Exception? inner = null) =>
+        new(BackendError.WrongLength, $"{name}: {expected} bytes were to come, and there were {actual}.", inner);
 }

@@ -5,6 +5,7 @@ using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.Storage.Backends;
 using DarkStorage.Storage.Chunks;
 using DarkStorage.Storage.Encryption;
 using DarkStorage.Storage.Packs;
@@ -29,7 +30,8 @@ public sealed partial class BlobStore
         if (manifest.Length == 0) return new InlineRead(default, wipe: false);
         if (manifest.Parts.IsDefaultOrEmpty)
             return new InlineRead(OpenInline(manifest, key).Slice((int)range.First, (int)range.Length), wipe: key is not null);
-        var read = new BlobRead(this, manifest.Parts, range, key);
+        var outside = await OpenPlaceOfAsync(manifest, ct);
+        var read = new BlobRead(this, manifest, outside, range, key);
         try
         {
             await read.ReadFirstAsync(ct);
@@ -150,8 +152,10 @@ public sealed partial class BlobStore
         private int _cipherPart = -1;
         private bool _disposed;
 
-        public BlobRead(BlobStore store, ImmutableArray<ManifestPart> parts, ByteRange range, DataKey? key)
+        /// <param name="outside">The backend that has the bytes; null where they lie on the cluster's own drives.</param>
+        public BlobRead(BlobStore store, Manifest manifest, IBackend? outside, ByteRange range, DataKey? key)
         {
+            var parts = manifest.Parts;
             (_store, _parts, Length, _left, _key) = (store, parts, range.Length, range.Length, key);
             _blockContent = key is null ? PackFormat.Block : FrameCipher.ContentBytes;
             var start = range.First;
@@ -163,7 +167,9 @@ public sealed partial class BlobStore
             if (end > 0) throw new StorageException(StorageError.DataDamaged, "The manifest's parts are shorter than the object.");
             for (var part = firstPart; part < endPart; part++) RequireSealing(parts[part], key);
             SeekInPart(start);
-            _chunks = store._routes.BeginRead(parts, firstPart, endPart);
+            _chunks = outside is null
+                ? store._routes.BeginRead(parts, firstPart, endPart)
+                : new PlacedReader(outside, manifest.Place!, parts, PlacedFormat.EndOf(parts, range.Last + 1, isSealed: key is not null));
             if (key is not null) Interlocked.Increment(ref store._sealedReads);
         }
 
@@ -350,7 +356,7 @@ public sealed partial class BlobStore
             if (_key is not null && _cipherPart != _part)
             {
                 _cipher?.Dispose();
-                (_cipher, _cipherPart) = (new(_key, part.Blob), _part);
+                (_cipher, _cipherPart) = (new(_key, part.SealId), _part);
             }
             _blockHeld = -1;
         }

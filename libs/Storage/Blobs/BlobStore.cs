@@ -1,4 +1,5 @@
 using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.Storage.Backends;
 using DarkStorage.Storage.Chunks;
 using DarkStorage.Storage.Packs;
 using DarkStorage.Storage.Replicas;
@@ -15,10 +16,11 @@ public sealed partial class BlobStore : IBlobStore, IAsyncDisposable
     private readonly TimeProvider _clock;
     private readonly ChunkMemory _memory;
     private readonly Func<ValueTask> _close;
+    private readonly IPlaces? _places;
     private int _disposed;
 
-    private BlobStore(IChunkRoutes routes, PackStore? packs, ChunkMemory memory, BlobStoreOptions options, TimeProvider clock, Func<ValueTask> close) =>
-        (_routes, Drive, _memory, _options, _clock, _close) = (routes, packs, memory, options, clock, close);
+    private BlobStore(IChunkRoutes routes, PackStore? packs, ChunkMemory memory, BlobStoreOptions options, TimeProvider clock, IPlaces? places, Func<ValueTask> close) =>
+        (_routes, Drive, _memory, _options, _clock, _places, _close) = (routes, packs, memory, options, clock, places, close);
 
     /// <summary>The chunks of this node's own drive; null where it has none.</summary>
     public PackStore? Drive { get; }
@@ -29,19 +31,20 @@ public sealed partial class BlobStore : IBlobStore, IAsyncDisposable
         Over(PackStore.Open(directory, options, clock, log), options, clock);
 
     /// <summary>The same over another disk: what tests use.</summary>
-    internal static BlobStore Open(IChunkDisk disk, Guid id, BlobStoreOptions options, TimeProvider clock, ILogger log) =>
-        Over(PackStore.Open(disk, id, options, clock, log), options, clock);
+    internal static BlobStore Open(IChunkDisk disk, Guid id, BlobStoreOptions options, TimeProvider clock, ILogger log, IPlaces? places = null) =>
+        Over(PackStore.Open(disk, id, options, clock, log), options, clock, places);
 
     /// <summary>The store of a cluster's node.</summary>
     /// <param name="drive">The node's own drive, which stays its opener's to dispose, after this store; null for a front end alone. Its memory is the store's then,
     /// so that one bound holds for all.</param>
     /// <param name="options">Those that the drive was opened with.</param>
+    /// <param name="places">Where content may be outside; null where none is.</param>
     public static BlobStore OverReplicas(
-        PackStore? drive, IChunkPlacement placement, IRepairQueue repairs, ReplicaOptions replicas, BlobStoreOptions options, TimeProvider clock, ILogger<BlobStore> log)
+        PackStore? drive, IChunkPlacement placement, IRepairQueue repairs, ReplicaOptions replicas, BlobStoreOptions options, TimeProvider clock, ILogger<BlobStore> log, IPlaces? places = null)
     {
         var memory = drive?.Memory ?? new ChunkMemory(options.WriteMemoryBytesMax, options.ChunkBytesMax / PackFormat.Block * PackFormat.Block);
         var store = new ReplicaStore(drive, placement, repairs, memory, replicas, clock, log);
-        return new(store, drive, memory, options, clock, async () =>
+        return new(store, drive, memory, options, clock, places, async () =>
         {
             await store.DisposeAsync();
             if (drive is null) memory.Dispose();
@@ -52,7 +55,8 @@ public sealed partial class BlobStore : IBlobStore, IAsyncDisposable
     internal Task SettledAsync() => ((ReplicaStore)_routes).SettledAsync();
 
     /// <summary>The store of a node that stands alone, over its drive, which is disposed with it.</summary>
-    public static BlobStore Over(PackStore packs, BlobStoreOptions options, TimeProvider clock) => new(packs, packs, packs.Memory, options, clock, packs.DisposeAsync);
+    /// <param name="places">Where content may be outside; null where none is.</param>
+    public static BlobStore Over(PackStore packs, BlobStoreOptions options, TimeProvider clock, IPlaces? places = null) => new(packs, packs, packs.Memory, options, clock, places, packs.DisposeAsync);
 
     /// <inheritdoc/>
     public IBlobWrite BeginWrite(BlobWriteOptions options)

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Cluster;
 using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.Storage.Packs;
 
 namespace DarkStorage.Storage.Chunks;
 
@@ -119,6 +120,45 @@ internal abstract class ChunkReader : IAsyncDisposable
     public abstract void Close();
 
     public abstract ValueTask DisposeAsync();
+
+    /// <summary>Reads and verifies whole blocks of one chunk, waiting for them where it has to. The chunk is opened where it is not, and closed behind its end.</summary>
+    /// <param name="into">Room for one block at least.</param>
+    /// <returns>Bytes read: some blocks, or all that fit.</returns>
+    /// <exception cref="StorageException"><see cref="StorageError.DataDamaged"/>, <see cref="StorageError.Unavailable"/>.</exception>
+    internal async ValueTask<int> ReadBlocksAsync(BlobId blob, int index, int length, int block, Memory<byte> into, CancellationToken ct)
+    {
+        into = into[..Math.Min(into.Length, length - (block * PackFormat.Block))];
+        if (into.Length < length - (block * PackFormat.Block)) into = into[..(into.Length / PackFormat.Block * PackFormat.Block)];
+        var mayBlock = false;
+        for (var attempt = 0; ;)
+        {
+            ct.ThrowIfCancellationRequested();
+            if (!IsOpen) Open(blob, index, length, length);
+            string problem;
+            try
+            {
+                var read = Read(block, into.Span, mayBlock, verify: true);
+                if (read > 0)
+                {
+                    if ((block * PackFormat.Block) + read == length) Close();
+                    return read;
+                }
+                if (read == -1)
+                {
+                    if (Fetches) await FetchAsync(ct);
+                    else await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+                    mayBlock = !Fetches;
+                    continue;
+                }
+                problem = "does not match its checksum";
+            }
+            catch (IOException e)
+            {
+                problem = $"can't be read ({e.Message})";
+            }
+            Fail(problem, attempt++);
+        }
+    }
 
     protected static StorageException Damaged(BlobId blob, int index, string problem) =>
         new(StorageError.DataDamaged, $"Chunk {index} of blob {blob} {problem}.");

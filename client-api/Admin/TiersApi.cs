@@ -1,0 +1,139 @@
+using System.Text.Json;
+using DarkStorage.ClientApi.S3;
+using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Cluster;
+using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.GrainInterfaces.Tiers;
+using DarkStorage.Rules.Tiers;
+using Microsoft.AspNetCore.Http;
+using Orleans;
+
+namespace DarkStorage.ClientApi.Admin;
+
+/// <summary>Tiers, and what is in which: <c>GET /v1/tiers</c>; <c>PUT</c> and <c>DELETE /v1/tiers/NAME</c>; <c>POST /v1/tiers/NAME/assign</c>; <c>GET /v1/tiers/object?bucket=&amp;key=&amp;versionId=</c>; <c>GET /v1/tiers/moves</c>.
+/// For administrators with Basic authentication.</summary>
+/// <param name="reader">Null on a node that stands alone.</param>
+internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGrainFactory grains, IClusterReader? reader = null)
+{
+    public const string Path = "/v1/tiers";
+
+    private sealed record Configuration(string? StorageClass, string? Integration);
+
+    private sealed record Assignment(string? Bucket, string? Key, string? VersionId);
+
+    private ITiersGrain Grain => grains.GetGrain<ITiersGrain>(ITiersGrain.Key);
+
+    /// <returns>The status and the body of the answer.</returns>
+    public async Task<(int Status, object Body)> HandleAsync(HttpContext http, CancellationToken ct)
+    {
+        if (!await credentials.IsAdministratorAsync(http, ct)) return AdminRequests.Unauthorized;
+        if (reader is not null && (await reader.DescribeAsync(ct)).RefusalByOlder(ClusterLevels.Places) is { } refusal) return (StatusCodes.Status409Conflict, new { error = refusal });
+        var rest = http.Request.Path.Value![Path.Length..].Split('/', StringSplitOptions.RemoveEmptyEntries);
+        try
+        {
+            return (http.Request.Method, rest) switch
+            {
+                ("GET", []) => (StatusCodes.Status200OK, await Grain.ListAsync(ct)),
+                ("GET", ["object"]) => await DescribeAsync(http.Request.Query["bucket"], http.Request.Query["key"], http.Request.Query["versionId"], ct),
+                ("GET", ["moves"]) => (StatusCodes.Status200OK, await ListMovesAsync(ct)),
+                ("PUT", [var name]) => await ConfigureAsync(name, await AdminRequests.ReadAsync<Configuration>(http, ct), ct),
+                ("DELETE", [var name]) => await Grain.RemoveAsync(name, ct) ? (StatusCodes.Status200OK, new { name, deleted = true }) : Missing($"There is no tier {name} that could be removed."),
+                ("POST", [var name, "assign"]) => await AssignAsync(name, await AdminRequests.ReadAsync<Assignment>(http, ct), ct),
+                _ => (StatusCodes.Status405MethodNotAllowed, new { error = $"There are GET {Path}, PUT and DELETE {Path}/NAME, POST {Path}/NAME/assign, GET {Path}/object and GET {Path}/moves." }),
+            };
+        }
+        catch (JsonException e)
+        {
+            return AdminRequests.Refused($"The body is not the JSON that is wanted: {e.Message}");
+        }
+        catch (StorageException e) when (e.Error is StorageError.InvalidArgument)
+        {
+            return AdminRequests.Refused(e.Message);
+        }
+        catch (StorageException e) when (e.Error is StorageError.NoSuchTier or StorageError.NoSuchIntegration)
+        {
+            return Missing(e.Message);
+        }
+        catch (StorageException e) when (e.Error is StorageError.Conflict)
+        {
+            return (StatusCodes.Status409Conflict, new { error = e.Message });
+        }
+    }
+
+    private static (int, object) Missing(string error) => (StatusCodes.Status404NotFound, new { error });
+
+    private async Task<(int, object)> ConfigureAsync(string name, Configuration wanted, CancellationToken ct)
+    {
+        var storageClass = wanted.StorageClass ?? TierRules.UsualClassOf(name);
+        if (storageClass is null) return AdminRequests.Refused($"storageClass: one of {string.Join(", ", TierRules.StorageClasses.Skip(1))}.");
+        return (StatusCodes.Status200OK, await Grain.ConfigureAsync(new(name, storageClass, string.IsNullOrEmpty(wanted.Integration) ? null : wanted.Integration), ct));
+    }
+
+    private async Task<(int, object)> AssignAsync(string tier, Assignment wanted, CancellationToken ct)
+    {
+        var (found, refusal) = await FindAsync(wanted.Bucket, wanted.Key, wanted.VersionId, ct);
+        if (found is not var (bucket, version)) return refusal;
+        await Grain.AssignAsync(bucket, wanted.Key!, version.Manifest.Version, tier, ct);
+        return (StatusCodes.Status202Accepted, await DescribeAsync(bucket, wanted.Bucket!, wanted.Key!, version, ct));
+    }
+
+    private async Task<(int, object)> DescribeAsync(string? bucket, string? key, string? versionId, CancellationToken ct)
+    {
+        var (found, refusal) = await FindAsync(bucket, key, versionId, ct);
+        return found is var (id, version) ? (StatusCodes.Status200OK, await DescribeAsync(id, bucket!, key!, version, ct)) : refusal;
+    }
+
+    private async Task<((BucketId, ObjectVersion)?, (int, object) Refusal)> FindAsync(string? bucket, string? key, string? versionId, CancellationToken ct)
+    {
+        if (string.IsNullOrEmpty(bucket) || string.IsNullOrEmpty(key)) return (null, AdminRequests.Refused("bucket and key are wanted."));
+        VersionName? named = null;
+        if (!string.IsNullOrEmpty(versionId))
+        {
+            if (!VersionName.TryParse(versionId, out var name)) return (null, AdminRequests.Refused($"versionId: {versionId} is none."));
+            named = name;
+        }
+        if (await index.FindBucketAsync(bucket, ct) is not { } record) return (null, Missing($"There is no bucket {bucket}."));
+        var version = named is { } wanted ? await index.FindVersionAsync(record.Id, key, wanted, ct) : await index.FindObjectAsync(record.Id, key, ct);
+        return version is null or { IsDeleteMarker: true } ? (null, Missing($"There is no {key} in {bucket}{(named is null ? "" : $" of that version")}.")) : ((record.Id, version), default);
+    }
+
+    private async Task<object> DescribeAsync(BucketId id, string bucket, string key, ObjectVersion version, CancellationToken ct)
+    {
+        var tiers = await Grain.ListAsync(ct);
+        var move = await Grain.FindMoveAsync(id, key, version.Manifest.Version, ct);
+        return new
+        {
+            bucket,
+            key,
+            versionId = version.Name.ToString(),
+            version.Manifest.Length,
+            version.StorageClass,
+            tier = tiers.FirstOrDefault(t => t.StorageClass == version.StorageClass)?.Name,
+            place = PlaceOf(version.Manifest),
+            move = move is null ? null : Describe(move, tiers),
+        };
+    }
+
+    private async Task<object> ListMovesAsync(CancellationToken ct)
+    {
+        var tiers = await Grain.ListAsync(ct);
+        return (await Grain.ListMovesAsync(ITiersGrain.MovesMax, ct)).Select(m => Describe(m, tiers));
+    }
+
+    private static object Describe(Move move, IEnumerable<Tier> tiers) => new
+    {
+        bucket = move.BucketName,
+        move.Wish.Key,
+        version = move.Wish.Version.ToString(),
+        tier = tiers.FirstOrDefault(t => t.StorageClass == move.Wish.StorageClass)?.Name,
+        move.Wish.StorageClass,
+        wantedBy = JsonNamingPolicy.CamelCase.ConvertName(move.Wish.Origin.ToString()),
+        move.Asked,
+        move.Due,
+        move.Attempts,
+        move.Failure,
+    };
+
+    /// <summary>Where the bytes are: an integration; the drives; or the index, where small content is and stays.</summary>
+    private static string PlaceOf(Manifest manifest) => manifest.Place?.Integration ?? (manifest.Parts.IsDefaultOrEmpty ? "index" : "drives");
+}

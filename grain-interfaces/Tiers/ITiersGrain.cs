@@ -1,0 +1,46 @@
+using System.Collections.Immutable;
+using DarkStorage.GrainInterfaces.Buckets;
+using DarkStorage.GrainInterfaces.Objects;
+using Orleans;
+using Orleans.Concurrency;
+
+namespace DarkStorage.GrainInterfaces.Tiers;
+
+/// <summary>The tiers of the cluster, and the moves between them that are wanted. There is one such grain: no two tiers may have the same storage class, which takes one who decides.</summary>
+[Alias("tiers")]
+public interface ITiersGrain : IGrainWithStringKey
+{
+    /// <summary>The key of the one grain.</summary>
+    const string Key = "all";
+
+    /// <returns>In the order of their names, but that <see cref="Tier.Hot"/> is the first.</returns>
+    [Alias("list"), AlwaysInterleave]
+    Task<ImmutableArray<Tier>> ListAsync(CancellationToken ct);
+
+    /// <summary>Adds a tier, or changes the one of that name. What lies in one that is changed stays where it is, and can be read.</summary>
+    /// <exception cref="StorageException"><see cref="StorageError.InvalidArgument"/>: why it can't be; <see cref="StorageError.NoSuchIntegration"/>; <see cref="StorageError.Conflict"/>: a node runs an older program.</exception>
+    [Alias("configure")]
+    Task<Tier> ConfigureAsync(Tier tier, CancellationToken ct);
+
+    /// <summary>Forgets a tier: nothing more goes there. What lies there stays, and can be read.</summary>
+    /// <returns>Whether there was one.</returns>
+    [Alias("remove")]
+    Task<bool> RemoveAsync(string name, CancellationToken ct);
+
+    /// <summary>Wants a version moved to a tier. It is done by a node soon, again and again until it is done.</summary>
+    /// <exception cref="StorageException"><see cref="StorageError.NoSuchTier"/>; <see cref="StorageError.InvalidArgument"/>: the tier's integration is disabled, or gone.</exception>
+    [Alias("assign"), AlwaysInterleave]
+    Task AssignAsync(BucketId bucket, string key, VersionId version, string tier, CancellationToken ct);
+
+    /// <returns>The move that is wanted of a version and not done; null where there is none.</returns>
+    [Alias("find-move"), AlwaysInterleave]
+    Task<Move?> FindMoveAsync(BucketId bucket, string key, VersionId version, CancellationToken ct);
+
+    /// <returns>Moves that are wanted and not done, the longest due first.</returns>
+    /// <param name="max">1 to <see cref="MovesMax"/>.</param>
+    [Alias("list-moves"), AlwaysInterleave]
+    Task<ImmutableArray<Move>> ListMovesAsync(int max, CancellationToken ct);
+
+    /// <summary>Moves in one answer.</summary>
+    const int MovesMax = 1_000;
+}

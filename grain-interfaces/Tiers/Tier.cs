@@ -1,0 +1,14 @@
+using Orleans;
+
+namespace DarkStorage.GrainInterfaces.Tiers;
+
+/// <summary>A class of places that bytes may be in.</summary>
+/// <param name="Name">What operators call it: <c>hot</c>, <c>warm</c>, <c>cold</c> …</param>
+/// <param name="StorageClass">What S3 calls it. No two tiers have the same, so a version's class says its tier.</param>
+/// <param name="Integration">Where the bytes are; null is the cluster's own drives.</param>
+[GenerateSerializer, Immutable, Alias("tier")]
+public sealed record Tier(string Name, string StorageClass, string? Integration)
+{
+    /// <summary>The tier that every version is in which no other was wanted for: the cluster's own drives. It is always there.</summary>
+    public static readonly Tier Hot = new("hot", "STANDARD", null);
+}

@@ -1,0 +1,83 @@
+using System.Collections.Immutable;
+using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Buckets;
+using DarkStorage.GrainInterfaces.Cluster;
+using DarkStorage.GrainInterfaces.Integrations;
+using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.GrainInterfaces.Tiers;
+using DarkStorage.Metadata;
+using DarkStorage.Rules.Tiers;
+using Microsoft.Extensions.Logging;
+using Orleans;
+using Orleans.Runtime;
+
+namespace DarkStorage.Grains.Tiers;
+
+/// <summary>The tiers that were configured; the one that is always there is not among them.</summary>
+[GenerateSerializer, Alias("tiers-state")]
+public sealed class TiersState
+{
+    [Id(0)]
+    public ImmutableArray<Tier> Tiers { get; set; } = [];
+}
+
+internal sealed partial class TiersGrain(IMetadataIndex index, TimeProvider clock, [PersistentState("tiers", StorageNames.Index)] IPersistentState<TiersState> state, ILogger<TiersGrain> log) : Grain, ITiersGrain
+{
+    public Task<ImmutableArray<Tier>> ListAsync(CancellationToken ct) => Task.FromResult(state.State.Tiers.Insert(0, Tier.Hot));
+
+    public async Task<Tier> ConfigureAsync(Tier tier, CancellationToken ct)
+    {
+        if (TierRules.WhyNot(tier, state.State.Tiers) is { } reason) throw new StorageException(StorageError.InvalidArgument, reason);
+        await RequireUsableAsync(tier, ct);
+        if (index is IClusterIndex cluster && await cluster.TryUseLevelAsync(ClusterLevels.Places, ct) is { } older) throw new StorageException(StorageError.Conflict, ClusterLevels.RefusalBy(older));
+        await KeepAsync([.. state.State.Tiers.Where(t => t.Name != tier.Name).Append(tier).OrderBy(t => t.Name, StringComparer.Ordinal)], ct);
+        LogConfigured(log, tier.Name, tier.StorageClass, tier.Integration ?? "the cluster's own drives");
+        return tier;
+    }
+
+    public async Task<bool> RemoveAsync(string name, CancellationToken ct)
+    {
+        if (!state.State.Tiers.Any(t => t.Name == name)) return false;
+        await KeepAsync([.. state.State.Tiers.Where(t => t.Name != name)], ct);
+        LogRemoved(log, name);
+        return true;
+    }
+
+    public async Task AssignAsync(BucketId bucket, string key, VersionId version, string tier, CancellationToken ct)
+    {
+        var wanted = state.State.Tiers.Append(Tier.Hot).FirstOrDefault(t => t.Name == tier) ?? throw new StorageException(StorageError.NoSuchTier, $"There is no tier {tier}.");
+        await RequireUsableAsync(wanted, ct);
+        await index.WishMovesAsync([new(bucket, key, version, wanted.StorageClass, MoveOrigin.Operator)], clock.GetUtcNow(), ct);
+    }
+
+    public async Task<Move?> FindMoveAsync(BucketId bucket, string key, VersionId version, CancellationToken ct) => await index.FindMoveAsync(bucket, key, version, ct);
+
+    public async Task<ImmutableArray<Move>> ListMovesAsync(int max, CancellationToken ct) => [.. await index.ListMovesAsync(Math.Clamp(max, 1, ITiersGrain.MovesMax), ct)];
+
+    private async Task RequireUsableAsync(Tier tier, CancellationToken ct)
+    {
+        if (tier.Integration is not { } name) return;
+        var status = await GrainFactory.GetGrain<IIntegrationGrain>(name).FindAsync(ct) ?? throw new StorageException(StorageError.NoSuchIntegration, $"There is no integration {name}.");
+        if (!status.Integration.IsEnabled) throw new StorageException(StorageError.InvalidArgument, $"The tier {tier.Name} is at the integration {name}, which is disabled.");
+    }
+
+    private async Task KeepAsync(ImmutableArray<Tier> tiers, CancellationToken ct)
+    {
+        try
+        {
+            state.State.Tiers = tiers;
+            await state.WriteStateAsync(ct);
+        }
+        catch
+        {
+            DeactivateOnIdle(); // memory is ahead of the index now: forget it
+            throw;
+        }
+    }
+
+    [LoggerMessage(LogLevel.Information, "The tier {Tier} has the storage class {StorageClass} and is at {Place}")]
+    private static partial void LogConfigured(ILogger log, string tier, string storageClass, string place);
+
+    [LoggerMessage(LogLevel.Information, "The tier {Tier} was removed")]
+    private static partial void LogRemoved(ILogger log, string tier);
+}

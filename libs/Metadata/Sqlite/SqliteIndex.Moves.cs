@@ -1,0 +1,110 @@
+using System.Text;
+using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.GrainInterfaces.Tiers;
+
+namespace DarkStorage.Metadata.Sqlite;
+
+public sealed partial class SqliteIndex
+{
+    private const string SelectMoves = """
+        SELECT m.bucket, m.key, m.version, m.storage_class, m.origin, b.name, m.asked, m.due, m.attempts, m.failure
+        FROM moves m LEFT JOIN buckets b ON b.id = m.bucket
+        """;
+
+    private const string OfVersion = "bucket = ?1 AND key = ?2 AND version = ?3";
+
+    public Task<bool> EnterPlacedBlobAsync(BlobId blob, string place, DateTimeOffset until, CancellationToken ct) =>
+        _writer.WriteAsync(session =>
+        {
+            Span<byte> id = stackalloc byte[BlobId.ByteLength];
+            blob.Write(id);
+            session.Connection.Prepare("INSERT INTO blobs (blob, freed, place) VALUES (?1, ?2, ?3) ON CONFLICT (blob) DO UPDATE SET freed = excluded.freed WHERE freed > 0 AND place = excluded.place")
+                .Bind(1, id).Bind(2, until.ToUnixTimeMilliseconds()).BindText(3, place).Run();
+            return session.Connection.Changes > 0;
+        }, ct);
+
+    public Task<IReadOnlyList<BlobId>> TakePlacedGarbageAsync(string place, DateTimeOffset freedBefore, int max, CancellationToken ct) =>
+        _writer.RemoveAsync(session =>
+        {
+            var query = session.Connection.Prepare("UPDATE blobs SET freed = 0 WHERE blob IN (SELECT blob FROM blobs WHERE place = ?1 AND freed < ?2 LIMIT ?3) RETURNING blob")
+                .BindText(1, place).Bind(2, freedBefore.ToUnixTimeMilliseconds()).Bind(3, max);
+            var garbage = new List<BlobId>();
+            while (query.Step()) garbage.Add(BlobId.Read(query.Bytes(0)));
+            return (IReadOnlyList<BlobId>)garbage;
+        }, ct);
+
+    public ValueTask<bool> IsPlaceInUseAsync(string place, CancellationToken ct) =>
+        ReadAsync(place, static (connection, place) =>
+        {
+            var query = connection.Prepare("SELECT 1 FROM blobs WHERE place = ?1 LIMIT 1").BindText(1, place);
+            var isInUse = query.Step();
+            query.Reset();
+            return isInUse;
+        }, ct);
+
+    public Task WishMovesAsync(IReadOnlyList<MoveWish> wishes, DateTimeOffset now, CancellationToken ct) =>
+        _writer.WriteAsync(session =>
+        {
+            foreach (var wish in wishes)
+            {
+                OfWish(session.Connection, $"""
+                    INSERT INTO moves (bucket, key, version, storage_class, origin, asked, due, attempts) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, 0)
+                    ON CONFLICT (bucket, key, version) DO UPDATE
+                    SET storage_class = excluded.storage_class, origin = excluded.origin, asked = excluded.asked, due = excluded.due, attempts = 0, failure = NULL
+                    WHERE storage_class <> excluded.storage_class OR (excluded.origin = {(int)MoveOrigin.Operator} AND failure IS NOT NULL)
+                    """, wish).BindText(4, wish.StorageClass).Bind(5, (long)wish.Origin).Bind(6, now.ToUnixTimeMilliseconds()).Run();
+            }
+            return true;
+        }, ct);
+
+    public Task<IReadOnlyList<Move>> TakeMovesAsync(DateTimeOffset now, DateTimeOffset until, int max, CancellationToken ct) =>
+        _writer.RemoveAsync(session =>
+        {
+            var moves = ReadMoves(session.Connection.Prepare($"{SelectMoves} WHERE m.due <= ?1 ORDER BY m.due LIMIT ?2").Bind(1, now.ToUnixTimeMilliseconds()).Bind(2, max));
+            foreach (var move in moves) OfWish(session.Connection, $"UPDATE moves SET due = ?4, attempts = attempts + 1 WHERE {OfVersion}", move.Wish).Bind(4, until.ToUnixTimeMilliseconds()).Run();
+            return (IReadOnlyList<Move>)moves.ConvertAll(move => move with { Due = until, Attempts = move.Attempts + 1 });
+        }, ct);
+
+    public Task PutOffMoveAsync(MoveWish wish, DateTimeOffset due, string? failure, CancellationToken ct) =>
+        _writer.RemoveAsync(session =>
+        {
+            OfWish(session.Connection, $"UPDATE moves SET due = ?5, failure = coalesce(?6, failure) WHERE {OfVersion} AND storage_class = ?4", wish)
+                .BindText(4, wish.StorageClass).Bind(5, due.ToUnixTimeMilliseconds()).BindText(6, failure).Run();
+            return true;
+        }, ct);
+
+    public Task EndMoveAsync(MoveWish wish, CancellationToken ct) =>
+        _writer.RemoveAsync(session =>
+        {
+            OfWish(session.Connection, $"DELETE FROM moves WHERE {OfVersion} AND storage_class = ?4", wish).BindText(4, wish.StorageClass).Run();
+            return true;
+        }, ct);
+
+    public ValueTask<Move?> FindMoveAsync(BucketId bucket, string key, VersionId version, CancellationToken ct) =>
+        ReadAsync(new MoveWish(bucket, key, version, "", MoveOrigin.Operator), static (connection, wish) =>
+            ReadMoves(OfWish(connection, $"{SelectMoves} WHERE m.bucket = ?1 AND m.key = ?2 AND m.version = ?3", wish)).FirstOrDefault(), ct);
+
+    public ValueTask<IReadOnlyList<Move>> ListMovesAsync(int max, CancellationToken ct) =>
+        ReadAsync(max, static (connection, max) => (IReadOnlyList<Move>)ReadMoves(connection.Prepare($"{SelectMoves} ORDER BY m.due LIMIT ?1").Bind(1, max)), ct);
+
+    private static SqliteStatement OfWish(SqliteConnection connection, string sql, MoveWish wish)
+    {
+        Span<byte> version = stackalloc byte[VersionId.ByteLength];
+        wish.Version.Write(version);
+        return connection.Prepare(sql).Bind(1, wish.Bucket.Value).BindKey(2, wish.Key).Bind(3, version);
+    }
+
+    private static List<Move> ReadMoves(SqliteStatement query)
+    {
+        var moves = new List<Move>();
+        while (query.Step())
+        {
+            moves.Add(new(
+                new(new BucketId(query.Long(0)), Encoding.UTF8.GetString(query.Bytes(1)), VersionId.Read(query.Bytes(2)), query.Text(3), (MoveOrigin)query.Long(4)),
+                query.IsNull(5) ? null : query.Text(5), DateTimeOffset.FromUnixTimeMilliseconds(query.Long(6)), DateTimeOffset.FromUnixTimeMilliseconds(query.Long(7)), (int)query.Long(8),
+                query.IsNull(9) ? null : query.Text(9)));
+        }
+        return moves;
+    }
+}

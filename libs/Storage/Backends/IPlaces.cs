@@ -1,0 +1,11 @@
+using DarkStorage.GrainInterfaces;
+
+namespace DarkStorage.Storage.Backends;
+
+/// <summary>The places outside that bytes may be in, by the names of their integrations.</summary>
+public interface IPlaces
+{
+    /// <returns>The backend, which stays the owner's to dispose. One for all callers of this node, so that its bounds hold for all together.</returns>
+    /// <exception cref="StorageException"><see cref="StorageError.Unavailable"/>: the integration can't be asked, or is gone.</exception>
+    ValueTask<IBackend> OpenAsync(string integration, CancellationToken ct);
+}

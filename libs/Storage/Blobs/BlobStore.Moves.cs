@@ -1,0 +1,173 @@
+using System.Buffers;
+using System.Collections.Immutable;
+using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Cluster;
+using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.Storage.Backends;
+using DarkStorage.Storage.Chunks;
+using DarkStorage.Storage.Packs;
+
+namespace DarkStorage.Storage;
+
+/// <remarks>Moving content between the drives and places outside, as it is stored: sealed content stays sealed, and nobody's key is asked for. Invariant: the bytes that were moved were verified where they were read, and
+/// again where they are now, before anybody is told of the new place.</remarks>
+public sealed partial class BlobStore
+{
+    /// <inheritdoc/>
+    public async Task<ContentMove> SendAsync(Manifest manifest, ContentPlace place, CancellationToken ct)
+    {
+        if (manifest.Parts.IsDefaultOrEmpty) throw new ArgumentException("The content is in the index, or there is none.", nameof(manifest));
+        var from = await OpenPlaceOfAsync(manifest, ct);
+        var to = await OpenPlaceAsync(place.Integration, ct);
+        try
+        {
+            var name = PlacedFormat.NameOf(place.Blob);
+            await to.PutAsync(name, new PlacedSource(manifest.Parts, place.Blob, () => BeginRead(manifest, from, 0, manifest.Parts.Length)), ct);
+            await VerifyAsync(to, name, place, manifest.Parts, ct);
+        }
+        catch (BackendException e)
+        {
+            throw new StorageException(StorageError.BackendFailed, e.Message, e);
+        }
+        return new(manifest.Place, place, manifest.Parts);
+    }
+
+    /// <inheritdoc/>
+    public async Task<IContentFetch> FetchAsync(Manifest manifest, BlobOwner owner, Redundancy redundancy, CancellationToken ct)
+    {
+        if (manifest.Place is not { } place) throw new ArgumentException("The content is on the drives.", nameof(manifest));
+        var from = await OpenPlaceAsync(place.Integration, ct);
+        var fetch = new ContentFetch();
+        try
+        {
+            var parts = ImmutableArray.CreateBuilder<ManifestPart>(manifest.Parts.Length);
+            for (var part = 0; part < manifest.Parts.Length; part++) parts.Add(await FetchAsync(manifest, from, part, owner, redundancy, fetch, ct));
+            fetch.Move = new(place, null, parts.MoveToImmutable());
+            return fetch;
+        }
+        catch
+        {
+            await fetch.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    public async Task DeleteAsync(ContentPlace place, CancellationToken ct)
+    {
+        var backend = await OpenPlaceAsync(place.Integration, ct);
+        try
+        {
+            await backend.DeleteAsync(PlacedFormat.NameOf(place.Blob), ct);
+        }
+        catch (BackendException e)
+        {
+            throw new StorageException(StorageError.BackendFailed, e.Message, e);
+        }
+    }
+
+    private async Task<ManifestPart> FetchAsync(Manifest manifest, IBackend from, int number, BlobOwner owner, Redundancy redundancy, ContentFetch fetch, CancellationToken ct)
+    {
+        var part = manifest.Parts[number];
+        var chunks = part.Chunks.Sum(run => run.Count);
+        var stored = part.Chunks.Sum(run => (long)run.Count * run.Length);
+        var blob = _routes.NewId(owner, redundancy, part.Length);
+        var moved = part with { Blob = blob, SealedAs = stored == part.Length ? null : part.SealId };
+        if (chunks == 0) return moved;
+        var write = _routes.BeginWrite(blob);
+        fetch.Add(write);
+        await using var reader = BeginRead(manifest, from, number, number + 1);
+        var index = 0;
+        var bytes = ArrayPool<byte>.Shared.Rent(StepBytes);
+        _memory.BeginWrite();
+        try
+        {
+            foreach (var length in part.Chunks.SelectMany(run => Enumerable.Repeat(run.Length, run.Count)))
+            {
+                // Chunks keep their bounds: the frames of sealed content end where they do.
+                using var chunk = new ChunkBuffer(_memory, length, length, whole: true);
+                for (var at = 0; at < length;)
+                {
+                    var read = await reader.ReadBlocksAsync(part.Blob, index, length, at / PackFormat.Block, bytes, ct);
+                    chunk.Append(bytes.AsSpan(0, read), length - at - read);
+                    at += read;
+                }
+                var isLast = index == chunks - 1;
+                chunk.Finish(isLast);
+                await write.Submit(chunk, index, sync: isLast, isLarge: true);
+                index++;
+            }
+            await write.CompleteAsync();
+            return moved;
+        }
+        finally
+        {
+            _memory.EndWrite();
+            ArrayPool<byte>.Shared.Return(bytes);
+        }
+    }
+
+    /// <summary>Reads back all that was put, block by block.</summary>
+    private static async Task VerifyAsync(IBackend backend, BlobName name, ContentPlace place, ImmutableArray<ManifestPart> parts, CancellationToken ct)
+    {
+        var length = PlacedFormat.BytesOf(parts);
+        var frames = new PlacedFrames(parts);
+        frames.Seek(PlacedFormat.HeaderBytes);
+        var bytes = ArrayPool<byte>.Shared.Rent(PlacedFormat.FrameBytes);
+        try
+        {
+            await using var stream = await backend.OpenAsync(name, ByteRange.All(length), ct);
+            var header = bytes.AsMemory(0, PlacedFormat.HeaderBytes);
+            await stream.ReadExactlyAsync(header, ct);
+            if (!PlacedFormat.HeaderMatches(header.Span, place.Blob, length)) throw Other(place, 0);
+            for (; !frames.IsAtEnd; frames.Next())
+            {
+                var frame = bytes.AsMemory(0, frames.Length + PlacedFormat.ChecksumBytes);
+                await stream.ReadExactlyAsync(frame, ct);
+                if (!PlacedFormat.FrameMatches(frame.Span, place.Blob, frames.Offset)) throw Other(place, frames.Offset);
+            }
+        }
+        catch (EndOfStreamException e)
+        {
+            throw BackendException.WrongLength(name, length, frames.Offset, e);
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(bytes);
+        }
+    }
+
+    private static BackendException Other(ContentPlace place, long offset) => new(BackendError.Damaged, $"Other bytes came back from {place.Integration} than were put there, at byte {offset} of blob {place.Blob}.");
+
+    private async ValueTask<IBackend?> OpenPlaceOfAsync(Manifest manifest, CancellationToken ct) => manifest.Place is { } place ? await OpenPlaceAsync(place.Integration, ct) : null;
+
+    private ValueTask<IBackend> OpenPlaceAsync(string integration, CancellationToken ct) =>
+        _places?.OpenAsync(integration, ct) ?? throw new StorageException(StorageError.Unavailable, $"Content is at {integration}, and this store knows no places outside.");
+
+    /// <param name="outside">The backend that has the bytes; null where they lie on the cluster's own drives.</param>
+    private ChunkReader BeginRead(Manifest manifest, IBackend? outside, int first, int end) => outside is null
+        ? _routes.BeginRead(manifest.Parts, first, end)
+        : new PlacedReader(outside, manifest.Place!, manifest.Parts, PlacedFormat.HeaderBytes + manifest.Parts[..end].Sum(PlacedFormat.BytesOf));
+
+    private sealed class ContentFetch : IContentFetch
+    {
+        private readonly List<ChunkWrite> _writes = [];
+        private bool _isKept;
+
+        public ContentMove Move { get; set; } = null!;
+
+        public void Add(ChunkWrite write) => _writes.Add(write);
+
+        public void Keep() => _isKept = true;
+
+        public async ValueTask DisposeAsync()
+        {
+            foreach (var write in _writes)
+            {
+                if (!_isKept) await write.FreeAsync();
+                await write.DisposeAsync();
+            }
+            _writes.Clear();
+        }
+    }
+}
