@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json;
 using DarkStorage.ClientApi.S3;
 using DarkStorage.GrainInterfaces;
@@ -10,7 +11,7 @@ using Orleans;
 
 namespace DarkStorage.ClientApi.Admin;
 
-/// <summary>Tiers, and what is in which: <c>GET /v1/tiers</c>; <c>PUT</c> and <c>DELETE /v1/tiers/NAME</c>; <c>POST /v1/tiers/NAME/assign</c>; <c>GET /v1/tiers/object?bucket=&amp;key=&amp;versionId=</c>; <c>GET /v1/tiers/moves</c>.
+/// <summary>Tiers, and what is in which: <c>GET /v1/tiers</c>; <c>PUT</c> and <c>DELETE /v1/tiers/NAME</c>; <c>POST /v1/tiers/NAME/assign</c>, of a version or of a prefix; <c>GET /v1/tiers/object?bucket=&amp;key=&amp;versionId=</c>; <c>GET /v1/tiers/moves</c>.
 /// For administrators with Basic authentication.</summary>
 /// <param name="reader">Null on a node that stands alone.</param>
 internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGrainFactory grains, IClusterReader? reader = null)
@@ -19,7 +20,13 @@ internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGra
 
     private sealed record Configuration(string? StorageClass, string? Integration);
 
-    private sealed record Assignment(string? Bucket, string? Key, string? VersionId);
+    /// <param name="Key">Of one version; else there is a prefix.</param>
+    /// <param name="VersionId">Null for the current one.</param>
+    /// <param name="AllVersions">Of a prefix, those too that are not current.</param>
+    /// <param name="After">Of a prefix, where the answer before ended.</param>
+    private sealed record Assignment(string? Bucket, string? Key, string? VersionId, string? Prefix, bool AllVersions, Place? After);
+
+    private sealed record Place(string Key, string? VersionId, long Revision);
 
     private ITiersGrain Grain => grains.GetGrain<ITiersGrain>(ITiersGrain.Key);
 
@@ -62,19 +69,40 @@ internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGra
 
     private static (int, object) Missing(string error) => (StatusCodes.Status404NotFound, new { error });
 
-    private async Task<(int, object)> ConfigureAsync(string name, Configuration wanted, CancellationToken ct)
-    {
-        var storageClass = wanted.StorageClass ?? TierRules.UsualClassOf(name);
-        if (storageClass is null) return AdminRequests.Refused($"storageClass: one of {string.Join(", ", TierRules.StorageClasses.Skip(1))}.");
-        return (StatusCodes.Status200OK, await Grain.ConfigureAsync(new(name, storageClass, string.IsNullOrEmpty(wanted.Integration) ? null : wanted.Integration), ct));
-    }
+    private async Task<(int, object)> ConfigureAsync(string name, Configuration wanted, CancellationToken ct) =>
+        (StatusCodes.Status200OK, await Grain.ConfigureAsync(new(name, wanted.StorageClass ?? TierRules.UsualClassOf(name) ?? "", wanted.Integration), ct));
 
     private async Task<(int, object)> AssignAsync(string tier, Assignment wanted, CancellationToken ct)
     {
+        if (wanted is { Key: not null, Prefix: not null }) return AdminRequests.Refused("There is a key and a prefix: one of them is wanted.");
+        if (wanted.Prefix is { } prefix) return await AssignPrefixAsync(tier, wanted, prefix, ct);
         var (found, refusal) = await FindAsync(wanted.Bucket, wanted.Key, wanted.VersionId, ct);
         if (found is not var (bucket, version)) return refusal;
-        await Grain.AssignAsync(bucket, wanted.Key!, version.Manifest.Version, tier, ct);
+        await Grain.AssignAsync(bucket, [new(wanted.Key!, version.Manifest.Version)], tier, ct);
         return (StatusCodes.Status202Accepted, await DescribeAsync(bucket, wanted.Bucket!, wanted.Key!, version, ct));
+    }
+
+    /// <summary>One page: <c>next</c> is for the request after it, and null at the end.</summary>
+    private async Task<(int, object)> AssignPrefixAsync(string tier, Assignment wanted, string prefix, CancellationToken ct)
+    {
+        if (wanted.VersionId is not null) return AdminRequests.Refused("A prefix has no versionId.");
+        var after = new VersionPlace("", null, 0);
+        if (wanted.After is { } place)
+        {
+            VersionName? version = null;
+            if (place.VersionId is not null)
+            {
+                if (!VersionName.TryParse(place.VersionId, out var name)) return AdminRequests.Refused($"after: {place.VersionId} is no version's id.");
+                version = name;
+            }
+            after = new(place.Key, version, place.Revision);
+        }
+        if (await index.FindBucketAsync(wanted.Bucket ?? "", ct) is not { } bucket) return Missing($"There is no bucket {wanted.Bucket}.");
+        var page = new Page(wanted.AllVersions);
+        var end = await index.ListVersionsAsync(new(bucket.Id, prefix, null, after, ITiersGrain.MovesMax), page, ct);
+        await Grain.AssignAsync(bucket.Id, [.. page.Versions], tier, ct);
+        var next = end.Next is { } more ? new Place(more.Key, more.Version?.ToString(), more.Revision) : null;
+        return (StatusCodes.Status202Accepted, new { wanted = page.Versions.Count, next });
     }
 
     private async Task<(int, object)> DescribeAsync(string? bucket, string? key, string? versionId, CancellationToken ct)
@@ -136,4 +164,16 @@ internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGra
 
     /// <summary>Where the bytes are: an integration; the drives; or the index, where small content is and stays.</summary>
     private static string PlaceOf(Manifest manifest) => manifest.Place?.Integration ?? (manifest.Parts.IsDefaultOrEmpty ? "index" : "drives");
+
+    private sealed class Page(bool allVersions) : IVersionListingSink
+    {
+        public List<VersionAddress> Versions { get; } = [];
+
+        public void Version(in ListedObject entry)
+        {
+            if (!entry.IsDeleteMarker && (allVersions || entry.IsLatest)) Versions.Add(new(Encoding.UTF8.GetString(entry.Key), entry.Id));
+        }
+
+        public void CommonPrefix(ReadOnlySpan<byte> prefix) => throw new System.Diagnostics.UnreachableException("A listing without a delimiter folds nothing.");
+    }
 }

@@ -1,6 +1,4 @@
 using System.CommandLine;
-using System.Globalization;
-using System.Text.Json;
 using System.Text.Json.Nodes;
 
 namespace DarkStorage.Cli;
@@ -9,8 +7,6 @@ namespace DarkStorage.Cli;
 internal static class IntegrationCommands
 {
     private const string Api = "integrations";
-
-    private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
 
     private static readonly Argument<string> Type = new("TYPE") { Description = "As integrations types lists them" };
     private static readonly Argument<string?> OneType = new("TYPE") { Description = "One, with all that it has to be told", Arity = ArgumentArity.ZeroOrOne };
@@ -49,16 +45,16 @@ internal static class IntegrationCommands
         if (parsed.GetValue(OneType) is { } wanted)
         {
             var type = Find(types, wanted);
-            if (parsed.GetValue(Json)) return Print(type);
+            if (parsed.GetValue(Json)) return Output.Json(type);
             Console.WriteLine($"{type["title"]}. {type["help"]}\n");
-            Table.Write(["FIELD", "", "WHAT"], type["fields"]!.AsArray().Select(f => new[] { $"--{f!["name"]}", (bool)f["required"]! ? "required" : f["default"] is { } fallback ? $"[{fallback}]" : "", Help(f) }));
+            Output.Table(["FIELD", "", "WHAT"], type["fields"]!.AsArray().Select(f => new[] { $"--{f!["name"]}", (bool)f["required"]! ? "required" : f["default"] is { } fallback ? $"[{fallback}]" : "", Help(f) }));
             if (type["presets"]!.AsArray() is not { Count: > 0 } presets) return ExitCodes.Done;
             Console.WriteLine();
-            Table.Write(["PRESET", "", "WHAT"], presets.Select(p => new[] { $"{p!["name"]}", $"{p["title"]}", $"{p["help"]}" }));
+            Output.Table(["PRESET", "", "WHAT"], presets.Select(p => new[] { $"{p!["name"]}", $"{p["title"]}", $"{p["help"]}" }));
             return ExitCodes.Done;
         }
-        if (parsed.GetValue(Json)) return Print(types);
-        Table.Write(["TYPE", "TITLE", "FOR"], types.Select(t => new[] { $"{t!["name"]}", $"{t["title"]}", $"{t["help"]}" }));
+        if (parsed.GetValue(Json)) return Output.Json(types);
+        Output.Table(["TYPE", "TITLE", "FOR"], types.Select(t => new[] { $"{t!["name"]}", $"{t["title"]}", $"{t["help"]}" }));
         return ExitCodes.Done;
     }
 
@@ -88,10 +84,10 @@ internal static class IntegrationCommands
     {
         using var cluster = Cluster.FromEnvironment();
         var all = await cluster.ListAsync(Api, ct);
-        if (parsed.GetValue(Json)) return Print(all);
-        Table.Write(["NAME", "TYPE", "STATE", "CALLS", "FAILED", "SENT", "READ"], all.Select(i => new[]
+        if (parsed.GetValue(Json)) return Output.Json(all);
+        Output.Table(["NAME", "TYPE", "STATE", "CALLS", "FAILED", "SENT", "READ"], all.Select(i => new[]
         {
-            $"{i!["integration"]!["name"]}", $"{i["integration"]!["type"]}", State(i), $"{i["usage"]!["calls"]}", $"{i["usage"]!["failures"]}", Bytes(i["usage"]!["bytesWritten"]!), Bytes(i["usage"]!["bytesRead"]!),
+            $"{i!["integration"]!["name"]}", $"{i["integration"]!["type"]}", State(i), $"{i["usage"]!["calls"]}", $"{i["usage"]!["failures"]}", Output.Bytes(i["usage"]!["bytesWritten"]!), Output.Bytes(i["usage"]!["bytesRead"]!),
         }));
         return ExitCodes.Done;
     }
@@ -101,8 +97,8 @@ internal static class IntegrationCommands
         using var cluster = Cluster.FromEnvironment();
         var test = await cluster.AskAsync(HttpMethod.Post, PathOf(parsed.GetRequiredValue(Name)) + "/test", null, ct);
         var exitCode = (bool)test["passed"]! ? ExitCodes.Done : ExitCodes.Failed;
-        if (parsed.GetValue(Json)) return Print(test, exitCode);
-        Table.Write(["STEP", "", "MS"], test["steps"]!.AsArray().Select(s => new[] { $"{s!["name"]}", (bool)s["passed"]! ? "ok" : $"{s["failure"]}", $"{s["milliseconds"]}" }));
+        if (parsed.GetValue(Json)) return Output.Json(test, exitCode);
+        Output.Table(["STEP", "", "MS"], test["steps"]!.AsArray().Select(s => new[] { $"{s!["name"]}", (bool)s["passed"]! ? "ok" : $"{s["failure"]}", $"{s["milliseconds"]}" }));
         return exitCode;
     }
 
@@ -170,18 +166,4 @@ internal static class IntegrationCommands
         : status["health"] is not { } health ? "not asked yet"
         : (bool)health["healthy"]! ? "healthy"
         : $"failing since {health["since"]}: {health["failure"]}";
-
-    private static string Bytes(JsonNode bytes)
-    {
-        var (amount, unit) = ((double)bytes, 0);
-        string[] units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
-        for (; amount >= 1024 && unit < units.Length - 1; unit++) amount /= 1024;
-        return string.Create(CultureInfo.InvariantCulture, $"{amount:0.#} {units[unit]}");
-    }
-
-    private static int Print(JsonNode json, int exitCode = ExitCodes.Done)
-    {
-        Console.WriteLine(json.ToJsonString(Indented));
-        return exitCode;
-    }
 }

@@ -27,10 +27,11 @@ public interface ITiersGrain : IGrainWithStringKey
     [Alias("remove")]
     Task<bool> RemoveAsync(string name, CancellationToken ct);
 
-    /// <summary>Wants a version moved to a tier. It is done by a node soon, again and again until it is done.</summary>
+    /// <summary>Wants versions of a bucket moved to a tier. It is done by the nodes soon, again and again until it is done.</summary>
+    /// <param name="versions">At most <see cref="MovesMax"/>.</param>
     /// <exception cref="StorageException"><see cref="StorageError.NoSuchTier"/>; <see cref="StorageError.InvalidArgument"/>: the tier's integration is disabled, or gone.</exception>
     [Alias("assign"), AlwaysInterleave]
-    Task AssignAsync(BucketId bucket, string key, VersionId version, string tier, CancellationToken ct);
+    Task AssignAsync(BucketId bucket, ImmutableArray<VersionAddress> versions, string tier, CancellationToken ct);
 
     /// <returns>The move that is wanted of a version and not done; null where there is none.</returns>
     [Alias("find-move"), AlwaysInterleave]
@@ -41,6 +42,6 @@ public interface ITiersGrain : IGrainWithStringKey
     [Alias("list-moves"), AlwaysInterleave]
     Task<ImmutableArray<Move>> ListMovesAsync(int max, CancellationToken ct);
 
-    /// <summary>Moves in one answer.</summary>
+    /// <summary>Moves in one call.</summary>
     const int MovesMax = 1_000;
 }

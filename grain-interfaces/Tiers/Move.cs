@@ -10,6 +10,11 @@ namespace DarkStorage.GrainInterfaces.Tiers;
 [GenerateSerializer, Immutable, Alias("move-wish")]
 public sealed record MoveWish(BucketId Bucket, string Key, VersionId Version, string StorageClass, MoveOrigin Origin);
 
+/// <summary>A version of a bucket.</summary>
+/// <param name="Version">Its id, the null version's too.</param>
+[GenerateSerializer, Immutable, Alias("version-address")]
+public sealed record VersionAddress(string Key, VersionId Version);
+
 /// <summary>A wish that is not fulfilled yet.</summary>
 /// <param name="BucketName">Null where the bucket is gone.</param>
 /// <param name="Due">Not before; while somebody works on it, until when it is left to them.</param>

@@ -43,11 +43,12 @@ internal sealed partial class TiersGrain(IMetadataIndex index, TimeProvider cloc
         return true;
     }
 
-    public async Task AssignAsync(BucketId bucket, string key, VersionId version, string tier, CancellationToken ct)
+    public async Task AssignAsync(BucketId bucket, ImmutableArray<VersionAddress> versions, string tier, CancellationToken ct)
     {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(versions.Length, ITiersGrain.MovesMax);
         var wanted = state.State.Tiers.Append(Tier.Hot).FirstOrDefault(t => t.Name == tier) ?? throw new StorageException(StorageError.NoSuchTier, $"There is no tier {tier}.");
         await RequireUsableAsync(wanted, ct);
-        await index.WishMovesAsync([new(bucket, key, version, wanted.StorageClass, MoveOrigin.Operator)], clock.GetUtcNow(), ct);
+        await index.WishMovesAsync([.. versions.Select(v => new MoveWish(bucket, v.Key, v.Version, wanted.StorageClass, MoveOrigin.Operator))], clock.GetUtcNow(), ct);
     }
 
     public async Task<Move?> FindMoveAsync(BucketId bucket, string key, VersionId version, CancellationToken ct) => await index.FindMoveAsync(bucket, key, version, ct);

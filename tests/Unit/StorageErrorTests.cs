@@ -14,5 +14,7 @@ public sealed class StorageErrorTests
     [InlineData(StorageError.Conflict, 25)]
     [InlineData(StorageError.Unavailable, 41)]
     [InlineData(StorageError.BackendFailed, 44)]
+    [InlineData(StorageError.ObjectArchived, 45)]
+    [InlineData(StorageError.NoSuchTier, 46)]
     public void A_number_stays_what_it_means(StorageError error, int number) => Assert.Equal(number, (int)error);
 }

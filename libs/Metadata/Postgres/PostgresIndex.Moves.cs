@@ -31,17 +31,18 @@ public sealed partial class PostgresIndex
     public async ValueTask<bool> IsPlaceInUseAsync(string place, CancellationToken ct) =>
         await ReadFirstAsync("SELECT place FROM blobs WHERE place = $1 LIMIT 1", p => p.Text(place), static row => row.GetString(0), ct) is not null;
 
-    public async Task WishMovesAsync(IReadOnlyList<MoveWish> wishes, DateTimeOffset now, CancellationToken ct)
+    public Task WishMovesAsync(IReadOnlyList<MoveWish> wishes, DateTimeOffset now, CancellationToken ct)
     {
-        foreach (var wish in wishes)
-        {
-            await ChangeMoveAsync(wish, $"""
-                INSERT INTO moves AS m (bucket, key, version, storage_class, origin, asked, due, attempts) VALUES ($1, $2, $3, $4, $5, $6, $6, 0)
-                ON CONFLICT (bucket, key, version) DO UPDATE
-                SET storage_class = excluded.storage_class, origin = excluded.origin, asked = excluded.asked, due = excluded.due, attempts = 0, failure = NULL
-                WHERE m.storage_class <> excluded.storage_class OR (excluded.origin = {(int)MoveOrigin.Operator} AND m.failure IS NOT NULL)
-                """, p => p.Text(wish.StorageClass).Int((int)wish.Origin).Time(now), ct);
-        }
+        // In one order for all, so that two that wish for the same do not wait for each other.
+        var ordered = wishes.DistinctBy(w => (w.Bucket, w.Key, w.Version)).OrderBy(w => w.Bucket.Value).ThenBy(w => w.Key, StringComparer.Ordinal).ThenBy(w => w.Version.ToGuid()).ToArray();
+        return WriteCountedAsync("moves", "", $"""
+            INSERT INTO moves AS m (bucket, key, version, storage_class, origin, asked, due, attempts)
+            SELECT bucket, key, version, storage_class, origin, $6, $6, 0 FROM unnest($1, $2, $3, $4, $5) AS w (bucket, key, version, storage_class, origin)
+            ON CONFLICT (bucket, key, version) DO UPDATE
+            SET storage_class = excluded.storage_class, origin = excluded.origin, asked = excluded.asked, due = excluded.due, attempts = 0, failure = NULL
+            WHERE m.storage_class <> excluded.storage_class OR (excluded.origin = {(int)MoveOrigin.Operator} AND m.failure IS NOT NULL)
+            """, p => p.Longs([.. ordered.Select(w => w.Bucket.Value)]).BytesOfMany([.. ordered.Select(w => Parameters.KeyBytes(w.Key))]).Uuids([.. ordered.Select(w => w.Version.ToGuid())])
+                .Texts([.. ordered.Select(w => w.StorageClass)]).Longs([.. ordered.Select(w => (long)w.Origin)]).Time(now), ct);
     }
 
     public async Task<IReadOnlyList<Move>> TakeMovesAsync(DateTimeOffset now, DateTimeOffset until, int max, CancellationToken ct)

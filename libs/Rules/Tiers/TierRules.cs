@@ -28,8 +28,9 @@ public static class TierRules
         if (tier.Name.Length is 0 or > NameLengthMax || !tier.Name.All(static c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c == '-'))
             return $"A tier's name has 1 to {NameLengthMax} lower-case letters, digits and dashes.";
         if (tier.Name == Tier.Hot.Name) return $"The tier {tier.Name} is the cluster's own drives, and always there.";
+        if (string.IsNullOrEmpty(tier.Integration)) return $"The tier {tier.Name} wants an integration: where its bytes are to be.";
         if (tier.StorageClass == Tier.Hot.StorageClass) return $"The storage class {tier.StorageClass} is that of the tier {Tier.Hot.Name}.";
-        if (!StorageClasses.Contains(tier.StorageClass)) return $"There is no storage class {tier.StorageClass}; there are: {string.Join(", ", StorageClasses.Skip(1))}.";
+        if (!StorageClasses.Contains(tier.StorageClass)) return $"storageClass: one of {string.Join(", ", StorageClasses.Skip(1))}.";
         return others.FirstOrDefault(o => o.Name != tier.Name && o.StorageClass == tier.StorageClass) is { } other
             ? $"The storage class {tier.StorageClass} is that of the tier {other.Name}: a version's class says its tier, so no two have the same."
             : null;

@@ -57,6 +57,36 @@ public sealed class DetailCodecTests
         Assert.Equal(StorageError.DataDamaged, Assert.Throws<StorageException>(() => DetailCodec.Decode(detail, Columns(version))).Error);
     }
 
+    [Fact]
+    public void Where_the_bytes_are_outside_and_what_they_were_sealed_as_read_back()
+    {
+        ManifestPart[] parts = [new(1, new(1, 1), 5, "e", null, [new(1, 5)], SealedAs: new(7, 7)), new(2, new(2, 2), 0, "f", null, []), new(3, new(3, 3), 9, "g", null, [new(1, 9)])];
+        var version = Version() with { Manifest = Version().Manifest with { Inline = [], Parts = [.. parts], Place = new("näs", new(8, 9)) } };
+        var detail = DetailCodec.Encode(version);
+
+        var read = DetailCodec.Decode(detail, Columns(version)).Manifest;
+        var (change, blobs) = DetailCodec.DecodeHeld(detail);
+
+        Assert.Equal(version.Manifest.Place, read.Place);
+        Assert.Equal(parts.Select(p => (p.Blob, p.SealedAs, p.SealId)), read.Parts.Select(p => (p.Blob, p.SealedAs, p.SealId)));
+        Assert.Equal(3, change);
+        Assert.Equal<BlobId>([new(8, 9)], blobs);
+        Assert.Equal<BlobId>([new(1, 1), new(2, 2), new(3, 3)], DetailCodec.DecodeHeld(DetailCodec.Encode(version with { Manifest = version.Manifest with { Place = null } })).Blobs);
+    }
+
+    [Fact]
+    public void A_version_whose_bytes_never_were_outside_is_written_as_programs_from_before_read_it() =>
+        Assert.Equal(3, DetailCodec.Encode(Version() with { Manifest = Version().Manifest with { Parts = [new(1, new(1, 1), 3, "e", null, [new(1, 3)])] } })[0]);
+
+    [Fact]
+    public void A_place_with_a_flipped_bit_is_answered_as_damaged()
+    {
+        var version = Version() with { Manifest = Version().Manifest with { Place = new("nas", new(8, 9)) } };
+        var detail = DetailCodec.Encode(version);
+        detail[^12] ^= 1; // in the blob's id
+        Assert.Equal(StorageError.DataDamaged, Assert.Throws<StorageException>(() => DetailCodec.DecodeHeld(detail)).Error);
+    }
+
     /// <summary>Format 2 differs in the byte that says "no encryption", which it does not have.</summary>
     /// <param name="behind">Bytes between that byte and the checksum of the detail.</param>
     private static byte[] AsFormat2(byte[] detail, int behind)

@@ -18,7 +18,8 @@ public abstract partial class MetadataIndexContract
         string[] keys = ["a", "a/", "a/b", "a/b/c", "b", "é", "😀"];
         // Newest first, as S3 shows them.
         var model = keys.ToDictionary(k => k, _ => new List<ObjectVersion>());
-        var freed = new HashSet<BlobId>();
+        var (freed, freedOutside) = (new HashSet<BlobId>(), new HashSet<BlobId>());
+        void Free(ObjectVersion version) => (version.Manifest.Place is null ? freed : freedOutside).UnionWith(version.Manifest.Blobs);
         var revision = 0L;
         for (var step = 0; step < 150; step++)
         {
@@ -30,19 +31,24 @@ public abstract partial class MetadataIndexContract
                     var next = random.Next(4) == 0 ? Marker(++revision) : Stored(++revision);
                     next = next with { IsNull = random.Next(3) == 0 };
                     await _index.SaveObjectAsync(new(bucket, key, versions.FirstOrDefault()?.Revision ?? 0, next), Ct);
-                    if (next.IsNull) freed.UnionWith(versions.Where(v => v.IsNull).SelectMany(Blobs));
+                    if (next.IsNull) versions.Where(v => v.IsNull).ToList().ForEach(Free);
                     if (next.IsNull) versions.RemoveAll(v => v.IsNull);
                     versions.Insert(0, next);
                     break;
                 case < 8 when versions.Count > 0:
                     var removed = versions[random.Next(versions.Count)];
                     Assert.True(await _index.RemoveVersionAsync(new(bucket, key, removed.Name, removed.Revision, removed.Attributes.Change), Now, Ct));
-                    freed.UnionWith(Blobs(removed));
+                    Free(removed);
                     versions.Remove(removed);
                     break;
                 case 8 when versions.Count > 0:
                     var at = random.Next(versions.Count);
                     var changed = versions[at] with { Attributes = versions[at].Attributes with { Change = versions[at].Attributes.Change + 1, LegalHold = !versions[at].Attributes.LegalHold } };
+                    if (!changed.IsDeleteMarker && random.Next(3) > 0)
+                    {
+                        changed = await MoveAsync(versions[at]);
+                        Free(versions[at]);
+                    }
                     await _index.UpdateVersionAsync(bucket, key, changed, Now, [], Ct);
                     versions[at] = changed;
                     break;
@@ -56,6 +62,7 @@ public abstract partial class MetadataIndexContract
         var all = model.Values.SelectMany(v => v).Where(v => !v.IsDeleteMarker).ToList();
         Assert.Equal(new(all.Count, all.Sum(v => v.Manifest.Length)), await _index.GetUsageAsync(bucket, Ct));
         Assert.Equal(freed.Order(), (await _index.ListGarbageAsync(DateTimeOffset.MaxValue, 1_000, Ct)).Order());
+        Assert.Equal(freedOutside.Order(), (await _index.TakePlacedGarbageAsync("nas", Now.AddMinutes(1), 1_000, Ct)).Order());
         var current = new Page();
         await _index.ListObjectsAsync(new(bucket, "", null, "", 1_000), current, Ct);
         Assert.Equal(keys.Where(k => model[k].FirstOrDefault() is { IsDeleteMarker: false }), current.Entries);
@@ -228,8 +235,9 @@ public abstract partial class MetadataIndexContract
         foreach (var version in versions)
         {
             var found = await _index.FindVersionAsync(bucket, key, version.Name, Ct);
-            Assert.Equal((version.Revision, version.IsDeleteMarker, version.Attributes.Change, version.Attributes.LegalHold),
-                (found!.Revision, found.IsDeleteMarker, found.Attributes.Change, found.Attributes.LegalHold));
+            Assert.Equal((version.Revision, version.IsDeleteMarker, version.Attributes.Change, version.Attributes.LegalHold, version.Manifest.Place),
+                (found!.Revision, found.IsDeleteMarker, found.Attributes.Change, found.Attributes.LegalHold, found.Manifest.Place));
+            Assert.Equal(version.Manifest.Blobs, found.Manifest.Blobs);
         }
         Assert.Equal(versions.Any(v => v.IsNull), await _index.FindVersionAsync(bucket, key, VersionName.Null, Ct) is not null);
     }
@@ -256,8 +264,6 @@ public abstract partial class MetadataIndexContract
         }
         Assert.Equal(expected, seen);
     }
-
-    private static IEnumerable<BlobId> Blobs(ObjectVersion version) => version.Manifest.Parts.Select(p => p.Blob);
 
     private static ObjectVersion Marker(long revision) => new(
         new(new((ulong)revision, 9), 0, "", null, [], []), ObjectMetadata.Default, Now, revision, false, "STANDARD", null, "owner", ObjectAttributes.None, IsDeleteMarker: true);

@@ -1,0 +1,134 @@
+using System.CommandLine;
+using System.Text.Json.Nodes;
+
+namespace DarkStorage.Cli;
+
+/// <summary>Tiers, and what is in which: <c>tiers list|configure|remove|assign|show|moves</c>.</summary>
+internal static class TierCommands
+{
+    private const string Api = "tiers";
+
+    /// <summary>Between two looks at a move that is waited for.</summary>
+    private static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(250);
+
+    private static readonly Argument<string> Name = new("NAME") { Description = "The tier" };
+    private static readonly Argument<string> Address = new("ADDRESS") { Description = "darkstorage://BUCKET/KEY" };
+    private static readonly Option<string> Backend = new("--backend") { Description = "The integration that has its bytes", Required = true };
+    private static readonly Option<string?> Class = new("--class") { Description = "The storage class that S3 calls it; warm, cold, archive and offsite have one of their own" };
+    private static readonly Option<string> Tier = new("--tier") { Description = "The tier it is to be in; hot is the cluster's own drives", Required = true };
+    private static readonly Option<string?> Version = new("--version-id") { Description = "Another version than the current one" };
+    private static readonly Option<bool> Recursive = new("--recursive", "-r") { Description = "Everything below the address" };
+    private static readonly Option<bool> AllVersions = new("--all-versions") { Description = "With -r, also those that are not current" };
+    private static readonly Option<bool> Wait = new("--wait") { Description = "Until it is there, or an attempt has failed" };
+    private static readonly Option<bool> Json = new("--json") { Description = "What the cluster answered, as it is" };
+
+    public static void AddTo(RootCommand root) => root.Subcommands.Add(new("tiers", "Classes of places that bytes may be in.")
+    {
+        Command(new("list", "Lists the tiers.") { Json }, ListAsync),
+        Command(new("configure", "Adds a tier, or changes one. What lies in one that is changed stays where it is, and can be read.") { Name, Backend, Class }, ConfigureAsync),
+        Command(new("remove", "Forgets a tier. What lies there stays, and can be read.") { Name }, RemoveAsync),
+        Command(new("assign", "Moves an object, a version, or everything below an address to a tier.") { Address, Tier, Version, Recursive, AllVersions, Wait }, AssignAsync),
+        Command(new("show", "Says which tier an object is in, where its bytes are, and where they are to go.") { Address, Version, Json }, ShowAsync),
+        Command(new("moves", "Lists moves that are wanted and not done, and why not.") { Json }, MovesAsync),
+    });
+
+    private static Command Command(Command command, Func<ParseResult, CancellationToken, Task<int>> action)
+    {
+        command.SetAction(action);
+        return command;
+    }
+
+    private static async Task<int> ListAsync(ParseResult parsed, CancellationToken ct)
+    {
+        using var cluster = Cluster.FromEnvironment();
+        var tiers = await cluster.ListAsync(Api, ct);
+        if (parsed.GetValue(Json)) return Output.Json(tiers);
+        Output.Table(["NAME", "CLASS", "PLACE"], tiers.Select(t => new[] { $"{t!["name"]}", $"{t["storageClass"]}", t["integration"]?.ToString() ?? "the cluster's own drives" }));
+        return ExitCodes.Done;
+    }
+
+    private static async Task<int> ConfigureAsync(ParseResult parsed, CancellationToken ct)
+    {
+        using var cluster = Cluster.FromEnvironment();
+        var tier = await cluster.AskAsync(HttpMethod.Put, PathOf(parsed.GetRequiredValue(Name)), new { storageClass = parsed.GetValue(Class), integration = parsed.GetRequiredValue(Backend) }, ct);
+        Console.WriteLine($"{tier["name"]} is at {tier["integration"]}, and S3 calls it {tier["storageClass"]}");
+        return ExitCodes.Done;
+    }
+
+    private static async Task<int> RemoveAsync(ParseResult parsed, CancellationToken ct)
+    {
+        using var cluster = Cluster.FromEnvironment();
+        var name = parsed.GetRequiredValue(Name);
+        await cluster.AskAsync(HttpMethod.Delete, PathOf(name), null, ct);
+        Console.WriteLine($"Removed {name}; what lies there stays there, and can be read");
+        return ExitCodes.Done;
+    }
+
+    private static async Task<int> AssignAsync(ParseResult parsed, CancellationToken ct)
+    {
+        using var cluster = Cluster.FromEnvironment();
+        var (address, tier) = (ObjectAddress.Parse(parsed.GetRequiredValue(Address)), parsed.GetRequiredValue(Tier));
+        if (parsed.GetValue(Recursive)) return await AssignAllAsync(cluster, parsed, address, tier, ct);
+        if (parsed.GetValue(AllVersions)) throw new UsageException("--all-versions is for everything below an address: -r.");
+        if (address.Key.Length == 0) throw new UsageException($"'{address}' is no object; -r is for all of a bucket.");
+        var now = await cluster.AskAsync(HttpMethod.Post, $"{PathOf(tier)}/assign", new { bucket = address.Bucket, key = address.Key, versionId = parsed.GetValue(Version) }, ct);
+        if (!parsed.GetValue(Wait))
+        {
+            Console.WriteLine($"{address} goes to {tier}");
+            return ExitCodes.Done;
+        }
+        while (now["move"] is { } move)
+        {
+            if (move["failure"] is { } failure) throw new CommandFailedException($"{address} is not in {tier} yet, and it will be tried again: {failure}");
+            await Task.Delay(LookEvery, ct);
+            now = await cluster.AskAsync(HttpMethod.Get, PathOf(address, (string?)now["versionId"]), null, ct);
+        }
+        if ((string?)now["tier"] != tier) throw new CommandFailedException($"{address} was changed meanwhile, and is in {now["tier"] ?? "no tier"}.");
+        Console.WriteLine($"{address} is in {tier}");
+        return ExitCodes.Done;
+    }
+
+    private static async Task<int> AssignAllAsync(Cluster cluster, ParseResult parsed, ObjectAddress below, string tier, CancellationToken ct)
+    {
+        if (parsed.GetValue(Wait) || parsed.GetValue(Version) is not null) throw new UsageException("--wait and --version-id are for one object.");
+        var (wanted, after) = (0L, (JsonNode?)null);
+        do
+        {
+            var page = await cluster.AskAsync(HttpMethod.Post, $"{PathOf(tier)}/assign", new { bucket = below.Bucket, prefix = below.Key, allVersions = parsed.GetValue(AllVersions), after }, ct);
+            wanted += (long)page["wanted"]!;
+            after = page["next"]?.DeepClone();
+        }
+        while (after is not null);
+        Console.WriteLine($"{wanted} go to {tier}");
+        return ExitCodes.Done;
+    }
+
+    private static async Task<int> ShowAsync(ParseResult parsed, CancellationToken ct)
+    {
+        using var cluster = Cluster.FromEnvironment();
+        var shown = await cluster.AskAsync(HttpMethod.Get, PathOf(ObjectAddress.Parse(parsed.GetRequiredValue(Address)), parsed.GetValue(Version)), null, ct);
+        if (parsed.GetValue(Json)) return Output.Json(shown);
+        Output.Table(["TIER", "CLASS", "PLACE", "SIZE", "GOES TO", "ATTEMPTS", "FAILURE"],
+        [
+            [$"{shown["tier"]}", $"{shown["storageClass"]}", $"{shown["place"]}", Output.Bytes(shown["length"]!), $"{shown["move"]?["tier"]}", $"{shown["move"]?["attempts"]}", $"{shown["move"]?["failure"]}"],
+        ]);
+        return ExitCodes.Done;
+    }
+
+    private static async Task<int> MovesAsync(ParseResult parsed, CancellationToken ct)
+    {
+        using var cluster = Cluster.FromEnvironment();
+        var moves = await cluster.ListAsync($"{Api}/moves", ct);
+        if (parsed.GetValue(Json)) return Output.Json(moves);
+        Output.Table(["OBJECT", "TO", "WANTED BY", "SINCE", "ATTEMPTS", "FAILURE"], moves.Select(m => new[]
+        {
+            $"{new ObjectAddress((string?)m!["bucket"] ?? "?", $"{m["key"]}")}", $"{m["tier"] ?? m["storageClass"]}", $"{m["wantedBy"]}", $"{m["asked"]}", $"{m["attempts"]}", $"{m["failure"]}",
+        }));
+        return ExitCodes.Done;
+    }
+
+    private static string PathOf(string tier) => $"{Api}/{Uri.EscapeDataString(tier)}";
+
+    private static string PathOf(ObjectAddress address, string? version) =>
+        $"{Api}/object?bucket={Uri.EscapeDataString(address.Bucket)}&key={Uri.EscapeDataString(address.Key)}&versionId={Uri.EscapeDataString(version ?? "")}";
+}

@@ -1,0 +1,198 @@
+using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Buckets;
+using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.GrainInterfaces.Tiers;
+using DarkStorage.Metadata;
+using Xunit;
+
+namespace DarkStorage.Unit.Metadata;
+
+public abstract partial class MetadataIndexContract
+{
+    private static readonly DateTimeOffset Later = Now.AddMinutes(5);
+
+    [Fact]
+    public async Task Bytes_that_went_outside_are_the_versions_and_those_on_the_drives_garbage()
+    {
+        var (bucket, stored) = await StoredAsync("k");
+        var outside = await MoveAsync(stored);
+        await _index.UpdateVersionAsync(bucket, "k", outside, Now, [], Ct);
+
+        Assert.Equal(outside.Manifest.Place, (await _index.FindObjectAsync(bucket, "k", Ct))!.Manifest.Place);
+        Assert.Equal([Blob(stored)], await _index.ListGarbageAsync(DateTimeOffset.MaxValue, 10, Ct));
+        Assert.Empty(await _index.TakePlacedGarbageAsync("nas", DateTimeOffset.MaxValue, 10, Ct));
+        Assert.Equal(new(1, 1_000_000), await _index.GetUsageAsync(bucket, Ct));
+        Assert.False(await _index.EnterPlacedBlobAsync(outside.Manifest.Place!.Blob, "nas", Later, Ct));
+        Assert.Equal((true, false), (await _index.IsPlaceInUseAsync("nas", Ct), await _index.IsPlaceInUseAsync("other", Ct)));
+    }
+
+    [Fact]
+    public async Task Bytes_that_came_back_are_on_the_drives_and_those_outside_garbage_of_that_place()
+    {
+        var (bucket, stored) = await StoredAsync("k");
+        var outside = await MoveAsync(stored);
+        await _index.UpdateVersionAsync(bucket, "k", outside, Now, [], Ct);
+        var back = outside with { Manifest = outside.Manifest with { Place = null, Parts = [Part(1) with { SealedAs = Blob(stored) }] }, Attributes = outside.Attributes with { Change = 2 } };
+        await _index.UpdateVersionAsync(bucket, "k", back, Now, [], Ct);
+
+        Assert.Equal(back.Manifest.Parts.Select(p => (p.Blob, p.SealedAs)), (await _index.FindObjectAsync(bucket, "k", Ct))!.Manifest.Parts.Select(p => (p.Blob, p.SealedAs)));
+        Assert.Equal([Blob(stored)], await _index.ListGarbageAsync(DateTimeOffset.MaxValue, 10, Ct));
+        Assert.Empty(await _index.TakePlacedGarbageAsync("nas", Now, 10, Ct));
+        Assert.Empty(await _index.TakePlacedGarbageAsync("other", Later, 10, Ct));
+        Assert.Equal([outside.Manifest.Place!.Blob], await _index.TakePlacedGarbageAsync("nas", Later, 10, Ct));
+        Assert.True(await _index.IsPlaceInUseAsync("nas", Ct));
+        await _index.ForgetGarbageAsync([outside.Manifest.Place.Blob], Ct);
+        Assert.False(await _index.IsPlaceInUseAsync("nas", Ct));
+        Assert.Empty(await _index.FindUnknownBlobsAsync([Blob(back)], Ct));
+    }
+
+    [Theory, InlineData(false), InlineData(true)]
+    public async Task A_version_outside_that_is_overwritten_or_removed_is_garbage_of_its_place(bool overwrites)
+    {
+        var (bucket, stored) = await StoredAsync("k");
+        var outside = await MoveAsync(stored);
+        await _index.UpdateVersionAsync(bucket, "k", outside, Now, [], Ct);
+
+        if (overwrites) await _index.SaveObjectAsync(new(bucket, "k", 1, Stored(2)), Ct);
+        else await _index.RemoveVersionAsync(new(bucket, "k", VersionName.Null, 1, 1), Now, Ct);
+
+        Assert.Equal([outside.Manifest.Place!.Blob], await _index.TakePlacedGarbageAsync("nas", Later, 10, Ct));
+        Assert.Equal([Blob(stored)], await _index.ListGarbageAsync(DateTimeOffset.MaxValue, 10, Ct));
+    }
+
+    [Fact]
+    public async Task A_blob_outside_that_was_taken_as_garbage_can_become_no_versions()
+    {
+        var (bucket, stored) = await StoredAsync("k");
+        var late = await MoveAsync(stored);
+        Assert.Empty(await _index.TakePlacedGarbageAsync("nas", Later, 10, Ct));
+        Assert.True(await _index.EnterPlacedBlobAsync(late.Manifest.Place!.Blob, "nas", Later.AddMinutes(5), Ct));
+        Assert.Empty(await _index.TakePlacedGarbageAsync("nas", Later.AddMinutes(1), 10, Ct));
+        Assert.Equal([late.Manifest.Place.Blob], await _index.TakePlacedGarbageAsync("nas", Later.AddMinutes(6), 10, Ct));
+
+        Assert.False(await _index.EnterPlacedBlobAsync(late.Manifest.Place.Blob, "nas", Later.AddHours(1), Ct));
+        await AssertRefusedAsync();
+        await _index.ForgetGarbageAsync([late.Manifest.Place.Blob], Ct);
+        await AssertRefusedAsync();
+
+        async Task AssertRefusedAsync()
+        {
+            Assert.Equal(StorageError.Conflict, (await Assert.ThrowsAsync<StorageException>(() => _index.UpdateVersionAsync(bucket, "k", late, Now, [], Ct))).Error);
+            var found = await _index.FindObjectAsync(bucket, "k", Ct);
+            Assert.Equal((null, 0, "STANDARD"), (found!.Manifest.Place, found.Attributes.Change, found.StorageClass));
+            Assert.Empty(await _index.ListGarbageAsync(DateTimeOffset.MaxValue, 10, Ct));
+            Assert.Equal(new(1, 1_000_000), await _index.GetUsageAsync(bucket, Ct));
+        }
+    }
+
+    [Fact]
+    public async Task Garbage_outside_that_could_not_be_deleted_is_taken_again()
+    {
+        var blob = BlobId.New(TimeProvider.System);
+        Assert.True(await _index.EnterPlacedBlobAsync(blob, "nas", Now, Ct));
+        for (var round = 0; round < 2; round++) Assert.Equal([blob], await _index.TakePlacedGarbageAsync("nas", Later, 10, Ct));
+        await _index.ForgetGarbageAsync([blob], Ct);
+        Assert.Empty(await _index.TakePlacedGarbageAsync("nas", Later, 10, Ct));
+    }
+
+    [Fact]
+    public async Task A_wish_is_taken_by_one_at_a_time_and_again_when_that_ones_time_is_over()
+    {
+        var (bucket, stored) = await StoredAsync("ü");
+        var wish = new MoveWish(bucket, "ü", stored.Manifest.Version, "GLACIER", MoveOrigin.Lifecycle);
+        await _index.WishMovesAsync([wish], Now, Ct);
+
+        var taken = Assert.Single(await _index.TakeMovesAsync(Now, Later, 10, Ct));
+        Assert.Equal((wish, Now, Later, 1, null), (taken.Wish, taken.Asked, taken.Due, taken.Attempts, taken.Failure));
+        Assert.NotNull(taken.BucketName);
+        Assert.Empty(await _index.TakeMovesAsync(Now, Later, 10, Ct));
+        Assert.Equal(2, Assert.Single(await _index.TakeMovesAsync(Later, Later, 10, Ct)).Attempts);
+
+        await _index.PutOffMoveAsync(wish, Later.AddMinutes(1), "It is full.", Ct);
+        Assert.Empty(await _index.TakeMovesAsync(Later, Later, 10, Ct));
+        await _index.PutOffMoveAsync(wish, Later.AddMinutes(2), failure: null, Ct);
+        Assert.Equal(("It is full.", Later.AddMinutes(2)), ((await _index.FindMoveAsync(bucket, "ü", wish.Version, Ct))!.Failure, Assert.Single(await _index.ListMovesAsync(10, Ct)).Due));
+
+        await _index.EndMoveAsync(wish, Ct);
+        Assert.Null(await _index.FindMoveAsync(bucket, "ü", wish.Version, Ct));
+        Assert.Empty(await _index.ListMovesAsync(10, Ct));
+    }
+
+    [Fact]
+    public async Task Wishes_of_many_takers_are_each_taken_once_the_longest_due_first()
+    {
+        var bucket = await NewBucketAsync();
+        for (var i = 38; i < 40; i++) await _index.WishMovesAsync([new(bucket, $"k{i}", new(1, 2), "GLACIER", MoveOrigin.Lifecycle)], Now.AddSeconds(-i), Ct);
+        await _index.WishMovesAsync([.. Enumerable.Range(0, 38).Select(i => new MoveWish(bucket, $"k{i}", new(1, 2), "GLACIER", MoveOrigin.Lifecycle))], Now, Ct);
+
+        Assert.Equal(["k38", "k39"], (await _index.TakeMovesAsync(Now, Later, 2, Ct)).Select(m => m.Wish.Key).Order());
+        var taken = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => _index.TakeMovesAsync(Now, Later, 10, Ct)));
+
+        Assert.Equal(Enumerable.Range(0, 38).Select(i => $"k{i}").Order(), taken.SelectMany(t => t).Select(m => m.Wish.Key).Order());
+    }
+
+    [Fact]
+    public async Task A_newer_wish_for_a_version_takes_the_place_of_the_older_which_ends_nothing_then()
+    {
+        var (bucket, stored) = await StoredAsync("k");
+        var older = new MoveWish(bucket, "k", stored.Manifest.Version, "GLACIER", MoveOrigin.Lifecycle);
+        await _index.WishMovesAsync([older], Now, Ct);
+        await _index.TakeMovesAsync(Now, Later, 10, Ct);
+        var newer = older with { StorageClass = "STANDARD", Origin = MoveOrigin.Operator };
+        await _index.WishMovesAsync([newer], Now.AddSeconds(1), Ct);
+
+        await _index.PutOffMoveAsync(older, Later, "late", Ct);
+        await _index.EndMoveAsync(older, Ct);
+
+        var move = await _index.FindMoveAsync(bucket, "k", newer.Version, Ct);
+        Assert.Equal((newer, Now.AddSeconds(1), Now.AddSeconds(1), 0, null), (move!.Wish, move.Asked, move.Due, move.Attempts, move.Failure));
+    }
+
+    [Fact]
+    public async Task The_same_wish_again_hastens_nothing_but_an_operators_one_that_had_failed()
+    {
+        var (bucket, stored) = await StoredAsync("k");
+        var wish = new MoveWish(bucket, "k", stored.Manifest.Version, "GLACIER", MoveOrigin.Lifecycle);
+        await _index.WishMovesAsync([wish], Now, Ct);
+        await _index.TakeMovesAsync(Now, Later, 10, Ct);
+
+        await _index.WishMovesAsync([wish with { Origin = MoveOrigin.Operator }], Now.AddSeconds(1), Ct);
+        Assert.Equal(Later, (await _index.FindMoveAsync(bucket, "k", wish.Version, Ct))!.Due);
+
+        await _index.PutOffMoveAsync(wish, Later, "It is full.", Ct);
+        await _index.WishMovesAsync([wish], Now.AddSeconds(1), Ct);
+        Assert.Equal(Later, (await _index.FindMoveAsync(bucket, "k", wish.Version, Ct))!.Due);
+        await _index.WishMovesAsync([wish with { Origin = MoveOrigin.Operator }], Now.AddSeconds(1), Ct);
+        var move = await _index.FindMoveAsync(bucket, "k", wish.Version, Ct);
+        Assert.Equal((Now.AddSeconds(1), 0, null), (move!.Due, move.Attempts, move.Failure));
+    }
+
+    [Fact]
+    public async Task A_wish_in_a_bucket_that_is_gone_has_no_buckets_name()
+    {
+        var bucket = await NewBucketAsync();
+        await _index.WishMovesAsync([new(bucket, "k", new(1, 2), "GLACIER", MoveOrigin.Lifecycle)], Now, Ct);
+        await _index.DeleteBucketAsync(bucket, Now, Ct);
+        Assert.Null(Assert.Single(await _index.TakeMovesAsync(Now, Later, 10, Ct)).BucketName);
+    }
+
+    private async Task<(BucketId Bucket, ObjectVersion Version)> StoredAsync(string key)
+    {
+        var (bucket, version) = (await NewBucketAsync(), Stored(1));
+        await _index.SaveObjectAsync(new(bucket, key, 0, version), Ct);
+        return (bucket, version);
+    }
+
+    /// <returns>The version with its bytes elsewhere: outside, or back on the drives. A blob outside was entered for it.</returns>
+    private async Task<ObjectVersion> MoveAsync(ObjectVersion version)
+    {
+        var place = version.Manifest.Place is null ? new ContentPlace("nas", BlobId.New(TimeProvider.System)) : null;
+        if (place is not null) Assert.True(await _index.EnterPlacedBlobAsync(place.Blob, place.Integration, Later, Ct));
+        return version with
+        {
+            Manifest = version.Manifest with { Place = place, Parts = place is null ? [Part(1)] : version.Manifest.Parts },
+            StorageClass = place is null ? "STANDARD" : "GLACIER",
+            Attributes = version.Attributes with { Change = version.Attributes.Change + 1 },
+        };
+    }
+}
