@@ -17,8 +17,8 @@ internal sealed class NodePlaces(Func<IServiceProvider?> running, TimeProvider c
     /// <summary>For how long settings hold without being asked for again. What a place is can't change while content is there, so only credentials and bounds can be this old.</summary>
     private static readonly TimeSpan SettingsLifetime = TimeSpan.FromSeconds(15);
 
-    /// <summary>For how long a backend whose settings were replaced is left to those who use it.</summary>
-    private static readonly TimeSpan RetiredFor = TimeSpan.FromMinutes(10);
+    /// <summary>For how long a backend whose settings were replaced is left to those who use it: longer than any transfer that is worth waiting for.</summary>
+    private static readonly TimeSpan RetiredFor = TimeSpan.FromHours(12);
 
     private readonly ConcurrentDictionary<string, Place> _places = new(StringComparer.Ordinal);
 
@@ -30,23 +30,54 @@ internal sealed class NodePlaces(Func<IServiceProvider?> running, TimeProvider c
         public void Dispose() => Turn.Dispose();
     }
 
-    private sealed record Opened(IMeteredBackend Backend, DateTimeOffset Changed, bool IsEnabled)
-    {
-        public long AskedAt { get; set; }
-    }
+    private sealed record Opened(IMeteredBackend Backend, IntegrationSettings Settings, long AskedAt);
 
     /// <inheritdoc/>
-    public async ValueTask<IBackend> OpenAsync(string integration, CancellationToken ct) => (await FindAsync(integration, ct)).Backend;
+    public async ValueTask<IBackend> OpenAsync(string integration, CancellationToken ct)
+    {
+        var place = _places.GetOrAdd(integration, static _ => new());
+        var known = place.Now;
+        if (known is not null && clock.GetElapsedTime(known.AskedAt) < SettingsLifetime) return known.Backend;
+        // One asks; who knows a backend goes on with it meanwhile, and where nobody can be asked.
+        if (!await place.Turn.WaitAsync(known is null ? Timeout.InfiniteTimeSpan : TimeSpan.Zero, ct)) return known!.Backend;
+        try
+        {
+            if (place.Now != known) return place.Now!.Backend;
+            return (await AskAsync(integration, place, ct)).Backend;
+        }
+        catch (Exception e) when (known is not null && e is not OperationCanceledException)
+        {
+            place.Now = known with { AskedAt = clock.GetTimestamp() };
+            return known.Backend;
+        }
+        finally
+        {
+            place.Turn.Release();
+        }
+    }
 
-    /// <returns>Whether new content may go there.</returns>
-    public async ValueTask<bool> IsEnabledAsync(string integration, CancellationToken ct) => (await FindAsync(integration, ct)).IsEnabled;
+    /// <summary>Sees to it that what is put from now on goes to where the integration says now.</summary>
+    /// <exception cref="StorageException"><see cref="StorageError.BackendFailed"/>: nothing new may go there. <see cref="StorageError.Unavailable"/>: it can't be asked, or is gone.</exception>
+    public async Task RequireEnabledAsync(string integration, CancellationToken ct)
+    {
+        var place = _places.GetOrAdd(integration, static _ => new());
+        await place.Turn.WaitAsync(ct);
+        try
+        {
+            if (!(await AskAsync(integration, place, ct)).Settings.IsEnabled) throw new StorageException(StorageError.BackendFailed, $"The integration {integration} is disabled.");
+        }
+        finally
+        {
+            place.Turn.Release();
+        }
+    }
 
     /// <summary>Tells each integration what went through since the last time.</summary>
     public async Task ReportAsync(CancellationToken ct)
     {
         foreach (var (name, place) in _places)
         {
-            if (place.Now?.Backend.TakeUsage() is { } usage && usage != BackendUsage.None) await Grain(name).ReportAsync(usage, ct);
+            if (place.Now is { } opened) await ReportAsync(name, opened.Backend, ct);
         }
     }
 
@@ -59,42 +90,22 @@ internal sealed class NodePlaces(Func<IServiceProvider?> running, TimeProvider c
         }
     }
 
-    private async ValueTask<Opened> FindAsync(string integration, CancellationToken ct)
+    /// <summary>In the place's turn.</summary>
+    private async Task<Opened> AskAsync(string integration, Place place, CancellationToken ct)
     {
-        var place = _places.GetOrAdd(integration, static _ => new());
-        if (place.Now is { } known && IsFresh(known)) return known;
-        await place.Turn.WaitAsync(ct);
-        try
-        {
-            var before = place.Now;
-            if (before is not null && IsFresh(before)) return before;
-            IntegrationSettings? settings;
-            try
-            {
-                settings = await Grain(integration).FindSettingsAsync(ct);
-            }
-            catch (Exception e) when (before is not null && e is not OperationCanceledException)
-            {
-                return before; // reads go on while the grain can't be asked, as by what was known before
-            }
-            if (settings is null) throw new StorageException(StorageError.Unavailable, $"The integration {integration} is gone.");
-            if (before is not null && before.Changed == settings.Changed && before.IsEnabled == settings.IsEnabled)
-            {
-                before.AskedAt = clock.GetTimestamp();
-                return before;
-            }
-            var opened = new Opened(Open(integration, settings), settings.Changed, settings.IsEnabled) { AskedAt = clock.GetTimestamp() };
-            place.Now = opened;
-            if (before is not null) _ = RetireAsync(before.Backend);
-            return opened;
-        }
-        finally
-        {
-            place.Turn.Release();
-        }
+        var settings = await Grain(integration).FindSettingsAsync(ct) ?? throw new StorageException(StorageError.Unavailable, $"The integration {integration} is gone.");
+        var before = place.Now;
+        var isSame = before is not null && before.Settings.AreThoseOf(settings);
+        var opened = new Opened(isSame ? before!.Backend : Open(integration, settings), settings, clock.GetTimestamp());
+        place.Now = opened;
+        if (before is not null && !isSame) _ = RetireAsync(integration, before.Backend);
+        return opened;
     }
 
-    private bool IsFresh(Opened opened) => clock.GetElapsedTime(opened.AskedAt) < SettingsLifetime;
+    private async Task ReportAsync(string integration, IMeteredBackend backend, CancellationToken ct)
+    {
+        if (backend.TakeUsage() is var usage && usage != BackendUsage.None) await Grain(integration).ReportAsync(usage, ct);
+    }
 
     private IIntegrationGrain Grain(string integration) => Services.GetRequiredService<IGrainFactory>().GetGrain<IIntegrationGrain>(integration);
 
@@ -108,9 +119,17 @@ internal sealed class NodePlaces(Func<IServiceProvider?> running, TimeProvider c
         return Services.GetRequiredService<IConnectors>().Open(integration, settings.Type, all);
     }
 
-    private async Task RetireAsync(IMeteredBackend backend)
+    private async Task RetireAsync(string integration, IMeteredBackend backend)
     {
         await Task.Delay(RetiredFor, clock);
+        try
+        {
+            await ReportAsync(integration, backend, CancellationToken.None);
+        }
+        catch (Exception e) when (e is not OutOfMemoryException)
+        {
+            // A count that is lost.
+        }
         await backend.DisposeAsync();
     }
 }

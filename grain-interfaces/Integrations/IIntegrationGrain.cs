@@ -83,9 +83,13 @@ public sealed record Integration(
 /// <summary>What a node needs to use a place.</summary>
 /// <param name="Settings">Without the secrets.</param>
 /// <param name="SealedSecrets">Sealed under the cluster's secret, so that they cross no wire open; empty where there are none.</param>
-/// <param name="Changed">When they were: what was opened by them is good until then.</param>
+/// <param name="IsEnabled">New content may go there: it was not disabled, and is not about to be another place.</param>
 [GenerateSerializer, Immutable, Alias("integration-settings")]
-public sealed record IntegrationSettings(string Type, ImmutableSortedDictionary<string, string> Settings, ImmutableArray<byte> SealedSecrets, bool IsEnabled, DateTimeOffset Changed);
+public sealed record IntegrationSettings(string Type, ImmutableSortedDictionary<string, string> Settings, ImmutableArray<byte> SealedSecrets, bool IsEnabled)
+{
+    /// <summary>Whether what was opened by others is as good.</summary>
+    public bool AreThoseOf(IntegrationSettings other) => Type == other.Type && Settings.SequenceEqual(other.Settings) && SealedSecrets.AsSpan().SequenceEqual(other.SealedSecrets.AsSpan());
+}
 
 /// <param name="Health">Null before it was first asked for.</param>
 /// <param name="Usage">Since the integration was added; at most some minutes behind after a crash.</param>

@@ -78,6 +78,7 @@ public sealed record ObjectDeleted(VersionName? Version, bool IsDeleteMarker, bo
 /// <param name="Expected">What the change was decided on; whoever was authorised for one version has no right to change the one that took its place.</param>
 /// <param name="Retention">The new retention; with <see cref="RetentionChange.To"/> null it ends.</param>
 /// <param name="Move">Where its bytes are now; they were copied there before.</param>
+/// <param name="FulfilsWish">It does what was wished for: that the version has the storage class. The wish goes with the change, which is refused where nobody wishes it any more.</param>
 [GenerateSerializer, Immutable, Alias("object-update")]
 public sealed record ObjectUpdate(
     BucketId Bucket,
@@ -89,7 +90,8 @@ public sealed record ObjectUpdate(
     RetentionChange? Retention = null,
     bool? LegalHold = null,
     string? StorageClass = null,
-    ContentMove? Move = null);
+    ContentMove? Move = null,
+    bool FulfilsWish = false);
 
 /// <summary>A version's bytes were copied to another place, which is to be theirs.</summary>
 /// <param name="From">Where they were when they were copied; null is the cluster's own drives. Elsewhere by now, the move is off.</param>

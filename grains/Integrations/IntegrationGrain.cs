@@ -75,6 +75,9 @@ internal sealed partial class IntegrationGrain(
 
     private IGrainTimer? _health;
 
+    /// <summary>It is about to be another place, or none, if nothing is there.</summary>
+    private bool _isLeaving;
+
     /// <summary>For how long a backend whose settings were replaced is left to those who are asking it: longer than any call here.</summary>
     private static readonly TimeSpan RetiredFor = TimeSpan.FromMinutes(1);
 
@@ -126,11 +129,16 @@ internal sealed partial class IntegrationGrain(
         var before = state.State.Secrets.All(settings.ContainsKey) ? state.State.Settings : Settings();
         var complete = type.Complete(state.State.Preset, settings, before);
         // The place it is already is not made ready again: were it gone, that would make another.
-        if (!type.IsSamePlace(before, complete)) await RequireUnusedAsync("and would not be found at another place", ct);
-        await AskAsync(type.Name, complete, type.IsSamePlace(before, complete) ? AnswersAsync : static (backend, asking) => backend.PrepareAsync(asking), ct);
-        await KeepAsync(s => Put(s, complete), ct);
+        if (type.IsSamePlace(before, complete)) await ChangeAsync(AnswersAsync);
+        else await LeaveAsync("and would not be found at another place", () => ChangeAsync(static (backend, asking) => backend.PrepareAsync(asking)), ct);
         LogChanged(log, Name);
         return Record;
+
+        async Task ChangeAsync(Func<IBackend, CancellationToken, Task> ask)
+        {
+            await AskAsync(type.Name, complete, ask, ct);
+            await KeepAsync(s => Put(s, complete), ct);
+        }
     }
 
     public async Task<Integration> SetEnabledAsync(bool isEnabled, CancellationToken ct)
@@ -143,16 +151,23 @@ internal sealed partial class IntegrationGrain(
     public async Task<bool> RemoveAsync(CancellationToken ct)
     {
         var existed = state.RecordExists;
-        if (existed) await RequireUnusedAsync("and could not be read without it", ct);
-        try
+        if (existed) await LeaveAsync("and could not be read without it", ForgetAsync, ct);
+        else await ForgetAsync();
+        return existed;
+
+        async Task ForgetAsync()
         {
-            if (existed) await WriteAloneAsync(() => state.ClearStateAsync(ct));
-            if (await this.GetReminder(WakeReminder) is { } reminder) await this.UnregisterReminder(reminder);
-            return existed;
-        }
-        finally
-        {
-            DeactivateOnIdle(); // and where it failed memory may be behind the index: forget it
+            try
+            {
+                if (existed) await WriteAloneAsync(() => state.ClearStateAsync(ct));
+                if (await this.GetReminder(WakeReminder) is { } reminder) await this.UnregisterReminder(reminder);
+            }
+            finally
+            {
+                DeactivateOnIdle(); // and where it failed memory may be behind the index: forget it
+            }
+            // What could not be deleted there is nobody's any more.
+            await index.ForgetPlaceAsync(Name, ct);
         }
     }
 
@@ -171,7 +186,7 @@ internal sealed partial class IntegrationGrain(
     }
 
     public Task<IntegrationSettings?> FindSettingsAsync(CancellationToken ct) =>
-        Task.FromResult(state.RecordExists ? new IntegrationSettings(state.State.Type, state.State.Settings, state.State.SealedSecrets is { } box ? [.. box] : [], state.State.IsEnabled, state.State.Changed) : null);
+        Task.FromResult(state.RecordExists ? new IntegrationSettings(state.State.Type, state.State.Settings, state.State.SealedSecrets is { } box ? [.. box] : [], state.State.IsEnabled && !_isLeaving) : null);
 
     public Task ReportAsync(BackendUsage usage, CancellationToken ct)
     {
@@ -194,7 +209,22 @@ internal sealed partial class IntegrationGrain(
         if (!state.RecordExists) await RemoveAsync(CancellationToken.None);
     }
 
-    /// <param name="why">What would become of it otherwise.</param>
+    /// <summary>Leaves the place, if nothing is there. Whoever is about to put something there has said so before they ask for the settings: either that is seen here, or they see that the place is being left.</summary>
+    /// <param name="why">What would become of what is there.</param>
+    private async Task LeaveAsync(string why, Func<Task> leave, CancellationToken ct)
+    {
+        _isLeaving = true;
+        try
+        {
+            await RequireUnusedAsync(why, ct);
+            await leave();
+        }
+        finally
+        {
+            _isLeaving = false;
+        }
+    }
+
     private async Task RequireUnusedAsync(string why, CancellationToken ct)
     {
         var tiers = await GrainFactory.GetGrain<ITiersGrain>(ITiersGrain.Key).ListAsync(ct);

@@ -94,7 +94,7 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
                     update.LegalHold ?? version.Attributes.LegalHold),
             };
             var events = BucketEvents.OfUpdate(bucket, _id.Key, update, next, now);
-            await index.UpdateVersionAsync(update.Bucket, _id.Key, next, now, events, ct);
+            await index.UpdateVersionAsync(update.Bucket, _id.Key, next, now, events, update.FulfilsWish, ct);
             Tell(events);
             next = WithoutContent(next);
             if (_latest?.Revision == next.Revision) _latest = next; // memory follows the index, never leads it

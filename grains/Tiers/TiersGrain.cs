@@ -28,18 +28,19 @@ internal sealed partial class TiersGrain(IMetadataIndex index, TimeProvider cloc
     public async Task<Tier> ConfigureAsync(Tier tier, CancellationToken ct)
     {
         if (TierRules.WhyNot(tier, state.State.Tiers) is { } reason) throw new StorageException(StorageError.InvalidArgument, reason);
-        await RequireUsableAsync(tier, ct);
+        await RequireWorkingAsync(tier, ct);
         if (index is IClusterIndex cluster && await cluster.TryUseLevelAsync(ClusterLevels.Places, ct) is { } older) throw new StorageException(StorageError.Conflict, ClusterLevels.RefusalBy(older));
-        await KeepAsync([.. state.State.Tiers.Where(t => t.Name != tier.Name).Append(tier).OrderBy(t => t.Name, StringComparer.Ordinal)], ct);
+        // The integration looks here before it leaves its place: it sees the tier, or is seen to leave.
+        await KeepAsync([.. state.State.Tiers.Where(t => t.Name != tier.Name).Append(tier).OrderBy(t => t.Name, StringComparer.Ordinal)], () => RequireUsableAsync(tier, ct), ct);
         LogConfigured(log, tier.Name, tier.StorageClass, tier.Integration ?? "the cluster's own drives");
         return tier;
     }
 
     public async Task<bool> RemoveAsync(string name, CancellationToken ct)
     {
-        if (!state.State.Tiers.Any(t => t.Name == name)) return false;
-        await KeepAsync([.. state.State.Tiers.Where(t => t.Name != name)], ct);
-        LogRemoved(log, name);
+        if (state.State.Tiers.FirstOrDefault(t => t.Name == name) is not { } tier) return false;
+        await KeepAsync([.. state.State.Tiers.Where(t => t.Name != name)], static () => Task.CompletedTask, ct);
+        LogRemoved(log, name, await index.EndMovesAsync(tier.StorageClass, ct));
         return true;
     }
 
@@ -58,20 +59,32 @@ internal sealed partial class TiersGrain(IMetadataIndex index, TimeProvider cloc
     private async Task RequireUsableAsync(Tier tier, CancellationToken ct)
     {
         if (tier.Integration is not { } name) return;
-        var status = await GrainFactory.GetGrain<IIntegrationGrain>(name).FindAsync(ct) ?? throw new StorageException(StorageError.NoSuchIntegration, $"There is no integration {name}.");
-        if (!status.Integration.IsEnabled) throw new StorageException(StorageError.InvalidArgument, $"The tier {tier.Name} is at the integration {name}, which is disabled.");
+        var settings = await GrainFactory.GetGrain<IIntegrationGrain>(name).FindSettingsAsync(ct) ?? throw new StorageException(StorageError.NoSuchIntegration, $"There is no integration {name}.");
+        if (!settings.IsEnabled) throw new StorageException(StorageError.InvalidArgument, $"The tier {tier.Name} is at the integration {name}, which is disabled.");
     }
 
-    private async Task KeepAsync(ImmutableArray<Tier> tiers, CancellationToken ct)
+    /// <summary>Writes to the place, and reads back: bytes that can't be read at once could not be verified when they are moved there.</summary>
+    private async Task RequireWorkingAsync(Tier tier, CancellationToken ct)
     {
+        await RequireUsableAsync(tier, ct);
+        if ((await GrainFactory.GetGrain<IIntegrationGrain>(tier.Integration!).TestAsync(ct)).Steps.FirstOrDefault(s => s.Failure is not null) is { } failed)
+            throw new StorageException(StorageError.InvalidArgument, $"The integration {tier.Integration} does not pass its test, at \"{failed.Name}\": {failed.Failure}");
+    }
+
+    /// <param name="check">The last look, when whoever asks for the tiers sees the new ones.</param>
+    private async Task KeepAsync(ImmutableArray<Tier> tiers, Func<Task> check, CancellationToken ct)
+    {
+        var before = state.State.Tiers;
         try
         {
             state.State.Tiers = tiers;
+            await check();
             await state.WriteStateAsync(ct);
         }
         catch
         {
-            DeactivateOnIdle(); // memory is ahead of the index now: forget it
+            state.State.Tiers = before;
+            DeactivateOnIdle(); // it may have been written: what the index has is loaded anew
             throw;
         }
     }
@@ -79,6 +92,6 @@ internal sealed partial class TiersGrain(IMetadataIndex index, TimeProvider cloc
     [LoggerMessage(LogLevel.Information, "The tier {Tier} has the storage class {StorageClass} and is at {Place}")]
     private static partial void LogConfigured(ILogger log, string tier, string storageClass, string place);
 
-    [LoggerMessage(LogLevel.Information, "The tier {Tier} was removed")]
-    private static partial void LogRemoved(ILogger log, string tier);
+    [LoggerMessage(LogLevel.Information, "The tier {Tier} was removed, and with it {Moves} moves that were wanted")]
+    private static partial void LogRemoved(ILogger log, string tier, long moves);
 }

@@ -36,8 +36,9 @@ public interface IMetadataIndex : IIndexReader, IAsyncDisposable
 
     /// <summary>Changes a version in its place: its attributes, or where its content lies. Blobs that its manifest no longer names are freed.</summary>
     /// <param name="next">Its revision and id are those of the version; its <see cref="ObjectAttributes.Change"/> is one more than that which was decided on.</param>
-    /// <exception cref="StorageException"><see cref="StorageError.Conflict"/>: it was changed since, or is gone. <see cref="StorageError.NoSuchBucket"/>.</exception>
-    Task UpdateVersionAsync(BucketId bucket, string key, ObjectVersion next, DateTimeOffset now, ImmutableArray<ObjectEvent> events, CancellationToken ct);
+    /// <param name="fulfils">It does what was wished for: the wish for the version to have the storage class that it has now, which goes with it.</param>
+    /// <exception cref="StorageException"><see cref="StorageError.Conflict"/>: it was changed since, or is gone. <see cref="StorageError.VersionChanged"/>: there is no such wish any more. <see cref="StorageError.NoSuchBucket"/>.</exception>
+    Task UpdateVersionAsync(BucketId bucket, string key, ObjectVersion next, DateTimeOffset now, ImmutableArray<ObjectEvent> events, bool fulfils, CancellationToken ct);
 
     /// <summary>Removes one version for good and frees what it held. Where it was on top, the next one comes up.</summary>
     /// <returns>False where there was no such version.</returns>
@@ -55,22 +56,29 @@ public interface IMetadataIndex : IIndexReader, IAsyncDisposable
     /// <returns>Whether there was such an upload.</returns>
     Task<bool> DeleteUploadAsync(UploadId upload, DateTimeOffset now, CancellationToken ct);
 
-    /// <summary>Enters a blob before it is put at a place outside, or lets it be entered for longer. If no version names it by then, it is garbage.</summary>
+    /// <summary>Enters a blob that is new, before it is put at a place outside. If no version names it by then, it is garbage.</summary>
     /// <param name="place">The name of the integration.</param>
-    /// <returns>False where it is garbage already, or a version's.</returns>
-    Task<bool> EnterPlacedBlobAsync(BlobId blob, string place, DateTimeOffset until, CancellationToken ct);
+    Task EnterPlacedBlobAsync(BlobId blob, string place, DateTimeOffset until, CancellationToken ct);
 
-    /// <summary>Blobs at a place outside that were freed, or entered until, before a time. From now on no version can come to name them.</summary>
-    Task<IReadOnlyList<BlobId>> TakePlacedGarbageAsync(string place, DateTimeOffset freedBefore, int max, CancellationToken ct);
+    /// <summary>Lets a blob that was entered be so for longer.</summary>
+    /// <returns>False where it is no longer: it was taken as garbage, or is a version's.</returns>
+    Task<bool> RenewPlacedBlobAsync(BlobId blob, DateTimeOffset until, CancellationToken ct);
 
-    /// <returns>Whether there are blobs at a place outside, or may be.</returns>
+    /// <summary>Takes blobs at a place outside that were freed, entered until, or taken before a time, the oldest first. From now on no version can come to name them; those that are not forgotten are taken again.</summary>
+    Task<IReadOnlyList<BlobId>> TakePlacedGarbageAsync(string place, DateTimeOffset freedBefore, DateTimeOffset now, int max, CancellationToken ct);
+
+    /// <returns>Whether there are blobs at a place outside that versions name, or may come to.</returns>
     ValueTask<bool> IsPlaceInUseAsync(string place, CancellationToken ct);
+
+    /// <summary>Forgets garbage at a place that nobody can ask any more.</summary>
+    Task ForgetPlaceAsync(string place, CancellationToken ct);
 
     /// <summary>Notes wishes, each for another version, to be fulfilled at once. One for a version takes the place of another for it, unless it is for the same tier; an operator's makes one that failed due again.</summary>
     Task WishMovesAsync(IReadOnlyList<MoveWish> wishes, DateTimeOffset now, CancellationToken ct);
 
     /// <summary>Takes wishes that are due, the longest due first: until then they are left to the caller.</summary>
-    Task<IReadOnlyList<Move>> TakeMovesAsync(DateTimeOffset now, DateTimeOffset until, int max, CancellationToken ct);
+    /// <param name="except">Storage classes that are left alone.</param>
+    Task<IReadOnlyList<Move>> TakeMovesAsync(DateTimeOffset now, DateTimeOffset until, IReadOnlyCollection<string> except, int max, CancellationToken ct);
 
     /// <summary>Puts a wish off, unless there is another for its version by now.</summary>
     /// <param name="failure">What became of the attempt; null leaves what is there.</param>
@@ -78,6 +86,10 @@ public interface IMetadataIndex : IIndexReader, IAsyncDisposable
 
     /// <summary>Removes a wish, unless there is another for its version by now.</summary>
     Task EndMoveAsync(MoveWish wish, CancellationToken ct);
+
+    /// <summary>Removes all wishes for a tier.</summary>
+    /// <returns>How many.</returns>
+    Task<long> EndMovesAsync(string storageClass, CancellationToken ct);
 
     /// <returns>The wish for a version, or null.</returns>
     ValueTask<Move?> FindMoveAsync(BucketId bucket, string key, VersionId version, CancellationToken ct);

@@ -107,7 +107,7 @@ public sealed record BlobContent(
     System.Collections.Immutable.ImmutableArray<byte> Inline,
     bool IsSealed);
 
-/// <summary>Content that was fetched from outside. Disposing it frees what was stored, unless the index knows it by then.</summary>
+/// <summary>Content that was fetched from outside. Disposing it frees what was stored, unless the index knows it by then. What was neither told to the index nor freed is found by <see cref="IBlobStore.ListBlobs"/>.</summary>
 public interface IContentFetch : IAsyncDisposable
 {
     /// <summary>What the index is to be told.</summary>

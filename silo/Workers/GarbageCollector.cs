@@ -1,7 +1,6 @@
 using System.ComponentModel.DataAnnotations;
 using System.Diagnostics.Metrics;
 using DarkStorage.GrainInterfaces;
-using DarkStorage.GrainInterfaces.Integrations;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Metadata;
 using DarkStorage.Silo.Cluster;
@@ -56,7 +55,9 @@ internal sealed partial class GarbageCollector(
 
     private static IEnumerable<Measurement<long>> TimestampOf(long seconds) => seconds > 0 ? [new(seconds)] : [];
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    protected override Task ExecuteAsync(CancellationToken stoppingToken) => Task.WhenAll(CollectHereAsync(stoppingToken), CollectOutsideAsync(stoppingToken));
+
+    private async Task CollectHereAsync(CancellationToken stoppingToken)
     {
         var nextOrphans = clock.GetUtcNow() + options.Value.OrphanInterval;
         using var timer = new PeriodicTimer(options.Value.Interval, clock);
@@ -66,7 +67,6 @@ internal sealed partial class GarbageCollector(
             {
                 // In a cluster one node at a time collects what the index says, and each searches its own drive for what it does not.
                 await CollectAsync(stoppingToken);
-                await CollectOutsideAsync(stoppingToken);
                 if (clock.GetUtcNow() < nextOrphans) continue;
                 await CollectOrphansAsync(stoppingToken);
                 OrphanSearches.Add(1);
@@ -96,30 +96,8 @@ internal sealed partial class GarbageCollector(
         }
     }
 
-    /// <summary>What was left at places outside. One that does not answer keeps its own waiting, and nobody else's.</summary>
-    private async Task CollectOutsideAsync(CancellationToken ct)
-    {
-        foreach (var integration in await grains.GetGrain<IIntegrationsGrain>(IIntegrationsGrain.Key).ListAsync(ct))
-        {
-            try
-            {
-                while (await IsMyTurnAsync(ct) && await index.TakePlacedGarbageAsync(integration, clock.GetUtcNow() - options.Value.GracePeriod, BatchMax, ct) is { Count: > 0 } garbage)
-                {
-                    await Parallel.ForEachAsync(garbage, new ParallelOptions { MaxDegreeOfParallelism = ParallelMax, CancellationToken = ct }, async (blob, ct) => await blobs.DeleteAsync(new ContentPlace(integration, blob), ct));
-                    await index.ForgetGarbageAsync(garbage, ct);
-                    Freed.Add(garbage.Count, new KeyValuePair<string, object?>("reason", "freed"));
-                    LogCollected(log, garbage.Count);
-                }
-            }
-            catch (StorageException e)
-            {
-                LogOutside(log, integration, e.Message);
-            }
-        }
-    }
-
     /// <summary>Asked before each batch: a turn ends where a batch takes longer than it.</summary>
-    private async ValueTask<bool> IsMyTurnAsync(CancellationToken ct) => cluster is null || await cluster.TryTakeTurnAsync("garbage", self!.Store, 3 * options.Value.Interval, ct);
+    private async ValueTask<bool> IsMyTurnAsync(CancellationToken ct, string work = "garbage") => cluster is null || await cluster.TryTakeTurnAsync(work, self!.Store, 3 * options.Value.Interval, ct);
 
     private Task DeleteAsync(IReadOnlyList<BlobId> garbage, CancellationToken ct) =>
         Parallel.ForEachAsync(garbage, new ParallelOptions { MaxDegreeOfParallelism = ParallelMax, CancellationToken = ct }, async (blob, ct) => await blobs.DeleteAsync(blob, ct));
@@ -143,9 +121,6 @@ internal sealed partial class GarbageCollector(
 
     [LoggerMessage(LogLevel.Debug, "Freed the bytes of {Count} blobs")]
     private static partial void LogCollected(ILogger log, int count);
-
-    [LoggerMessage(LogLevel.Warning, "What no object needs any more could not be deleted at {Integration}, and will be later: {Why}")]
-    private static partial void LogOutside(ILogger log, string integration, string why);
 
     [LoggerMessage(LogLevel.Information, "Freed the bytes of {Count} blobs that a crash had left behind")]
     private static partial void LogOrphans(ILogger log, int count);

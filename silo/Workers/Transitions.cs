@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.ComponentModel.DataAnnotations;
 using System.Diagnostics.Metrics;
 using DarkStorage.GrainInterfaces;
@@ -41,7 +42,7 @@ internal sealed record TransitionOptions
 /// crash leaves is known, and goes. Whatever fails leaves the version where it was, and the failure with the wish. Two that move one version do no harm: the second is refused, and its copy goes.
 /// </remarks>
 internal sealed partial class Transitions(
-    IMetadataIndex index, IBlobStore blobs, NodePlaces places, IGrainFactory grains, IOptions<TransitionOptions> options, TimeProvider clock, ILogger<Transitions> log) : BackgroundService
+    IMetadataIndex index, IBlobStore blobs, NodePlaces places, IGrainFactory grains, IOptions<TransitionOptions> options, IOptions<GarbageOptions> garbage, TimeProvider clock, ILogger<Transitions> log) : BackgroundService
 {
     private static readonly Meter Meter = new("DarkStorage.Silo");
     private static readonly Counter<long> Moves = Meter.CreateCounter<long>("darkstorage.transitions", "{version}", "Moves of versions between tiers that were tried, by tier and by how they ended.");
@@ -50,28 +51,35 @@ internal sealed partial class Transitions(
     /// <summary>Between two reports of what went through each place.</summary>
     private static readonly TimeSpan ReportEvery = TimeSpan.FromSeconds(30);
 
-    /// <summary>A version that is not as it was decided on, or gone: whatever is to become of what is there now is wished anew.</summary>
-    private static bool IsOvertaken(StorageException e) =>
-        e.Error is StorageError.VersionChanged or StorageError.NoSuchKey or StorageError.NoSuchVersion or StorageError.NoSuchBucket or StorageError.IsDeleteMarker;
+    /// <summary>Time for the deletion of what was put in vain.</summary>
+    private static readonly TimeSpan CleaningMax = TimeSpan.FromSeconds(5);
+
+    /// <summary>The longest pause of a tier whose place failed.</summary>
+    private static readonly TimeSpan PauseMax = TimeSpan.FromMinutes(1);
+
+    /// <summary>Tiers whose places failed, by their storage classes.</summary>
+    private readonly ConcurrentDictionary<string, (int Failures, DateTimeOffset Until)> _paused = new(StringComparer.Ordinal);
+
+    /// <summary>The index was not changed, and a later look at it tells what is to be done, if anything.</summary>
+    private static bool IsRefusal(StorageException e) =>
+        e.Error is StorageError.VersionChanged or StorageError.Conflict or StorageError.NoSuchKey or StorageError.NoSuchVersion or StorageError.NoSuchBucket or StorageError.IsDeleteMarker;
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         var running = new List<Task>();
-        var report = clock.GetTimestamp();
+        var reported = clock.GetTimestamp();
         while (!stoppingToken.IsCancellationRequested)
         {
             running.RemoveAll(static move => move.IsCompleted);
             var taken = 0;
             try
             {
-                if (clock.GetElapsedTime(report) >= ReportEvery)
+                if (clock.GetElapsedTime(reported) >= ReportEvery)
                 {
-                    report = clock.GetTimestamp();
+                    reported = clock.GetTimestamp();
                     await places.ReportAsync(stoppingToken);
                 }
-                var free = options.Value.ParallelMax - running.Count;
-                var now = clock.GetUtcNow();
-                var moves = free == 0 ? [] : await index.TakeMovesAsync(now, now + options.Value.Lease, free, stoppingToken);
+                var moves = await TakeAsync(options.Value.ParallelMax - running.Count, stoppingToken);
                 taken = moves.Count;
                 var tiers = taken == 0 ? [] : await grains.GetGrain<ITiersGrain>(ITiersGrain.Key).ListAsync(stoppingToken);
                 running.AddRange(moves.Select(move => MoveAsync(move, [.. tiers], stoppingToken)));
@@ -79,13 +87,30 @@ internal sealed partial class Transitions(
             catch (Exception e) when (!stoppingToken.IsCancellationRequested)
             {
                 LogLater(log, e.Message); // what was taken is due again when its lease ends
-                taken = 0;
             }
-            var pause = taken > 0 ? Timeout.InfiniteTimeSpan : options.Value.Interval;
-            if (running.Count > 0) await Task.WhenAny([.. running, Task.Delay(pause, clock, stoppingToken)]);
-            else await Task.Delay(options.Value.Interval, clock, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            catch (OperationCanceledException)
+            {
+                break; // the node stops
+            }
+            if (running.Count < options.Value.ParallelMax && taken > 0) continue; // there may be more
+            await PauseAsync(running, stoppingToken);
         }
         await Task.WhenAll(running);
+    }
+
+    private async Task<IReadOnlyList<Move>> TakeAsync(int max, CancellationToken ct)
+    {
+        if (max == 0) return [];
+        var now = clock.GetUtcNow();
+        return await index.TakeMovesAsync(now, now + options.Value.Lease, [.. _paused.Where(p => p.Value.Until > now).Select(p => p.Key)], max, ct);
+    }
+
+    /// <summary>Until a move ends, or it is time to look again.</summary>
+    private async Task PauseAsync(List<Task> running, CancellationToken ct)
+    {
+        using var waiting = CancellationTokenSource.CreateLinkedTokenSource(ct);
+        await Task.WhenAny([.. running, Task.Delay(options.Value.Interval, clock, waiting.Token)]);
+        await waiting.CancelAsync();
     }
 
     /// <summary>Never throws.</summary>
@@ -97,27 +122,19 @@ internal sealed partial class Transitions(
         {
             try
             {
-                await MoveAsync(move, tier, ct);
-                await index.EndMoveAsync(wish, ct);
-                return;
+                Count(tier, await MoveAsync(move, tier, ct));
+                _paused.TryRemove(wish.StorageClass, out _);
             }
-            catch (StorageException e) when (IsOvertaken(e))
+            catch (Exception e) when (!ct.IsCancellationRequested)
             {
-                LogOvertaken(log, move.BucketName, wish.Key, e.Message);
-                await index.EndMoveAsync(wish, ct);
-                Count(tier, "overtaken");
-                return;
-            }
-            catch (StorageException e)
-            {
-                var delay = options.Value.RetryDelay * Math.Pow(2, Math.Min(move.Attempts - 1, 30));
-                if (delay > options.Value.RetryDelayMax) delay = options.Value.RetryDelayMax;
+                var delay = DelayOf(move.Attempts);
+                if (e is StorageException { Error: StorageError.BackendFailed }) Pause(wish.StorageClass);
                 LogFailed(log, move.BucketName, wish.Key, tier?.Name ?? wish.StorageClass, delay, e.Message);
                 await index.PutOffMoveAsync(wish, clock.GetUtcNow() + delay, e.Message, ct);
                 Count(tier, "failed");
             }
         }
-        catch (Exception e) when (e is not OperationCanceledException || !ct.IsCancellationRequested)
+        catch (Exception e) when (!ct.IsCancellationRequested)
         {
             LogLater(log, e.Message); // due again when its lease ends
         }
@@ -127,52 +144,95 @@ internal sealed partial class Transitions(
         }
     }
 
-    private async Task MoveAsync(Move move, Tier? tier, CancellationToken ct)
+    private TimeSpan DelayOf(int attempts)
+    {
+        var delay = options.Value.RetryDelay * Math.Pow(2, Math.Min(attempts - 1, 30));
+        return delay < options.Value.RetryDelayMax ? delay : options.Value.RetryDelayMax;
+    }
+
+    /// <summary>A place that failed is not asked for the next version at once, and the next one, however many are to go there: those that go elsewhere are not to wait behind them.</summary>
+    private void Pause(string storageClass) =>
+        _paused.AddOrUpdate(storageClass, _ => (1, clock.GetUtcNow() + DelayOf(1)), (_, before) =>
+            before.Until > clock.GetUtcNow() ? before : (before.Failures + 1, clock.GetUtcNow() + TimeSpan.FromTicks(Math.Min(DelayOf(before.Failures + 1).Ticks, PauseMax.Ticks))));
+
+    /// <returns>What became of it: it was moved, or was not to be any more.</returns>
+    private async Task<string> MoveAsync(Move move, Tier? tier, CancellationToken ct)
     {
         var wish = move.Wish;
-        if (move.BucketName is null || await FindAsync(wish, ct) is not { } version) throw new StorageException(StorageError.NoSuchVersion, "The version is gone.");
-        if (tier is null) throw new StorageException(StorageError.NoSuchTier, $"There is no tier of the storage class {wish.StorageClass}.");
+        if (move.BucketName is null || tier is null || await FindAsync(wish, ct) is not { } version)
+        {
+            LogOff(log, move.BucketName, wish.Key, tier is null ? $"There is no tier of the storage class {wish.StorageClass}." : "The version is gone.");
+            await index.EndMoveAsync(wish, ct);
+            return "gone";
+        }
         var grain = grains.GetGrain<IObjectGrain>(new ObjectId(move.BucketName, wish.Key).ToString());
+        // What is in the index stays there: it is less than its place in a tier would be.
         var isThere = version.Manifest.Parts.IsDefaultOrEmpty || version.Manifest.Place?.Integration == tier.Integration;
-        if (isThere)
+        try
         {
-            // What is in the index stays there: it is less than its place in a tier would be.
-            if (version.StorageClass != tier.StorageClass) await CommitAsync(grain, wish, version, null, ct);
+            if (isThere && version.StorageClass == tier.StorageClass) await index.EndMoveAsync(wish, ct);
+            else if (isThere) await CommitAsync(grain, wish, version, null, ct);
+            else if (tier.Integration is { } integration) await SendAsync(wish, grain, version, integration, ct);
+            else await BringBackAsync(move, grain, version, ct);
         }
-        else if (tier.Integration is null)
+        catch (StorageException e) when (IsRefusal(e))
         {
-            await BringBackAsync(move, grain, version, ct);
+            // Deleted, changed, or wished elsewhere meanwhile. Where the wish is still the same it is tried again, with what is there now.
+            LogOff(log, move.BucketName, wish.Key, e.Message);
+            await index.PutOffMoveAsync(wish, clock.GetUtcNow() + options.Value.RetryDelay, failure: null, ct);
+            return "overtaken";
         }
-        else
-        {
-            await SendAsync(wish, grain, version, tier.Integration, ct);
-        }
-        Count(tier, "moved");
         if (!isThere) MovedBytes.Add(version.Manifest.Length, new KeyValuePair<string, object?>("tier", tier.Name));
         LogMoved(log, move.BucketName, wish.Key, tier.Name);
+        return "moved";
     }
 
     private async Task SendAsync(MoveWish wish, IObjectGrain grain, ObjectVersion version, string integration, CancellationToken ct)
     {
-        if (!await places.IsEnabledAsync(integration, ct)) throw new StorageException(StorageError.BackendFailed, $"The integration {integration} is disabled.");
         var place = new ContentPlace(integration, BlobId.New(clock));
-        await using var lease = await LeaseAsync(wish, place, ct);
-        var moved = await blobs.SendAsync(version.Manifest, place, lease.Token);
-        await CommitAsync(grain, wish, version, moved, ct);
+        await index.EnterPlacedBlobAsync(place.Blob, place.Integration, clock.GetUtcNow() + options.Value.Lease, ct);
+        // Only now: whoever would take the integration away looks first whether something was entered.
+        await places.RequireEnabledAsync(integration, ct);
+        try
+        {
+            await using var lease = Lease(wish, place, Timeout.InfiniteTimeSpan, ct);
+            var moved = await lease.HoldAsync(held => blobs.SendAsync(version.Manifest, place, held));
+            await CommitAsync(grain, wish, version, moved, ct);
+        }
+        catch (StorageException e) when (IsRefusal(e) || e.Error is StorageError.BackendFailed)
+        {
+            // It was not committed. The collector knows of the blob too, but where the lease was lost it may have looked before it was there.
+            await TryDeleteAsync(place);
+            throw;
+        }
+    }
+
+    private async Task TryDeleteAsync(ContentPlace place)
+    {
+        using var bounded = new CancellationTokenSource(CleaningMax, clock);
+        try
+        {
+            await blobs.DeleteAsync(place, bounded.Token);
+        }
+        catch (Exception e) when (e is StorageException or OperationCanceledException)
+        {
+            LogLeft(log, place.Blob, place.Integration, e.Message);
+        }
     }
 
     private async Task BringBackAsync(Move move, IObjectGrain grain, ObjectVersion version, CancellationToken ct)
     {
         var bucket = await index.FindBucketAsync(move.BucketName!, ct);
         if (bucket?.Id != move.Wish.Bucket) throw new StorageException(StorageError.NoSuchBucket, $"Bucket {move.BucketName} is gone.");
-        await using var lease = await LeaseAsync(move.Wish, null, ct);
-        await using var fetch = await blobs.FetchAsync(version.Manifest, new(bucket.Id, move.Wish.Key), BucketRules.Of(bucket).Redundancy, lease.Token);
+        // Until the index is told, what was fetched is nobody's: it has to be told before that would count as left by a crash.
+        await using var lease = Lease(move.Wish, null, garbage.Value.OrphanAge / 2, ct);
+        await using var fetch = await lease.HoldAsync(held => blobs.FetchAsync(version.Manifest, new(bucket.Id, move.Wish.Key), BucketRules.Of(bucket).Redundancy, held));
         try
         {
             await CommitAsync(grain, move.Wish, version, fetch.Move, ct);
             fetch.Keep();
         }
-        catch (Exception e) when (e is not StorageException { Error: not (StorageError.Unavailable or StorageError.IndexAway or StorageError.Internal) })
+        catch (Exception e) when (e is not StorageException refused || !IsRefusal(refused))
         {
             fetch.Keep(); // it may have been done; if it was not, the collector finds the copy
             throw;
@@ -180,7 +240,7 @@ internal sealed partial class Transitions(
     }
 
     private static async Task CommitAsync(IObjectGrain grain, MoveWish wish, ObjectVersion version, ContentMove? moved, CancellationToken ct) =>
-        await grain.UpdateAsync(new(wish.Bucket, version.Name, new(version.Revision), ChangeOrigin.Lifecycle, StorageClass: wish.StorageClass, Move: moved), ct);
+        await grain.UpdateAsync(new(wish.Bucket, version.Name, new(version.Revision), ChangeOrigin.Lifecycle, StorageClass: wish.StorageClass, Move: moved, FulfilsWish: true), ct);
 
     private async ValueTask<ObjectVersion?> FindAsync(MoveWish wish, CancellationToken ct)
     {
@@ -190,40 +250,51 @@ internal sealed partial class Transitions(
 
     /// <summary>Keeps a move, and the blob that it puts, for as long as it is under way.</summary>
     /// <param name="place">Null where nothing is put outside.</param>
-    private async Task<Lease> LeaseAsync(MoveWish wish, ContentPlace? place, CancellationToken ct)
+    /// <param name="max">It ends by itself after this time.</param>
+    private MoveLease Lease(MoveWish wish, ContentPlace? place, TimeSpan max, CancellationToken ct) => new(options.Value.Lease / 3, max, async () =>
     {
-        var lease = new Lease(options.Value.Lease / 3, RenewAsync, clock, ct);
-        try
-        {
-            if (!await RenewAsync()) throw new StorageException(StorageError.Conflict, "The blob is taken.");
-            lease.Begin();
-            return lease;
-        }
-        catch
-        {
-            await lease.DisposeAsync();
-            throw;
-        }
-
-        async Task<bool> RenewAsync()
-        {
-            var until = clock.GetUtcNow() + options.Value.Lease;
-            await index.PutOffMoveAsync(wish, until, failure: null, ct);
-            return place is null || await index.EnterPlacedBlobAsync(place.Blob, place.Integration, until, ct);
-        }
-    }
+        var until = clock.GetUtcNow() + options.Value.Lease;
+        await index.PutOffMoveAsync(wish, until, failure: null, ct);
+        return place is null || await index.RenewPlacedBlobAsync(place.Blob, until, ct);
+    }, clock, ct);
 
     private static void Count(Tier? tier, string outcome) => Moves.Add(1, new("tier", tier?.Name ?? "none"), new KeyValuePair<string, object?>("outcome", outcome));
 
-    /// <summary>Is renewed until it is disposed. <see cref="Token"/> ends with it, or when it could not be renewed.</summary>
-    private sealed class Lease(TimeSpan period, Func<Task<bool>> renew, TimeProvider clock, CancellationToken ct) : IAsyncDisposable
+    /// <summary>Is renewed until it is disposed, or can't be because others have what it was for.</summary>
+    private sealed class MoveLease : IAsyncDisposable
     {
-        private readonly CancellationTokenSource _ended = CancellationTokenSource.CreateLinkedTokenSource(ct);
-        private Task _renewing = Task.CompletedTask;
+        private readonly TimeSpan _max;
+        private readonly Func<Task<bool>> _renew;
+        private readonly TimeProvider _clock;
+        private readonly long _begun;
+        private readonly CancellationTokenSource _ended;
+        private readonly Task _renewing;
+        private volatile string? _lost;
 
-        public CancellationToken Token => _ended.Token;
+        public MoveLease(TimeSpan period, TimeSpan max, Func<Task<bool>> renew, TimeProvider clock, CancellationToken ct)
+        {
+            (_max, _renew, _clock, _begun) = (max, renew, clock, clock.GetTimestamp());
+            _ended = CancellationTokenSource.CreateLinkedTokenSource(ct);
+            _renewing = RenewAsync(period);
+        }
 
-        public void Begin() => _renewing = RenewAsync();
+        /// <summary>Does something as long as the lease holds.</summary>
+        /// <exception cref="StorageException"><see cref="StorageError.BackendFailed"/>: it ended before that did.</exception>
+        public async Task<T> HoldAsync<T>(Func<CancellationToken, Task<T>> work)
+        {
+            try
+            {
+                var done = await work(_ended.Token);
+                RequireTime();
+                if (_lost is null) return done;
+                if (done is IAsyncDisposable disposable) await disposable.DisposeAsync();
+            }
+            catch (OperationCanceledException) when (_lost is not null)
+            {
+                // As below.
+            }
+            throw new StorageException(StorageError.BackendFailed, _lost!);
+        }
 
         public async ValueTask DisposeAsync()
         {
@@ -232,26 +303,28 @@ internal sealed partial class Transitions(
             _ended.Dispose();
         }
 
-        /// <summary>Never throws.</summary>
-        private async Task RenewAsync()
+        private void RequireTime()
         {
-            try
+            if (_max != Timeout.InfiniteTimeSpan && _clock.GetElapsedTime(_begun) >= _max) _lost ??= $"It took longer than {_max}, half of Garbage:OrphanAge.";
+        }
+
+        /// <summary>Never throws.</summary>
+        private async Task RenewAsync(TimeSpan period)
+        {
+            while (true)
             {
-                using var timer = new PeriodicTimer(period, clock);
-                while (await timer.WaitForNextTickAsync(_ended.Token))
+                await Task.Delay(period, _clock, _ended.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                if (_ended.IsCancellationRequested) return;
+                try
                 {
-                    if (await renew()) continue;
-                    await _ended.CancelAsync();
+                    RequireTime();
+                    if (_lost is null && !await _renew()) _lost = "The index could not be told for longer than Transitions:Lease that it goes on.";
+                    if (_lost is not null) await _ended.CancelAsync();
                 }
-            }
-            catch (StorageException)
-            {
-                // The index is away: the next tick may find it, and if none does the commit is refused.
-                if (!_ended.IsCancellationRequested) await RenewAsync();
-            }
-            catch (OperationCanceledException)
-            {
-                // Ended.
+                catch (Exception e) when (e is StorageException or OperationCanceledException)
+                {
+                    // The index is away: the next time may find it, and if none does the commit is refused.
+                }
             }
         }
     }
@@ -259,8 +332,11 @@ internal sealed partial class Transitions(
     [LoggerMessage(LogLevel.Debug, "Moved {Bucket}/{Key} to the tier {Tier}")]
     private static partial void LogMoved(ILogger log, string? bucket, string key, string tier);
 
+    [LoggerMessage(LogLevel.Debug, "Blob {Blob} was left at {Integration}: {Why}")]
+    private static partial void LogLeft(ILogger log, BlobId blob, string integration, string why);
+
     [LoggerMessage(LogLevel.Debug, "The move of {Bucket}/{Key} is off: {Why}")]
-    private static partial void LogOvertaken(ILogger log, string? bucket, string key, string why);
+    private static partial void LogOff(ILogger log, string? bucket, string key, string why);
 
     [LoggerMessage(LogLevel.Warning, "{Bucket}/{Key} was not moved to the tier {Tier}, and stays where it is; it will be tried again in {Delay}: {Why}")]
     private static partial void LogFailed(ILogger log, string? bucket, string key, string tier, TimeSpan delay, string why);

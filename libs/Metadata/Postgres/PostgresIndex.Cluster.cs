@@ -101,11 +101,11 @@ public sealed partial class PostgresIndex
         parameters.Uuids([.. repairs.Select(r => r.Blob.ToGuid())]).Longs([.. repairs.Select(r => (long)r.Reason)]);
 
     public async ValueTask<IReadOnlyList<BlobId>> FindNeededBlobsAsync(IReadOnlyList<BlobId> blobs, CancellationToken ct) =>
-        await ReadRowsAsync("SELECT asked.blob FROM unnest($1) WITH ORDINALITY AS asked (blob, place) WHERE EXISTS (SELECT 1 FROM blobs b WHERE b.blob = asked.blob AND b.freed IS NULL) ORDER BY place",
+        await ReadRowsAsync("SELECT asked.blob FROM unnest($1) WITH ORDINALITY AS asked (blob, place) WHERE EXISTS (SELECT 1 FROM blobs b WHERE b.blob = asked.blob AND b.freed IS NULL AND b.place IS NULL) ORDER BY place",
             p => p.Uuids([.. blobs.Select(b => b.ToGuid())]), static row => row.GetGuid(0).ToBlob(), ct);
 
     public async ValueTask<IReadOnlyList<BlobId>> ListNeededBlobsAsync(BlobId after, int max, CancellationToken ct) =>
-        await ReadRowsAsync("SELECT blob FROM blobs WHERE blob > $1 AND freed IS NULL ORDER BY blob LIMIT $2", p => p.Uuid(after.ToGuid()).Long(max), static row => row.GetGuid(0).ToBlob(), ct);
+        await ReadRowsAsync("SELECT blob FROM blobs WHERE blob > $1 AND freed IS NULL AND place IS NULL ORDER BY blob LIMIT $2", p => p.Uuid(after.ToGuid()).Long(max), static row => row.GetGuid(0).ToBlob(), ct);
 
     public async ValueTask<IReadOnlyDictionary<Guid, long>> CountRepairsAsync(Guid? store, CancellationToken ct) =>
         (await ReadRowsAsync("""

@@ -52,17 +52,18 @@ public sealed partial class PostgresIndex
             }, ct);
     }
 
-    public Task UpdateVersionAsync(BucketId bucket, string key, ObjectVersion next, DateTimeOffset now, ImmutableArray<ObjectEvent> events, CancellationToken ct)
+    public Task UpdateVersionAsync(BucketId bucket, string key, ObjectVersion next, DateTimeOffset now, ImmutableArray<ObjectEvent> events, bool fulfils, CancellationToken ct)
     {
         var (keyBytes, detail) = (Parameters.KeyBytes(key), DetailCodec.Encode(next));
         var lockedOn = LockOf(bucket.Value, keyBytes);
         var columns = new EventColumns(bucket, keyBytes, now, events);
         return DecideAsync(bucket, lockedOn, false,
-            "SELECT update_version($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)", (p, slot) =>
+            "SELECT update_version($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)", (p, slot) =>
             {
                 p.Int(slot).Int(lockedOn).Long(bucket.Value).Bytes(keyBytes).Uuid(next.Name.Id?.ToGuid()).Time(now);
                 AddVersion(p, next, detail);
                 columns.Add(p);
+                p.Bool(fulfils);
             }, ct);
     }
 

@@ -187,6 +187,7 @@ public sealed partial class PostgresIndex : IMetadataIndex, IClusterIndex
             "" or "Absent" => outcome,
             "BucketChanged" => throw new StorageException(StorageError.Conflict, "The bucket is at another revision than was decided on."),
             "Conflict" => throw new StorageException(StorageError.Conflict, "It is at another revision than was decided on."),
+            "MoveChanged" => throw new StorageException(StorageError.VersionChanged, "Nobody wants it there any more."),
             "InvalidPart" => throw new StorageException(StorageError.InvalidPart, "A part was replaced while the upload was being completed."),
             _ => throw new StorageException(Enum.Parse<StorageError>(outcome), $"The index refused the change: {outcome}."),
         };

@@ -1,4 +1,5 @@
 using System.Text;
+using System.Text.Json;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.GrainInterfaces.Tiers;
@@ -14,21 +15,29 @@ public sealed partial class SqliteIndex
 
     private const string OfVersion = "bucket = ?1 AND key = ?2 AND version = ?3";
 
-    public Task<bool> EnterPlacedBlobAsync(BlobId blob, string place, DateTimeOffset until, CancellationToken ct) =>
-        _writer.WriteAsync(session =>
+    public Task EnterPlacedBlobAsync(BlobId blob, string place, DateTimeOffset until, CancellationToken ct) =>
+        _writer.RemoveAsync(session =>
         {
             Span<byte> id = stackalloc byte[BlobId.ByteLength];
             blob.Write(id);
-            session.Connection.Prepare("INSERT INTO blobs (blob, freed, place) VALUES (?1, ?2, ?3) ON CONFLICT (blob) DO UPDATE SET freed = excluded.freed WHERE freed > 0 AND place = excluded.place")
-                .Bind(1, id).Bind(2, until.ToUnixTimeMilliseconds()).BindText(3, place).Run();
+            session.Connection.Prepare("INSERT INTO blobs (blob, freed, place) VALUES (?1, ?2, ?3)").Bind(1, id).Bind(2, until.ToUnixTimeMilliseconds()).BindText(3, place).Run();
+            return true;
+        }, ct);
+
+    public Task<bool> RenewPlacedBlobAsync(BlobId blob, DateTimeOffset until, CancellationToken ct) =>
+        _writer.RemoveAsync(session =>
+        {
+            Span<byte> id = stackalloc byte[BlobId.ByteLength];
+            blob.Write(id);
+            session.Connection.Prepare("UPDATE blobs SET freed = ?2 WHERE blob = ?1 AND place IS NOT NULL AND freed > 0").Bind(1, id).Bind(2, until.ToUnixTimeMilliseconds()).Run();
             return session.Connection.Changes > 0;
         }, ct);
 
-    public Task<IReadOnlyList<BlobId>> TakePlacedGarbageAsync(string place, DateTimeOffset freedBefore, int max, CancellationToken ct) =>
+    public Task<IReadOnlyList<BlobId>> TakePlacedGarbageAsync(string place, DateTimeOffset freedBefore, DateTimeOffset now, int max, CancellationToken ct) =>
         _writer.RemoveAsync(session =>
         {
-            var query = session.Connection.Prepare("UPDATE blobs SET freed = 0 WHERE blob IN (SELECT blob FROM blobs WHERE place = ?1 AND freed < ?2 LIMIT ?3) RETURNING blob")
-                .BindText(1, place).Bind(2, freedBefore.ToUnixTimeMilliseconds()).Bind(3, max);
+            var query = session.Connection.Prepare("UPDATE blobs SET freed = -?4 WHERE blob IN (SELECT blob FROM blobs WHERE place = ?1 AND abs(freed) < ?2 ORDER BY abs(freed) LIMIT ?3) RETURNING blob")
+                .BindText(1, place).Bind(2, freedBefore.ToUnixTimeMilliseconds()).Bind(3, max).Bind(4, now.ToUnixTimeMilliseconds());
             var garbage = new List<BlobId>();
             while (query.Step()) garbage.Add(BlobId.Read(query.Bytes(0)));
             return (IReadOnlyList<BlobId>)garbage;
@@ -37,10 +46,17 @@ public sealed partial class SqliteIndex
     public ValueTask<bool> IsPlaceInUseAsync(string place, CancellationToken ct) =>
         ReadAsync(place, static (connection, place) =>
         {
-            var query = connection.Prepare("SELECT 1 FROM blobs WHERE place = ?1 LIMIT 1").BindText(1, place);
+            var query = connection.Prepare("SELECT 1 FROM blobs WHERE place = ?1 AND (freed IS NULL OR freed > 0) LIMIT 1").BindText(1, place);
             var isInUse = query.Step();
             query.Reset();
             return isInUse;
+        }, ct);
+
+    public Task ForgetPlaceAsync(string place, CancellationToken ct) =>
+        _writer.RemoveAsync(session =>
+        {
+            session.Connection.Prepare("DELETE FROM blobs WHERE place = ?1 AND freed < 0").BindText(1, place).Run();
+            return true;
         }, ct);
 
     public Task WishMovesAsync(IReadOnlyList<MoveWish> wishes, DateTimeOffset now, CancellationToken ct) =>
@@ -58,10 +74,11 @@ public sealed partial class SqliteIndex
             return true;
         }, ct);
 
-    public Task<IReadOnlyList<Move>> TakeMovesAsync(DateTimeOffset now, DateTimeOffset until, int max, CancellationToken ct) =>
+    public Task<IReadOnlyList<Move>> TakeMovesAsync(DateTimeOffset now, DateTimeOffset until, IReadOnlyCollection<string> except, int max, CancellationToken ct) =>
         _writer.RemoveAsync(session =>
         {
-            var moves = ReadMoves(session.Connection.Prepare($"{SelectMoves} WHERE m.due <= ?1 ORDER BY m.due LIMIT ?2").Bind(1, now.ToUnixTimeMilliseconds()).Bind(2, max));
+            var moves = ReadMoves(session.Connection.Prepare($"{SelectMoves} WHERE m.due <= ?1 AND m.storage_class NOT IN (SELECT value FROM json_each(?3)) ORDER BY m.due LIMIT ?2")
+                .Bind(1, now.ToUnixTimeMilliseconds()).Bind(2, max).BindText(3, JsonSerializer.Serialize(except)));
             foreach (var move in moves) OfWish(session.Connection, $"UPDATE moves SET due = ?4, attempts = attempts + 1 WHERE {OfVersion}", move.Wish).Bind(4, until.ToUnixTimeMilliseconds()).Run();
             return (IReadOnlyList<Move>)moves.ConvertAll(move => move with { Due = until, Attempts = move.Attempts + 1 });
         }, ct);
@@ -77,8 +94,15 @@ public sealed partial class SqliteIndex
     public Task EndMoveAsync(MoveWish wish, CancellationToken ct) =>
         _writer.RemoveAsync(session =>
         {
-            OfWish(session.Connection, $"DELETE FROM moves WHERE {OfVersion} AND storage_class = ?4", wish).BindText(4, wish.StorageClass).Run();
+            EndMove(session.Connection, wish);
             return true;
+        }, ct);
+
+    public Task<long> EndMovesAsync(string storageClass, CancellationToken ct) =>
+        _writer.RemoveAsync(session =>
+        {
+            session.Connection.Prepare("DELETE FROM moves WHERE storage_class = ?1").BindText(1, storageClass).Run();
+            return (long)session.Connection.Changes;
         }, ct);
 
     public ValueTask<Move?> FindMoveAsync(BucketId bucket, string key, VersionId version, CancellationToken ct) =>
@@ -87,6 +111,17 @@ public sealed partial class SqliteIndex
 
     public ValueTask<IReadOnlyList<Move>> ListMovesAsync(int max, CancellationToken ct) =>
         ReadAsync(max, static (connection, max) => (IReadOnlyList<Move>)ReadMoves(connection.Prepare($"{SelectMoves} ORDER BY m.due LIMIT ?1").Bind(1, max)), ct);
+
+    private static void EndMove(SqliteConnection connection, MoveWish wish) => OfWish(connection, $"DELETE FROM moves WHERE {OfVersion} AND storage_class = ?4", wish).BindText(4, wish.StorageClass).Run();
+
+    /// <exception cref="StorageException"><see cref="StorageError.VersionChanged"/>: there is none any more.</exception>
+    private static void RequireWish(SqliteConnection connection, MoveWish wish)
+    {
+        var query = OfWish(connection, $"SELECT 1 FROM moves WHERE {OfVersion} AND storage_class = ?4", wish).BindText(4, wish.StorageClass);
+        var isThere = query.Step();
+        query.Reset();
+        if (!isThere) throw new StorageException(StorageError.VersionChanged, "Nobody wants it there any more.");
+    }
 
     private static SqliteStatement OfWish(SqliteConnection connection, string sql, MoveWish wish)
     {

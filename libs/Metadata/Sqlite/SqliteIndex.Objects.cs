@@ -4,6 +4,7 @@ using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Buckets;
 using DarkStorage.GrainInterfaces.Events;
 using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.GrainInterfaces.Tiers;
 
 namespace DarkStorage.Metadata.Sqlite;
 
@@ -50,26 +51,32 @@ public sealed partial class SqliteIndex
         return _writer.WriteAsync(session => Save(session, change, detail), ct);
     }
 
-    public Task UpdateVersionAsync(BucketId bucket, string key, ObjectVersion next, DateTimeOffset now, ImmutableArray<ObjectEvent> events, CancellationToken ct)
+    public Task UpdateVersionAsync(BucketId bucket, string key, ObjectVersion next, DateTimeOffset now, ImmutableArray<ObjectEvent> events, bool fulfils, CancellationToken ct)
     {
         var detail = DetailCodec.Encode(next);
-        return _writer.WriteAsync(session =>
+        // What goes outside makes room here.
+        return next.Manifest.Place is null ? _writer.WriteAsync(Change, ct) : _writer.RemoveAsync(Change, ct);
+
+        bool Change(WriteSession session)
         {
             session.RequireBucket(bucket);
             var (table, held) = FindHeld(session.Connection, bucket, key, next.Name)
                 ?? throw new StorageException(StorageError.Conflict, $"Version {next.Name} is gone.");
             RequireUnchanged(held, next.Revision, next.Attributes.Change - 1);
-            session.ChangeObject(bucket, key);
+            var wish = new MoveWish(bucket, key, next.Manifest.Version, next.StorageClass, default);
+            // Both throw before anything is written.
+            if (fulfils) RequireWish(session.Connection, wish);
             var added = next.Manifest.Blobs.Except(held.Blobs).ToList();
-            // Before anything is written: one that is being deleted outside can't be had any more.
             if (next.Manifest.Place is not null) foreach (var blob in added) session.ClaimBlob(blob);
             else foreach (var blob in added) session.AddBlob(blob);
+            if (fulfils) EndMove(session.Connection, wish);
+            session.ChangeObject(bucket, key);
             foreach (var blob in held.Blobs.Except(next.Manifest.Blobs)) session.FreeBlob(blob, now);
             session.CountUsage(bucket, 0, next.Manifest.Length - held.Length);
             Write(session.Connection, table, bucket, key, next, detail);
             AddEvents(session.Connection, bucket, key, events, now);
             return true;
-        }, ct);
+        }
     }
 
     public Task<bool> RemoveVersionAsync(VersionRemoval removal, DateTimeOffset now, CancellationToken ct) =>

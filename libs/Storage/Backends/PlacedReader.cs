@@ -12,10 +12,13 @@ namespace DarkStorage.Storage.Backends;
 /// <remarks>Invariants: no byte is handed out whose block did not match its checksum. What does not match is asked for once more, since it may have been the way, and is damage then.</remarks>
 internal sealed class PlacedReader : ChunkReader
 {
-    /// <summary>Bytes of the first stretch: few, so that it is there soon.</summary>
-    private const int FirstBytes = 4 * PlacedFormat.FrameBytes;
+    /// <summary>Bytes of the first stretch: few, so that it is there soon. As those that follow a little less than an array of the pool.</summary>
+    private const int FirstBytes = 3 * PlacedFormat.FrameBytes;
 
-    private const int StretchBytes = 16 * PlacedFormat.FrameBytes;
+    private const int StretchBytes = 15 * PlacedFormat.FrameBytes;
+
+    /// <summary>Blocks of one read that are asked for once more.</summary>
+    private const int RepeatsMax = 4;
 
     private static readonly Meter Meter = new("DarkStorage.Storage");
     private static readonly Counter<long> Damages = Meter.CreateCounter<long>("darkstorage.place.damaged_reads", "{block}", "Blocks that did not match their checksum when they came from outside, by integration.");
@@ -31,6 +34,7 @@ internal sealed class PlacedReader : ChunkReader
     private CancellationTokenSource? _leaving;
     private long _wanted;
     private long _damagedAt = -1;
+    private int _repeats;
     private BlobId _blob;
     private int _index;
     private int _length;
@@ -70,11 +74,11 @@ internal sealed class PlacedReader : ChunkReader
     /// <summary>Whatever is held was verified.</summary>
     public override bool Matches(int block, ReadOnlySpan<byte> stored) => true;
 
+    /// <summary>What is held is what was put there: asking again would bring the same.</summary>
     public override void Fail(string problem, int attempt)
     {
         _isOpen = false;
-        if (attempt > 0) throw Damaged(_blob, _index, problem);
-        Release(ref _held);
+        throw Damaged(_blob, _index, problem);
     }
 
     public override async ValueTask FetchAsync(CancellationToken ct)
@@ -90,7 +94,7 @@ internal sealed class PlacedReader : ChunkReader
             {
                 await LeaveAsync();
                 Damages.Add(1, new KeyValuePair<string, object?>("integration", _place.Integration));
-                if (_damagedAt == e.Offset) throw Damaged(_blob, _index, $"does not match its checksum at {_place.Integration}, at byte {e.Offset} of blob {_place.Blob}");
+                if (_damagedAt == e.Offset || ++_repeats > RepeatsMax) throw Damaged(_blob, _index, $"does not match its checksum at {_place.Integration}, at byte {e.Offset} of blob {_place.Blob}");
                 _damagedAt = e.Offset;
             }
             catch (BackendException e)

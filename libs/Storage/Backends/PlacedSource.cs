@@ -26,6 +26,7 @@ internal sealed class PlacedSource(ImmutableArray<ManifestPart> parts, BlobId bl
         private readonly byte[] _ready = ArrayPool<byte>.Shared.Rent(StretchBlocks * PlacedFormat.FrameBytes);
         private int _from;
         private int _to;
+        private int _users = 1;
         private bool _isDisposed;
 
         public Frames(ImmutableArray<ManifestPart> parts, BlobId blob, long length, ChunkReader reader, long offset)
@@ -47,23 +48,38 @@ internal sealed class PlacedSource(ImmutableArray<ManifestPart> parts, BlobId bl
         public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
         {
             if (buffer.IsEmpty) return 0;
-            if (_from == _to && !await FillAsync(cancellationToken)) return 0;
-            var count = Math.Min(buffer.Length, _to - _from);
-            _ready.AsSpan(_from, count).CopyTo(buffer.Span);
-            _from += count;
-            return count;
+            if (Interlocked.Increment(ref _users) < 2)
+            {
+                Interlocked.Decrement(ref _users);
+                throw new ObjectDisposedException(nameof(PlacedSource));
+            }
+            try
+            {
+                if (_from == _to && !await FillAsync(cancellationToken)) return 0;
+                var count = Math.Min(buffer.Length, _to - _from);
+                _ready.AsSpan(_from, count).CopyTo(buffer.Span);
+                _from += count;
+                return count;
+            }
+            finally
+            {
+                await LeaveAsync();
+            }
         }
 
         public override async ValueTask DisposeAsync()
         {
-            if (!_isDisposed)
-            {
-                _isDisposed = true;
-                await _reader.DisposeAsync();
-                ArrayPool<byte>.Shared.Return(_stored);
-                ArrayPool<byte>.Shared.Return(_ready);
-            }
+            if (!Interlocked.Exchange(ref _isDisposed, true)) await LeaveAsync();
             await base.DisposeAsync();
+        }
+
+        /// <summary>The last one to leave gives back what there is: an HTTP client that has its answer early disposes a body beside a read of it.</summary>
+        private async ValueTask LeaveAsync()
+        {
+            if (Interlocked.Decrement(ref _users) > 0) return;
+            await _reader.DisposeAsync();
+            ArrayPool<byte>.Shared.Return(_stored);
+            ArrayPool<byte>.Shared.Return(_ready);
         }
 
         protected override void Dispose(bool disposing)

@@ -25,6 +25,10 @@ public sealed partial class BlobStore
             await to.PutAsync(name, new PlacedSource(manifest.Parts, place.Blob, () => BeginRead(manifest, from, 0, manifest.Parts.Length)), ct);
             await VerifyAsync(to, name, place, manifest.Parts, ct);
         }
+        catch (BackendException e) when (e.Error is BackendError.Cold)
+        {
+            throw new StorageException(StorageError.BackendFailed, $"{place.Integration} keeps what it gets where it can't be read at once, so it could not be verified: {e.Message}", e);
+        }
         catch (BackendException e)
         {
             throw new StorageException(StorageError.BackendFailed, e.Message, e);
@@ -37,7 +41,7 @@ public sealed partial class BlobStore
     {
         if (manifest.Place is not { } place) throw new ArgumentException("The content is on the drives.", nameof(manifest));
         var from = await OpenPlaceAsync(place.Integration, ct);
-        var fetch = new ContentFetch();
+        var fetch = new ContentFetch(_routes);
         try
         {
             var parts = ImmutableArray.CreateBuilder<ManifestPart>(manifest.Parts.Length);
@@ -74,8 +78,9 @@ public sealed partial class BlobStore
         var blob = _routes.NewId(owner, redundancy, part.Length);
         var moved = part with { Blob = blob, SealedAs = stored == part.Length ? null : part.SealId };
         if (chunks == 0) return moved;
-        var write = _routes.BeginWrite(blob);
-        fetch.Add(write);
+        // Ended before the next part begins: who is about to change the layout waits for writes under way. From then on the blob is one that nobody knows, and is an orphan's age away from being freed.
+        await using var write = _routes.BeginWrite(blob);
+        fetch.Add(blob);
         await using var reader = BeginRead(manifest, from, number, number + 1);
         var index = 0;
         var bytes = ArrayPool<byte>.Shared.Rent(StepBytes);
@@ -149,25 +154,22 @@ public sealed partial class BlobStore
         ? _routes.BeginRead(manifest.Parts, first, end)
         : new PlacedReader(outside, manifest.Place!, manifest.Parts, PlacedFormat.HeaderBytes + manifest.Parts[..end].Sum(PlacedFormat.BytesOf));
 
-    private sealed class ContentFetch : IContentFetch
+    private sealed class ContentFetch(IChunkRoutes routes) : IContentFetch
     {
-        private readonly List<ChunkWrite> _writes = [];
+        private readonly List<BlobId> _blobs = [];
         private bool _isKept;
 
         public ContentMove Move { get; set; } = null!;
 
-        public void Add(ChunkWrite write) => _writes.Add(write);
+        public void Add(BlobId blob) => _blobs.Add(blob);
 
         public void Keep() => _isKept = true;
 
         public async ValueTask DisposeAsync()
         {
-            foreach (var write in _writes)
-            {
-                if (!_isKept) await write.FreeAsync();
-                await write.DisposeAsync();
-            }
-            _writes.Clear();
+            if (_isKept) return;
+            foreach (var blob in _blobs) await routes.DeleteAsync(blob, CancellationToken.None);
+            _blobs.Clear();
         }
     }
 }

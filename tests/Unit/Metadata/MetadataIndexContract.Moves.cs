@@ -16,13 +16,13 @@ public abstract partial class MetadataIndexContract
     {
         var (bucket, stored) = await StoredAsync("k");
         var outside = await MoveAsync(stored);
-        await _index.UpdateVersionAsync(bucket, "k", outside, Now, [], Ct);
+        await _index.UpdateVersionAsync(bucket, "k", outside, Now, [], false, Ct);
 
         Assert.Equal(outside.Manifest.Place, (await _index.FindObjectAsync(bucket, "k", Ct))!.Manifest.Place);
         Assert.Equal([Blob(stored)], await _index.ListGarbageAsync(DateTimeOffset.MaxValue, 10, Ct));
-        Assert.Empty(await _index.TakePlacedGarbageAsync("nas", DateTimeOffset.MaxValue, 10, Ct));
+        Assert.Empty(await _index.TakePlacedGarbageAsync("nas", DateTimeOffset.MaxValue, Later, 10, Ct));
         Assert.Equal(new(1, 1_000_000), await _index.GetUsageAsync(bucket, Ct));
-        Assert.False(await _index.EnterPlacedBlobAsync(outside.Manifest.Place!.Blob, "nas", Later, Ct));
+        Assert.False(await _index.RenewPlacedBlobAsync(outside.Manifest.Place!.Blob, Later, Ct));
         Assert.Equal((true, false), (await _index.IsPlaceInUseAsync("nas", Ct), await _index.IsPlaceInUseAsync("other", Ct)));
     }
 
@@ -31,17 +31,16 @@ public abstract partial class MetadataIndexContract
     {
         var (bucket, stored) = await StoredAsync("k");
         var outside = await MoveAsync(stored);
-        await _index.UpdateVersionAsync(bucket, "k", outside, Now, [], Ct);
+        await _index.UpdateVersionAsync(bucket, "k", outside, Now, [], false, Ct);
         var back = outside with { Manifest = outside.Manifest with { Place = null, Parts = [Part(1) with { SealedAs = Blob(stored) }] }, Attributes = outside.Attributes with { Change = 2 } };
-        await _index.UpdateVersionAsync(bucket, "k", back, Now, [], Ct);
+        await _index.UpdateVersionAsync(bucket, "k", back, Now, [], false, Ct);
 
         Assert.Equal(back.Manifest.Parts.Select(p => (p.Blob, p.SealedAs)), (await _index.FindObjectAsync(bucket, "k", Ct))!.Manifest.Parts.Select(p => (p.Blob, p.SealedAs)));
         Assert.Equal([Blob(stored)], await _index.ListGarbageAsync(DateTimeOffset.MaxValue, 10, Ct));
-        Assert.Empty(await _index.TakePlacedGarbageAsync("nas", Now, 10, Ct));
-        Assert.Empty(await _index.TakePlacedGarbageAsync("other", Later, 10, Ct));
-        Assert.Equal([outside.Manifest.Place!.Blob], await _index.TakePlacedGarbageAsync("nas", Later, 10, Ct));
+        Assert.Empty(await _index.TakePlacedGarbageAsync("nas", Now, Later, 10, Ct));
+        Assert.Empty(await _index.TakePlacedGarbageAsync("other", Later, Later, 10, Ct));
         Assert.True(await _index.IsPlaceInUseAsync("nas", Ct));
-        await _index.ForgetGarbageAsync([outside.Manifest.Place.Blob], Ct);
+        Assert.Equal([outside.Manifest.Place!.Blob], await _index.TakePlacedGarbageAsync("nas", Later, Later, 10, Ct));
         Assert.False(await _index.IsPlaceInUseAsync("nas", Ct));
         Assert.Empty(await _index.FindUnknownBlobsAsync([Blob(back)], Ct));
     }
@@ -51,12 +50,12 @@ public abstract partial class MetadataIndexContract
     {
         var (bucket, stored) = await StoredAsync("k");
         var outside = await MoveAsync(stored);
-        await _index.UpdateVersionAsync(bucket, "k", outside, Now, [], Ct);
+        await _index.UpdateVersionAsync(bucket, "k", outside, Now, [], false, Ct);
 
         if (overwrites) await _index.SaveObjectAsync(new(bucket, "k", 1, Stored(2)), Ct);
         else await _index.RemoveVersionAsync(new(bucket, "k", VersionName.Null, 1, 1), Now, Ct);
 
-        Assert.Equal([outside.Manifest.Place!.Blob], await _index.TakePlacedGarbageAsync("nas", Later, 10, Ct));
+        Assert.Equal([outside.Manifest.Place!.Blob], await _index.TakePlacedGarbageAsync("nas", Later, Later, 10, Ct));
         Assert.Equal([Blob(stored)], await _index.ListGarbageAsync(DateTimeOffset.MaxValue, 10, Ct));
     }
 
@@ -65,19 +64,20 @@ public abstract partial class MetadataIndexContract
     {
         var (bucket, stored) = await StoredAsync("k");
         var late = await MoveAsync(stored);
-        Assert.Empty(await _index.TakePlacedGarbageAsync("nas", Later, 10, Ct));
-        Assert.True(await _index.EnterPlacedBlobAsync(late.Manifest.Place!.Blob, "nas", Later.AddMinutes(5), Ct));
-        Assert.Empty(await _index.TakePlacedGarbageAsync("nas", Later.AddMinutes(1), 10, Ct));
-        Assert.Equal([late.Manifest.Place.Blob], await _index.TakePlacedGarbageAsync("nas", Later.AddMinutes(6), 10, Ct));
+        Assert.Empty(await _index.TakePlacedGarbageAsync("nas", Later, Later, 10, Ct));
+        Assert.True(await _index.RenewPlacedBlobAsync(late.Manifest.Place!.Blob, Later.AddMinutes(5), Ct));
+        Assert.Empty(await _index.TakePlacedGarbageAsync("nas", Later.AddMinutes(1), Later, 10, Ct));
+        Assert.Equal([late.Manifest.Place.Blob], await _index.TakePlacedGarbageAsync("nas", Later.AddMinutes(6), Later, 10, Ct));
 
-        Assert.False(await _index.EnterPlacedBlobAsync(late.Manifest.Place.Blob, "nas", Later.AddHours(1), Ct));
         await AssertRefusedAsync();
         await _index.ForgetGarbageAsync([late.Manifest.Place.Blob], Ct);
         await AssertRefusedAsync();
 
         async Task AssertRefusedAsync()
         {
-            Assert.Equal(StorageError.Conflict, (await Assert.ThrowsAsync<StorageException>(() => _index.UpdateVersionAsync(bucket, "k", late, Now, [], Ct))).Error);
+            Assert.False(await _index.RenewPlacedBlobAsync(late.Manifest.Place.Blob, Later.AddHours(1), Ct));
+            Assert.False(await _index.IsPlaceInUseAsync("nas", Ct));
+            Assert.Equal(StorageError.Conflict, (await Assert.ThrowsAsync<StorageException>(() => _index.UpdateVersionAsync(bucket, "k", late, Now, [], false, Ct))).Error);
             var found = await _index.FindObjectAsync(bucket, "k", Ct);
             Assert.Equal((null, 0, "STANDARD"), (found!.Manifest.Place, found.Attributes.Change, found.StorageClass));
             Assert.Empty(await _index.ListGarbageAsync(DateTimeOffset.MaxValue, 10, Ct));
@@ -88,11 +88,19 @@ public abstract partial class MetadataIndexContract
     [Fact]
     public async Task Garbage_outside_that_could_not_be_deleted_is_taken_again()
     {
-        var blob = BlobId.New(TimeProvider.System);
-        Assert.True(await _index.EnterPlacedBlobAsync(blob, "nas", Now, Ct));
-        for (var round = 0; round < 2; round++) Assert.Equal([blob], await _index.TakePlacedGarbageAsync("nas", Later, 10, Ct));
-        await _index.ForgetGarbageAsync([blob], Ct);
-        Assert.Empty(await _index.TakePlacedGarbageAsync("nas", Later, 10, Ct));
+        var (first, second) = (BlobId.New(TimeProvider.System), BlobId.New(TimeProvider.System));
+        await _index.EnterPlacedBlobAsync(first, "nas", Now, Ct);
+        await _index.EnterPlacedBlobAsync(second, "nas", Now.AddSeconds(1), Ct);
+        Assert.True(await _index.IsPlaceInUseAsync("nas", Ct));
+        Assert.Equal([first], await _index.TakePlacedGarbageAsync("nas", Later, Later, 1, Ct));
+        Assert.Equal([second], await _index.TakePlacedGarbageAsync("nas", Later, Later, 10, Ct));
+        Assert.Empty(await _index.TakePlacedGarbageAsync("nas", Later, Later, 10, Ct));
+        Assert.False(await _index.IsPlaceInUseAsync("nas", Ct));
+        Assert.Equal(new[] { first, second }.Order(), (await _index.TakePlacedGarbageAsync("nas", Later.AddMinutes(1), Later.AddMinutes(1), 10, Ct)).Order());
+        await _index.ForgetGarbageAsync([first], Ct);
+        Assert.Equal([second], await _index.TakePlacedGarbageAsync("nas", Later.AddMinutes(2), Later.AddMinutes(2), 10, Ct));
+        await _index.ForgetPlaceAsync("nas", Ct);
+        Assert.Empty(await _index.TakePlacedGarbageAsync("nas", Later.AddMinutes(9), Later.AddMinutes(9), 10, Ct));
     }
 
     [Fact]
@@ -102,14 +110,14 @@ public abstract partial class MetadataIndexContract
         var wish = new MoveWish(bucket, "ü", stored.Manifest.Version, "GLACIER", MoveOrigin.Lifecycle);
         await _index.WishMovesAsync([wish], Now, Ct);
 
-        var taken = Assert.Single(await _index.TakeMovesAsync(Now, Later, 10, Ct));
+        var taken = Assert.Single(await _index.TakeMovesAsync(Now, Later, [], 10, Ct));
         Assert.Equal((wish, Now, Later, 1, null), (taken.Wish, taken.Asked, taken.Due, taken.Attempts, taken.Failure));
         Assert.NotNull(taken.BucketName);
-        Assert.Empty(await _index.TakeMovesAsync(Now, Later, 10, Ct));
-        Assert.Equal(2, Assert.Single(await _index.TakeMovesAsync(Later, Later, 10, Ct)).Attempts);
+        Assert.Empty(await _index.TakeMovesAsync(Now, Later, [], 10, Ct));
+        Assert.Equal(2, Assert.Single(await _index.TakeMovesAsync(Later, Later, [], 10, Ct)).Attempts);
 
         await _index.PutOffMoveAsync(wish, Later.AddMinutes(1), "It is full.", Ct);
-        Assert.Empty(await _index.TakeMovesAsync(Later, Later, 10, Ct));
+        Assert.Empty(await _index.TakeMovesAsync(Later, Later, [], 10, Ct));
         await _index.PutOffMoveAsync(wish, Later.AddMinutes(2), failure: null, Ct);
         Assert.Equal(("It is full.", Later.AddMinutes(2)), ((await _index.FindMoveAsync(bucket, "ü", wish.Version, Ct))!.Failure, Assert.Single(await _index.ListMovesAsync(10, Ct)).Due));
 
@@ -125,8 +133,8 @@ public abstract partial class MetadataIndexContract
         for (var i = 38; i < 40; i++) await _index.WishMovesAsync([new(bucket, $"k{i}", new(1, 2), "GLACIER", MoveOrigin.Lifecycle)], Now.AddSeconds(-i), Ct);
         await _index.WishMovesAsync([.. Enumerable.Range(0, 38).Select(i => new MoveWish(bucket, $"k{i}", new(1, 2), "GLACIER", MoveOrigin.Lifecycle))], Now, Ct);
 
-        Assert.Equal(["k38", "k39"], (await _index.TakeMovesAsync(Now, Later, 2, Ct)).Select(m => m.Wish.Key).Order());
-        var taken = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => _index.TakeMovesAsync(Now, Later, 10, Ct)));
+        Assert.Equal(["k38", "k39"], (await _index.TakeMovesAsync(Now, Later, [], 2, Ct)).Select(m => m.Wish.Key).Order());
+        var taken = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => _index.TakeMovesAsync(Now, Later, [], 10, Ct)));
 
         Assert.Equal(Enumerable.Range(0, 38).Select(i => $"k{i}").Order(), taken.SelectMany(t => t).Select(m => m.Wish.Key).Order());
     }
@@ -137,7 +145,7 @@ public abstract partial class MetadataIndexContract
         var (bucket, stored) = await StoredAsync("k");
         var older = new MoveWish(bucket, "k", stored.Manifest.Version, "GLACIER", MoveOrigin.Lifecycle);
         await _index.WishMovesAsync([older], Now, Ct);
-        await _index.TakeMovesAsync(Now, Later, 10, Ct);
+        await _index.TakeMovesAsync(Now, Later, [], 10, Ct);
         var newer = older with { StorageClass = "STANDARD", Origin = MoveOrigin.Operator };
         await _index.WishMovesAsync([newer], Now.AddSeconds(1), Ct);
 
@@ -154,7 +162,7 @@ public abstract partial class MetadataIndexContract
         var (bucket, stored) = await StoredAsync("k");
         var wish = new MoveWish(bucket, "k", stored.Manifest.Version, "GLACIER", MoveOrigin.Lifecycle);
         await _index.WishMovesAsync([wish], Now, Ct);
-        await _index.TakeMovesAsync(Now, Later, 10, Ct);
+        await _index.TakeMovesAsync(Now, Later, [], 10, Ct);
 
         await _index.WishMovesAsync([wish with { Origin = MoveOrigin.Operator }], Now.AddSeconds(1), Ct);
         Assert.Equal(Later, (await _index.FindMoveAsync(bucket, "k", wish.Version, Ct))!.Due);
@@ -168,12 +176,57 @@ public abstract partial class MetadataIndexContract
     }
 
     [Fact]
+    public async Task A_change_that_fulfils_a_wish_takes_it_with_it_and_is_refused_where_nobody_has_it_any_more()
+    {
+        var (bucket, stored) = await StoredAsync("k");
+        var wish = new MoveWish(bucket, "k", stored.Manifest.Version, "GLACIER", MoveOrigin.Operator);
+        var outside = await MoveAsync(stored);
+        await AssertRefusedAsync();
+        await _index.WishMovesAsync([wish with { StorageClass = "STANDARD" }], Now, Ct);
+        await AssertRefusedAsync();
+        await _index.WishMovesAsync([wish], Now, Ct);
+
+        await _index.UpdateVersionAsync(bucket, "k", outside, Now, [], true, Ct);
+
+        Assert.Null(await _index.FindMoveAsync(bucket, "k", wish.Version, Ct));
+        Assert.Equal(outside.Manifest.Place, (await _index.FindObjectAsync(bucket, "k", Ct))!.Manifest.Place);
+        // One that is refused for another reason leaves the wish.
+        await _index.WishMovesAsync([wish with { StorageClass = "STANDARD" }], Now, Ct);
+        var back = await MoveAsync(outside);
+        Assert.Equal(StorageError.Conflict, (await Assert.ThrowsAsync<StorageException>(() => _index.UpdateVersionAsync(bucket, "k", back with { Revision = 9 }, Now, [], true, Ct))).Error);
+        Assert.NotNull(await _index.FindMoveAsync(bucket, "k", wish.Version, Ct));
+        await _index.UpdateVersionAsync(bucket, "k", back, Now, [], true, Ct);
+        Assert.Null(await _index.FindMoveAsync(bucket, "k", wish.Version, Ct));
+        Assert.Null((await _index.FindObjectAsync(bucket, "k", Ct))!.Manifest.Place);
+
+        async Task AssertRefusedAsync()
+        {
+            Assert.Equal(StorageError.VersionChanged, (await Assert.ThrowsAsync<StorageException>(() => _index.UpdateVersionAsync(bucket, "k", outside, Now, [], true, Ct))).Error);
+            Assert.Null((await _index.FindObjectAsync(bucket, "k", Ct))!.Manifest.Place);
+            // It is still the mover's.
+            Assert.True(await _index.RenewPlacedBlobAsync(outside.Manifest.Place!.Blob, Later, Ct));
+            Assert.Empty(await _index.ListGarbageAsync(DateTimeOffset.MaxValue, 10, Ct));
+        }
+    }
+
+    [Fact]
+    public async Task Wishes_of_a_tier_are_left_alone_where_it_is_said_and_end_together()
+    {
+        var bucket = await NewBucketAsync();
+        await _index.WishMovesAsync([new(bucket, "a", new(1, 2), "GLACIER", MoveOrigin.Lifecycle), new(bucket, "b", new(1, 2), "STANDARD_IA", MoveOrigin.Lifecycle), new(bucket, "c", new(1, 2), "GLACIER", MoveOrigin.Lifecycle)], Now, Ct);
+        Assert.Empty(await _index.TakeMovesAsync(Now, Later, ["STANDARD_IA", "GLACIER"], 10, Ct));
+        Assert.Equal(["b"], (await _index.TakeMovesAsync(Now, Later, ["GLACIER"], 10, Ct)).Select(m => m.Wish.Key));
+        Assert.Equal(2, await _index.EndMovesAsync("GLACIER", Ct));
+        Assert.Equal(["b"], (await _index.ListMovesAsync(10, Ct)).Select(m => m.Wish.Key));
+    }
+
+    [Fact]
     public async Task A_wish_in_a_bucket_that_is_gone_has_no_buckets_name()
     {
         var bucket = await NewBucketAsync();
         await _index.WishMovesAsync([new(bucket, "k", new(1, 2), "GLACIER", MoveOrigin.Lifecycle)], Now, Ct);
         await _index.DeleteBucketAsync(bucket, Now, Ct);
-        Assert.Null(Assert.Single(await _index.TakeMovesAsync(Now, Later, 10, Ct)).BucketName);
+        Assert.Null(Assert.Single(await _index.TakeMovesAsync(Now, Later, [], 10, Ct)).BucketName);
     }
 
     private async Task<(BucketId Bucket, ObjectVersion Version)> StoredAsync(string key)
@@ -187,7 +240,7 @@ public abstract partial class MetadataIndexContract
     private async Task<ObjectVersion> MoveAsync(ObjectVersion version)
     {
         var place = version.Manifest.Place is null ? new ContentPlace("nas", BlobId.New(TimeProvider.System)) : null;
-        if (place is not null) Assert.True(await _index.EnterPlacedBlobAsync(place.Blob, place.Integration, Later, Ct));
+        if (place is not null) await _index.EnterPlacedBlobAsync(place.Blob, place.Integration, Later, Ct);
         return version with
         {
             Manifest = version.Manifest with { Place = place, Parts = place is null ? [Part(1)] : version.Manifest.Parts },

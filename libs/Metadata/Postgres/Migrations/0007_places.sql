@@ -1,14 +1,11 @@
 -- Content outside, and moves of it. Programs from before would not know where the bytes of such a version are: the level of this script is what they need before there is one.
 UPDATE format SET readable_from = 1;
 
--- Of a blob outside: the name of the integration. Its row is made before anything is put there, with a time in the future at which it is garbage if no version names it by then; 0 is one that is being deleted there, which no version may name any more.
+-- Of a blob outside: the name of the integration. Its row is made before anything is put there, with a time in the future at which it is garbage if no version names it by then. Where it is being deleted
+-- there, freed is the time at which that was last tried, negated, and no version may come to name it.
 ALTER TABLE blobs ADD COLUMN place text COLLATE "C";
 
-DROP INDEX blobs_by_freed;
-
-CREATE INDEX blobs_by_freed ON blobs (freed) WHERE freed IS NOT NULL AND place IS NULL;
-
-CREATE INDEX blobs_outside ON blobs (place, freed) WHERE place IS NOT NULL;
+CREATE INDEX blobs_outside ON blobs (place, abs(freed)) WHERE place IS NOT NULL;
 
 -- Versions whose bytes are to go elsewhere. At most one for each.
 CREATE TABLE moves (
@@ -26,11 +23,15 @@ CREATE TABLE moves (
 
 CREATE INDEX moves_by_due ON moves (due);
 
--- As before, but that the blob of a version whose bytes are outside (flag 4) is one that was entered for it, and is garbage no longer.
-CREATE OR REPLACE FUNCTION update_version(
+CREATE INDEX moves_by_class ON moves (storage_class);
+
+-- As before, but that the blob of a version whose bytes are outside (flag 4) is one that was entered for it, and is garbage no longer; and that a change can be what was wished for, and the wish goes with it.
+DROP FUNCTION update_version(integer, integer, bigint, bytea, uuid, bigint, bigint, uuid, bigint, bigint, text, integer, text, text, bigint, uuid[], bytea, bytea, text[], bytea[], bigint[]);
+
+CREATE FUNCTION update_version(
     p_slot integer, p_lock integer, p_bucket bigint, p_key bytea, p_name uuid, p_now bigint,
     p_revision bigint, p_version uuid, p_modified bigint, p_length bigint, p_etag text, p_flags integer, p_storage_class text, p_owner text,
-    p_change bigint, p_blobs uuid[], p_detail bytea, p_content bytea, p_targets text[], p_documents bytea[], p_checksums bigint[])
+    p_change bigint, p_blobs uuid[], p_detail bytea, p_content bytea, p_targets text[], p_documents bytea[], p_checksums bigint[], p_fulfils boolean DEFAULT false)
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     v_held record;
@@ -53,9 +54,13 @@ BEGIN
     END IF;
     IF v_held.revision <> p_revision OR v_held.change <> p_change - 1 THEN RETURN 'Conflict'; END IF;
 
+    IF p_fulfils THEN
+        PERFORM 1 FROM moves WHERE bucket = p_bucket AND key = p_key AND version = p_version AND storage_class = coalesce(p_storage_class, 'STANDARD') FOR UPDATE;
+        IF NOT FOUND THEN RETURN 'MoveChanged'; END IF;
+    END IF;
     IF v_held.blobs <> p_blobs THEN
         IF p_flags & 4 <> 0 THEN
-            -- One that is being deleted there, or was, is 0 or gone: nothing was written yet that would have to be taken back.
+            -- Not one that is being deleted there, or was. Nothing was written yet that would have to be taken back.
             UPDATE blobs SET freed = NULL WHERE blob = p_blobs[1] AND place IS NOT NULL AND freed > 0;
             IF NOT FOUND THEN RETURN 'Conflict'; END IF;
         ELSE
@@ -63,6 +68,7 @@ BEGIN
         END IF;
         PERFORM free_blobs(ARRAY (SELECT unnest(v_held.blobs) EXCEPT SELECT unnest(p_blobs)), p_now);
     END IF;
+    IF p_fulfils THEN DELETE FROM moves WHERE bucket = p_bucket AND key = p_key AND version = p_version; END IF;
     IF v_is_current THEN
         UPDATE objects SET version = p_version, modified = p_modified, length = p_length, etag = p_etag, flags = p_flags,
             storage_class = p_storage_class, owner = p_owner, change = p_change, blobs = p_blobs, detail = p_detail, content = p_content

@@ -1,13 +1,10 @@
 -- Content outside, and moves of it.
 
--- Of a blob outside: the name of the integration. Its row is made before anything is put there, with a time in the future at which it is garbage if no version names it by then; 0 is one that is being deleted there, which no version may name any more.
+-- Of a blob outside: the name of the integration. Its row is made before anything is put there, with a time in the future at which it is garbage if no version names it by then. Where it is being deleted
+-- there, freed is the time at which that was last tried, negated, and no version may come to name it.
 ALTER TABLE blobs ADD COLUMN place TEXT;
 
-DROP INDEX blobs_by_freed;
-
-CREATE INDEX blobs_by_freed ON blobs (freed) WHERE freed IS NOT NULL AND place IS NULL;
-
-CREATE INDEX blobs_outside ON blobs (place, freed) WHERE place IS NOT NULL;
+CREATE INDEX blobs_outside ON blobs (place, abs(freed)) WHERE place IS NOT NULL;
 
 -- Versions whose bytes are to go elsewhere. At most one for each.
 CREATE TABLE moves (
@@ -24,3 +21,5 @@ CREATE TABLE moves (
 ) WITHOUT ROWID;
 
 CREATE INDEX moves_by_due ON moves (due);
+
+CREATE INDEX moves_by_class ON moves (storage_class);
