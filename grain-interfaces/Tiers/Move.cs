@@ -31,4 +31,7 @@ public enum MoveOrigin : byte
 
     /// <summary>A rule of the bucket's lifecycle.</summary>
     Lifecycle = 2,
+
+    /// <summary>Whoever wrote it, with the storage class that they gave it.</summary>
+    Writer = 3,
 }

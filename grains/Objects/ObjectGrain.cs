@@ -4,6 +4,7 @@ using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Buckets;
 using DarkStorage.GrainInterfaces.Events;
 using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.GrainInterfaces.Tiers;
 using DarkStorage.Metadata;
 using DarkStorage.Rules.Buckets;
 using DarkStorage.Rules.Conditions;
@@ -57,7 +58,7 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
                 : commit.Attributes;
             var next = new ObjectVersion(commit.Manifest, commit.Metadata, now, NextRevision(now), bucket.Versioning != BucketVersioning.Enabled,
                 commit.StorageClass, commit.Upload, commit.Owner, attributes, Encryption: commit.Encryption);
-            await SaveAsync(bucket, next, BucketEvents.OfCommit(bucket, _id.Key, next, commit.Origin), ct);
+            await SaveAsync(bucket, next, BucketEvents.OfCommit(bucket, _id.Key, next, commit.Origin), ct, wishesMove: await HasTierAsync(next, ct));
             LogCommitted(log, _id, next.Manifest.Version, next.Manifest.Length);
             return WithoutContent(next);
         }, ct, unseen: commit.Condition == WriteCondition.None);
@@ -155,12 +156,17 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
         return new(marker.Name, IsDeleteMarker: true, MarkerMade: true);
     }
 
-    private async Task SaveAsync(BucketRecord bucket, ObjectVersion next, ImmutableArray<ObjectEvent> events, CancellationToken ct)
+    private async Task SaveAsync(BucketRecord bucket, ObjectVersion next, ImmutableArray<ObjectEvent> events, CancellationToken ct, bool wishesMove = false)
     {
-        await index.SaveObjectAsync(new(bucket.Id, _id.Key, _bucket is null ? null : Revision, next) { BucketRevision = bucket.Revision, Events = events }, ct);
+        await index.SaveObjectAsync(new(bucket.Id, _id.Key, _bucket is null ? null : Revision, next) { BucketRevision = bucket.Revision, Events = events, WishesMove = wishesMove }, ct);
         (_bucket, _latest) = (bucket.Id, WithoutContent(next)); // memory follows the index, never leads it
         Tell(events);
     }
+
+    /// <summary>Whether a version's bytes are to go to the tier of its class.</summary>
+    private async ValueTask<bool> HasTierAsync(ObjectVersion version, CancellationToken ct) =>
+        !version.Manifest.Parts.IsDefaultOrEmpty && version.StorageClass != Tier.Hot.StorageClass
+        && (await GrainFactory.GetGrain<ITiersGrain>(ITiersGrain.Key).ListAsync(ct)).Any(t => t.StorageClass == version.StorageClass);
 
     /// <summary>The events are in the index; this only spares their targets the wait until they look.</summary>
     private void Tell(ImmutableArray<ObjectEvent> events)

@@ -167,6 +167,9 @@ public sealed record ObjectChange(BucketId Bucket, string Key, long? ExpectedRev
 
     /// <summary>What is to be told of it, and to whom.</summary>
     public ImmutableArray<ObjectEvent> Events { get; init; } = [];
+
+    /// <summary>The version is wished to be in the tier of its storage class from then on.</summary>
+    public bool WishesMove { get; init; }
 }
 
 /// <summary>The decided end of one version.</summary>

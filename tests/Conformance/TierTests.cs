@@ -175,6 +175,30 @@ public sealed class TierTests(TierNodeFixture fixture) : IClassFixture<TierNodeF
     }
 
     [Fact]
+    public async Task What_is_written_with_the_class_of_a_tier_goes_there()
+    {
+        var (bucket, place) = (await fixture.Client.NewBucketAsync(), await NewTierAsync("cold"));
+        var cold = new Amazon.S3.S3StorageClass("GLACIER_IR");
+        byte[][] parts = [RandomNumberGenerator.GetBytes(Multipart.PartBytesMin), RandomNumberGenerator.GetBytes(Large)];
+        await fixture.Client.PutObjectAsync(new() { BucketName = bucket, Key = "put", InputStream = new MemoryStream(parts[1]), StorageClass = cold });
+        await fixture.Client.CopyObjectAsync(new() { SourceBucket = bucket, SourceKey = "put", DestinationBucket = bucket, DestinationKey = "copy", StorageClass = cold });
+        var upload = (await fixture.Client.InitiateMultipartUploadAsync(new() { BucketName = bucket, Key = "parts", StorageClass = cold })).UploadId;
+        var tags = new List<Amazon.S3.Model.PartETag> { await fixture.Client.PutPartAsync(bucket, "parts", upload, 1, parts[0]), await fixture.Client.PutPartAsync(bucket, "parts", upload, 2, parts[1]) };
+        await fixture.Client.CompleteMultipartUploadAsync(new() { BucketName = bucket, Key = "parts", UploadId = upload, PartETags = tags });
+        // One whose class is no tier's.
+        await fixture.Client.PutObjectAsync(new() { BucketName = bucket, Key = "label", InputStream = new MemoryStream(parts[1]), StorageClass = Amazon.S3.S3StorageClass.ReducedRedundancy });
+
+        foreach (var (key, content) in new[] { ("put", parts[1]), ("copy", parts[1]), ("parts", [.. parts[0], .. parts[1]]) })
+        {
+            await WaitAsync(bucket, key);
+            Assert.Equal(("cold", place), ((string?)(await ShowAsync(bucket, key))["tier"], (string?)(await ShowAsync(bucket, key))["place"]));
+            Assert.Equal(content, await fixture.Client.GetBytesAsync(bucket, key));
+        }
+        Assert.Equal((null, "drives"), ((string?)(await ShowAsync(bucket, "label"))["tier"], (string?)(await ShowAsync(bucket, "label"))["place"]));
+        Assert.Equal(3, BlobsOf(place).Count);
+    }
+
+    [Fact]
     public async Task A_place_that_is_gone_leaves_the_object_where_it_was_shows_why_and_is_tried_again()
     {
         var (bucket, place) = (await fixture.Client.NewBucketAsync(), await NewTierAsync("cold"));

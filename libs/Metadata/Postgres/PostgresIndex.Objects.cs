@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Events;
 using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.GrainInterfaces.Tiers;
 using Npgsql;
 
 namespace DarkStorage.Metadata.Postgres;
@@ -36,6 +37,14 @@ public sealed partial class PostgresIndex
             SELECT {VersionColumnNames} FROM versions WHERE {OfKey} AND flags & 1 <> 0
             """, p => p.Long(bucket.Value).Key(key), ReadVersion, ct);
 
+    private const string Save = "SELECT save_object($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)";
+
+    private static readonly string SaveAndWish = $"""
+        WITH saved AS MATERIALIZED ({Save} AS outcome),
+            wished AS (INSERT INTO moves (bucket, key, version, storage_class, origin, asked, due, attempts) SELECT $3, $5, $9, $14, {(int)MoveOrigin.Writer}, $10, $10, 0 FROM saved WHERE outcome = '')
+        SELECT outcome FROM saved
+        """;
+
     public Task SaveObjectAsync(ObjectChange change, CancellationToken ct)
     {
         // Everything that can be computed is computed before a lane has it.
@@ -43,8 +52,7 @@ public sealed partial class PostgresIndex
         var lockedOn = LockOf(change.Bucket.Value, key);
         var events = new EventColumns(change.Bucket, key, change.Next.Modified, change.Events);
         // A Complete locks its upload too, as the parts of a batch do.
-        return DecideAsync(change.Bucket, lockedOn, change.Next.Upload is not null,
-            "SELECT save_object($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)", (p, slot) =>
+        return DecideAsync(change.Bucket, lockedOn, change.Next.Upload is not null, change.WishesMove ? SaveAndWish : Save, (p, slot) =>
             {
                 p.Int(slot).Int(lockedOn).Long(change.Bucket.Value).Long(change.BucketRevision).Bytes(key).Long(change.ExpectedRevision).Uuid(change.Next.Upload?.ToGuid());
                 AddVersion(p, change.Next, detail);

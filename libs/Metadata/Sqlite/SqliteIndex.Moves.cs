@@ -62,15 +62,7 @@ public sealed partial class SqliteIndex
     public Task WishMovesAsync(IReadOnlyList<MoveWish> wishes, DateTimeOffset now, CancellationToken ct) =>
         _writer.WriteAsync(session =>
         {
-            foreach (var wish in wishes)
-            {
-                OfWish(session.Connection, $"""
-                    INSERT INTO moves (bucket, key, version, storage_class, origin, asked, due, attempts) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, 0)
-                    ON CONFLICT (bucket, key, version) DO UPDATE
-                    SET storage_class = excluded.storage_class, origin = excluded.origin, asked = excluded.asked, due = excluded.due, attempts = 0, failure = NULL
-                    WHERE storage_class <> excluded.storage_class OR (excluded.origin = {(int)MoveOrigin.Operator} AND failure IS NOT NULL)
-                    """, wish).BindText(4, wish.StorageClass).Bind(5, (long)wish.Origin).Bind(6, now.ToUnixTimeMilliseconds()).Run();
-            }
+            foreach (var wish in wishes) Wish(session.Connection, wish, now);
             return true;
         }, ct);
 
@@ -111,6 +103,14 @@ public sealed partial class SqliteIndex
 
     public ValueTask<IReadOnlyList<Move>> ListMovesAsync(int max, CancellationToken ct) =>
         ReadAsync(max, static (connection, max) => (IReadOnlyList<Move>)ReadMoves(connection.Prepare($"{SelectMoves} ORDER BY m.due LIMIT ?1").Bind(1, max)), ct);
+
+    private static void Wish(SqliteConnection connection, MoveWish wish, DateTimeOffset now) =>
+        OfWish(connection, $"""
+            INSERT INTO moves (bucket, key, version, storage_class, origin, asked, due, attempts) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, 0)
+            ON CONFLICT (bucket, key, version) DO UPDATE
+            SET storage_class = excluded.storage_class, origin = excluded.origin, asked = excluded.asked, due = excluded.due, attempts = 0, failure = NULL
+            WHERE storage_class <> excluded.storage_class OR (excluded.origin = {(int)MoveOrigin.Operator} AND failure IS NOT NULL)
+            """, wish).BindText(4, wish.StorageClass).Bind(5, (long)wish.Origin).Bind(6, now.ToUnixTimeMilliseconds()).Run();
 
     private static void EndMove(SqliteConnection connection, MoveWish wish) => OfWish(connection, $"DELETE FROM moves WHERE {OfVersion} AND storage_class = ?4", wish).BindText(4, wish.StorageClass).Run();
 

@@ -110,6 +110,7 @@ public sealed partial class SqliteIndex
         Write(connection, next.IsDeleteMarker ? "versions" : "objects", bucket, key, next, detail);
         if (!next.IsDeleteMarker) session.CountUsage(bucket, 1, next.Manifest.Length);
         AddEvents(connection, bucket, key, change.Events, next.Modified);
+        if (change.WishesMove) Wish(connection, new(bucket, key, next.Manifest.Version, next.StorageClass, MoveOrigin.Writer), next.Modified);
         return true;
     }
 

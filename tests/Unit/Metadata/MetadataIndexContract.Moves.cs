@@ -210,6 +210,19 @@ public abstract partial class MetadataIndexContract
     }
 
     [Fact]
+    public async Task A_version_that_is_saved_with_a_wish_has_it_and_one_that_is_refused_leaves_none()
+    {
+        var bucket = await NewBucketAsync();
+        var version = Stored(1) with { StorageClass = "GLACIER" };
+        await _index.SaveObjectAsync(new(bucket, "k", 0, version) { WishesMove = true }, Ct);
+        await Assert.ThrowsAsync<StorageException>(() => _index.SaveObjectAsync(new(bucket, "k", 0, Stored(2) with { StorageClass = "GLACIER" }) { WishesMove = true }, Ct));
+        await Assert.ThrowsAsync<StorageException>(() => _index.SaveObjectAsync(new(new(999_999), "k", 0, Stored(3) with { StorageClass = "GLACIER" }) { WishesMove = true }, Ct));
+
+        var move = Assert.Single(await _index.ListMovesAsync(10, Ct));
+        Assert.Equal((new MoveWish(bucket, "k", version.Manifest.Version, "GLACIER", MoveOrigin.Writer), version.Modified, version.Modified, 0), (move.Wish, move.Asked, move.Due, move.Attempts));
+    }
+
+    [Fact]
     public async Task Wishes_of_a_tier_are_left_alone_where_it_is_said_and_end_together()
     {
         var bucket = await NewBucketAsync();
