@@ -1,17 +1,20 @@
+using System.Collections.Immutable;
 using System.Text;
 using System.Text.Json;
 using DarkStorage.ClientApi.S3;
 using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Buckets;
 using DarkStorage.GrainInterfaces.Cluster;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.GrainInterfaces.Tiers;
+using DarkStorage.Rules.Buckets;
 using DarkStorage.Rules.Tiers;
 using Microsoft.AspNetCore.Http;
 using Orleans;
 
 namespace DarkStorage.ClientApi.Admin;
 
-/// <summary>Tiers, and what is in which: <c>GET /v1/tiers</c>; <c>PUT</c> and <c>DELETE /v1/tiers/NAME</c>; <c>POST /v1/tiers/NAME/assign</c>, of a version or of a prefix; <c>GET /v1/tiers/object?bucket=&amp;key=&amp;versionId=</c>; <c>GET /v1/tiers/moves</c>.
+/// <summary>Tiers, and what is in which: <c>GET /v1/tiers</c>; <c>PUT</c> and <c>DELETE /v1/tiers/NAME</c>; <c>POST /v1/tiers/NAME/assign</c>, of a version or of a prefix; <c>GET /v1/tiers/object?bucket=&amp;key=&amp;versionId=</c>; <c>GET /v1/tiers/moves</c>; <c>GET</c>, <c>PUT</c> and <c>DELETE /v1/tiers/buckets/BUCKET</c>.
 /// For administrators with Basic authentication.</summary>
 /// <param name="reader">Null on a node that stands alone.</param>
 internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGrainFactory grains, IClusterReader? reader = null)
@@ -28,6 +31,14 @@ internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGra
 
     private sealed record Place(string Key, string? VersionId, long Revision);
 
+    /// <summary>What a bucket does with what is written to it, by the tiers' names.</summary>
+    private sealed record Tiering(ImmutableArray<TieringOfPrefix> Entries);
+
+    /// <param name="Default">Null for the tier <c>hot</c>.</param>
+    private sealed record TieringOfPrefix(string? Prefix, string? Default, ImmutableArray<TransitionTo> Transitions);
+
+    private sealed record TransitionTo(string Tier, int Days);
+
     private ITiersGrain Grain => grains.GetGrain<ITiersGrain>(ITiersGrain.Key);
 
     /// <returns>The status and the body of the answer.</returns>
@@ -43,10 +54,11 @@ internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGra
                 ("GET", []) => (StatusCodes.Status200OK, await Grain.ListAsync(ct)),
                 ("GET", ["object"]) => await DescribeAsync(http.Request.Query["bucket"], http.Request.Query["key"], http.Request.Query["versionId"], ct),
                 ("GET", ["moves"]) => (StatusCodes.Status200OK, await ListMovesAsync(ct)),
+                (var method, ["buckets", var bucket]) => await TieringAsync(method, bucket, http, ct),
                 ("PUT", [var name]) => await ConfigureAsync(name, await AdminRequests.ReadAsync<Configuration>(http, ct), ct),
                 ("DELETE", [var name]) => await Grain.RemoveAsync(name, ct) ? (StatusCodes.Status200OK, new { name, deleted = true }) : Missing($"There is no tier {name} that could be removed."),
                 ("POST", [var name, "assign"]) => await AssignAsync(name, await AdminRequests.ReadAsync<Assignment>(http, ct), ct),
-                _ => (StatusCodes.Status405MethodNotAllowed, new { error = $"There are GET {Path}, PUT and DELETE {Path}/NAME, POST {Path}/NAME/assign, GET {Path}/object and GET {Path}/moves." }),
+                _ => (StatusCodes.Status405MethodNotAllowed, new { error = $"There are GET {Path}, PUT and DELETE {Path}/NAME, POST {Path}/NAME/assign, GET, PUT and DELETE {Path}/buckets/BUCKET, GET {Path}/object and GET {Path}/moves." }),
             };
         }
         catch (JsonException e)
@@ -71,6 +83,54 @@ internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGra
 
     private async Task<(int, object)> ConfigureAsync(string name, Configuration wanted, CancellationToken ct) =>
         (StatusCodes.Status200OK, await Grain.ConfigureAsync(new(name, wanted.StorageClass ?? TierRules.UsualClassOf(name) ?? "", wanted.Integration), ct));
+
+    private async Task<(int, object)> TieringAsync(string method, string name, HttpContext http, CancellationToken ct)
+    {
+        if (await index.FindBucketAsync(name, ct) is not { } bucket) return Missing($"There is no bucket {name}.");
+        var grain = grains.GetGrain<IBucketGrain>(name);
+        switch (method)
+        {
+            case "GET":
+                break;
+            case "PUT":
+                var (wanted, refusal) = await ResolveAsync(await AdminRequests.ReadAsync<Tiering>(http, ct), ct);
+                if (wanted is null) return AdminRequests.Refused(refusal!);
+                bucket = await grain.SetAsync(bucket.Id, new(BucketSettings.Tiering, "", SettingJson.Write(wanted)), ct);
+                break;
+            case "DELETE":
+                bucket = await grain.SetAsync(bucket.Id, new(BucketSettings.Tiering, "", null), ct);
+                break;
+            default:
+                return (StatusCodes.Status405MethodNotAllowed, new { error = $"There are GET, PUT and DELETE {Path}/buckets/BUCKET." });
+        }
+        return (StatusCodes.Status200OK, await DescribeAsync(bucket, ct));
+    }
+
+    /// <returns>The setting, or why it can't be.</returns>
+    private async Task<(BucketTiering?, string? Refusal)> ResolveAsync(Tiering wanted, CancellationToken ct)
+    {
+        if (wanted.Entries.IsDefault || wanted.Entries.Any(e => e is null || (!e.Transitions.IsDefault && e.Transitions.Any(t => t?.Tier is null)))) return (null, "entries, and of each transition tier and days, are wanted.");
+        var names = wanted.Entries.SelectMany(e => (IEnumerable<string?>)[e.Default, .. StepsOf(e).Select(t => t.Tier)]).OfType<string>().Distinct(StringComparer.Ordinal).ToImmutableArray();
+        var classes = (await Grain.FindUsableAsync(names, ct)).ToDictionary(t => t.Name, t => t.StorageClass, StringComparer.Ordinal);
+        var tiering = new BucketTiering([.. wanted.Entries.Select(e => new TieringEntry(
+            e.Prefix ?? "", e.Default is null ? null : classes[e.Default], [.. StepsOf(e).Select(t => new TieringStep(classes[t.Tier], t.Days))]))]);
+        var namesOf = classes.ToDictionary(c => c.Value, c => c.Key, StringComparer.Ordinal);
+        return tiering.WhyNot(c => namesOf[c]) is { } refusal ? (null, refusal) : (tiering, null);
+
+        static ImmutableArray<TransitionTo> StepsOf(TieringOfPrefix entry) => entry.Transitions.IsDefault ? [] : entry.Transitions;
+    }
+
+    /// <summary>By the tiers' names, or the storage class where there is no such tier any more.</summary>
+    private async Task<object> DescribeAsync(BucketRecord bucket, CancellationToken ct)
+    {
+        var tiers = await Grain.ListAsync(ct);
+        string NameOf(string storageClass) => tiers.FirstOrDefault(t => t.StorageClass == storageClass)?.Name ?? storageClass;
+        return new
+        {
+            bucket = bucket.Name,
+            entries = (BucketRules.Of(bucket).Tiering?.Entries ?? []).Select(e => new { e.Prefix, Default = NameOf(e.DefaultClass ?? Tier.Hot.StorageClass), transitions = e.Transitions.Select(t => new { tier = NameOf(t.StorageClass), t.Days }) }),
+        };
+    }
 
     private async Task<(int, object)> AssignAsync(string tier, Assignment wanted, CancellationToken ct)
     {

@@ -3,7 +3,7 @@ using System.Text.Json.Nodes;
 
 namespace DarkStorage.Cli;
 
-/// <summary>Tiers, and what is in which: <c>tiers list|configure|remove|assign|show|moves</c>.</summary>
+/// <summary>Tiers, and what is in which: <c>tiers list|configure|remove|set|get|assign|show|moves</c>.</summary>
 internal static class TierCommands
 {
     private const string Api = "tiers";
@@ -20,6 +20,10 @@ internal static class TierCommands
     private static readonly Option<bool> Recursive = new("--recursive", "-r") { Description = "Everything below the address" };
     private static readonly Option<bool> AllVersions = new("--all-versions") { Description = "With -r, also those that are not current" };
     private static readonly Option<bool> Wait = new("--wait") { Description = "Until it is there, or an attempt has failed" };
+    private static readonly Argument<string> Scope = new("BUCKET") { Description = "A bucket, or darkstorage://BUCKET/PREFIX" };
+    private static readonly Option<string?> Default = new("--default") { Description = "The tier of what is written without a storage class  [hot]" };
+    private static readonly Option<string[]> Transition = new("--transition") { Description = "A tier, and the age at which objects go there: --transition warm 30d --transition cold 90d", Arity = new(2, 16), AllowMultipleArgumentsPerToken = true };
+    private static readonly Option<bool> Clear = new("--clear") { Description = "Takes away what was set" };
     private static readonly Option<bool> Json = new("--json") { Description = "What the cluster answered, as it is" };
 
     public static void AddTo(RootCommand root) => root.Subcommands.Add(new("tiers", "Classes of places that bytes may be in.")
@@ -27,6 +31,8 @@ internal static class TierCommands
         Command(new("list", "Lists the tiers.") { Json }, ListAsync),
         Command(new("configure", "Adds a tier, or changes one. What lies in one that is changed stays where it is, and can be read.") { Name, Backend, Class }, ConfigureAsync),
         Command(new("remove", "Forgets a tier. What lies there stays, and can be read.") { Name }, RemoveAsync),
+        Command(new("set", "Says where what is written to a bucket, or below an address, goes, and where to with its age. What is there already follows.") { Scope, Default, Transition, Clear }, SetAsync),
+        Command(new("get", "Says what was set for a bucket.") { Scope, Json }, GetAsync),
         Command(new("assign", "Moves an object, a version, or everything below an address to a tier.") { Address, Tier, Version, Recursive, AllVersions, Wait }, AssignAsync),
         Command(new("show", "Says which tier an object is in, where its bytes are, and where they are to go.") { Address, Version, Json }, ShowAsync),
         Command(new("moves", "Lists moves that are wanted and not done, and why not.") { Json }, MovesAsync),
@@ -103,6 +109,44 @@ internal static class TierCommands
         return ExitCodes.Done;
     }
 
+    private static async Task<int> SetAsync(ParseResult parsed, CancellationToken ct)
+    {
+        using var cluster = Cluster.FromEnvironment();
+        var scope = ScopeOf(parsed);
+        var (wanted, words, clear) = (parsed.GetValue(Default), parsed.GetValue(Transition) ?? [], parsed.GetValue(Clear));
+        if (clear == (wanted is not null || words.Length > 0)) throw new UsageException("Either --default and --transition say what is wanted, or --clear takes it away.");
+        if (words.Length % 2 != 0) throw new UsageException("--transition wants a tier and an age: --transition warm 30d.");
+        var entries = (await cluster.AskAsync(HttpMethod.Get, PathOf(scope), null, ct))["entries"]!.AsArray().Where(e => (string?)e!["prefix"] != scope.Key).Select(e => e!.DeepClone()).ToList();
+        if (!clear)
+        {
+            var transitions = words.Chunk(2).Select(w => new { tier = w[0], days = DaysOf(w[1]) });
+            entries.Add(System.Text.Json.JsonSerializer.SerializeToNode(new { prefix = scope.Key, @default = wanted, transitions })!);
+        }
+        if (entries.Count == 0) await cluster.AskAsync(HttpMethod.Delete, PathOf(scope), null, ct);
+        else await cluster.AskAsync(HttpMethod.Put, PathOf(scope), new { entries }, ct);
+        Console.WriteLine(clear ? $"{scope}: nothing is set" : $"{scope}: {wanted ?? "hot"}{string.Concat(words.Chunk(2).Select(w => $", {w[0]} after {w[1]}"))}");
+        return ExitCodes.Done;
+    }
+
+    private static async Task<int> GetAsync(ParseResult parsed, CancellationToken ct)
+    {
+        using var cluster = Cluster.FromEnvironment();
+        var scope = ScopeOf(parsed);
+        var set = await cluster.AskAsync(HttpMethod.Get, PathOf(scope), null, ct);
+        if (parsed.GetValue(Json)) return Output.Json(set);
+        Output.Table(["BELOW", "DEFAULT", "TRANSITIONS"], set["entries"]!.AsArray().Select(e => new[]
+        {
+            $"{scope with { Key = (string)e!["prefix"]! }}", $"{e["default"]}", string.Join(", ", e["transitions"]!.AsArray().Select(t => $"{t!["tier"]} {t["days"]}d")),
+        }));
+        return ExitCodes.Done;
+    }
+
+    private static ObjectAddress ScopeOf(ParseResult parsed) => parsed.GetRequiredValue(Scope) is var text && ObjectAddress.IsOne(text) ? ObjectAddress.Parse(text) : ObjectAddress.Parse($"darkstorage://{text}");
+
+    private static int DaysOf(string age) => age is [.. var number, 'd'] && int.TryParse(number, System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out var days)
+        ? days
+        : throw new UsageException($"'{age}' is no age in days: 30d.");
+
     private static async Task<int> ShowAsync(ParseResult parsed, CancellationToken ct)
     {
         using var cluster = Cluster.FromEnvironment();
@@ -128,6 +172,8 @@ internal static class TierCommands
     }
 
     private static string PathOf(string tier) => $"{Api}/{Uri.EscapeDataString(tier)}";
+
+    private static string PathOf(ObjectAddress scope) => $"{Api}/buckets/{Uri.EscapeDataString(scope.Bucket)}";
 
     private static string PathOf(ObjectAddress address, string? version) =>
         $"{Api}/object?bucket={Uri.EscapeDataString(address.Bucket)}&key={Uri.EscapeDataString(address.Key)}&versionId={Uri.EscapeDataString(version ?? "")}";

@@ -87,6 +87,7 @@ public static class BucketSettings
     public const string Policy = "policy";
     public const string PublicAccessBlock = "publicAccessBlock";
     public const string Redundancy = "redundancy";
+    public const string Tiering = "tiering";
     public const string Replication = "replication";
     public const string RequestPayment = "requestPayment";
     public const string Tagging = "tagging";

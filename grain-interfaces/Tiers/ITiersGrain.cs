@@ -27,6 +27,11 @@ public interface ITiersGrain : IGrainWithStringKey
     [Alias("remove")]
     Task<bool> RemoveAsync(string name, CancellationToken ct);
 
+    /// <returns>The tiers of some names, in their order. New content may go to them.</returns>
+    /// <exception cref="StorageException"><see cref="StorageError.NoSuchTier"/>; <see cref="StorageError.InvalidArgument"/>: a tier's integration is disabled; <see cref="StorageError.NoSuchIntegration"/>: it is gone.</exception>
+    [Alias("find-usable"), AlwaysInterleave]
+    Task<ImmutableArray<Tier>> FindUsableAsync(ImmutableArray<string> names, CancellationToken ct);
+
     /// <summary>Wants versions of a bucket moved to a tier. It is done by the nodes soon, again and again until it is done.</summary>
     /// <param name="versions">At most <see cref="MovesMax"/>.</param>
     /// <exception cref="StorageException"><see cref="StorageError.NoSuchTier"/>; <see cref="StorageError.InvalidArgument"/>: the tier's integration is disabled, or gone.</exception>

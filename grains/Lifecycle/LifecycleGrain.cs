@@ -202,7 +202,7 @@ internal sealed partial class LifecycleGrain(
         }
         var alone = entry is { IsDeleteMarker: true, IsLatest: true } && await IsAloneAsync(bucket, entry.Key, ct);
         var subject = new LifecycleSubject(entry.Key, entry.Length, entry.Modified, entry.StorageClass, tags, entry.IsDeleteMarker, noncurrentSince, newer, alone);
-        return (rules.Decide(subject, now, options.Value.DayLength), state);
+        return (rules.Decide(subject, now, options.Value.DayLength, BucketRules.Of(bucket).Tiering), state);
     }
 
     private async ValueTask<bool> IsAloneAsync(BucketRecord bucket, string key, CancellationToken ct)
@@ -304,7 +304,10 @@ internal sealed partial class LifecycleGrain(
     }
 
     private async ValueTask<(BucketRecord Bucket, LifecycleConfiguration Rules)?> FindAsync(CancellationToken ct) =>
-        await index.FindBucketAsync(Bucket, ct) is { } bucket && BucketRules.Of(bucket).Lifecycle is { } rules ? (bucket, rules) : null;
+        await index.FindBucketAsync(Bucket, ct) is not { } bucket ? null
+        : BucketRules.Of(bucket) is { Lifecycle: { } rules } ? (bucket, rules)
+        : BucketRules.Of(bucket).Tiering is not null ? (bucket, LifecycleConfiguration.None)
+        : null;
 
     private sealed record Entry(string Key, VersionName Version, VersionId Id, long Revision, long Length, DateTimeOffset Modified, string StorageClass, bool IsLatest, bool IsDeleteMarker);
 

@@ -44,17 +44,30 @@ internal sealed partial class TiersGrain(IMetadataIndex index, TimeProvider cloc
         return true;
     }
 
+    public async Task<ImmutableArray<Tier>> FindUsableAsync(ImmutableArray<string> names, CancellationToken ct)
+    {
+        var found = ImmutableArray.CreateBuilder<Tier>(names.Length);
+        foreach (var name in names) found.Add(await FindUsableAsync(name, ct));
+        return found.MoveToImmutable();
+    }
+
     public async Task AssignAsync(BucketId bucket, ImmutableArray<VersionAddress> versions, string tier, CancellationToken ct)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(versions.Length, ITiersGrain.MovesMax);
-        var wanted = state.State.Tiers.Append(Tier.Hot).FirstOrDefault(t => t.Name == tier) ?? throw new StorageException(StorageError.NoSuchTier, $"There is no tier {tier}.");
-        await RequireUsableAsync(wanted, ct);
+        var wanted = await FindUsableAsync(tier, ct);
         await index.WishMovesAsync([.. versions.Select(v => new MoveWish(bucket, v.Key, v.Version, wanted.StorageClass, MoveOrigin.Operator))], clock.GetUtcNow(), ct);
     }
 
     public async Task<Move?> FindMoveAsync(BucketId bucket, string key, VersionId version, CancellationToken ct) => await index.FindMoveAsync(bucket, key, version, ct);
 
     public async Task<ImmutableArray<Move>> ListMovesAsync(int max, CancellationToken ct) => [.. await index.ListMovesAsync(Math.Clamp(max, 1, ITiersGrain.MovesMax), ct)];
+
+    private async Task<Tier> FindUsableAsync(string name, CancellationToken ct)
+    {
+        var found = state.State.Tiers.Append(Tier.Hot).FirstOrDefault(t => t.Name == name) ?? throw new StorageException(StorageError.NoSuchTier, $"There is no tier {name}.");
+        await RequireUsableAsync(found, ct);
+        return found;
+    }
 
     private async Task RequireUsableAsync(Tier tier, CancellationToken ct)
     {

@@ -73,7 +73,7 @@ public interface IMetadataIndex : IIndexReader, IAsyncDisposable
     /// <summary>Forgets garbage at a place that nobody can ask any more.</summary>
     Task ForgetPlaceAsync(string place, CancellationToken ct);
 
-    /// <summary>Notes wishes, each for another version, to be fulfilled at once. One for a version takes the place of another for it, unless it is for the same tier; an operator's makes one that failed due again.</summary>
+    /// <summary>Notes wishes, each for another version, to be fulfilled at once. One for a version takes the place of another for it, unless that is for the same tier, or an operator's and this is not; an operator's makes one that failed due again.</summary>
     Task WishMovesAsync(IReadOnlyList<MoveWish> wishes, DateTimeOffset now, CancellationToken ct);
 
     /// <summary>Takes wishes that are due, the longest due first: until then they are left to the caller.</summary>

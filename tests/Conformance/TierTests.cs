@@ -199,6 +199,29 @@ public sealed class TierTests(TierNodeFixture fixture) : IClassFixture<TierNodeF
     }
 
     [Fact]
+    public async Task A_bucket_has_its_own_default_and_transitions_by_prefix()
+    {
+        var (bucket, cold, warm) = (await fixture.Client.NewBucketAsync(), await NewTierAsync("cold"), await NewTierAsync("warm"));
+        await fixture.Client.PutBytesAsync(bucket, "early", RandomNumberGenerator.GetBytes(Large));
+        var put = await JsonAsync(Node, HttpMethod.Put, $"/buckets/{bucket}",
+            """{"entries":[{"transitions":[{"tier":"warm","days":1},{"tier":"cold","days":30000}]}]}""", HttpStatusCode.OK);
+        Assert.Equal(("", "hot", "warm", 1), ((string?)put["entries"]![0]!["prefix"], (string?)put["entries"]![0]!["default"], (string?)put["entries"]![0]!["transitions"]![0]!["tier"], (int)put["entries"]![0]!["transitions"]![0]!["days"]!));
+        // What is there already follows. No lifecycle of S3's shows.
+        await Eventually.HoldsAsync("it is warm", async () => (string?)(await ShowAsync(bucket, "early"))["place"] == warm);
+        Assert.Equal((404, "NoSuchLifecycleConfiguration"), (await fixture.Raw.GetAsync($"/{bucket}?lifecycle")).Error);
+
+        await JsonAsync(Node, HttpMethod.Put, $"/buckets/{bucket}", new { entries = new object[] { new { prefix = "archive/", @default = "cold" }, new { prefix = "archive/hot/", @default = "hot" } } }, HttpStatusCode.OK);
+        foreach (var key in (string[])["archive/1", "archive/hot/1", "other"]) await fixture.Client.PutBytesAsync(bucket, key, RandomNumberGenerator.GetBytes(Large));
+        await fixture.Client.PutObjectAsync(new() { BucketName = bucket, Key = "archive/explicit", InputStream = new MemoryStream(new byte[Large]), StorageClass = Amazon.S3.S3StorageClass.Standard });
+        await WaitAsync(bucket, "archive/1");
+        foreach (var (key, place) in new[] { ("archive/1", cold), ("archive/hot/1", "drives"), ("archive/explicit", "drives"), ("other", "drives") }) Assert.Equal(place, (string?)(await ShowAsync(bucket, key))["place"]);
+
+        Assert.Empty((await JsonAsync(Node, HttpMethod.Delete, $"/buckets/{bucket}", null, HttpStatusCode.OK))["entries"]!.AsArray());
+        await fixture.Client.PutBytesAsync(bucket, "archive/2", RandomNumberGenerator.GetBytes(Large));
+        Assert.Equal("hot", (string?)(await ShowAsync(bucket, "archive/2"))["tier"]);
+    }
+
+    [Fact]
     public async Task A_place_that_is_gone_leaves_the_object_where_it_was_shows_why_and_is_tried_again()
     {
         var (bucket, place) = (await fixture.Client.NewBucketAsync(), await NewTierAsync("cold"));
@@ -320,6 +343,8 @@ public sealed class TierTests(TierNodeFixture fixture) : IClassFixture<TierNodeF
         Assert.Equal($"The tier cold is at the integration {place}, which is disabled.", (string?)(await JsonAsync(Node, HttpMethod.Put, "/cold", new { integration = place }, HttpStatusCode.BadRequest))["error"]);
         Assert.Equal(Large, (await fixture.Client.GetBytesAsync(bucket, "there")).Length);
         Assert.Null((await ShowAsync(bucket, "here"))["move"]);
+        Assert.Equal($"The tier cold is at the integration {place}, which is disabled.",
+            (string?)(await JsonAsync(Node, HttpMethod.Put, $"/buckets/{bucket}", """{"entries":[{"transitions":[{"tier":"cold","days":5}]}]}""", HttpStatusCode.BadRequest))["error"]);
     }
 
     [Fact]
@@ -367,6 +392,13 @@ public sealed class TierTests(TierNodeFixture fixture) : IClassFixture<TierNodeF
         { "POST", "/cold/assign", """{"bucket":"BUCKET","key":"key","prefix":"k"}""", HttpStatusCode.BadRequest, "There is a key and a prefix: one of them is wanted." },
         { "POST", "/cold/assign", """{"bucket":"BUCKET","key":"key","versionId":"x"}""", HttpStatusCode.BadRequest, "versionId: x is none." },
         { "POST", "/cold/assign", """{"bucket":"BUCKET","prefix":"","after":{"key":"k","versionId":"x"}}""", HttpStatusCode.BadRequest, "after: x is no version's id." },
+        { "PUT", "/buckets/BUCKET", """{"entries":[{"default":"none"}]}""", HttpStatusCode.NotFound, "There is no tier none." },
+        { "PUT", "/buckets/BUCKET", """{"entries":[{"prefix":"a/","transitions":[{"tier":"cold","days":5},{"tier":"hot","days":9}]}]}""", HttpStatusCode.BadRequest, "The prefix a/: the transition to hot goes back to where the object was before." },
+        { "PUT", "/buckets/BUCKET", """{"entries":[]}""", HttpStatusCode.BadRequest, "There are 1 to 100 entries." },
+        { "PUT", "/buckets/BUCKET", "{}", HttpStatusCode.BadRequest, "entries, and of each transition tier and days, are wanted." },
+        { "PUT", "/buckets/BUCKET", """{"entries":[{"transitions":[null]}]}""", HttpStatusCode.BadRequest, "entries, and of each transition tier and days, are wanted." },
+        { "PUT", "/buckets/no-such-bucket", """{"entries":[{"default":"cold"}]}""", HttpStatusCode.NotFound, "There is no bucket no-such-bucket." },
+        { "POST", "/buckets/BUCKET", "{}", HttpStatusCode.MethodNotAllowed, "There are GET, PUT and DELETE /v1/tiers/buckets/" },
         { "GET", "/object?bucket=BUCKET", "", HttpStatusCode.BadRequest, "bucket and key are wanted." },
         { "POST", "", "{}", HttpStatusCode.MethodNotAllowed, "There are GET /v1/tiers" },
     };
@@ -382,13 +414,14 @@ public sealed class TierTests(TierNodeFixture fixture) : IClassFixture<TierNodeF
         Assert.StartsWith(reason.Replace("BUCKET", bucket, StringComparison.Ordinal), (string?)refused["error"], StringComparison.Ordinal);
         Assert.Equal(tiers, (await JsonAsync(Node, HttpMethod.Get, "", null, HttpStatusCode.OK)).ToJsonString());
         Assert.Null((await ShowAsync(bucket, "key"))["move"]);
+        Assert.Empty((await JsonAsync(Node, HttpMethod.Get, $"/buckets/{bucket}", null, HttpStatusCode.OK))["entries"]!.AsArray());
     }
 
     [Fact]
     public async Task Only_administrators_may()
     {
         var user = await Node.NewUserAsync(null, "readwrite");
-        foreach (var (method, path) in new[] { (HttpMethod.Get, ""), (HttpMethod.Get, "/moves"), (HttpMethod.Put, "/cold"), (HttpMethod.Delete, "/cold"), (HttpMethod.Post, "/cold/assign") })
+        foreach (var (method, path) in new[] { (HttpMethod.Get, ""), (HttpMethod.Get, "/moves"), (HttpMethod.Put, "/cold"), (HttpMethod.Delete, "/cold"), (HttpMethod.Post, "/cold/assign"), (HttpMethod.Put, "/buckets/any") })
         {
             using var answer = await Node.AdminAsync(method, "v1/tiers" + path, "{}", user);
             Assert.Equal(HttpStatusCode.Unauthorized, answer.StatusCode);
@@ -408,6 +441,14 @@ public sealed class TierTests(TierNodeFixture fixture) : IClassFixture<TierNodeF
         Assert.Equal(["archive", "GLACIER", name, "683.6 KiB"], Rows(await DoneAsync("tiers", "show", $"darkstorage://{bucket}/logs/1")).Single());
         Assert.Equal("2 go to archive\n", await DoneAsync("tiers", "assign", "-r", $"darkstorage://{bucket}/logs/", "--tier", "archive"));
         await WaitAsync(bucket, "logs/2");
+
+        Assert.Equal($"darkstorage://{bucket}/: hot, archive after 30d\n", await DoneAsync("tiers", "set", bucket, "--transition", "archive", "30d"));
+        Assert.Equal($"darkstorage://{bucket}/a/: archive\n", await DoneAsync("tiers", "set", $"darkstorage://{bucket}/a/", "--default", "archive"));
+        Assert.Equal([[$"darkstorage://{bucket}/", "hot", "archive 30d"], [$"darkstorage://{bucket}/a/", "archive"]], Rows(await DoneAsync("tiers", "get", bucket)));
+        Assert.Equal($"darkstorage://{bucket}/: nothing is set\n", await DoneAsync("tiers", "set", bucket, "--clear"));
+        Assert.Equal([[$"darkstorage://{bucket}/a/", "archive"]], Rows(await DoneAsync("tiers", "get", bucket)));
+        foreach (var (words, reason) in new[] { (new[] { "--transition", "archive", "soon" }, "'soon' is no age in days: 30d."), (["--clear", "--default", "hot"], "Either --default and --transition say what is wanted, or --clear takes it away.") })
+            Assert.Equal((2, $"darkstorage: {reason}\n"), await Node.CommandLineAsync(["tiers", "set", bucket, .. words]) is var wrong ? (wrong.ExitCode, wrong.Error) : default);
 
         Directory.Move(PathOf(name), PathOf(name) + "-away");
         var failed = await Node.CommandLineAsync(["tiers", "assign", $"darkstorage://{bucket}/logs/1", "--tier", "hot", "--wait"]);

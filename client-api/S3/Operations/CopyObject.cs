@@ -13,7 +13,7 @@ internal static class CopyObject
         var replaceTags = Replaces(s3, "x-amz-tagging-directive");
         var (attributes, owner) = await RequestAttributes.ReadAsync(s3, bucket, ct);
         var source = await CopySource.FindAsync(s3, ct);
-        var storageClass = RequestMetadata.ReadStorageClass(s3.Headers);
+        var storageClass = RequestMetadata.ReadStorageClass(s3, bucket);
         if (!replaceTags)
         {
             await RequireTagsAsync(s3, source, ct);

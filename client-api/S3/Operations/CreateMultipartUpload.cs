@@ -13,7 +13,7 @@ internal static class CreateMultipartUpload
         using var seal = await RequestEncryption.SealAsync(s3, bucket, ct); // only what is kept of the key: each part opens it anew
         var now = s3.Clock.GetUtcNow();
         var upload = new UploadRecord(UploadId.New(s3.Clock), bucket.Id, bucket.Name, s3.Key, s3.Caller.Account, owner, now,
-            RequestMetadata.Read(s3.Headers), RequestMetadata.ReadStorageClass(s3.Headers), algorithm, type, attributes, seal.Encryption);
+            RequestMetadata.Read(s3.Headers), RequestMetadata.ReadStorageClass(s3, bucket), algorithm, type, attributes, seal.Encryption);
         await s3.Grains.GetGrain<IUploadGrain>(upload.Id.ToString()).BeginAsync(upload, ct);
 
         RequestEncryption.WriteHeaders(s3, upload.Encryption);

@@ -1,7 +1,9 @@
 using System.Collections.Immutable;
 using System.Text;
+using DarkStorage.GrainInterfaces.Buckets;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.GrainInterfaces.Tiers;
+using DarkStorage.Rules.Buckets;
 using DarkStorage.Rules.Tiers;
 using Microsoft.AspNetCore.Http;
 
@@ -32,10 +34,10 @@ internal static class RequestMetadata
         UserMetadata: ReadUser(headers));
 
     /// <exception cref="S3Exception"><c>InvalidStorageClass</c>.</exception>
-    public static string ReadStorageClass(IHeaderDictionary headers)
+    public static string ReadStorageClass(S3Request s3, BucketRecord bucket)
     {
-        var wanted = Text(headers, "x-amz-storage-class");
-        if (wanted is null) return StandardClass;
+        var wanted = Text(s3.Headers, "x-amz-storage-class");
+        if (wanted is null) return BucketRules.Of(bucket).Tiering?.EntryOf(s3.Key)?.DefaultClass ?? StandardClass;
         return Array.Find(TierRules.StorageClasses, c => c == wanted) ?? throw new S3Exception(S3Error.InvalidStorageClass).With("StorageClassRequested", wanted);
     }
 

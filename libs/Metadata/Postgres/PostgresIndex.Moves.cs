@@ -45,7 +45,7 @@ public sealed partial class PostgresIndex
                 SELECT bucket, key, version, storage_class, origin, $6, $6, 0 FROM unnest($1, $2, $3, $4, $5) AS w (bucket, key, version, storage_class, origin)
                 ON CONFLICT (bucket, key, version) DO UPDATE
                 SET storage_class = excluded.storage_class, origin = excluded.origin, asked = excluded.asked, due = excluded.due, attempts = 0, failure = NULL
-                WHERE m.storage_class <> excluded.storage_class OR (excluded.origin = {(int)MoveOrigin.Operator} AND m.failure IS NOT NULL)
+                WHERE (m.storage_class <> excluded.storage_class AND (excluded.origin = {(int)MoveOrigin.Operator} OR m.origin <> {(int)MoveOrigin.Operator})) OR (excluded.origin = {(int)MoveOrigin.Operator} AND m.failure IS NOT NULL)
                 RETURNING 1)
             SELECT count(*) FROM wished
             """, p => p.Longs([.. ordered.Select(w => w.Wish.Bucket.Value)]).BytesOfMany([.. ordered.Select(w => w.Key)]).Uuids([.. ordered.Select(w => w.Wish.Version.ToGuid())])

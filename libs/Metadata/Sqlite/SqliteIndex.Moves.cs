@@ -109,7 +109,7 @@ public sealed partial class SqliteIndex
             INSERT INTO moves (bucket, key, version, storage_class, origin, asked, due, attempts) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, 0)
             ON CONFLICT (bucket, key, version) DO UPDATE
             SET storage_class = excluded.storage_class, origin = excluded.origin, asked = excluded.asked, due = excluded.due, attempts = 0, failure = NULL
-            WHERE storage_class <> excluded.storage_class OR (excluded.origin = {(int)MoveOrigin.Operator} AND failure IS NOT NULL)
+            WHERE (storage_class <> excluded.storage_class AND (excluded.origin = {(int)MoveOrigin.Operator} OR origin <> {(int)MoveOrigin.Operator})) OR (excluded.origin = {(int)MoveOrigin.Operator} AND failure IS NOT NULL)
             """, wish).BindText(4, wish.StorageClass).Bind(5, (long)wish.Origin).Bind(6, now.ToUnixTimeMilliseconds()).Run();
 
     private static void EndMove(SqliteConnection connection, MoveWish wish) => OfWish(connection, $"DELETE FROM moves WHERE {OfVersion} AND storage_class = ?4", wish).BindText(4, wish.StorageClass).Run();

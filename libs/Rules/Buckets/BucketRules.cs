@@ -8,6 +8,7 @@ using DarkStorage.Rules.Logging;
 using DarkStorage.Rules.Notifications;
 using DarkStorage.Rules.ObjectLock;
 using DarkStorage.Rules.Policies;
+using DarkStorage.Rules.Tiers;
 using DarkStorage.Rules.Website;
 
 namespace DarkStorage.Rules.Buckets;
@@ -27,6 +28,7 @@ public sealed class BucketRules
     private readonly Lazy<BucketRedundancy?> _redundancy;
     private readonly Lazy<RequestPayment?> _requestPayment;
     private readonly Lazy<TagSet?> _tags;
+    private readonly Lazy<BucketTiering?> _tiering;
     private readonly Lazy<WebsiteConfiguration?> _website;
 
     private BucketRules(BucketRecord bucket)
@@ -41,6 +43,7 @@ public sealed class BucketRules
         _redundancy = Setting<BucketRedundancy>(bucket, BucketSettings.Redundancy);
         _requestPayment = Setting<RequestPayment>(bucket, BucketSettings.RequestPayment);
         _tags = Setting<TagSet>(bucket, BucketSettings.Tagging);
+        _tiering = Setting<BucketTiering>(bucket, BucketSettings.Tiering);
         _website = Setting<WebsiteConfiguration>(bucket, BucketSettings.Website);
     }
 
@@ -71,6 +74,9 @@ public sealed class BucketRules
     public Redundancy Redundancy => _redundancy.Value?.ToRedundancy() ?? Redundancy.Default;
 
     public IReadOnlyList<KeyValuePair<string, string>> Tags => _tags.Value?.Tags ?? [];
+
+    /// <summary>Null where everything is written to the tier <c>hot</c>, and nothing but a lifecycle takes it elsewhere.</summary>
+    public BucketTiering? Tiering => _tiering.Value;
 
     /// <summary>Null where the bucket is no website.</summary>
     public WebsiteConfiguration? Website => _website.Value;

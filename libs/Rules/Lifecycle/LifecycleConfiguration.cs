@@ -7,6 +7,9 @@ public sealed record LifecycleConfiguration(ImmutableArray<LifecycleRule> Rules)
 {
     /// <summary>S3's bound.</summary>
     public const int RulesMax = 1_000;
+
+    /// <summary>Time changes nothing.</summary>
+    public static readonly LifecycleConfiguration None = new([]);
 }
 
 /// <param name="Expiration">Of the current version, or null.</param>

@@ -1,3 +1,5 @@
+using DarkStorage.Rules.Tiers;
+
 namespace DarkStorage.Rules.Lifecycle;
 
 /// <summary>What a decision depends on.</summary>
@@ -18,7 +20,7 @@ public enum LifecycleAct
     Transition,
 }
 
-/// <param name="Rule">That decided; null where all stays.</param>
+/// <param name="Rule">That decided; null where all stays, and for the bucket's own transitions.</param>
 /// <param name="StorageClass">Of a transition.</param>
 public readonly record struct LifecycleDecision(LifecycleAct Act, LifecycleRule? Rule, string? StorageClass);
 
@@ -27,9 +29,10 @@ public readonly record struct LifecycleDecision(LifecycleAct Act, LifecycleRule?
 public static class LifecycleRules
 {
     /// <param name="day">How long a day of the rules is: 24 hours, but in tests.</param>
-    public static LifecycleDecision Decide(this LifecycleConfiguration rules, in LifecycleSubject subject, DateTimeOffset now, TimeSpan day)
+    /// <param name="tiering">The bucket's own transitions, of all versions; they count beside those of the rules.</param>
+    public static LifecycleDecision Decide(this LifecycleConfiguration rules, in LifecycleSubject subject, DateTimeOffset now, TimeSpan day, BucketTiering? tiering = null)
     {
-        (DateTimeOffset Due, LifecycleRule Rule, string StorageClass)? transition = null;
+        (DateTimeOffset Due, LifecycleRule? Rule, string StorageClass)? transition = null;
         foreach (var rule in rules.Rules)
         {
             if (!rule.IsEnabled || !rule.Filter.MatchesKey(subject.Key)) continue;
@@ -52,11 +55,15 @@ public static class LifecycleRules
             if (rule.Expiration is { ExpiredDeleteMarker: null } expiration && Due(subject.Modified, expiration.Days, expiration.Date, day) <= now) return new(LifecycleAct.Expire, rule, null);
             foreach (var step in rule.Transitions) Consider(Due(subject.Modified, step.Days, step.Date, day), rule, step.StorageClass);
         }
+        if (!subject.IsDeleteMarker && tiering?.EntryOf(subject.Key) is { } entry)
+        {
+            foreach (var step in entry.Transitions) Consider(Due(subject.Modified, step.Days, null, day), null, step.StorageClass);
+        }
         return transition is { } found && found.StorageClass != subject.StorageClass
             ? new(LifecycleAct.Transition, found.Rule, found.StorageClass)
             : default;
 
-        void Consider(DateTimeOffset due, LifecycleRule rule, string storageClass)
+        void Consider(DateTimeOffset due, LifecycleRule? rule, string storageClass)
         {
             if (due <= now && (transition is null || due > transition.Value.Due)) transition = (due, rule, storageClass);
         }

@@ -154,6 +154,9 @@ public abstract partial class MetadataIndexContract
 
         var move = await _index.FindMoveAsync(bucket, "k", newer.Version, Ct);
         Assert.Equal((newer, Now.AddSeconds(1), Now.AddSeconds(1), 0, null), (move!.Wish, move.Asked, move.Due, move.Attempts, move.Failure));
+        // A lifecycle does not undo what an operator wishes.
+        await _index.WishMovesAsync([older], Now, Ct);
+        Assert.Equal(newer, (await _index.FindMoveAsync(bucket, "k", newer.Version, Ct))!.Wish);
     }
 
     [Fact]
