@@ -14,7 +14,7 @@ namespace DarkStorage.Silo;
 /// <param name="running">The node's services; null until it has begun to run, when nobody can ask for content.</param>
 internal sealed class NodePlaces(Func<IServiceProvider?> running, TimeProvider clock) : IPlaces, IAsyncDisposable
 {
-    /// <summary>For how long settings hold without being asked for again. What a place is can't change while content is there, so only credentials and bounds can be this old.</summary>
+    /// <summary>For how long settings hold without being asked for again. What a place is can't change while content is there; who puts there, deletes there, or does not find there what should be, asks anew.</summary>
     private static readonly TimeSpan SettingsLifetime = TimeSpan.FromSeconds(15);
 
     /// <summary>For how long a backend whose settings were replaced is left to those who use it: longer than any transfer that is worth waiting for.</summary>
@@ -33,8 +33,9 @@ internal sealed class NodePlaces(Func<IServiceProvider?> running, TimeProvider c
     private sealed record Opened(IMeteredBackend Backend, IntegrationSettings Settings, long AskedAt);
 
     /// <inheritdoc/>
-    public async ValueTask<IBackend> OpenAsync(string integration, CancellationToken ct)
+    public async ValueTask<IBackend> OpenAsync(string integration, bool anew, CancellationToken ct)
     {
+        if (anew) return (await AskAsync(integration, ct)).Backend;
         var place = _places.GetOrAdd(integration, static _ => new());
         var known = place.Now;
         if (known is not null && clock.GetElapsedTime(known.AskedAt) < SettingsLifetime) return known.Backend;
@@ -60,16 +61,7 @@ internal sealed class NodePlaces(Func<IServiceProvider?> running, TimeProvider c
     /// <exception cref="StorageException"><see cref="StorageError.BackendFailed"/>: nothing new may go there. <see cref="StorageError.Unavailable"/>: it can't be asked, or is gone.</exception>
     public async Task RequireEnabledAsync(string integration, CancellationToken ct)
     {
-        var place = _places.GetOrAdd(integration, static _ => new());
-        await place.Turn.WaitAsync(ct);
-        try
-        {
-            if (!(await AskAsync(integration, place, ct)).Settings.IsEnabled) throw new StorageException(StorageError.BackendFailed, $"The integration {integration} is disabled.");
-        }
-        finally
-        {
-            place.Turn.Release();
-        }
+        if (!(await AskAsync(integration, ct)).Settings.IsEnabled) throw new StorageException(StorageError.BackendFailed, $"The integration {integration} is disabled.");
     }
 
     /// <summary>Tells each integration what went through since the last time.</summary>
@@ -87,6 +79,20 @@ internal sealed class NodePlaces(Func<IServiceProvider?> running, TimeProvider c
         {
             if (place.Now is { } opened) await opened.Backend.DisposeAsync();
             place.Dispose();
+        }
+    }
+
+    private async Task<Opened> AskAsync(string integration, CancellationToken ct)
+    {
+        var place = _places.GetOrAdd(integration, static _ => new());
+        await place.Turn.WaitAsync(ct);
+        try
+        {
+            return await AskAsync(integration, place, ct);
+        }
+        finally
+        {
+            place.Turn.Release();
         }
     }
 

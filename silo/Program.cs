@@ -127,12 +127,13 @@ static async Task<int> RunAsync(NodeOptions node)
         .AddSingleton<IAccessLog>(p => p.GetRequiredService<AccessLogSpool>())
         .AddClientApi()
         .AddHostedService<GarbageCollector>()
-        .AddHostedService<Transitions>()
         .AddHostedService<AccessLogDelivery>();
     if (drive is not null) builder.Services.AddSingleton(drive).AddHostedService<DriveCare>();
     builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = TimeSpan.FromSeconds(8));
     builder.AddGrains(node, member, index);
-    member?.AddTo(builder.Services, cluster!); // behind the silo: they call grains from their first moment
+    // Behind the silo: they call grains from their first moment.
+    builder.Services.AddHostedService<Transitions>();
+    member?.AddTo(builder.Services, cluster!);
     builder.AddListeners(node);
 
     // Whatever else ends the node is a failure, and a service manager is to start it again.

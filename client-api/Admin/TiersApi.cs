@@ -29,7 +29,7 @@ internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGra
     /// <param name="After">Of a prefix, where the answer before ended.</param>
     private sealed record Assignment(string? Bucket, string? Key, string? VersionId, string? Prefix, bool AllVersions, Place? After);
 
-    private sealed record Place(string Key, string? VersionId, long Revision);
+    private sealed record Place(string? Key, string? VersionId, long Revision);
 
     /// <summary>What a bucket does with what is written to it, by the tiers' names.</summary>
     private sealed record Tiering(ImmutableArray<TieringOfPrefix> Entries);
@@ -150,6 +150,7 @@ internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGra
         if (wanted.After is { } place)
         {
             VersionName? version = null;
+            if (place.Key is null) return AdminRequests.Refused("after: what next was, with key, versionId and revision.");
             if (place.VersionId is not null)
             {
                 if (!VersionName.TryParse(place.VersionId, out var name)) return AdminRequests.Refused($"after: {place.VersionId} is no version's id.");
@@ -189,6 +190,8 @@ internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGra
     {
         var tiers = await Grain.ListAsync(ct);
         var move = await Grain.FindMoveAsync(id, key, version.Manifest.Version, ct);
+        // Read after the wish: a commit takes that away and changes the version at once, so one that was done in between is not shown as undone.
+        if (await index.FindVersionAsync(id, key, version.Name, ct) is { } now && now.Manifest.Version == version.Manifest.Version) version = now;
         return new
         {
             bucket,

@@ -2,7 +2,7 @@ using System.Collections.Immutable;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Cluster;
 using DarkStorage.GrainInterfaces.Integrations;
-using DarkStorage.GrainInterfaces.Tiers;
+using DarkStorage.Grains.Tiers;
 using DarkStorage.Metadata;
 using DarkStorage.Storage.Backends;
 using DarkStorage.Storage.Secrets;
@@ -72,6 +72,8 @@ internal sealed partial class IntegrationGrain(
 
     /// <summary>Between cleanings of what puts that a crash cut off have left in the place.</summary>
     private static readonly TimeSpan CleaningPeriod = TimeSpan.FromDays(1);
+
+    private const int ForgottenAtOnceMax = 10_000;
 
     private IGrainTimer? _health;
 
@@ -160,14 +162,14 @@ internal sealed partial class IntegrationGrain(
             try
             {
                 if (existed) await WriteAloneAsync(() => state.ClearStateAsync(ct));
+                // What could not be deleted there is nobody's any more.
+                while (await index.ForgetPlaceAsync(Name, ForgottenAtOnceMax, ct) == ForgottenAtOnceMax) { }
                 if (await this.GetReminder(WakeReminder) is { } reminder) await this.UnregisterReminder(reminder);
             }
             finally
             {
                 DeactivateOnIdle(); // and where it failed memory may be behind the index: forget it
             }
-            // What could not be deleted there is nobody's any more.
-            await index.ForgetPlaceAsync(Name, ct);
         }
     }
 
@@ -227,7 +229,7 @@ internal sealed partial class IntegrationGrain(
 
     private async Task RequireUnusedAsync(string why, CancellationToken ct)
     {
-        var tiers = await GrainFactory.GetGrain<ITiersGrain>(ITiersGrain.Key).ListAsync(ct);
+        var tiers = await GrainFactory.ListTiersAsync(ct);
         if (tiers.FirstOrDefault(t => t.Integration == Name) is { } tier) throw new StorageException(StorageError.Conflict, $"The tier {tier.Name} is at the integration {Name}.");
         if (await index.IsPlaceInUseAsync(Name, ct)) throw new StorageException(StorageError.Conflict, $"Content of objects is at the integration {Name}, {why}: move it first.");
     }

@@ -7,6 +7,7 @@ using DarkStorage.GrainInterfaces.Lifecycle;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.GrainInterfaces.Tiers;
 using DarkStorage.GrainInterfaces.Uploads;
+using DarkStorage.Grains.Tiers;
 using DarkStorage.Metadata;
 using DarkStorage.Rules.Buckets;
 using DarkStorage.Rules.Lifecycle;
@@ -177,10 +178,18 @@ internal sealed partial class LifecycleGrain(
             if (decision.Act != LifecycleAct.Keep) work.Add((entry, state, decision));
         }
         var report = run.Report with { Looked = run.Report.Looked + page.Entries.Count };
-        var tiers = act && work.Exists(w => w.Decision.Act == LifecycleAct.Transition) ? await GrainFactory.GetGrain<ITiersGrain>(ITiersGrain.Key).ListAsync(ct) : [];
+        var tiers = act && work.Exists(w => w.Decision.Act == LifecycleAct.Transition) ? await GrainFactory.ListTiersAsync(ct) : [];
+        // Bytes that are to go to a tier go first, and the version has the class when they are there: a worker's to do.
+        var moves = work.FindAll(w => w.Decision.Act == LifecycleAct.Transition && tiers.Any(t => t.StorageClass == w.Decision.StorageClass));
+        if (moves.Count > 0)
+        {
+            var outcome = await WishAsync([.. moves.Select(w => new MoveWish(bucket.Id, w.Entry.Key, w.Entry.Id, w.Decision.StorageClass!, MoveOrigin.Lifecycle))], ct);
+            foreach (var (entry, _, decision) in moves) report = Count(report, entry, decision.Act, outcome);
+            work = work.FindAll(w => w.Decision.Act != LifecycleAct.Transition || tiers.All(t => t.StorageClass != w.Decision.StorageClass));
+        }
         foreach (var group in work.Chunk(ParallelMax))
         {
-            var outcomes = act ? await Task.WhenAll(group.Select(w => ActAsync(bucket, w.Entry, w.State, w.Decision, tiers, ct))) : new Outcome[group.Length];
+            var outcomes = act ? await Task.WhenAll(group.Select(w => ActAsync(bucket, w.Entry, w.State, w.Decision, ct))) : new Outcome[group.Length];
             for (var i = 0; i < group.Length; i++) report = Count(report, group[i].Entry, group[i].Decision.Act, outcomes[i]);
         }
         var place = end.Next ?? default;
@@ -219,8 +228,22 @@ internal sealed partial class LifecycleGrain(
         Failed,
     }
 
+    private async Task<Outcome> WishAsync(IReadOnlyList<MoveWish> wishes, CancellationToken ct)
+    {
+        try
+        {
+            await index.WishMovesAsync(wishes, clock.GetUtcNow(), ct);
+            return Outcome.Done;
+        }
+        catch (StorageException e)
+        {
+            LogFailed(log, Bucket, e.Error);
+            return Outcome.Failed;
+        }
+    }
+
     /// <summary>Through the key's grain, as any other writer: it decides on what is there then, and refuses where that is not what was looked at.</summary>
-    private async Task<Outcome> ActAsync(BucketRecord bucket, Entry entry, VersionState state, LifecycleDecision decision, ImmutableArray<Tier> tiers, CancellationToken ct)
+    private async Task<Outcome> ActAsync(BucketRecord bucket, Entry entry, VersionState state, LifecycleDecision decision, CancellationToken ct)
     {
         var grain = GrainFactory.GetGrain<IObjectGrain>(new ObjectId(bucket.Name, entry.Key).ToString());
         try
@@ -234,10 +257,6 @@ internal sealed partial class LifecycleGrain(
                 case LifecycleAct.Remove:
                     await grain.DeleteAsync(new(bucket.Id, entry.Version, default, bucket.Owner, WriteCondition.None, BypassGovernance: false, ChangeOrigin.Lifecycle, state), ct);
                     WriteDown(bucket, entry, AccessLogOperations.Expire);
-                    break;
-                case LifecycleAct.Transition when tiers.Any(t => t.StorageClass == decision.StorageClass):
-                    // Its bytes go first, and it has the class when they are there: a worker's to do.
-                    await index.WishMovesAsync([new(bucket.Id, entry.Key, entry.Id, decision.StorageClass!, MoveOrigin.Lifecycle)], clock.GetUtcNow(), ct);
                     break;
                 default:
                     await grain.UpdateAsync(new(bucket.Id, entry.Version, state, ChangeOrigin.Lifecycle, StorageClass: decision.StorageClass), ct);

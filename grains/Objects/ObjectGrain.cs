@@ -5,6 +5,7 @@ using DarkStorage.GrainInterfaces.Buckets;
 using DarkStorage.GrainInterfaces.Events;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.GrainInterfaces.Tiers;
+using DarkStorage.Grains.Tiers;
 using DarkStorage.Metadata;
 using DarkStorage.Rules.Buckets;
 using DarkStorage.Rules.Conditions;
@@ -166,7 +167,7 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
     /// <summary>Whether a version's bytes are to go to the tier of its class.</summary>
     private async ValueTask<bool> HasTierAsync(ObjectVersion version, CancellationToken ct) =>
         !version.Manifest.Parts.IsDefaultOrEmpty && version.StorageClass != Tier.Hot.StorageClass
-        && (await GrainFactory.GetGrain<ITiersGrain>(ITiersGrain.Key).ListAsync(ct)).Any(t => t.StorageClass == version.StorageClass);
+        && (await GrainFactory.ListTiersAsync(ct)).Any(t => t.StorageClass == version.StorageClass);
 
     /// <summary>The events are in the index; this only spares their targets the wait until they look.</summary>
     private void Tell(ImmutableArray<ObjectEvent> events)

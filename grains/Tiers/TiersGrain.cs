@@ -23,6 +23,8 @@ public sealed class TiersState
 
 internal sealed partial class TiersGrain(IMetadataIndex index, TimeProvider clock, [PersistentState("tiers", StorageNames.Index)] IPersistentState<TiersState> state, ILogger<TiersGrain> log) : Grain, ITiersGrain
 {
+    private const int EndedAtOnceMax = 10_000;
+
     public Task<ImmutableArray<Tier>> ListAsync(CancellationToken ct) => Task.FromResult(state.State.Tiers.Insert(0, Tier.Hot));
 
     public async Task<Tier> ConfigureAsync(Tier tier, CancellationToken ct)
@@ -40,7 +42,9 @@ internal sealed partial class TiersGrain(IMetadataIndex index, TimeProvider cloc
     {
         if (state.State.Tiers.FirstOrDefault(t => t.Name == name) is not { } tier) return false;
         await KeepAsync([.. state.State.Tiers.Where(t => t.Name != name)], static () => Task.CompletedTask, ct);
-        LogRemoved(log, name, await index.EndMovesAsync(tier.StorageClass, ct));
+        var moves = 0L;
+        for (var ended = (long)EndedAtOnceMax; ended == EndedAtOnceMax; moves += ended) ended = await index.EndMovesAsync(tier.StorageClass, EndedAtOnceMax, ct);
+        LogRemoved(log, name, moves);
         return true;
     }
 

@@ -71,14 +71,15 @@ public interface IMetadataIndex : IIndexReader, IAsyncDisposable
     ValueTask<bool> IsPlaceInUseAsync(string place, CancellationToken ct);
 
     /// <summary>Forgets garbage at a place that nobody can ask any more.</summary>
-    Task ForgetPlaceAsync(string place, CancellationToken ct);
+    /// <returns>How much: less than at most where there is no more.</returns>
+    Task<long> ForgetPlaceAsync(string place, int max, CancellationToken ct);
 
     /// <summary>Notes wishes, each for another version, to be fulfilled at once. One for a version takes the place of another for it, unless that is for the same tier, or an operator's and this is not; an operator's makes one that failed due again.</summary>
     Task WishMovesAsync(IReadOnlyList<MoveWish> wishes, DateTimeOffset now, CancellationToken ct);
 
     /// <summary>Takes wishes that are due, the longest due first: until then they are left to the caller.</summary>
-    /// <param name="except">Storage classes that are left alone.</param>
-    Task<IReadOnlyList<Move>> TakeMovesAsync(DateTimeOffset now, DateTimeOffset until, IReadOnlyCollection<string> except, int max, CancellationToken ct);
+    /// <param name="storageClasses">Of the tiers that are wanted; others are left alone.</param>
+    Task<IReadOnlyList<Move>> TakeMovesAsync(DateTimeOffset now, DateTimeOffset until, IReadOnlyCollection<string> storageClasses, int max, CancellationToken ct);
 
     /// <summary>Puts a wish off, unless there is another for its version by now.</summary>
     /// <param name="failure">What became of the attempt; null leaves what is there.</param>
@@ -87,9 +88,9 @@ public interface IMetadataIndex : IIndexReader, IAsyncDisposable
     /// <summary>Removes a wish, unless there is another for its version by now.</summary>
     Task EndMoveAsync(MoveWish wish, CancellationToken ct);
 
-    /// <summary>Removes all wishes for a tier.</summary>
-    /// <returns>How many.</returns>
-    Task<long> EndMovesAsync(string storageClass, CancellationToken ct);
+    /// <summary>Removes wishes for a tier.</summary>
+    /// <returns>How many: less than at most where there are no more.</returns>
+    Task<long> EndMovesAsync(string storageClass, int max, CancellationToken ct);
 
     /// <returns>The wish for a version, or null.</returns>
     ValueTask<Move?> FindMoveAsync(BucketId bucket, string key, VersionId version, CancellationToken ct);

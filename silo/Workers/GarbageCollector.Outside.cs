@@ -23,12 +23,25 @@ internal sealed partial class GarbageCollector
         {
             try
             {
-                foreach (var integration in await grains.GetGrain<IIntegrationsGrain>(IIntegrationsGrain.Key).ListAsync(stoppingToken)) await CollectAtAsync(integration, stoppingToken);
+                foreach (var integration in await grains.GetGrain<IIntegrationsGrain>(IIntegrationsGrain.Key).ListAsync(stoppingToken)) await TryCollectAtAsync(integration, stoppingToken);
             }
-            catch (Exception e) when (e is not OperationCanceledException)
+            catch (Exception e) when (!stoppingToken.IsCancellationRequested)
             {
                 LogFailed(log, e);
             }
+        }
+    }
+
+    /// <summary>One place that can't be asked keeps nobody from the others.</summary>
+    private async Task TryCollectAtAsync(string integration, CancellationToken ct)
+    {
+        try
+        {
+            await CollectAtAsync(integration, ct);
+        }
+        catch (Exception e) when (!ct.IsCancellationRequested)
+        {
+            LogOutside(log, integration, e.Message);
         }
     }
 
@@ -38,6 +51,7 @@ internal sealed partial class GarbageCollector
         var parallel = new ParallelOptions { MaxDegreeOfParallelism = OutsideParallelMax, CancellationToken = ct };
         while (await IsMyTurnAsync(ct, OutsideWork))
         {
+            await places.OpenAsync(integration, anew: true, ct); // nothing is to be deleted, and forgotten, at a place from before
             var now = clock.GetUtcNow();
             var garbage = await index.TakePlacedGarbageAsync(integration, now - options.Value.GracePeriod, now, BatchMax, ct);
             if (garbage.Count == 0) return;
@@ -50,7 +64,7 @@ internal sealed partial class GarbageCollector
                     await blobs.DeleteAsync(new ContentPlace(integration, blob), ct);
                     gone.Add(blob);
                 }
-                catch (StorageException e)
+                catch (Exception e) when (!ct.IsCancellationRequested)
                 {
                     failures.Add(e.Message);
                 }
@@ -59,11 +73,11 @@ internal sealed partial class GarbageCollector
             Freed.Add(gone.Count, new KeyValuePair<string, object?>("reason", "freed"));
             LogCollected(log, gone.Count);
             if (!failures.TryPeek(out var why)) continue;
-            LogOutside(log, integration, garbage.Count - gone.Count, why);
+            LogOutside(log, integration, $"{garbage.Count - gone.Count} of {garbage.Count} were left: {why}");
             return;
         }
     }
 
-    [LoggerMessage(LogLevel.Warning, "At {Integration} {Count} blobs that no object needs any more could not be deleted, and will be later: {Why}")]
-    private static partial void LogOutside(ILogger log, string integration, int count, string why);
+    [LoggerMessage(LogLevel.Warning, "What no object needs any more could not be deleted at {Integration}, and will be later: {Why}")]
+    private static partial void LogOutside(ILogger log, string integration, string why);
 }

@@ -35,7 +35,7 @@ internal sealed record GarbageOptions
 /// <remarks>The index says what is garbage; bytes go first and the index forgets afterwards, so a crash in between only repeats work.
 /// An orphan is a blob that is old and unknown to the index: it is freed only if the index says so, never on a guess.</remarks>
 internal sealed partial class GarbageCollector(
-    IMetadataIndex index, IBlobStore blobs, IGrainFactory grains, IOptions<GarbageOptions> options, TimeProvider clock, ILogger<GarbageCollector> log,
+    IMetadataIndex index, IBlobStore blobs, NodePlaces places, IGrainFactory grains, IOptions<GarbageOptions> options, TimeProvider clock, ILogger<GarbageCollector> log,
     IClusterIndex? cluster = null, NodeIdentity? self = null) : BackgroundService
 {
     private const int BatchMax = 1_000;
@@ -72,7 +72,7 @@ internal sealed partial class GarbageCollector(
                 OrphanSearches.Add(1);
                 nextOrphans = clock.GetUtcNow() + options.Value.OrphanInterval;
             }
-            catch (Exception e) when (e is not OperationCanceledException)
+            catch (Exception e) when (!stoppingToken.IsCancellationRequested)
             {
                 LogFailed(log, e); // garbage keeps: the next look tries again
             }

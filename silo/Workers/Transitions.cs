@@ -6,6 +6,7 @@ using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.GrainInterfaces.Tiers;
 using DarkStorage.Metadata;
 using DarkStorage.Rules.Buckets;
+using DarkStorage.Rules.Tiers;
 using DarkStorage.Storage;
 using Microsoft.Extensions.Options;
 using Orleans;
@@ -71,7 +72,7 @@ internal sealed partial class Transitions(
         while (!stoppingToken.IsCancellationRequested)
         {
             running.RemoveAll(static move => move.IsCompleted);
-            var taken = 0;
+            var mayBeMore = false;
             try
             {
                 if (clock.GetElapsedTime(reported) >= ReportEvery)
@@ -80,36 +81,36 @@ internal sealed partial class Transitions(
                     await places.ReportAsync(stoppingToken);
                 }
                 var moves = await TakeAsync(options.Value.ParallelMax - running.Count, stoppingToken);
-                taken = moves.Count;
-                var tiers = taken == 0 ? [] : await grains.GetGrain<ITiersGrain>(ITiersGrain.Key).ListAsync(stoppingToken);
-                running.AddRange(moves.Select(move => MoveAsync(move, [.. tiers], stoppingToken)));
+                running.AddRange(moves);
+                mayBeMore = moves.Count > 0 && running.Count < options.Value.ParallelMax;
             }
-            catch (Exception e) when (!stoppingToken.IsCancellationRequested)
+            catch (Exception e)
             {
-                LogLater(log, e.Message); // what was taken is due again when its lease ends
+                if (!stoppingToken.IsCancellationRequested) LogLater(log, e.Message);
             }
-            catch (OperationCanceledException)
-            {
-                break; // the node stops
-            }
-            if (running.Count < options.Value.ParallelMax && taken > 0) continue; // there may be more
-            await PauseAsync(running, stoppingToken);
+            if (!mayBeMore) await PauseAsync(running, stoppingToken);
         }
         await Task.WhenAll(running);
     }
 
-    private async Task<IReadOnlyList<Move>> TakeAsync(int max, CancellationToken ct)
+    /// <returns>Moves that were taken, under way.</returns>
+    private async Task<List<Task>> TakeAsync(int max, CancellationToken ct)
     {
         if (max == 0) return [];
+        var grain = grains.GetGrain<ITiersGrain>(ITiersGrain.Key);
+        await grain.ListAsync(ct); // who can't ask takes nothing: others may be able to
         var now = clock.GetUtcNow();
-        return await index.TakeMovesAsync(now, now + options.Value.Lease, [.. _paused.Where(p => p.Value.Until > now).Select(p => p.Key)], max, ct);
+        var moves = await index.TakeMovesAsync(now, now + options.Value.Lease, [.. TierRules.StorageClasses.Where(c => !_paused.TryGetValue(c, out var pause) || pause.Until <= now)], max, ct);
+        // Asked after the wishes were there: a tier that was just configured is known, and a wish for one that is not is nobody's.
+        var tiers = moves.Count == 0 ? [] : await grain.ListAsync(ct);
+        return [.. moves.Select(move => MoveAsync(move, [.. tiers], ct))];
     }
 
     /// <summary>Until a move ends, or it is time to look again.</summary>
     private async Task PauseAsync(List<Task> running, CancellationToken ct)
     {
         using var waiting = CancellationTokenSource.CreateLinkedTokenSource(ct);
-        await Task.WhenAny([.. running, Task.Delay(options.Value.Interval, clock, waiting.Token)]);
+        await Task.WhenAny([.. running, Task.Delay(options.Value.Interval, clock, waiting.Token)]); // never throws
         await waiting.CancelAsync();
     }
 
@@ -120,34 +121,35 @@ internal sealed partial class Transitions(
         var tier = Array.Find(tiers, t => t.StorageClass == wish.StorageClass);
         try
         {
-            try
-            {
-                Count(tier, await MoveAsync(move, tier, ct));
-                _paused.TryRemove(wish.StorageClass, out _);
-            }
-            catch (Exception e) when (!ct.IsCancellationRequested)
-            {
-                var delay = DelayOf(move.Attempts);
-                if (e is StorageException { Error: StorageError.BackendFailed }) Pause(wish.StorageClass);
-                LogFailed(log, move.BucketName, wish.Key, tier?.Name ?? wish.StorageClass, delay, e.Message);
-                await index.PutOffMoveAsync(wish, clock.GetUtcNow() + delay, e.Message, ct);
-                Count(tier, "failed");
-            }
+            Count(tier, await MoveAsync(move, tier, ct));
         }
-        catch (Exception e) when (!ct.IsCancellationRequested)
+        catch (Exception e)
         {
-            LogLater(log, e.Message); // due again when its lease ends
+            if (!ct.IsCancellationRequested) await KeepFailureAsync(move, tier, e, ct); // else the node stops, and whatever it says then
         }
-        catch (OperationCanceledException)
+    }
+
+    /// <summary>Never throws.</summary>
+    private async Task KeepFailureAsync(Move move, Tier? tier, Exception failure, CancellationToken ct)
+    {
+        var delay = DelayOf(move.Attempts);
+        if (failure is StorageException { Error: StorageError.BackendFailed }) Pause(move.Wish.StorageClass);
+        LogFailed(log, move.BucketName, move.Wish.Key, tier?.Name ?? move.Wish.StorageClass, delay, failure.Message);
+        Count(tier, "failed");
+        try
         {
-            // The node stops.
+            await index.PutOffMoveAsync(move.Wish, clock.GetUtcNow() + delay, failure.Message, ct);
+        }
+        catch (Exception e)
+        {
+            if (!ct.IsCancellationRequested) LogLater(log, e.Message); // due again when its lease ends
         }
     }
 
     private TimeSpan DelayOf(int attempts)
     {
-        var delay = options.Value.RetryDelay * Math.Pow(2, Math.Min(attempts - 1, 30));
-        return delay < options.Value.RetryDelayMax ? delay : options.Value.RetryDelayMax;
+        var seconds = options.Value.RetryDelay.TotalSeconds * Math.Pow(2, Math.Min(attempts - 1, 30));
+        return seconds < options.Value.RetryDelayMax.TotalSeconds ? TimeSpan.FromSeconds(seconds) : options.Value.RetryDelayMax;
     }
 
     /// <summary>A place that failed is not asked for the next version at once, and the next one, however many are to go there: those that go elsewhere are not to wait behind them.</summary>
@@ -191,12 +193,21 @@ internal sealed partial class Transitions(
     {
         var place = new ContentPlace(integration, BlobId.New(clock));
         await index.EnterPlacedBlobAsync(place.Blob, place.Integration, clock.GetUtcNow() + options.Value.Lease, ct);
-        // Only now: whoever would take the integration away looks first whether something was entered.
-        await places.RequireEnabledAsync(integration, ct);
+        try
+        {
+            // Only now: whoever would take the integration away looks first whether something was entered.
+            await places.RequireEnabledAsync(integration, ct);
+        }
+        catch
+        {
+            await index.ForgetGarbageAsync([place.Blob], ct);
+            throw;
+        }
         try
         {
             await using var lease = Lease(wish, place, Timeout.InfiniteTimeSpan, ct);
             var moved = await lease.HoldAsync(held => blobs.SendAsync(version.Manifest, place, held));
+            _paused.TryRemove(wish.StorageClass, out _);
             await CommitAsync(grain, wish, version, moved, ct);
         }
         catch (StorageException e) when (IsRefusal(e) || e.Error is StorageError.BackendFailed)
@@ -251,7 +262,7 @@ internal sealed partial class Transitions(
     /// <summary>Keeps a move, and the blob that it puts, for as long as it is under way.</summary>
     /// <param name="place">Null where nothing is put outside.</param>
     /// <param name="max">It ends by itself after this time.</param>
-    private MoveLease Lease(MoveWish wish, ContentPlace? place, TimeSpan max, CancellationToken ct) => new(options.Value.Lease / 3, max, async () =>
+    private MoveLease Lease(MoveWish wish, ContentPlace? place, TimeSpan max, CancellationToken ct) => new(options.Value.Lease, max, async () =>
     {
         var until = clock.GetUtcNow() + options.Value.Lease;
         await index.PutOffMoveAsync(wish, until, failure: null, ct);
@@ -263,6 +274,7 @@ internal sealed partial class Transitions(
     /// <summary>Is renewed until it is disposed, or can't be because others have what it was for.</summary>
     private sealed class MoveLease : IAsyncDisposable
     {
+        private readonly TimeSpan _length;
         private readonly TimeSpan _max;
         private readonly Func<Task<bool>> _renew;
         private readonly TimeProvider _clock;
@@ -271,11 +283,11 @@ internal sealed partial class Transitions(
         private readonly Task _renewing;
         private volatile string? _lost;
 
-        public MoveLease(TimeSpan period, TimeSpan max, Func<Task<bool>> renew, TimeProvider clock, CancellationToken ct)
+        public MoveLease(TimeSpan length, TimeSpan max, Func<Task<bool>> renew, TimeProvider clock, CancellationToken ct)
         {
-            (_max, _renew, _clock, _begun) = (max, renew, clock, clock.GetTimestamp());
+            (_length, _max, _renew, _clock, _begun) = (length, max, renew, clock, clock.GetTimestamp());
             _ended = CancellationTokenSource.CreateLinkedTokenSource(ct);
-            _renewing = RenewAsync(period);
+            _renewing = RenewAsync();
         }
 
         /// <summary>Does something as long as the lease holds.</summary>
@@ -309,23 +321,28 @@ internal sealed partial class Transitions(
         }
 
         /// <summary>Never throws.</summary>
-        private async Task RenewAsync(TimeSpan period)
+        private async Task RenewAsync()
         {
-            while (true)
+            const string outdated = "The index could not be told for longer than Transitions:Lease that it goes on.";
+            var renewed = _begun;
+            while (_lost is null)
             {
-                await Task.Delay(period, _clock, _ended.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                await Task.Delay(_length / 3, _clock, _ended.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
                 if (_ended.IsCancellationRequested) return;
+                RequireTime();
+                var asked = _clock.GetTimestamp();
                 try
                 {
-                    RequireTime();
-                    if (_lost is null && !await _renew()) _lost = "The index could not be told for longer than Transitions:Lease that it goes on.";
-                    if (_lost is not null) await _ended.CancelAsync();
+                    if (_lost is null && !await _renew()) _lost = outdated;
+                    renewed = asked;
                 }
-                catch (Exception e) when (e is StorageException or OperationCanceledException)
+                catch (Exception)
                 {
-                    // The index is away: the next time may find it, and if none does the commit is refused.
+                    // The next time may find the index.
+                    if (_clock.GetElapsedTime(renewed) >= _length) _lost ??= outdated;
                 }
             }
+            await _ended.CancelAsync();
         }
     }
 

@@ -392,6 +392,7 @@ public sealed class TierTests(TierNodeFixture fixture) : IClassFixture<TierNodeF
         { "POST", "/cold/assign", """{"bucket":"BUCKET","key":"key","prefix":"k"}""", HttpStatusCode.BadRequest, "There is a key and a prefix: one of them is wanted." },
         { "POST", "/cold/assign", """{"bucket":"BUCKET","key":"key","versionId":"x"}""", HttpStatusCode.BadRequest, "versionId: x is none." },
         { "POST", "/cold/assign", """{"bucket":"BUCKET","prefix":"","after":{"key":"k","versionId":"x"}}""", HttpStatusCode.BadRequest, "after: x is no version's id." },
+        { "POST", "/cold/assign", """{"bucket":"BUCKET","prefix":"","after":{}}""", HttpStatusCode.BadRequest, "after: what next was, with key, versionId and revision." },
         { "PUT", "/buckets/BUCKET", """{"entries":[{"default":"none"}]}""", HttpStatusCode.NotFound, "There is no tier none." },
         { "PUT", "/buckets/BUCKET", """{"entries":[{"prefix":"a/","transitions":[{"tier":"cold","days":5},{"tier":"hot","days":9}]}]}""", HttpStatusCode.BadRequest, "The prefix a/: the transition to hot goes back to where the object was before." },
         { "PUT", "/buckets/BUCKET", """{"entries":[]}""", HttpStatusCode.BadRequest, "There are 1 to 100 entries." },

@@ -32,8 +32,11 @@ public sealed partial class PostgresIndex
     public async ValueTask<bool> IsPlaceInUseAsync(string place, CancellationToken ct) =>
         await ReadFirstAsync("SELECT place FROM blobs WHERE place = $1 AND (freed IS NULL OR freed > 0) LIMIT 1", p => p.Text(place), static row => row.GetString(0), ct) is not null;
 
-    public Task ForgetPlaceAsync(string place, CancellationToken ct) =>
-        ChangeAloneAsync("placed", "WITH forgotten AS (DELETE FROM blobs WHERE place = $1 AND freed < 0 RETURNING 1) SELECT count(*) FROM forgotten", p => p.Text(place), static row => row.GetInt64(0), ct);
+    public Task<long> ForgetPlaceAsync(string place, int max, CancellationToken ct) =>
+        ChangeAloneAsync("placed", """
+            WITH forgotten AS (DELETE FROM blobs WHERE blob = ANY (ARRAY (SELECT blob FROM blobs WHERE place = $1 AND freed < 0 LIMIT $2 FOR UPDATE SKIP LOCKED)) RETURNING 1)
+            SELECT count(*) FROM forgotten
+            """, p => p.Text(place).Long(max), static row => row.GetInt64(0), ct);
 
     public Task WishMovesAsync(IReadOnlyList<MoveWish> wishes, DateTimeOffset now, CancellationToken ct)
     {
@@ -52,15 +55,19 @@ public sealed partial class PostgresIndex
                 .Texts([.. ordered.Select(w => w.Wish.StorageClass)]).Longs([.. ordered.Select(w => (long)w.Wish.Origin)]).Time(now), static row => row.GetInt64(0), ct);
     }
 
-    public async Task<IReadOnlyList<Move>> TakeMovesAsync(DateTimeOffset now, DateTimeOffset until, IReadOnlyCollection<string> except, int max, CancellationToken ct)
+    public async Task<IReadOnlyList<Move>> TakeMovesAsync(DateTimeOffset now, DateTimeOffset until, IReadOnlyCollection<string> storageClasses, int max, CancellationToken ct)
     {
         var taken = await ChangeAloneAsync("moves", """
             WITH taken AS (
                 UPDATE moves m SET due = $2, attempts = m.attempts + 1
-                FROM (SELECT bucket, key, version FROM moves WHERE due <= $1 AND storage_class <> ALL ($4) ORDER BY due LIMIT $3 FOR UPDATE SKIP LOCKED) AS found
+                -- Class by class: those that are left alone may have very many.
+                FROM (
+                    SELECT f.bucket, f.key, f.version FROM unnest($4) AS c (storage_class) CROSS JOIN LATERAL (
+                        SELECT w.bucket, w.key, w.version, w.due FROM moves w WHERE w.storage_class = c.storage_class AND w.due <= $1 ORDER BY w.due LIMIT $3 FOR UPDATE SKIP LOCKED) AS f
+                    ORDER BY f.due LIMIT $3) AS found
                 WHERE m.bucket = found.bucket AND m.key = found.key AND m.version = found.version RETURNING m.bucket, m.key, m.version)
             SELECT coalesce(array_agg(bucket), '{}'), coalesce(array_agg(key), '{}'), coalesce(array_agg(version), '{}') FROM taken
-            """, p => p.Time(now).Time(until).Long(max).Texts([.. except]), static row => (row.GetFieldValue<long[]>(0), row.GetFieldValue<byte[][]>(1), row.GetFieldValue<Guid[]>(2)), ct);
+            """, p => p.Time(now).Time(until).Long(max).Texts([.. storageClasses]), static row => (row.GetFieldValue<long[]>(0), row.GetFieldValue<byte[][]>(1), row.GetFieldValue<Guid[]>(2)), ct);
         if (taken.Item1.Length == 0) return [];
         return await ReadRowsAsync($"""
             SELECT {MoveColumns} FROM unnest($1, $2, $3) AS t (bucket, key, version)
@@ -74,8 +81,13 @@ public sealed partial class PostgresIndex
     public Task EndMoveAsync(MoveWish wish, CancellationToken ct) =>
         ChangeMoveAsync(wish, $"DELETE FROM moves WHERE {OfVersion} AND storage_class = $4", p => p.Text(wish.StorageClass), ct);
 
-    public Task<long> EndMovesAsync(string storageClass, CancellationToken ct) =>
-        ChangeAloneAsync("moves", "WITH ended AS (DELETE FROM moves WHERE storage_class = $1 RETURNING 1) SELECT count(*) FROM ended", p => p.Text(storageClass), static row => row.GetInt64(0), ct);
+    public Task<long> EndMovesAsync(string storageClass, int max, CancellationToken ct) =>
+        ChangeAloneAsync("moves", """
+            WITH ended AS (
+                DELETE FROM moves m USING (SELECT bucket, key, version FROM moves WHERE storage_class = $1 LIMIT $2 FOR UPDATE SKIP LOCKED) AS found
+                WHERE m.bucket = found.bucket AND m.key = found.key AND m.version = found.version RETURNING 1)
+            SELECT count(*) FROM ended
+            """, p => p.Text(storageClass).Long(max), static row => row.GetInt64(0), ct);
 
     public ValueTask<Move?> FindMoveAsync(BucketId bucket, string key, VersionId version, CancellationToken ct) =>
         ReadFirstAsync($"{SelectMoves} WHERE m.bucket = $1 AND m.key = $2 AND m.version = $3", p => p.Long(bucket.Value).Key(key).Uuid(version.ToGuid()), ReadMove, ct);

@@ -1,5 +1,4 @@
 using System.Text;
-using System.Text.Json;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.GrainInterfaces.Tiers;
@@ -52,11 +51,11 @@ public sealed partial class SqliteIndex
             return isInUse;
         }, ct);
 
-    public Task ForgetPlaceAsync(string place, CancellationToken ct) =>
+    public Task<long> ForgetPlaceAsync(string place, int max, CancellationToken ct) =>
         _writer.RemoveAsync(session =>
         {
-            session.Connection.Prepare("DELETE FROM blobs WHERE place = ?1 AND freed < 0").BindText(1, place).Run();
-            return true;
+            session.Connection.Prepare("DELETE FROM blobs WHERE blob IN (SELECT blob FROM blobs WHERE place = ?1 AND freed < 0 LIMIT ?2)").BindText(1, place).Bind(2, max).Run();
+            return (long)session.Connection.Changes;
         }, ct);
 
     public Task WishMovesAsync(IReadOnlyList<MoveWish> wishes, DateTimeOffset now, CancellationToken ct) =>
@@ -66,11 +65,12 @@ public sealed partial class SqliteIndex
             return true;
         }, ct);
 
-    public Task<IReadOnlyList<Move>> TakeMovesAsync(DateTimeOffset now, DateTimeOffset until, IReadOnlyCollection<string> except, int max, CancellationToken ct) =>
+    public Task<IReadOnlyList<Move>> TakeMovesAsync(DateTimeOffset now, DateTimeOffset until, IReadOnlyCollection<string> storageClasses, int max, CancellationToken ct) =>
         _writer.RemoveAsync(session =>
         {
-            var moves = ReadMoves(session.Connection.Prepare($"{SelectMoves} WHERE m.due <= ?1 AND m.storage_class NOT IN (SELECT value FROM json_each(?3)) ORDER BY m.due LIMIT ?2")
-                .Bind(1, now.ToUnixTimeMilliseconds()).Bind(2, max).BindText(3, JsonSerializer.Serialize(except)));
+            // Class by class: those that are left alone may have very many.
+            var moves = storageClasses.SelectMany(storageClass => ReadMoves(session.Connection.Prepare($"{SelectMoves} WHERE m.storage_class = ?3 AND m.due <= ?1 ORDER BY m.due LIMIT ?2")
+                .Bind(1, now.ToUnixTimeMilliseconds()).Bind(2, max).BindText(3, storageClass))).OrderBy(m => m.Due).Take(max).ToList();
             foreach (var move in moves) OfWish(session.Connection, $"UPDATE moves SET due = ?4, attempts = attempts + 1 WHERE {OfVersion}", move.Wish).Bind(4, until.ToUnixTimeMilliseconds()).Run();
             return (IReadOnlyList<Move>)moves.ConvertAll(move => move with { Due = until, Attempts = move.Attempts + 1 });
         }, ct);
@@ -90,10 +90,10 @@ public sealed partial class SqliteIndex
             return true;
         }, ct);
 
-    public Task<long> EndMovesAsync(string storageClass, CancellationToken ct) =>
+    public Task<long> EndMovesAsync(string storageClass, int max, CancellationToken ct) =>
         _writer.RemoveAsync(session =>
         {
-            session.Connection.Prepare("DELETE FROM moves WHERE storage_class = ?1").BindText(1, storageClass).Run();
+            session.Connection.Prepare("DELETE FROM moves WHERE (bucket, key, version) IN (SELECT bucket, key, version FROM moves WHERE storage_class = ?1 LIMIT ?2)").BindText(1, storageClass).Bind(2, max).Run();
             return (long)session.Connection.Changes;
         }, ct);
 

@@ -6,6 +6,7 @@ namespace DarkStorage.Storage.Backends;
 public interface IPlaces
 {
     /// <returns>The backend, which stays the owner's to dispose. One for all callers of this node, so that its bounds hold for all together.</returns>
+    /// <param name="anew">As the integration says now: what was asked before may be a little old.</param>
     /// <exception cref="StorageException"><see cref="StorageError.Unavailable"/>: the integration can't be asked, or is gone.</exception>
-    ValueTask<IBackend> OpenAsync(string integration, CancellationToken ct);
+    ValueTask<IBackend> OpenAsync(string integration, bool anew, CancellationToken ct);
 }

@@ -146,8 +146,8 @@ public sealed partial class BlobStore
 
     private async ValueTask<IBackend?> OpenPlaceOfAsync(Manifest manifest, CancellationToken ct) => manifest.Place is { } place ? await OpenPlaceAsync(place.Integration, ct) : null;
 
-    private ValueTask<IBackend> OpenPlaceAsync(string integration, CancellationToken ct) =>
-        _places?.OpenAsync(integration, ct) ?? throw new StorageException(StorageError.Unavailable, $"Content is at {integration}, and this store knows no places outside.");
+    private ValueTask<IBackend> OpenPlaceAsync(string integration, CancellationToken ct, bool anew = false) =>
+        _places?.OpenAsync(integration, anew, ct) ?? throw new StorageException(StorageError.Unavailable, $"Content is at {integration}, and this store knows no places outside.");
 
     /// <param name="outside">The backend that has the bytes; null where they lie on the cluster's own drives.</param>
     private ChunkReader BeginRead(Manifest manifest, IBackend? outside, int first, int end) => outside is null

@@ -31,6 +31,21 @@ public sealed partial class BlobStore
         if (manifest.Parts.IsDefaultOrEmpty)
             return new InlineRead(OpenInline(manifest, key).Slice((int)range.First, (int)range.Length), wipe: key is not null);
         var outside = await OpenPlaceOfAsync(manifest, ct);
+        try
+        {
+            return await BeginReadAsync(manifest, outside, range, key, ct);
+        }
+        catch (StorageException e) when (outside is not null && e.Error is StorageError.DataDamaged)
+        {
+            // The place may have become another since its integration was asked, before the content came there.
+            var now = await OpenPlaceAsync(manifest.Place!.Integration, ct, anew: true);
+            if (ReferenceEquals(now, outside)) throw;
+            return await BeginReadAsync(manifest, now, range, key, ct);
+        }
+    }
+
+    private async ValueTask<IBlobRead> BeginReadAsync(Manifest manifest, IBackend? outside, ByteRange range, DataKey? key, CancellationToken ct)
+    {
         var read = new BlobRead(this, manifest, outside, range, key);
         try
         {

@@ -156,10 +156,17 @@ public sealed class PlacedTests(ITestOutputHelper output) : IAsyncLifetime
         var honest = _places.Backend;
         for (var i = 0; i < 20; i++)
         {
-            _places.Backend = new LyingBackend(honest, at: random.NextInt64(PlacedFormat.BytesOf(manifest.Parts)));
+            var length = PlacedFormat.BytesOf(manifest.Parts);
+            var (change, reason) = random.Next(3) switch
+            {
+                0 => ((Func<byte[], byte[]>)(bytes => Flipped(bytes, random.NextInt64(length))), "Other bytes came back"),
+                1 => (bytes => bytes[..random.Next(bytes.Length)], "bytes"),
+                _ => (bytes => new byte[bytes.Length], "Other bytes came back"),
+            };
+            _places.Backend = new LyingBackend(honest, change);
             var refused = await Assert.ThrowsAsync<StorageException>(() => SendAsync(manifest));
             Assert.Equal(StorageError.BackendFailed, refused.Error);
-            Assert.Contains("Other bytes came back", refused.Message, StringComparison.Ordinal);
+            Assert.Contains(reason, refused.Message, StringComparison.Ordinal);
         }
         _places.Backend = honest;
         Assert.Equal(all, await _store.GetAsync(manifest));
@@ -217,11 +224,17 @@ public sealed class PlacedTests(ITestOutputHelper output) : IAsyncLifetime
     {
         public IBackend Backend { get; set; } = null!;
 
-        public ValueTask<IBackend> OpenAsync(string integration, CancellationToken ct) => new(Backend);
+        public ValueTask<IBackend> OpenAsync(string integration, bool anew, CancellationToken ct) => new(Backend);
     }
 
-    /// <summary>A real folder, but that one bit of what is put there is another.</summary>
-    private sealed class LyingBackend(IBackend inner, long at) : IBackend
+    private static byte[] Flipped(byte[] bytes, long at)
+    {
+        bytes[at] ^= 1;
+        return bytes;
+    }
+
+    /// <summary>A real folder, but that it keeps something else than was put there, and says nothing.</summary>
+    private sealed class LyingBackend(IBackend inner, Func<byte[], byte[]> change) : IBackend
     {
         public BackendTraits Traits => inner.Traits;
 
@@ -232,8 +245,7 @@ public sealed class PlacedTests(ITestOutputHelper output) : IAsyncLifetime
             await using var stream = await content.OpenAsync(0, ct);
             var bytes = new byte[content.Length];
             await stream.ReadExactlyAsync(bytes, ct);
-            bytes[at] ^= 1;
-            return await inner.PutAsync(name, BlobSource.Of(bytes), ct);
+            return await inner.PutAsync(name, BlobSource.Of(change(bytes)), ct);
         }
 
         public Task<Stream> OpenAsync(BlobName name, ByteRange range, CancellationToken ct) => inner.OpenAsync(name, range, ct);

@@ -5,6 +5,9 @@ UPDATE format SET readable_from = 1;
 -- there, freed is the time at which that was last tried, negated, and no version may come to name it.
 ALTER TABLE blobs ADD COLUMN place text COLLATE "C";
 
+-- Garbage on the drives: what is outside may be very much, and wait for long. The index from before is for programs from before.
+CREATE INDEX blobs_here_by_freed ON blobs (freed) WHERE freed IS NOT NULL AND place IS NULL;
+
 CREATE INDEX blobs_outside ON blobs (place, abs(freed)) WHERE place IS NOT NULL;
 
 -- Versions whose bytes are to go elsewhere. At most one for each.
@@ -23,7 +26,7 @@ CREATE TABLE moves (
 
 CREATE INDEX moves_by_due ON moves (due);
 
-CREATE INDEX moves_by_class ON moves (storage_class);
+CREATE INDEX moves_by_class ON moves (storage_class, due);
 
 -- As before, but that the blob of a version whose bytes are outside (flag 4) is one that was entered for it, and is garbage no longer; and that a change can be what was wished for, and the wish goes with it.
 DROP FUNCTION update_version(integer, integer, bigint, bytea, uuid, bigint, bigint, uuid, bigint, bigint, text, integer, text, text, bigint, uuid[], bytea, bytea, text[], bytea[], bigint[]);

@@ -4,6 +4,11 @@
 -- there, freed is the time at which that was last tried, negated, and no version may come to name it.
 ALTER TABLE blobs ADD COLUMN place TEXT;
 
+-- Garbage on the drives: what is outside may be very much, and wait for long.
+DROP INDEX blobs_by_freed;
+
+CREATE INDEX blobs_by_freed ON blobs (freed) WHERE freed IS NOT NULL AND place IS NULL;
+
 CREATE INDEX blobs_outside ON blobs (place, abs(freed)) WHERE place IS NOT NULL;
 
 -- Versions whose bytes are to go elsewhere. At most one for each.
@@ -22,4 +27,4 @@ CREATE TABLE moves (
 
 CREATE INDEX moves_by_due ON moves (due);
 
-CREATE INDEX moves_by_class ON moves (storage_class);
+CREATE INDEX moves_by_class ON moves (storage_class, due);
