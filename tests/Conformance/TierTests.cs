@@ -265,6 +265,56 @@ public sealed class TierTests(TierNodeFixture fixture) : IClassFixture<TierNodeF
     }
 
     [Fact]
+    public async Task A_place_that_is_full_gets_nothing_until_there_is_room()
+    {
+        using var drive = Drives.SmallDrive.Mount("tmpfs", 16);
+        var (bucket, place) = (await fixture.Client.NewBucketAsync(), NewName());
+        using (var added = await Node.AdminAsync(HttpMethod.Post, "v1/integrations", new { name = place, type = "filesystem", settings = new { path = drive.DataDirectory } })) Assert.Equal(HttpStatusCode.Created, added.StatusCode);
+        await JsonAsync(Node, HttpMethod.Put, "/cold", new { integration = place }, HttpStatusCode.OK);
+        var content = RandomNumberGenerator.GetBytes(Large);
+        await fixture.Client.PutBytesAsync(bucket, "key", content);
+        drive.FillCompletely();
+        await AssertFailsAsync(bucket, content, "disk was full");
+        drive.RemoveForeignFile();
+        await WaitAsync(bucket, "key");
+        Assert.Equal(place, (string?)(await ShowAsync(bucket, "key"))["place"]);
+        Assert.Equal(content, await fixture.Client.GetBytesAsync(bucket, "key"));
+        await AssignAndWaitAsync(bucket, "key", "hot"); // the drive goes with the test
+    }
+
+    [Fact]
+    public async Task Credentials_that_are_taken_back_stop_moves_until_there_are_new_ones()
+    {
+        await using var other = await NodeProcess.StartAsync();
+        var (first, second) = (await other.NewUserAsync(null, "readwrite"), await other.NewUserAsync(null, "readwrite"));
+        using var theirs = other.S3();
+        var (bucket, outside, place) = (await fixture.Client.NewBucketAsync(), await theirs.NewBucketAsync(), NewName());
+        var settings = new Dictionary<string, string> { ["endpoint"] = other.S3Url.GetLeftPart(UriPartial.Authority), ["bucket"] = outside, ["access-key"] = first.AccessKey, ["secret-key"] = first.SecretKey };
+        using (var added = await Node.AdminAsync(HttpMethod.Post, "v1/integrations", new { name = place, type = "s3", preset = "darkstorage", settings })) Assert.Equal(HttpStatusCode.Created, added.StatusCode);
+        await JsonAsync(Node, HttpMethod.Put, "/cold", new { integration = place }, HttpStatusCode.OK);
+        var content = RandomNumberGenerator.GetBytes(Large);
+        await fixture.Client.PutBytesAsync(bucket, "key", content);
+        using (var gone = await other.AdminAsync(HttpMethod.Delete, $"v1/access-keys/{first.AccessKey}")) Assert.True(gone.IsSuccessStatusCode);
+        await AssertFailsAsync(bucket, content, "InvalidAccessKeyId");
+        using (var changed = await Node.AdminAsync(HttpMethod.Put, $"v1/integrations/{place}", new { settings = new Dictionary<string, string> { ["access-key"] = second.AccessKey, ["secret-key"] = second.SecretKey } })) Assert.Equal(HttpStatusCode.OK, changed.StatusCode);
+        await WaitAsync(bucket, "key");
+        Assert.Equal(place, (string?)(await ShowAsync(bucket, "key"))["place"]);
+        Assert.Equal(content, await fixture.Client.GetBytesAsync(bucket, "key"));
+        await AssignAndWaitAsync(bucket, "key", "hot"); // the other node goes with the test
+    }
+
+    /// <summary>A move to the tier <c>cold</c> fails, says why, and leaves the object as it is.</summary>
+    private async Task AssertFailsAsync(string bucket, byte[] content, string reason)
+    {
+        await JsonAsync(Node, HttpMethod.Post, "/cold/assign", new { bucket, key = "key" }, HttpStatusCode.Accepted);
+        JsonNode? shown = null;
+        await Eventually.HoldsAsync("it has failed", async () => (shown = await ShowAsync(bucket, "key"))["move"]?["failure"] is not null);
+        Assert.Contains(reason, (string?)shown!["move"]!["failure"], StringComparison.Ordinal);
+        Assert.Equal(("hot", "drives"), ((string?)shown["tier"], (string?)shown["place"]));
+        Assert.Equal(content, await fixture.Client.GetBytesAsync(bucket, "key"));
+    }
+
+    [Fact]
     public async Task Bytes_that_changed_outside_are_not_served()
     {
         var (bucket, place) = (await fixture.Client.NewBucketAsync(), await NewTierAsync("cold"));
