@@ -123,6 +123,9 @@ public interface IBlobRead : IAsyncDisposable
     /// <summary>Bytes of the range.</summary>
     long Length { get; }
 
+    /// <summary>Bytes of it that the destination was given.</summary>
+    long Written { get; }
+
     /// <summary>Writes the whole range, reading ahead while the destination takes what came before.</summary>
     /// <exception cref="StorageException"><see cref="StorageError.DataDamaged"/>: what was written until then was verified, the rest is missing.</exception>
     ValueTask CopyToAsync(PipeWriter destination, CancellationToken ct);

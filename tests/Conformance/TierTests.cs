@@ -303,6 +303,32 @@ public sealed class TierTests(TierNodeFixture fixture) : IClassFixture<TierNodeF
         await AssignAndWaitAsync(bucket, "key", "hot"); // the other node goes with the test
     }
 
+    [Fact]
+    public async Task A_read_goes_on_where_the_bytes_are_now_when_they_are_moved_under_it()
+    {
+        await using var other = await NodeProcess.StartAsync();
+        using var theirs = other.S3();
+        var (bucket, outside, place) = (await fixture.Client.NewBucketAsync(), await theirs.NewBucketAsync(), NewName());
+        var settings = new Dictionary<string, string> { ["endpoint"] = other.S3Url.GetLeftPart(UriPartial.Authority), ["bucket"] = outside, ["access-key"] = other.Settings.AccessKey, ["secret-key"] = other.Settings.SecretKey };
+        using (var added = await Node.AdminAsync(HttpMethod.Post, "v1/integrations", new { name = place, type = "s3", preset = "darkstorage", settings })) Assert.Equal(HttpStatusCode.Created, added.StatusCode);
+        await JsonAsync(Node, HttpMethod.Put, "/cold", new { integration = place }, HttpStatusCode.OK);
+        // More than is on its way in all buffers together.
+        var content = RandomNumberGenerator.GetBytes(96 << 20);
+        await fixture.Client.PutBytesAsync(bucket, "key", content);
+        await AssignAndWaitAsync(bucket, "key", "cold");
+
+        using var answer = await fixture.Client.GetObjectAsync(bucket, "key");
+        var read = new byte[content.Length];
+        await answer.ResponseStream.ReadExactlyAsync(read.AsMemory(0, 1 << 20));
+        await AssignAndWaitAsync(bucket, "key", "hot");
+        await Eventually.HoldsAsync("the bytes outside go", async () => (await theirs.ListObjectsV2Async(new() { BucketName = outside, Prefix = "objects/" })).S3Objects is null or { Count: 0 });
+        await other.KillAsync();
+        await other.RestartAsync();
+
+        await answer.ResponseStream.ReadExactlyAsync(read.AsMemory(1 << 20));
+        Assert.True(content.AsSpan().SequenceEqual(read));
+    }
+
     /// <summary>A move to the tier <c>cold</c> fails, says why, and leaves the object as it is.</summary>
     private async Task AssertFailsAsync(string bucket, byte[] content, string reason)
     {

@@ -42,7 +42,7 @@ internal static class CopyObject
             Digests = algorithm.ToDigest(),
             Key = seal.Key,
         });
-        var content = await source.CopyToAsync(s3.Blobs, write, ByteRange.All(source.Version.Manifest.Length), sourceKey, ct);
+        var content = await source.CopyToAsync(s3, write, ByteRange.All(source.Version.Manifest.Length), sourceKey, ct);
         var checksum = content.ChecksumOf(algorithm);
         var metadata = replace
             ? RequestMetadata.Read(s3.Headers)

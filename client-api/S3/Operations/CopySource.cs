@@ -44,7 +44,7 @@ internal sealed record CopySource(BucketRecord Bucket, string Key, VersionName? 
 
     /// <summary>Streams a range of the source into a write.</summary>
     /// <param name="key">What the source opens with; null where it lies open.</param>
-    public async Task<BlobContent> CopyToAsync(IBlobStore blobs, IBlobWrite write, ByteRange range, DataKey? key, CancellationToken ct)
+    public async Task<BlobContent> CopyToAsync(S3Request s3, IBlobWrite write, ByteRange range, DataKey? key, CancellationToken ct)
     {
         var manifest = Version.Manifest;
         if (range.Length == 0 || (key is null && !manifest.Inline.IsDefaultOrEmpty))
@@ -52,7 +52,7 @@ internal sealed record CopySource(BucketRecord Bucket, string Key, VersionName? 
             var content = range.Length == 0 ? default : ImmutableCollectionsMarshal.AsArray(manifest.Inline).AsMemory((int)range.First, (int)range.Length);
             return await write.CopyFromAsync(PipeReader.Create(new ReadOnlySequence<byte>(content)), ct);
         }
-        await using var read = await blobs.OpenAsync(manifest, range, key, ct);
+        await using var read = await ObjectContent.OpenAsync(s3.Blobs, s3.Index, Bucket.Id, Key, Version, range, key, ct);
         var pipe = new Pipe(new PipeOptions(pauseWriterThreshold: InFlightBytes, resumeWriterThreshold: InFlightBytes / 2, useSynchronizationContext: false));
         var reading = FeedAsync(read, pipe.Writer, ct);
         try

@@ -3,6 +3,7 @@ using System.IO.Pipelines;
 using System.Net;
 using System.Runtime.InteropServices;
 using System.Text;
+using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Select;
 using DarkStorage.Storage;
@@ -17,7 +18,7 @@ internal static class SelectObjectContent
     {
         // AWS has no anonymous queries: they cost more than what they read.
         if (s3.Caller.IsAnonymous) throw new S3Exception(S3Error.AccessDenied);
-        var (_, version) = await s3.AuthorizeObjectAsync(GetObject.ReadAction(s3), ct);
+        var (bucket, version) = await s3.AuthorizeObjectAsync(GetObject.ReadAction(s3), ct);
         RequestEncryption.RefuseOfRead(s3);
         if (s3.Query.Find("select-type") is var type && type != "2") throw S3Exception.InvalidArgument("The select-type parameter must be 2.", "select-type", type ?? "");
         if (s3.Headers.Range.Count > 0) throw ToS3(new("UnsupportedRangeHeader", "Range header is not supported for this operation."));
@@ -31,7 +32,7 @@ internal static class SelectObjectContent
             try
             {
                 answer = new(s3, request.Progress);
-                var done = await run.ExecuteAsync(new Source(s3.Blobs, version.Manifest, key), answer, ct);
+                var done = await run.ExecuteAsync(new Source(s3, bucket.Id, version, key), answer, ct);
                 await answer.FinishAsync(done, ct);
             }
             finally
@@ -53,19 +54,20 @@ internal static class SelectObjectContent
         new(new(refused.Code, refused.Code == "Busy" ? HttpStatusCode.ServiceUnavailable : HttpStatusCode.BadRequest, refused.Message), null, refused);
 
     /// <summary>The stored content, opened under its key, as a stream.</summary>
-    private sealed class Source(IBlobStore blobs, Manifest manifest, DataKey? key) : ISelectSource
+    private sealed class Source(S3Request s3, BucketId bucket, ObjectVersion version, DataKey? key) : ISelectSource
     {
-        public long Length => manifest.Length;
+        public long Length => version.Manifest.Length;
 
         public async ValueTask<Stream> OpenAsync(long first, CancellationToken ct)
         {
+            var manifest = version.Manifest;
             if (first >= manifest.Length) return Stream.Null;
             if (key is null && !manifest.Inline.IsDefaultOrEmpty)
             {
                 var content = ImmutableCollectionsMarshal.AsArray(manifest.Inline)!;
                 return new MemoryStream(content, (int)first, content.Length - (int)first, writable: false);
             }
-            return BlobStream.Start(await blobs.OpenAsync(manifest, new(first, manifest.Length - 1), key, ct), ct);
+            return BlobStream.Start(await ObjectContent.OpenAsync(s3.Blobs, s3.Index, bucket, s3.Key, version, new(first, manifest.Length - 1), key, ct), ct);
         }
     }
 

@@ -26,7 +26,7 @@ internal static class UploadPartCopy
             Digests = upload.ObjectChecksum.ToDigest(),
             Key = seal.Key,
         });
-        var content = await source.CopyToAsync(s3.Blobs, write, range, sourceKey, ct);
+        var content = await source.CopyToAsync(s3, write, range, sourceKey, ct);
         var checksum = content.ChecksumOf(upload.ObjectChecksum);
         var part = content.ToPart(number, RequestEncryption.ETagOf(content, upload.Encryption), checksum);
         await write.CommitAsync(async commit =>

@@ -123,9 +123,12 @@ public sealed partial class BlobStore
     {
         public long Length => content.Length;
 
+        public long Written { get; private set; }
+
         public async ValueTask CopyToAsync(PipeWriter destination, CancellationToken ct)
         {
             Write(destination, content.Span);
+            Written = Length;
             await FlushAsync(destination, ct);
         }
 
@@ -189,6 +192,8 @@ public sealed partial class BlobStore
         }
 
         public long Length { get; }
+
+        public long Written => Length - _left - (_first is null ? 0 : _firstLength) - _nextLength;
 
         public async ValueTask ReadFirstAsync(CancellationToken ct)
         {
