@@ -97,7 +97,14 @@ public sealed record ObjectUpdate(
 /// <param name="From">Where they were when they were copied; null is the cluster's own drives. Elsewhere by now, the move is off.</param>
 /// <param name="Parts">As they are there.</param>
 [GenerateSerializer, Immutable, Alias("content-move")]
-public sealed record ContentMove(ContentPlace? From, ContentPlace? To, ImmutableArray<ManifestPart> Parts);
+public sealed record ContentMove(ContentPlace? From, ContentPlace? To, ImmutableArray<ManifestPart> Parts)
+{
+    /// <summary>The content with its new place.</summary>
+    public Manifest Of(Manifest manifest) => manifest with { Place = To, Parts = Parts };
+
+    /// <summary>Whether the content has that place: ids are minted for each try, so no other move can have given it.</summary>
+    public bool IsDone(Manifest manifest) => Of(manifest).Blobs.SequenceEqual(manifest.Blobs);
+}
 
 /// <param name="To">Null ends the retention.</param>
 /// <param name="BypassGovernance">The caller has the right to shorten a retention in governance mode, and says so.</param>

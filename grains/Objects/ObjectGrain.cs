@@ -59,7 +59,7 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
                 : commit.Attributes;
             var next = new ObjectVersion(commit.Manifest, commit.Metadata, now, NextRevision(now), bucket.Versioning != BucketVersioning.Enabled,
                 commit.StorageClass, commit.Upload, commit.Owner, attributes, Encryption: commit.Encryption);
-            await SaveAsync(bucket, next, BucketEvents.OfCommit(bucket, _id.Key, next, commit.Origin), ct, wishesMove: await HasTierAsync(next, ct));
+            await SaveAsync(bucket, next, BucketEvents.OfCommit(bucket, _id.Key, next, commit.Origin), await HasTierAsync(next, ct), ct);
             LogCommitted(log, _id, next.Manifest.Version, next.Manifest.Length);
             return WithoutContent(next);
         }, ct, unseen: commit.Condition == WriteCondition.None);
@@ -81,12 +81,13 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
                 : new StorageException(StorageError.NoSuchKey, "There is no object."));
             ThrowIfOther(update.Expected, version);
             if (version.IsDeleteMarker) throw new StorageException(update.Version is null ? StorageError.NoSuchKey : StorageError.IsDeleteMarker, $"Version {version.Name} is a delete marker.");
+            if (update.Move?.IsDone(version.Manifest) == true) return WithoutContent(version); // a retried call gets its first answer: refused, its mover would delete what the version names
             if (update.Move is { } move && version.Manifest.Place != move.From) throw new StorageException(StorageError.VersionChanged, $"The bytes were at {move.From?.Integration ?? "the drives"} when they were copied, and are at {version.Manifest.Place?.Integration ?? "the drives"}.");
             var now = clock.GetUtcNow();
             update.Retention?.ThrowIfRefused(version.Attributes.Retention, now);
             var next = version with
             {
-                Manifest = update.Move is { } moved ? version.Manifest with { Place = moved.To, Parts = moved.Parts } : version.Manifest,
+                Manifest = update.Move?.Of(version.Manifest) ?? version.Manifest,
                 StorageClass = update.StorageClass ?? version.StorageClass,
                 Attributes = new(
                     version.Attributes.Change + 1,
@@ -152,12 +153,12 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
         if (isNull && await FindAsync(VersionName.Null, ct) is { } replaced) replaced.ThrowIfKept(now, deletion.BypassGovernance);
         var marker = new ObjectVersion(new(deletion.Marker, 0, "", null, [], []), ObjectMetadata.Default, now, NextRevision(now), isNull, StandardClass,
             null, deletion.Owner, ObjectAttributes.None, IsDeleteMarker: true);
-        await SaveAsync(bucket, marker, BucketEvents.OfCommit(bucket, _id.Key, marker, deletion.Origin), ct);
+        await SaveAsync(bucket, marker, BucketEvents.OfCommit(bucket, _id.Key, marker, deletion.Origin), wishesMove: false, ct);
         LogDeleted(log, _id, deletion.Marker);
         return new(marker.Name, IsDeleteMarker: true, MarkerMade: true);
     }
 
-    private async Task SaveAsync(BucketRecord bucket, ObjectVersion next, ImmutableArray<ObjectEvent> events, CancellationToken ct, bool wishesMove = false)
+    private async Task SaveAsync(BucketRecord bucket, ObjectVersion next, ImmutableArray<ObjectEvent> events, bool wishesMove, CancellationToken ct)
     {
         await index.SaveObjectAsync(new(bucket.Id, _id.Key, _bucket is null ? null : Revision, next) { BucketRevision = bucket.Revision, Events = events, WishesMove = wishesMove }, ct);
         (_bucket, _latest) = (bucket.Id, WithoutContent(next)); // memory follows the index, never leads it

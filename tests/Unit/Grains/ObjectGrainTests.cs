@@ -1,6 +1,7 @@
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Buckets;
 using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.GrainInterfaces.Tiers;
 using Xunit;
 
 namespace DarkStorage.Unit.Grains;
@@ -58,6 +59,32 @@ public sealed class ObjectGrainTests : IAsyncLifetime
         Assert.Empty(version.Manifest.Inline);
         Assert.Empty((await Grain.UpdateAsync(new(bucket, null, new(version.Revision), Origin, LegalHold: true), Ct)).Manifest.Inline);
         Assert.Equal(commit.Manifest.Inline, (await _host.Index.FindObjectAsync(bucket, "key", Ct))!.Manifest.Inline);
+    }
+
+    [Fact]
+    public async Task A_move_that_comes_twice_is_done_once_and_refused_to_nobody()
+    {
+        var bucket = await NewBucketAsync(BucketVersioning.Off);
+        var part = new ManifestPart(1, BlobId.New(TimeProvider.System), 5, "etag", null, [new(1, 5)]);
+        var version = await Grain.CommitAsync(Commit(bucket) with { Manifest = Commit(bucket).Manifest with { Length = 5, Inline = [], Parts = [part] } }, Ct);
+        var outside = new ContentPlace("nas", BlobId.New(TimeProvider.System));
+        await _host.Index.EnterPlacedBlobAsync(outside.Blob, outside.Integration, DateTimeOffset.UtcNow.AddHours(1), Ct);
+        var back = part with { Blob = BlobId.New(TimeProvider.System), SealedAs = part.Blob };
+
+        foreach (var (storageClass, move) in new[] { ("GLACIER", new ContentMove(null, outside, [part])), ("STANDARD", new ContentMove(outside, null, [back])) })
+        {
+            await _host.Index.WishMovesAsync([new(bucket, "key", version.Manifest.Version, storageClass, MoveOrigin.Operator)], DateTimeOffset.UtcNow, Ct);
+            for (var round = 0; round < 2; round++)
+            {
+                var moved = await Grain.UpdateAsync(new(bucket, version.Name, new(version.Revision), Origin, StorageClass: storageClass, Move: move, FulfilsWish: true), Ct);
+                Assert.Equal((storageClass, move.To), (moved.StorageClass, moved.Manifest.Place));
+            }
+            Assert.Equal(move.To?.Blob ?? back.Blob, Assert.Single((await _host.Index.FindObjectAsync(bucket, "key", Ct))!.Manifest.Blobs));
+        }
+
+        // One that was made of what is not there any more is another.
+        var late = new ContentMove(outside, null, [part with { Blob = BlobId.New(TimeProvider.System) }]);
+        Assert.Equal(StorageError.VersionChanged, (await Assert.ThrowsAsync<StorageException>(() => Grain.UpdateAsync(new(bucket, version.Name, new(version.Revision), Origin, StorageClass: "STANDARD", Move: late, FulfilsWish: true), Ct))).Error);
     }
 
     [Fact]
