@@ -34,7 +34,7 @@ internal sealed partial class TiersGrain(IMetadataIndex index, TimeProvider cloc
         if (index is IClusterIndex cluster && await cluster.TryUseLevelAsync(ClusterLevels.Places, ct) is { } older) throw new StorageException(StorageError.Conflict, ClusterLevels.RefusalBy(older));
         // The integration looks here before it leaves its place: it sees the tier, or is seen to leave.
         await KeepAsync([.. state.State.Tiers.Where(t => t.Name != tier.Name).Append(tier).OrderBy(t => t.Name, StringComparer.Ordinal)], () => RequireUsableAsync(tier, ct), ct);
-        LogConfigured(log, tier.Name, tier.StorageClass, tier.Integration ?? "the cluster's own drives");
+        LogConfigured(log, tier.Name, tier.StorageClass, tier.Integration!);
         return tier;
     }
 
@@ -106,8 +106,8 @@ internal sealed partial class TiersGrain(IMetadataIndex index, TimeProvider cloc
         }
     }
 
-    [LoggerMessage(LogLevel.Information, "The tier {Tier} has the storage class {StorageClass} and is at {Place}")]
-    private static partial void LogConfigured(ILogger log, string tier, string storageClass, string place);
+    [LoggerMessage(LogLevel.Information, "The tier {Tier} has the storage class {StorageClass} and is at {Integration}")]
+    private static partial void LogConfigured(ILogger log, string tier, string storageClass, string integration);
 
     [LoggerMessage(LogLevel.Information, "The tier {Tier} was removed, and with it {Moves} moves that were wanted")]
     private static partial void LogRemoved(ILogger log, string tier, long moves);

@@ -8,8 +8,6 @@ namespace DarkStorage.Silo.Workers;
 /// <remarks>What was left at places outside. Beside what is on the drives, which no place that is away may keep waiting.</remarks>
 internal sealed partial class GarbageCollector
 {
-    private const string OutsideWork = "garbage-outside";
-
     /// <summary>Deletes under way at one place: few, since nobody waits for them.</summary>
     private const int OutsideParallelMax = 4;
 
@@ -49,7 +47,7 @@ internal sealed partial class GarbageCollector
     private async Task CollectAtAsync(string integration, CancellationToken ct)
     {
         var parallel = new ParallelOptions { MaxDegreeOfParallelism = OutsideParallelMax, CancellationToken = ct };
-        while (await IsMyTurnAsync(ct, OutsideWork))
+        while (await IsMyTurnAsync("garbage-outside", ct))
         {
             await places.OpenAsync(integration, anew: true, ct); // nothing is to be deleted, and forgotten, at a place from before
             var now = clock.GetUtcNow();

@@ -81,7 +81,7 @@ internal sealed partial class GarbageCollector(
 
     private async Task CollectAsync(CancellationToken ct)
     {
-        while (await IsMyTurnAsync(ct))
+        while (await IsMyTurnAsync("garbage", ct))
         {
             var garbage = await index.ListGarbageAsync(clock.GetUtcNow() - options.Value.GracePeriod, BatchMax, ct);
             if (garbage.Count == 0)
@@ -97,7 +97,7 @@ internal sealed partial class GarbageCollector(
     }
 
     /// <summary>Asked before each batch: a turn ends where a batch takes longer than it.</summary>
-    private async ValueTask<bool> IsMyTurnAsync(CancellationToken ct, string work = "garbage") => cluster is null || await cluster.TryTakeTurnAsync(work, self!.Store, 3 * options.Value.Interval, ct);
+    private async ValueTask<bool> IsMyTurnAsync(string work, CancellationToken ct) => cluster is null || await cluster.TryTakeTurnAsync(work, self!.Store, 3 * options.Value.Interval, ct);
 
     private Task DeleteAsync(IReadOnlyList<BlobId> garbage, CancellationToken ct) =>
         Parallel.ForEachAsync(garbage, new ParallelOptions { MaxDegreeOfParallelism = ParallelMax, CancellationToken = ct }, async (blob, ct) => await blobs.DeleteAsync(blob, ct));

@@ -18,7 +18,7 @@ public sealed partial class BlobStore
     {
         if (manifest.Parts.IsDefaultOrEmpty) throw new ArgumentException("The content is in the index, or there is none.", nameof(manifest));
         var from = await OpenPlaceOfAsync(manifest, ct);
-        var to = await OpenPlaceAsync(place.Integration, ct);
+        var to = await OpenPlaceAsync(place.Integration, anew: false, ct);
         try
         {
             var name = PlacedFormat.NameOf(place.Blob);
@@ -40,7 +40,7 @@ public sealed partial class BlobStore
     public async Task<IContentFetch> FetchAsync(Manifest manifest, BlobOwner owner, Redundancy redundancy, CancellationToken ct)
     {
         if (manifest.Place is not { } place) throw new ArgumentException("The content is on the drives.", nameof(manifest));
-        var from = await OpenPlaceAsync(place.Integration, ct);
+        var from = await OpenPlaceAsync(place.Integration, anew: false, ct);
         var fetch = new ContentFetch(_routes);
         try
         {
@@ -59,7 +59,7 @@ public sealed partial class BlobStore
     /// <inheritdoc/>
     public async Task DeleteAsync(ContentPlace place, CancellationToken ct)
     {
-        var backend = await OpenPlaceAsync(place.Integration, ct);
+        var backend = await OpenPlaceAsync(place.Integration, anew: false, ct);
         try
         {
             await backend.DeleteAsync(PlacedFormat.NameOf(place.Blob), ct);
@@ -144,9 +144,9 @@ public sealed partial class BlobStore
 
     private static BackendException Other(ContentPlace place, long offset) => new(BackendError.Damaged, $"Other bytes came back from {place.Integration} than were put there, at byte {offset} of blob {place.Blob}.");
 
-    private async ValueTask<IBackend?> OpenPlaceOfAsync(Manifest manifest, CancellationToken ct) => manifest.Place is { } place ? await OpenPlaceAsync(place.Integration, ct) : null;
+    private async ValueTask<IBackend?> OpenPlaceOfAsync(Manifest manifest, CancellationToken ct) => manifest.Place is { } place ? await OpenPlaceAsync(place.Integration, anew: false, ct) : null;
 
-    private ValueTask<IBackend> OpenPlaceAsync(string integration, CancellationToken ct, bool anew = false) =>
+    private ValueTask<IBackend> OpenPlaceAsync(string integration, bool anew, CancellationToken ct) =>
         _places?.OpenAsync(integration, anew, ct) ?? throw new StorageException(StorageError.Unavailable, $"Content is at {integration}, and this store knows no places outside.");
 
     /// <param name="outside">The backend that has the bytes; null where they lie on the cluster's own drives.</param>

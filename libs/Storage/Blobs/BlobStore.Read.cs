@@ -38,7 +38,7 @@ public sealed partial class BlobStore
         catch (StorageException e) when (outside is not null && e.Error is StorageError.DataDamaged)
         {
             // The place may have become another since its integration was asked, before the content came there.
-            var now = await OpenPlaceAsync(manifest.Place!.Integration, ct, anew: true);
+            var now = await OpenPlaceAsync(manifest.Place!.Integration, anew: true, ct);
             if (ReferenceEquals(now, outside)) throw;
             return await BeginReadAsync(manifest, now, range, key, ct);
         }
