@@ -48,8 +48,8 @@ internal static class GrainHosting
         silo.ConfigureEndpoints(member.SiloEndPoint.Address, member.SiloEndPoint.Port, gatewayPort: 0);
         silo.UseAdoNetClustering((AdoNetClusteringSiloOptions o) => (o.Invariant, o.ConnectionString) = ("Npgsql", PostgresUrl.Parse(node.Index).ConnectionString));
         silo.Services.AddSingleton<ILifecycleParticipant<Orleans.Runtime.ISiloLifecycle>>(new JoiningSilo(index, member.Layouts));
-        // A silo that is gone is out within 10 s, which is for how long requests to its grains may fail.
-        silo.Configure<ClusterMembershipOptions>(o => (o.ProbeTimeout, o.NumMissedProbesLimit) = (TimeSpan.FromSeconds(2), 3));
+        // A silo that is gone is out after about 6 s, which leaves room in the 10 s for which requests to its grains may fail.
+        silo.Configure<ClusterMembershipOptions>(o => (o.ProbeTimeout, o.NumMissedProbesLimit) = (TimeSpan.FromSeconds(1.5), 3));
 #if EMBEDDED_ENGINE
         silo.UseSiloTls(o => (o.CertificateSelector, o.Validate) = (() => member.Identity.Certificate, member.Identity.Accepts));
 #else
