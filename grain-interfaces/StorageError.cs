@@ -75,4 +75,8 @@ public enum StorageError
     /// <summary>The content is in cold storage: it has to be restored first.</summary>
     ObjectArchived,
     NoSuchTier,
+    /// <summary>The version is not in an archive, which alone is restored from.</summary>
+    ObjectNotArchived,
+    /// <summary>The version is being restored already.</summary>
+    RestoreInProgress,
 }

@@ -201,7 +201,8 @@ internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGra
             version.StorageClass,
             tier = tiers.FirstOrDefault(t => t.StorageClass == version.StorageClass)?.Name,
             place = PlaceOf(version.Manifest),
-            move = move is null ? null : Describe(move, tiers),
+            restore = version.Restore is { } restore ? new { restore.Days, speed = WordOf(restore.Speed), restore.Until, move?.Failure } : null,
+            move = move is null or { Wish.Origin: MoveOrigin.Restore } ? null : Describe(move, tiers),
         };
     }
 
@@ -218,12 +219,14 @@ internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGra
         version = move.Wish.Version.ToString(),
         tier = tiers.FirstOrDefault(t => t.StorageClass == move.Wish.StorageClass)?.Name,
         move.Wish.StorageClass,
-        wantedBy = JsonNamingPolicy.CamelCase.ConvertName(move.Wish.Origin.ToString()),
+        wantedBy = WordOf(move.Wish.Origin),
         move.Asked,
         move.Due,
         move.Attempts,
         move.Failure,
     };
+
+    private static string WordOf<T>(T value) where T : struct, Enum => JsonNamingPolicy.CamelCase.ConvertName(value.ToString());
 
     /// <summary>Where the bytes are: an integration; the drives; or the index, where small content is and stays.</summary>
     private static string PlaceOf(Manifest manifest) => manifest.Place?.Integration ?? (manifest.Parts.IsDefaultOrEmpty ? "index" : "drives");

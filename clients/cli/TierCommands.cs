@@ -1,15 +1,21 @@
 using System.CommandLine;
+using System.Net;
 using System.Text.Json.Nodes;
+using Amazon.S3;
+using Amazon.S3.Model;
 
 namespace DarkStorage.Cli;
 
-/// <summary>Tiers, and what is in which: <c>tiers list|configure|remove|set|get|assign|show|moves</c>.</summary>
+/// <summary>Tiers, and what is in which: <c>tiers list|configure|remove|set|get|assign|restore|show|moves</c>.</summary>
 internal static class TierCommands
 {
     private const string Api = "tiers";
 
     /// <summary>Between two looks at a move that is waited for.</summary>
     private static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(250);
+
+    /// <summary>Requests under way for everything below an address.</summary>
+    private const int RestoresAtOnce = 8;
 
     private static readonly Argument<string> Name = new("NAME") { Description = "The tier" };
     private static readonly Argument<string> Address = new("ADDRESS") { Description = "darkstorage://BUCKET/KEY" };
@@ -24,6 +30,9 @@ internal static class TierCommands
     private static readonly Option<string?> Default = new("--default") { Description = "The tier of what is written without a storage class  [hot]" };
     private static readonly Option<string[]> Transition = new("--transition") { Description = "A tier, and the age at which objects go there: --transition warm 30d --transition cold 90d", Arity = new(2, 16), AllowMultipleArgumentsPerToken = true };
     private static readonly Option<bool> Clear = new("--clear") { Description = "Takes away what was set" };
+    private static readonly Option<int> Days = new("--days") { Description = "For how many days it is to be readable", DefaultValueFactory = static _ => 7 };
+    private static readonly Option<string> Speed = new("--speed") { Description = "How soon, where the place makes a difference: standard, expedited or bulk", DefaultValueFactory = static _ => "standard" };
+    private static readonly Option<bool> WaitReadable = new("--wait") { Description = "Until it can be read, or an attempt has failed" };
     private static readonly Option<bool> Json = new("--json") { Description = "What the cluster answered, as it is" };
 
     public static void AddTo(RootCommand root) => root.Subcommands.Add(new("tiers", "Classes of places that bytes may be in.")
@@ -34,6 +43,7 @@ internal static class TierCommands
         Command(new("set", "Says where what is written to a bucket, or below an address, goes, and where to with its age. What is there already follows.") { Scope, Default, Transition, Clear }, SetAsync),
         Command(new("get", "Says what was set for a bucket.") { Scope, Json }, GetAsync),
         Command(new("assign", "Moves an object, a version, or everything below an address to a tier.") { Address, Tier, Version, Recursive, AllVersions, Wait }, AssignAsync),
+        Command(new("restore", "Makes what is archived readable for some days.") { Address, Days, Speed, Version, Recursive, WaitReadable }, RestoreAsync),
         Command(new("show", "Says which tier an object is in, where its bytes are, and where they are to go.") { Address, Version, Json }, ShowAsync),
         Command(new("moves", "Lists moves that are wanted and not done, and why not.") { Json }, MovesAsync),
     });
@@ -109,6 +119,73 @@ internal static class TierCommands
         return ExitCodes.Done;
     }
 
+    private static async Task<int> RestoreAsync(ParseResult parsed, CancellationToken ct)
+    {
+        using var cluster = Cluster.FromEnvironment();
+        var address = ObjectAddress.Parse(parsed.GetRequiredValue(Address));
+        var speed = parsed.GetValue(Speed) switch
+        {
+            "standard" => GlacierJobTier.Standard,
+            "expedited" => GlacierJobTier.Expedited,
+            "bulk" => GlacierJobTier.Bulk,
+            var other => throw new UsageException($"'{other}' is no speed: standard, expedited or bulk."),
+        };
+        if (parsed.GetValue(Days) < 1) throw new UsageException("--days is 1 or more.");
+        if (parsed.GetValue(Recursive)) return await RestoreAllAsync(cluster, parsed, address, speed, ct);
+        if (address.Key.Length == 0) throw new UsageException($"'{address}' is no object; -r is for all of a bucket.");
+        var version = parsed.GetValue(Version);
+        await AskForAsync(cluster.S3, address, version, parsed.GetValue(Days), speed, ct);
+        if (!parsed.GetValue(WaitReadable))
+        {
+            Console.WriteLine($"{address} is being restored");
+            return ExitCodes.Done;
+        }
+        while (true)
+        {
+            var restore = (await cluster.AskAsync(HttpMethod.Get, PathOf(address, version), null, ct))["restore"] ?? throw new CommandFailedException($"{address} was changed meanwhile, and is not being restored.");
+            if (restore["failure"] is { } failure) throw new CommandFailedException($"{address} can't be read yet, and it will be tried again: {failure}");
+            if (restore["until"] is { } until)
+            {
+                Console.WriteLine($"{address} can be read until {until}");
+                return ExitCodes.Done;
+            }
+            await Task.Delay(LookEvery, ct);
+        }
+    }
+
+    private static async Task<int> RestoreAllAsync(Cluster cluster, ParseResult parsed, ObjectAddress below, GlacierJobTier speed, CancellationToken ct)
+    {
+        if (parsed.GetValue(WaitReadable) || parsed.GetValue(Version) is not null) throw new UsageException("--wait and --version-id are for one object.");
+        var asked = 0L;
+        for (var page = new ListObjectsV2Request { BucketName = below.Bucket, Prefix = below.Key }; ;)
+        {
+            var answer = await cluster.S3.ListObjectsV2Async(page, ct);
+            var archived = (answer.S3Objects ?? []).Where(o => o.StorageClass == S3StorageClass.Glacier || o.StorageClass == S3StorageClass.DeepArchive);
+            await Parallel.ForEachAsync(archived, new ParallelOptions { MaxDegreeOfParallelism = RestoresAtOnce, CancellationToken = ct }, async (found, ct) =>
+            {
+                await AskForAsync(cluster.S3, below with { Key = found.Key }, null, parsed.GetValue(Days), speed, ct);
+                Interlocked.Increment(ref asked);
+            });
+            if (answer.IsTruncated != true) break;
+            page.ContinuationToken = answer.NextContinuationToken;
+        }
+        Console.WriteLine($"{asked} are being restored");
+        return ExitCodes.Done;
+    }
+
+    /// <summary>One that is being restored already is left to that.</summary>
+    private static async Task AskForAsync(IAmazonS3 s3, ObjectAddress address, string? version, int days, GlacierJobTier speed, CancellationToken ct)
+    {
+        try
+        {
+            await s3.RestoreObjectAsync(new() { BucketName = address.Bucket, Key = address.Key, VersionId = version, Days = days, RetrievalTier = speed }, ct);
+        }
+        catch (AmazonS3Exception e) when (e.StatusCode == HttpStatusCode.Conflict && e.ErrorCode == "RestoreAlreadyInProgress")
+        {
+            // As it is wanted.
+        }
+    }
+
     private static async Task<int> SetAsync(ParseResult parsed, CancellationToken ct)
     {
         using var cluster = Cluster.FromEnvironment();
@@ -152,9 +229,10 @@ internal static class TierCommands
         using var cluster = Cluster.FromEnvironment();
         var shown = await cluster.AskAsync(HttpMethod.Get, PathOf(ObjectAddress.Parse(parsed.GetRequiredValue(Address)), parsed.GetValue(Version)), null, ct);
         if (parsed.GetValue(Json)) return Output.Json(shown);
-        Output.Table(["TIER", "CLASS", "PLACE", "SIZE", "GOES TO", "ATTEMPTS", "FAILURE"],
+        Output.Table(["TIER", "CLASS", "PLACE", "SIZE", "GOES TO", "ATTEMPTS", "FAILURE", "READABLE UNTIL"],
         [
-            [$"{shown["tier"]}", $"{shown["storageClass"]}", $"{shown["place"]}", Output.Bytes(shown["length"]!), $"{shown["move"]?["tier"]}", $"{shown["move"]?["attempts"]}", $"{shown["move"]?["failure"]}"],
+            [$"{shown["tier"]}", $"{shown["storageClass"]}", $"{shown["place"]}", Output.Bytes(shown["length"]!), $"{shown["move"]?["tier"]}", $"{shown["move"]?["attempts"]}", $"{shown["move"]?["failure"] ?? shown["restore"]?["failure"]}",
+                shown["restore"] is { } restore ? $"{restore["until"] ?? "being restored"}" : ""],
         ]);
         return ExitCodes.Done;
     }

@@ -19,8 +19,11 @@ public static class ClusterLevels
     /// <summary>The bytes of a version may be outside.</summary>
     public const int Places = 7;
 
+    /// <summary>What is archived may be readable for a time.</summary>
+    public const int Restores = 8;
+
     /// <summary>Of this program.</summary>
-    public const int Newest = Places;
+    public const int Newest = Restores;
 
     /// <param name="older">Names of nodes.</param>
     public static string RefusalBy(string older) => $"This takes a newer version of DarkStorage on every node, and these run an older one: {older}. Upgrade them first, or take those out that do not come back.";

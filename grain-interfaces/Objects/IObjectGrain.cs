@@ -26,7 +26,7 @@ public interface IObjectGrain : IGrainWithStringKey
     /// <returns>The version as it is now; its content is left out where that is in the manifest.</returns>
     /// <exception cref="StorageException"><see cref="StorageError.NoSuchKey"/>, <see cref="StorageError.NoSuchVersion"/>; <see cref="StorageError.IsDeleteMarker"/>;
     /// <see cref="StorageError.VersionChanged"/>: not as <see cref="ObjectUpdate.Expected"/>;
-    /// <see cref="StorageError.ObjectLocked"/>: a retention would be shortened; <see cref="StorageError.NoSuchBucket"/>, <see cref="StorageError.Unavailable"/>.</exception>
+    /// <see cref="StorageError.ObjectLocked"/>: a retention would be shortened; of a restore <see cref="StorageError.ObjectNotArchived"/>, <see cref="StorageError.RestoreInProgress"/>, <see cref="StorageError.InvalidArgument"/>; <see cref="StorageError.NoSuchBucket"/>, <see cref="StorageError.Unavailable"/>.</exception>
     [Alias("update")]
     Task<ObjectVersion> UpdateAsync(ObjectUpdate update, CancellationToken ct);
 }
@@ -79,6 +79,7 @@ public sealed record ObjectDeleted(VersionName? Version, bool IsDeleteMarker, bo
 /// <param name="Retention">The new retention; with <see cref="RetentionChange.To"/> null it ends.</param>
 /// <param name="Move">Where its bytes are now; they were copied there before.</param>
 /// <param name="FulfilsWish">It does what was wished for: that the version has the storage class. The wish goes with the change, which is refused where nobody wishes it any more.</param>
+/// <param name="Restore">What happens to an archived version. A change of its class or its place ends what there is.</param>
 [GenerateSerializer, Immutable, Alias("object-update")]
 public sealed record ObjectUpdate(
     BucketId Bucket,
@@ -91,7 +92,8 @@ public sealed record ObjectUpdate(
     bool? LegalHold = null,
     string? StorageClass = null,
     ContentMove? Move = null,
-    bool FulfilsWish = false);
+    bool FulfilsWish = false,
+    RestoreChange? Restore = null);
 
 /// <summary>A version's bytes were copied to another place, which is to be theirs.</summary>
 /// <param name="From">Where they were when they were copied; null is the cluster's own drives. Elsewhere by now, the move is off.</param>
@@ -104,6 +106,24 @@ public sealed record ContentMove(ContentPlace? From, ContentPlace? To, Immutable
 
     /// <summary>Whether the content has that place: ids are minted for each try, so no other move can have given it.</summary>
     public bool IsDone(Manifest manifest) => Of(manifest).Blobs.SequenceEqual(manifest.Blobs);
+}
+
+/// <param name="Days">Of what is asked for.</param>
+/// <param name="Speed">Of what is asked for.</param>
+[GenerateSerializer, Immutable, Alias("restore-change")]
+public sealed record RestoreChange(RestoreStep Step, int Days = 0, WarmUpSpeed Speed = default);
+
+/// <summary>What happens to an archived version.</summary>
+public enum RestoreStep : byte
+{
+    /// <summary>Somebody asks for it to be readable for some days.</summary>
+    Asked = 1,
+
+    /// <summary>It is.</summary>
+    Done = 2,
+
+    /// <summary>It is no longer.</summary>
+    Over = 3,
 }
 
 /// <param name="To">Null ends the retention.</param>

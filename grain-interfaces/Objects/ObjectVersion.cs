@@ -28,6 +28,7 @@ public sealed record ObjectMetadata(
 /// <param name="Owner">The account that wrote it.</param>
 /// <param name="IsDeleteMarker">There is no content: while it is the latest version, the key has no current one.</param>
 /// <param name="Encryption">How the content is sealed; null where it is not.</param>
+/// <param name="Restore">Of an archived version that was asked to be readable for a time; one that is over may still be here.</param>
 [GenerateSerializer, Immutable, Alias("object-version")]
 public sealed record ObjectVersion(
     Manifest Manifest,
@@ -40,7 +41,8 @@ public sealed record ObjectVersion(
     string Owner,
     ObjectAttributes Attributes,
     bool IsDeleteMarker = false,
-    ContentEncryption? Encryption = null)
+    ContentEncryption? Encryption = null,
+    ArchiveRestore? Restore = null)
 {
     /// <summary>What S3 calls this version: its id, or "null".</summary>
     public VersionName Name => IsNull ? VersionName.Null : new(Manifest.Version);
@@ -75,4 +77,18 @@ public enum RetentionMode : byte
 
     /// <summary>Nobody.</summary>
     Compliance = 2,
+}
+
+/// <summary>An archived version was asked to be readable for a time (Amazon S3 API, RestoreObject).</summary>
+/// <param name="Days">For how many, from when it is.</param>
+/// <param name="Until">Until when it is; null as long as it is being brought back.</param>
+[GenerateSerializer, Immutable, Alias("archive-restore")]
+public sealed record ArchiveRestore(int Days, WarmUpSpeed Speed, DateTimeOffset? Until = null);
+
+/// <summary>How much a wait is worth: S3's retrieval tiers.</summary>
+public enum WarmUpSpeed : byte
+{
+    Standard,
+    Expedited,
+    Bulk,
 }

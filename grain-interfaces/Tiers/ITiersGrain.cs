@@ -38,6 +38,11 @@ public interface ITiersGrain : IGrainWithStringKey
     [Alias("assign"), AlwaysInterleave]
     Task AssignAsync(BucketId bucket, ImmutableArray<VersionAddress> versions, string tier, CancellationToken ct);
 
+    /// <summary>Makes sure that every node knows what a restore is, from now on.</summary>
+    /// <exception cref="StorageException"><see cref="StorageError.Unavailable"/>: a node runs an older program.</exception>
+    [Alias("require-restores"), AlwaysInterleave]
+    Task RequireRestoresAsync(CancellationToken ct);
+
     /// <returns>The move that is wanted of a version and not done; null where there is none.</returns>
     [Alias("find-move"), AlwaysInterleave]
     Task<Move?> FindMoveAsync(BucketId bucket, string key, VersionId version, CancellationToken ct);

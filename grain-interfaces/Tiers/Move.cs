@@ -34,4 +34,7 @@ public enum MoveOrigin : byte
 
     /// <summary>Whoever wrote it, with the storage class that they gave it.</summary>
     Writer = 3,
+
+    /// <summary>Whoever asked for an archived version to be readable for a time: it is to stay where it is. While that is wanted no rule moves it.</summary>
+    Restore = 4,
 }

@@ -5,13 +5,16 @@ using DarkStorage.GrainInterfaces.Buckets;
 using DarkStorage.GrainInterfaces.Events;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.GrainInterfaces.Tiers;
+using DarkStorage.Grains.Lifecycle;
 using DarkStorage.Grains.Tiers;
 using DarkStorage.Metadata;
 using DarkStorage.Rules.Buckets;
 using DarkStorage.Rules.Conditions;
 using DarkStorage.Rules.Notifications;
 using DarkStorage.Rules.ObjectLock;
+using DarkStorage.Rules.Tiers;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
 using Orleans;
 using Orleans.Placement;
 
@@ -20,7 +23,7 @@ namespace DarkStorage.Grains.Objects;
 /// <summary>The writer of one key. It decides on the version it remembers; the index refuses what was decided on an older one,
 /// so even two activations of the key cannot lose a write.</summary>
 [CollectionAgeLimit(Minutes = 1), HashBasedPlacement]
-internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopulation population, TimeProvider clock, ILogger<ObjectGrain> log)
+internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopulation population, TimeProvider clock, IOptions<LifecycleOptions> lifecycle, ILogger<ObjectGrain> log)
     : Grain, IObjectGrain
 {
     /// <summary>How often a change is decided anew after another writer came first. That needs a second activation, so once is already rare.</summary>
@@ -89,6 +92,8 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
             {
                 Manifest = update.Move?.Of(version.Manifest) ?? version.Manifest,
                 StorageClass = update.StorageClass ?? version.StorageClass,
+                // Restored is what was archived there: elsewhere, or as something else, it begins anew.
+                Restore = update.Restore is { } step ? await RestoreAsync(update.Bucket, version, step, now, ct) : update.Move is null && update.StorageClass is null ? version.Restore : null,
                 Attributes = new(
                     version.Attributes.Change + 1,
                     update.Tags ?? version.Attributes.Tags,
@@ -97,12 +102,31 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
                     update.LegalHold ?? version.Attributes.LegalHold),
             };
             var events = BucketEvents.OfUpdate(bucket, _id.Key, update, next, now);
-            await index.UpdateVersionAsync(update.Bucket, _id.Key, next, now, events, update.FulfilsWish, ct);
+            await index.UpdateVersionAsync(update.Bucket, _id.Key, next, now, events, WishOf(update), ct);
             Tell(events);
             next = WithoutContent(next);
             if (_latest?.Revision == next.Revision) _latest = next; // memory follows the index, never leads it
             return next;
         }, ct);
+
+    private static WishChange WishOf(ObjectUpdate update) =>
+        update.FulfilsWish ? WishChange.Fulfils : update.Restore is { Step: RestoreStep.Asked } ? WishChange.Restores : WishChange.None;
+
+    private async ValueTask<ArchiveRestore?> RestoreAsync(BucketId bucket, ObjectVersion version, RestoreChange change, DateTimeOffset now, CancellationToken ct)
+    {
+        var day = lifecycle.Value.DayLength;
+        switch (change.Step)
+        {
+            case RestoreStep.Asked:
+                // A wish that took the place of the one for this, and came to nothing, has left nobody who is at it.
+                var isLost = version.Restore is { Until: null } && await index.FindMoveAsync(bucket, _id.Key, version.Manifest.Version, ct) is null;
+                return (isLost ? version with { Restore = null } : version).Ask(change.Days, change.Speed, now, day);
+            case RestoreStep.Done:
+                return version.Restore is { Until: null } asked ? asked with { Until = ArchiveRules.UntilOf(asked.Days, now, day) } : version.Restore;
+            default:
+                return null;
+        }
+    }
 
     /// <summary>The object of a bucket that never had versioning.</summary>
     private async Task<ObjectDeleted> RemoveAsync(BucketRecord bucket, ObjectDeletion deletion, CancellationToken ct)

@@ -25,6 +25,9 @@ internal sealed partial class TiersGrain(IMetadataIndex index, TimeProvider cloc
 {
     private const int EndedAtOnceMax = 10_000;
 
+    /// <summary>Every node knows what a restore is; that stays so.</summary>
+    private bool _knowsRestores;
+
     public Task<ImmutableArray<Tier>> ListAsync(CancellationToken ct) => Task.FromResult(state.State.Tiers.Insert(0, Tier.Hot));
 
     public async Task<Tier> ConfigureAsync(Tier tier, CancellationToken ct)
@@ -60,6 +63,13 @@ internal sealed partial class TiersGrain(IMetadataIndex index, TimeProvider cloc
         ArgumentOutOfRangeException.ThrowIfGreaterThan(versions.Length, ITiersGrain.MovesMax);
         var wanted = await FindUsableAsync(tier, ct);
         await index.WishMovesAsync([.. versions.Select(v => new MoveWish(bucket, v.Key, v.Version, wanted.StorageClass, MoveOrigin.Operator))], clock.GetUtcNow(), ct);
+    }
+
+    public async Task RequireRestoresAsync(CancellationToken ct)
+    {
+        if (_knowsRestores) return;
+        if (index is IClusterIndex cluster && await cluster.TryUseLevelAsync(ClusterLevels.Restores, ct) is { } older) throw new StorageException(StorageError.Unavailable, ClusterLevels.RefusalBy(older));
+        _knowsRestores = true;
     }
 
     public async Task<Move?> FindMoveAsync(BucketId bucket, string key, VersionId version, CancellationToken ct) => await index.FindMoveAsync(bucket, key, version, ct);

@@ -22,11 +22,14 @@ internal static class DetailCodec
     /// <summary>Of versions alone whose bytes are outside, or have been: all others are written so that programs from before can read them.</summary>
     private const byte PlacedFormat = 4;
 
+    /// <summary>Of archived versions alone that were asked for.</summary>
+    private const byte RestoreFormat = 5;
+
     /// <summary>All of a version but what has a column of its own.</summary>
     public static byte[] Encode(ObjectVersion version)
     {
         var hasPlaces = version.Manifest.Place is not null || version.Manifest.Parts.Any(p => p.SealedAs is not null);
-        var format = hasPlaces ? PlacedFormat : VersionFormat;
+        var format = version.Restore is not null ? RestoreFormat : hasPlaces ? PlacedFormat : VersionFormat;
         using var writer = new DetailWriter(format);
         writer.Write(version.Manifest.Checksum);
         writer.Write(version.Metadata);
@@ -35,7 +38,8 @@ internal static class DetailCodec
         foreach (var part in version.Manifest.Parts) writer.Write(part);
         writer.Write(version.Attributes);
         writer.Write(version.Encryption);
-        if (hasPlaces) writer.WritePlaces(version.Manifest);
+        if (format >= PlacedFormat) writer.WritePlaces(version.Manifest);
+        if (version.Restore is { } restore) writer.Write(restore);
         writer.WriteChecksum(ColumnsChecksum(format, new(
             version.Manifest.Version, version.Manifest.Length, version.Manifest.ETag, version.Modified, version.Revision, version.IsNull, version.IsDeleteMarker,
             version.StorageClass, version.Owner, version.Manifest.Inline)));
@@ -46,7 +50,7 @@ internal static class DetailCodec
     /// <exception cref="StorageException"><see cref="StorageError.DataDamaged"/>: the row is not what was written.</exception>
     public static ObjectVersion Decode(ReadOnlySpan<byte> detail, VersionColumns columns)
     {
-        var reader = new DetailReader(detail, PlacedFormat);
+        var reader = new DetailReader(detail, RestoreFormat);
         var checksum = reader.ReadChecksum();
         var metadata = reader.ReadMetadata();
         var upload = reader.ReadUploadId();
@@ -54,17 +58,18 @@ internal static class DetailCodec
         var attributes = reader.ReadAttributes();
         var encryption = reader.ReadEncryption();
         var place = reader.ReadPlaces(ref parts);
+        var restore = reader.ReadRestore();
         if (reader.ReadUInt32() != ColumnsChecksum(reader.Format, columns)) throw DetailReader.Damaged("its columns do not match their checksum");
         reader.End();
         var manifest = new Manifest(columns.Version, columns.Length, columns.ETag, checksum, parts, columns.Content, place);
-        return new(manifest, metadata, columns.Modified, columns.Revision, columns.IsNull, columns.StorageClass, upload, columns.Owner, attributes, columns.IsDeleteMarker, encryption);
+        return new(manifest, metadata, columns.Modified, columns.Revision, columns.IsNull, columns.StorageClass, upload, columns.Owner, attributes, columns.IsDeleteMarker, encryption, restore);
     }
 
     /// <summary>What a writer needs of a version that is there: the count of its changes, and the blobs that are freed with it.</summary>
     /// <exception cref="StorageException"><see cref="StorageError.DataDamaged"/>: the detail is not what was written.</exception>
     public static (long Change, ImmutableArray<BlobId> Blobs) DecodeHeld(ReadOnlySpan<byte> detail)
     {
-        var reader = new DetailReader(detail, PlacedFormat);
+        var reader = new DetailReader(detail, RestoreFormat);
         reader.ReadChecksum();
         reader.ReadMetadata();
         reader.ReadUploadId();
@@ -72,6 +77,7 @@ internal static class DetailCodec
         var attributes = reader.ReadAttributes();
         reader.ReadEncryption();
         var place = reader.ReadPlaces(ref parts);
+        reader.ReadRestore();
         reader.ReadUInt32();
         reader.End();
         return (attributes.Change, place is not null ? [place.Blob] : [.. parts.Select(p => p.Blob)]);
@@ -296,6 +302,13 @@ internal sealed class DetailWriter : IDisposable
         }
     }
 
+    public void Write(ArchiveRestore value)
+    {
+        WriteCount(value.Days);
+        WriteByte((byte)value.Speed);
+        WriteVarint((ulong)(value.Until?.ToUnixTimeMilliseconds() ?? 0));
+    }
+
     public void WriteChecksum(uint value) => BinaryPrimitives.WriteUInt32BigEndian(Take(sizeof(uint)), value);
 
     /// <summary>Ends with the checksum of all that was written.</summary>
@@ -420,8 +433,16 @@ internal ref struct DetailReader
         {
             if (ReadByte() != 0) sealedParts[i] = sealedParts[i] with { SealedAs = BlobId.Read(Take(BlobId.ByteLength)) };
         }
-        parts = sealedParts.MoveToImmutable();
+        parts = sealedParts.DrainToImmutable();
         return place;
+    }
+
+    /// <summary>A row of a format before 5 has none.</summary>
+    public ArchiveRestore? ReadRestore()
+    {
+        if (Format < 5) return null;
+        var (days, speed, until) = (ReadCount(), (WarmUpSpeed)ReadByte(), (long)ReadVarint());
+        return new(days, speed, until == 0 ? null : DateTimeOffset.FromUnixTimeMilliseconds(until));
     }
 
     public uint ReadUInt32() => BinaryPrimitives.ReadUInt32BigEndian(Take(sizeof(uint)));

@@ -36,9 +36,9 @@ public interface IMetadataIndex : IIndexReader, IAsyncDisposable
 
     /// <summary>Changes a version in its place: its attributes, or where its content lies. Blobs that its manifest no longer names are freed.</summary>
     /// <param name="next">Its revision and id are those of the version; its <see cref="ObjectAttributes.Change"/> is one more than that which was decided on.</param>
-    /// <param name="fulfils">It does what was wished for: the wish for the version to have the storage class that it has now, which goes with it.</param>
-    /// <exception cref="StorageException"><see cref="StorageError.Conflict"/>: it was changed since, or is gone. <see cref="StorageError.VersionChanged"/>: there is no such wish any more. <see cref="StorageError.NoSuchBucket"/>.</exception>
-    Task UpdateVersionAsync(BucketId bucket, string key, ObjectVersion next, DateTimeOffset now, ImmutableArray<ObjectEvent> events, bool fulfils, CancellationToken ct);
+    /// <param name="wish">What becomes of the wish for the version.</param>
+    /// <exception cref="StorageException"><see cref="StorageError.Conflict"/>: it was changed since, or is gone. <see cref="StorageError.VersionChanged"/>: it fulfils one that is not there any more. <see cref="StorageError.NoSuchBucket"/>.</exception>
+    Task UpdateVersionAsync(BucketId bucket, string key, ObjectVersion next, DateTimeOffset now, ImmutableArray<ObjectEvent> events, WishChange wish, CancellationToken ct);
 
     /// <summary>Removes one version for good and frees what it held. Where it was on top, the next one comes up.</summary>
     /// <returns>False where there was no such version.</returns>
@@ -74,7 +74,7 @@ public interface IMetadataIndex : IIndexReader, IAsyncDisposable
     /// <returns>How much: less than at most where there is no more.</returns>
     Task<long> ForgetPlaceAsync(string place, int max, CancellationToken ct);
 
-    /// <summary>Notes wishes, each for another version, to be fulfilled at once. One for a version takes the place of another for it, unless that is for the same tier, or an operator's and this is not; an operator's makes one that failed due again.</summary>
+    /// <summary>Notes wishes, each for another version, to be fulfilled at once. One for a version takes the place of another for it, unless that is for the same tier, or an operator's or a restore's and this is not; an operator's makes one that failed due again.</summary>
     Task WishMovesAsync(IReadOnlyList<MoveWish> wishes, DateTimeOffset now, CancellationToken ct);
 
     /// <summary>Takes wishes that are due, the longest due first: until then they are left to the caller.</summary>
@@ -88,7 +88,7 @@ public interface IMetadataIndex : IIndexReader, IAsyncDisposable
     /// <summary>Removes a wish, unless there is another for its version by now.</summary>
     Task EndMoveAsync(MoveWish wish, CancellationToken ct);
 
-    /// <summary>Removes wishes for a tier.</summary>
+    /// <summary>Removes wishes for a tier; those to be restored from it stay.</summary>
     /// <returns>How many: less than at most where there are no more.</returns>
     Task<long> EndMovesAsync(string storageClass, int max, CancellationToken ct);
 
@@ -171,6 +171,19 @@ public sealed record ObjectChange(BucketId Bucket, string Key, long? ExpectedRev
 
     /// <summary>The version is wished to be in the tier of its storage class from then on.</summary>
     public bool WishesMove { get; init; }
+}
+
+/// <summary>What a change of a version means to the wish that there may be for it.</summary>
+public enum WishChange
+{
+    /// <summary>Nothing.</summary>
+    None,
+
+    /// <summary>It does what was wished for: that the version has the storage class that it has now. The wish goes with the change.</summary>
+    Fulfils,
+
+    /// <summary>The version is wished to be restored where it is, from now on.</summary>
+    Restores,
 }
 
 /// <summary>The decided end of one version.</summary>

@@ -25,7 +25,7 @@ public interface IBlobStore
     /// <param name="manifest">Of content that is not in the index.</param>
     /// <param name="place">With an id that no try before had. Where this fails the blob may be there, or come to be.</param>
     /// <returns>What the index is to be told.</returns>
-    /// <exception cref="StorageException"><see cref="StorageError.BackendFailed"/>: what the place said; as for <see cref="OpenAsync"/> where reading fails.</exception>
+    /// <exception cref="StorageException"><see cref="StorageError.BackendFailed"/>: what the place said; as for <see cref="OpenAsync"/> where reading fails: <see cref="StorageError.ObjectArchived"/> where it has to be warmed up first.</exception>
     Task<ContentMove> SendAsync(Manifest manifest, ContentPlace place, CancellationToken ct);
 
     /// <summary>Copies a version's content from a place outside to the drives, as it was stored there before. When it returns the copy is durable.</summary>
@@ -33,6 +33,11 @@ public interface IBlobStore
     /// <returns>To be disposed after the index was told.</returns>
     /// <exception cref="StorageException">As for <see cref="OpenAsync"/> and <see cref="IBlobWrite.CopyFromAsync"/>.</exception>
     Task<IContentFetch> FetchAsync(Manifest manifest, BlobOwner owner, Redundancy redundancy, CancellationToken ct);
+
+    /// <summary>Asks for content at a place outside to be readable for a time, where that keeps it cold.</summary>
+    /// <returns>Whether it is; where not, it is asked for, and comes to be.</returns>
+    /// <exception cref="StorageException"><see cref="StorageError.BackendFailed"/>: what the place said. <see cref="StorageError.Unavailable"/>: it can't be asked.</exception>
+    Task<bool> WarmUpAsync(ContentPlace place, WarmUpSpeed speed, TimeSpan keep, CancellationToken ct);
 
     /// <summary>Deletes content from a place outside. Deleting what is not there succeeds.</summary>
     /// <exception cref="StorageException"><see cref="StorageError.BackendFailed"/>: what the place said. <see cref="StorageError.Unavailable"/>: it can't be asked.</exception>

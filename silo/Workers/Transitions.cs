@@ -37,7 +37,7 @@ internal sealed record TransitionOptions
     public TimeSpan RetryDelayMax { get; init; } = TimeSpan.FromHours(1);
 }
 
-/// <summary>Moves the bytes of versions to the tiers that are wanted for them.</summary>
+/// <summary>Moves the bytes of versions to the tiers that are wanted for them, and has archives give back for a time what was asked for.</summary>
 /// <remarks>
 /// Invariants. The new copy is whole, read back and verified before the index is told of it; the index frees the old one in the transaction that names the new one. A blob outside is entered in the index before it is put, so what a
 /// crash leaves is known, and goes. Whatever fails leaves the version where it was, and the failure with the wish. Two that move one version do no harm: the second is refused, and its copy goes.
@@ -54,6 +54,15 @@ internal sealed partial class Transitions(
 
     /// <summary>Time for the deletion of what was put in vain.</summary>
     private static readonly TimeSpan CleaningMax = TimeSpan.FromSeconds(5);
+
+    /// <summary>The longest time between two questions whether a place has made something readable.</summary>
+    private static readonly TimeSpan WarmUpDelayMax = TimeSpan.FromMinutes(15);
+
+    /// <summary>For how much longer than is told a place is to keep what was restored.</summary>
+    private static readonly TimeSpan RestoreMargin = TimeSpan.FromDays(1);
+
+    /// <summary>For how long a place is to keep readable what is to be copied from it.</summary>
+    private static readonly TimeSpan WarmForMove = TimeSpan.FromDays(3);
 
     /// <summary>The longest pause of a tier whose place failed.</summary>
     private static readonly TimeSpan PauseMax = TimeSpan.FromMinutes(1);
@@ -152,6 +161,8 @@ internal sealed partial class Transitions(
         return seconds < options.Value.RetryDelayMax.TotalSeconds ? TimeSpan.FromSeconds(seconds) : options.Value.RetryDelayMax;
     }
 
+    private TimeSpan WarmUpDelayOf(int attempts) => TimeSpan.FromTicks(Math.Min(DelayOf(attempts).Ticks, WarmUpDelayMax.Ticks));
+
     /// <summary>A place that failed is not asked for the next version at once, and the next one, however many are to go there: those that go elsewhere are not to wait behind them.</summary>
     private void Pause(string storageClass) =>
         _paused.AddOrUpdate(storageClass, _ => (1, clock.GetUtcNow() + DelayOf(1)), (_, before) =>
@@ -161,21 +172,23 @@ internal sealed partial class Transitions(
     private async Task<string> MoveAsync(Move move, Tier? tier, CancellationToken ct)
     {
         var wish = move.Wish;
-        if (move.BucketName is null || tier is null || await FindAsync(wish, ct) is not { } version)
+        var version = move.BucketName is null ? null : await FindAsync(wish, ct);
+        var isRestore = wish.Origin == MoveOrigin.Restore && version?.Restore is not null;
+        var why = version is null ? "The version is gone."
+            : isRestore ? null
+            : wish.Origin == MoveOrigin.Restore && (version.Manifest.Place is not null || version.StorageClass != wish.StorageClass) ? "The restore is over."
+            : tier is null ? $"There is no tier of the storage class {wish.StorageClass}."
+            : null;
+        if (why is not null)
         {
-            LogOff(log, move.BucketName, wish.Key, tier is null ? $"There is no tier of the storage class {wish.StorageClass}." : "The version is gone.");
+            LogOff(log, move.BucketName, wish.Key, why);
             await index.EndMoveAsync(wish, ct);
             return "gone";
         }
-        var grain = grains.GetGrain<IObjectGrain>(new ObjectId(move.BucketName, wish.Key).ToString());
-        // What is in the index stays there: it is less than its place in a tier would be.
-        var isThere = version.Manifest.Parts.IsDefaultOrEmpty || version.Manifest.Place?.Integration == tier.Integration;
+        var grain = grains.GetGrain<IObjectGrain>(new ObjectId(move.BucketName!, wish.Key).ToString());
         try
         {
-            if (isThere && version.StorageClass == tier.StorageClass) await index.EndMoveAsync(wish, ct);
-            else if (isThere) await CommitAsync(grain, wish, version, null, ct);
-            else if (tier.Integration is { } integration) await SendAsync(wish, grain, version, integration, ct);
-            else await BringBackAsync(move, grain, version, ct);
+            return isRestore ? await RestoreAsync(move, grain, version!, ct) : await MoveAsync(move, tier!, grain, version!, ct);
         }
         catch (StorageException e) when (IsRefusal(e))
         {
@@ -184,6 +197,58 @@ internal sealed partial class Transitions(
             await index.PutOffMoveAsync(wish, clock.GetUtcNow() + options.Value.RetryDelay, failure: null, ct);
             return "overtaken";
         }
+        catch (StorageException e) when (e.Error is StorageError.ObjectArchived && version!.Manifest.Place is { } place)
+        {
+            // It can't be copied from where it is. Asked again with each attempt, which does no harm.
+            LogOff(log, move.BucketName, wish.Key, $"{place.Integration} is asked for its bytes.");
+            await blobs.WarmUpAsync(place, WarmUpSpeed.Standard, WarmForMove, ct);
+            await index.PutOffMoveAsync(wish, clock.GetUtcNow() + WarmUpDelayOf(move.Attempts), failure: null, ct);
+            return "warming";
+        }
+    }
+
+    /// <summary>One step of a restore: asks the place for the bytes, until they can be read; then nothing, until that is over.</summary>
+    private async Task<string> RestoreAsync(Move move, IObjectGrain grain, ObjectVersion version, CancellationToken ct)
+    {
+        var (wish, restore, now) = (move.Wish, version.Restore!, clock.GetUtcNow());
+        if (restore.Until <= now)
+        {
+            // What is still on the drives, as its writer's wish to bring it to its tier gave way to this one, goes there now.
+            await TellAsync(RestoreStep.Over);
+            await index.PutOffMoveAsync(wish, now, failure: null, ct);
+            return "restore-over";
+        }
+        // For a little longer than is told: whoever reads at the last moment reads to the end.
+        var keep = (restore.Until is { } until ? until - now : TimeSpan.FromDays(restore.Days)) + RestoreMargin;
+        if (version.Manifest.Place is { } place && !await blobs.WarmUpAsync(place, restore.Speed, keep, ct))
+        {
+            await index.PutOffMoveAsync(wish, now + WarmUpDelayOf(move.Attempts), failure: null, ct);
+            return "restoring";
+        }
+        if (restore.Until is { } end)
+        {
+            await index.PutOffMoveAsync(wish, end, failure: null, ct);
+            return "restored";
+        }
+        var done = await TellAsync(RestoreStep.Done);
+        LogRestored(log, move.BucketName, wish.Key, done.Restore?.Until);
+        await index.PutOffMoveAsync(wish, done.Restore?.Until ?? now, failure: null, ct);
+        return "restored";
+
+        Task<ObjectVersion> TellAsync(RestoreStep step) =>
+            grain.UpdateAsync(new(wish.Bucket, version.Name, new(version.Revision, Change: version.Attributes.Change), ChangeOrigin.Lifecycle, Restore: new(step)), ct);
+    }
+
+    /// <returns>What became of it.</returns>
+    private async Task<string> MoveAsync(Move move, Tier tier, IObjectGrain grain, ObjectVersion version, CancellationToken ct)
+    {
+        var wish = move.Wish;
+        // What is in the index stays there: it is less than its place in a tier would be.
+        var isThere = version.Manifest.Parts.IsDefaultOrEmpty || version.Manifest.Place?.Integration == tier.Integration;
+        if (isThere && version.StorageClass == tier.StorageClass) await index.EndMoveAsync(wish, ct);
+        else if (isThere) await CommitAsync(grain, wish, version, null, ct);
+        else if (tier.Integration is { } integration) await SendAsync(wish, grain, version, integration, ct);
+        else await BringBackAsync(move, grain, version, ct);
         if (!isThere) MovedBytes.Add(version.Manifest.Length, new KeyValuePair<string, object?>("tier", tier.Name));
         LogMoved(log, move.BucketName, wish.Key, tier.Name);
         return "moved";
@@ -348,6 +413,9 @@ internal sealed partial class Transitions(
 
     [LoggerMessage(LogLevel.Debug, "Moved {Bucket}/{Key} to the tier {Tier}")]
     private static partial void LogMoved(ILogger log, string? bucket, string key, string tier);
+
+    [LoggerMessage(LogLevel.Debug, "Restored {Bucket}/{Key}, until {Until}")]
+    private static partial void LogRestored(ILogger log, string? bucket, string key, DateTimeOffset? until);
 
     [LoggerMessage(LogLevel.Debug, "Blob {Blob} was left at {Integration}: {Why}")]
     private static partial void LogLeft(ILogger log, BlobId blob, string integration, string why);

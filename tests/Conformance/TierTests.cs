@@ -304,19 +304,19 @@ public sealed partial class TierTests(TierNodeFixture fixture) : IClassFixture<T
         var content = RandomNumberGenerator.GetBytes(Large);
         foreach (var key in (string[])["logs/1", "logs/2"]) await fixture.Client.PutBytesAsync(bucket, key, content);
         await DoneAsync("integrations", "add", "filesystem", "--name", name, "--path", PathOf(name));
-        Assert.Equal($"archive is at {name}, and S3 calls it GLACIER\n", await DoneAsync("tiers", "configure", "archive", "--backend", name));
-        Assert.Contains(("archive", "GLACIER", name), Rows(await DoneAsync("tiers", "list")).Select(r => (r[0], r[1], r[2])));
-        Assert.Equal($"darkstorage://{bucket}/logs/1 is in archive\n", await DoneAsync("tiers", "assign", $"darkstorage://{bucket}/logs/1", "--tier", "archive", "--wait"));
-        Assert.Equal(["archive", "GLACIER", name, "683.6 KiB"], Rows(await DoneAsync("tiers", "show", $"darkstorage://{bucket}/logs/1")).Single());
-        Assert.Equal("2 go to archive\n", await DoneAsync("tiers", "assign", "-r", $"darkstorage://{bucket}/logs/", "--tier", "archive"));
+        Assert.Equal($"cold is at {name}, and S3 calls it GLACIER_IR\n", await DoneAsync("tiers", "configure", "cold", "--backend", name));
+        Assert.Contains(("cold", "GLACIER_IR", name), Rows(await DoneAsync("tiers", "list")).Select(r => (r[0], r[1], r[2])));
+        Assert.Equal($"darkstorage://{bucket}/logs/1 is in cold\n", await DoneAsync("tiers", "assign", $"darkstorage://{bucket}/logs/1", "--tier", "cold", "--wait"));
+        Assert.Equal(["cold", "GLACIER_IR", name, "683.6 KiB"], Rows(await DoneAsync("tiers", "show", $"darkstorage://{bucket}/logs/1")).Single());
+        Assert.Equal("2 go to cold\n", await DoneAsync("tiers", "assign", "-r", $"darkstorage://{bucket}/logs/", "--tier", "cold"));
         await WaitAsync(bucket, "logs/2");
 
-        Assert.Equal($"darkstorage://{bucket}/: hot, archive after 30d\n", await DoneAsync("tiers", "set", bucket, "--transition", "archive", "30d"));
-        Assert.Equal($"darkstorage://{bucket}/a/: archive\n", await DoneAsync("tiers", "set", $"darkstorage://{bucket}/a/", "--default", "archive"));
-        Assert.Equal([[$"darkstorage://{bucket}/", "hot", "archive 30d"], [$"darkstorage://{bucket}/a/", "archive"]], Rows(await DoneAsync("tiers", "get", bucket)));
+        Assert.Equal($"darkstorage://{bucket}/: hot, cold after 30d\n", await DoneAsync("tiers", "set", bucket, "--transition", "cold", "30d"));
+        Assert.Equal($"darkstorage://{bucket}/a/: cold\n", await DoneAsync("tiers", "set", $"darkstorage://{bucket}/a/", "--default", "cold"));
+        Assert.Equal([[$"darkstorage://{bucket}/", "hot", "cold 30d"], [$"darkstorage://{bucket}/a/", "cold"]], Rows(await DoneAsync("tiers", "get", bucket)));
         Assert.Equal($"darkstorage://{bucket}/: nothing is set\n", await DoneAsync("tiers", "set", bucket, "--clear"));
-        Assert.Equal([[$"darkstorage://{bucket}/a/", "archive"]], Rows(await DoneAsync("tiers", "get", bucket)));
-        foreach (var (words, reason) in new[] { (new[] { "--transition", "archive", "soon" }, "'soon' is no age in days: 30d."), (["--clear", "--default", "hot"], "Either --default and --transition say what is wanted, or --clear takes it away.") })
+        Assert.Equal([[$"darkstorage://{bucket}/a/", "cold"]], Rows(await DoneAsync("tiers", "get", bucket)));
+        foreach (var (words, reason) in new[] { (new[] { "--transition", "cold", "soon" }, "'soon' is no age in days: 30d."), (["--clear", "--default", "hot"], "Either --default and --transition say what is wanted, or --clear takes it away.") })
             Assert.Equal((2, $"darkstorage: {reason}\n"), await Node.CommandLineAsync(["tiers", "set", bucket, .. words]) is var wrong ? (wrong.ExitCode, wrong.Error) : default);
 
         Directory.Move(PathOf(name), PathOf(name) + "-away");
@@ -326,7 +326,7 @@ public sealed partial class TierTests(TierNodeFixture fixture) : IClassFixture<T
         Assert.Contains(Rows(await DoneAsync("tiers", "moves")), r => r[0] == $"darkstorage://{bucket}/logs/1" && r[1] == "hot");
         Directory.Move(PathOf(name) + "-away", PathOf(name));
         await DoneAsync("tiers", "assign", $"darkstorage://{bucket}/logs/1", "--tier", "hot", "--wait");
-        Assert.Equal("Removed archive; what lies there stays there, and can be read\n", await DoneAsync("tiers", "remove", "archive"));
+        Assert.Equal("Removed cold; what lies there stays there, and can be read\n", await DoneAsync("tiers", "remove", "cold"));
         Assert.Equal(content, await fixture.Client.GetBytesAsync(bucket, "logs/2"));
 
         var usage = await Node.CommandLineAsync(["tiers", "assign", $"darkstorage://{bucket}", "--tier", "hot"]);

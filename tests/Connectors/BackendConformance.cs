@@ -1,4 +1,5 @@
 using System.Text;
+using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Storage;
 using DarkStorage.Storage.Backends;
 

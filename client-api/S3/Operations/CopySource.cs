@@ -52,7 +52,7 @@ internal sealed record CopySource(BucketRecord Bucket, string Key, VersionName? 
             var content = range.Length == 0 ? default : ImmutableCollectionsMarshal.AsArray(manifest.Inline).AsMemory((int)range.First, (int)range.Length);
             return await write.CopyFromAsync(PipeReader.Create(new ReadOnlySequence<byte>(content)), ct);
         }
-        await using var read = await ObjectContent.OpenAsync(s3.Blobs, s3.Index, Bucket.Id, Key, Version, range, key, ct);
+        await using var read = await ObjectContent.OpenAsync(s3, Bucket.Id, Key, Version, range, key, ct);
         var pipe = new Pipe(new PipeOptions(pauseWriterThreshold: InFlightBytes, resumeWriterThreshold: InFlightBytes / 2, useSynchronizationContext: false));
         var reading = FeedAsync(read, pipe.Writer, ct);
         try

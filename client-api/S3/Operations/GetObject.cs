@@ -30,7 +30,7 @@ internal static class GetObject
             return;
         }
         // The first stretch is read and verified before the status goes out, so that damage there is an error and not a broken answer.
-        await using var read = await ObjectContent.OpenAsync(s3.Blobs, s3.Index, bucket.Id, s3.Key, version, range, key, ct);
+        await using var read = await ObjectContent.OpenAsync(s3, bucket.Id, s3.Key, version, range, key, ct);
         await read.CopyToAsync(s3.Response.BodyWriter, ct);
     }
 

@@ -2,6 +2,7 @@ using System.IO.Pipelines;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Buckets;
 using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.Rules.Tiers;
 using DarkStorage.Storage;
 using DarkStorage.Storage.Encryption;
 
@@ -32,8 +33,11 @@ internal sealed class ObjectContent : IBlobRead
 
     /// <param name="range">Not empty.</param>
     /// <param name="dataKey">As in <see cref="IBlobStore.OpenAsync"/>, as are the errors.</param>
-    public static async ValueTask<IBlobRead> OpenAsync(IBlobStore blobs, IIndexReader index, BucketId bucket, string key, ObjectVersion version, ByteRange range, DataKey? dataKey, CancellationToken ct) =>
-        new ObjectContent(blobs, index, bucket, key, version, range, dataKey, await blobs.OpenAsync(version.Manifest, range, dataKey, ct));
+    /// <exception cref="S3Exception"><c>InvalidObjectState</c>: it is archived, and has to be restored first.</exception>
+    public static async ValueTask<IBlobRead> OpenAsync(S3Request s3, BucketId bucket, string key, ObjectVersion version, ByteRange range, DataKey? dataKey, CancellationToken ct) =>
+        version.IsReadable(s3.Clock.GetUtcNow())
+            ? new ObjectContent(s3.Blobs, s3.Index, bucket, key, version, range, dataKey, await s3.Blobs.OpenAsync(version.Manifest, range, dataKey, ct))
+            : throw new S3Exception(S3Error.InvalidObjectState).With("StorageClass", version.StorageClass);
 
     public async ValueTask CopyToAsync(PipeWriter destination, CancellationToken ct)
     {

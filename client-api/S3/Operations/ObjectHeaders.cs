@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Globalization;
 using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.Rules.Tiers;
 using Microsoft.AspNetCore.Http;
 
 namespace DarkStorage.ClientApi.S3.Operations;
@@ -25,6 +26,7 @@ internal static class ObjectHeaders
         Set(headers, "Expires", Override(s3, "response-expires", metadata.Expires));
         Set(headers, "x-amz-website-redirect-location", metadata.WebsiteRedirectLocation);
         if (version.StorageClass != "STANDARD") headers["x-amz-storage-class"] = version.StorageClass;
+        Set(headers, "x-amz-restore", version.Restore.Describe(s3.Clock.GetUtcNow()));
         RequestEncryption.WriteHeaders(s3, version.Encryption);
         WriteAttributes(headers, version.Attributes);
         foreach (var (name, value) in metadata.UserMetadata) Set(headers, "x-amz-meta-" + name, value);

@@ -67,7 +67,7 @@ internal static class SelectObjectContent
                 var content = ImmutableCollectionsMarshal.AsArray(manifest.Inline)!;
                 return new MemoryStream(content, (int)first, content.Length - (int)first, writable: false);
             }
-            return BlobStream.Start(await ObjectContent.OpenAsync(s3.Blobs, s3.Index, bucket, s3.Key, version, new(first, manifest.Length - 1), key, ct), ct);
+            return BlobStream.Start(await ObjectContent.OpenAsync(s3, bucket, s3.Key, version, new(first, manifest.Length - 1), key, ct), ct);
         }
     }
 

@@ -94,6 +94,8 @@ internal sealed record S3Error(string Code, HttpStatusCode Status, string Messag
     public static readonly S3Error OperationAborted = new("OperationAborted", HttpStatusCode.Conflict, "A conflicting conditional operation is currently in progress against this resource. Please try again.");
     public static readonly S3Error InvalidObjectState = new("InvalidObjectState", HttpStatusCode.Forbidden, "The operation is not valid for the object's storage class");
 
+    public static readonly S3Error RestoreAlreadyInProgress = new("RestoreAlreadyInProgress", HttpStatusCode.Conflict, "Object restore is already in progress");
+
     // Keys of the key service, in whose words AWS answers
     public static readonly S3Error KmsNotFound = new("KMS.NotFoundException", HttpStatusCode.BadRequest, "The KMS key does not exist.");
     public static readonly S3Error KmsDisabled = new("KMS.DisabledException", HttpStatusCode.BadRequest, "The KMS key is disabled.");

@@ -52,6 +52,8 @@ internal static class StorageErrorMapping
         StorageError.BackendFailed => S3Error.ServiceUnavailable,
         StorageError.ObjectArchived => S3Error.InvalidObjectState,
         StorageError.NoSuchTier => S3Error.InvalidArgument,
+        StorageError.ObjectNotArchived => S3Error.InvalidObjectState,
+        StorageError.RestoreInProgress => S3Error.RestoreAlreadyInProgress,
         StorageError.InsufficientStorage => S3Error.InsufficientStorage,
         StorageError.IndexAway => S3Error.SlowDown,
         StorageError.Unavailable => S3Error.ServiceUnavailable,   // SDKs retry 503
@@ -65,6 +67,7 @@ internal static class StorageErrorMapping
         StorageError.InvalidArgument => new(S3Error.InvalidArgument, failure.Message, failure),
         StorageError.InvalidBucketState => new(S3Error.InvalidBucketState, failure.Message, failure),
         StorageError.ObjectLocked => new(S3Error.AccessDenied, "Access Denied because object protected by object lock.", failure),
+        StorageError.ObjectNotArchived => new(S3Error.InvalidObjectState, "Restore is not allowed for the object's current storage class", failure),
         StorageError.ChecksumMismatch => new(S3Error.BadDigest, "The checksum you specified did not match the calculated checksum.", failure),
         StorageError.EncryptionKeyRequired => new(S3Error.InvalidRequest,
             "The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object.", failure),

@@ -1,6 +1,7 @@
 using System.Diagnostics.Metrics;
 using System.Runtime.CompilerServices;
 using System.Runtime.ExceptionServices;
+using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.GrainInterfaces.Integrations;
 using DarkStorage.Storage;
 using DarkStorage.Storage.Backends;
@@ -98,6 +99,8 @@ internal sealed class GuardedBackend : IMeteredBackend
     }
 
     public Task<BackendBlob> CopyAsync(BlobName from, BlobName to, CancellationToken ct) => LongCallAsync("copy", _limits.LongTimeout, watch => _inner.CopyAsync(from, to, watch.Token), ct);
+
+    public Task SettleAsync(BlobName name, CancellationToken ct) => LongCallAsync("settle", _limits.LongTimeout, watch => NothingAsync(_inner.SettleAsync(name, watch.Token)), ct);
 
     public Task WarmUpAsync(BlobName name, WarmUpSpeed speed, TimeSpan keep, CancellationToken ct) => CallAsync("warm-up", watch => NothingAsync(_inner.WarmUpAsync(name, speed, keep, watch.Token)), ct);
 

@@ -4,6 +4,7 @@ using System.Runtime.CompilerServices;
 using Amazon.Runtime;
 using Amazon.S3;
 using Amazon.S3.Model;
+using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Storage.Backends;
 
 namespace DarkStorage.Connectors.S3;
@@ -69,7 +70,7 @@ internal sealed class S3Backend(IAmazonS3 s3, S3Place place, TimeProvider clock,
             await using var stream = new SourceStream(content, 0, content.Length);
             await s3.PutObjectAsync(new()
             {
-                BucketName = place.Bucket, Key = KeyOf(name), InputStream = stream, AutoCloseStream = false, StorageClass = place.StorageClass, DisablePayloadSigning = place.IsUnsigned,
+                BucketName = place.Bucket, Key = KeyOf(name), InputStream = stream, AutoCloseStream = false, StorageClass = place.PutClass, DisablePayloadSigning = place.IsUnsigned,
             }, ct);
         }
         return await RequireAsync(name, content.Length, ct);
@@ -126,21 +127,28 @@ internal sealed class S3Backend(IAmazonS3 s3, S3Place place, TimeProvider clock,
             await PrepareAsync(ct);
             throw BackendException.NotFound(from);
         }
-        if (head.ContentLength > place.CopyBytesMax) await CopyInPartsAsync(from, head, to, ct);
-        else
-        {
-            await s3.CopyObjectAsync(new()
-            {
-                SourceBucket = place.Bucket, SourceKey = KeyOf(from), ETagToMatch = head.ETag, DestinationBucket = place.Bucket, DestinationKey = KeyOf(to), StorageClass = place.StorageClass,
-            }, ct);
-        }
+        await CopyAsync(from, head, to, place.PutClass, ct);
         return await RequireAsync(to, head.ContentLength, ct);
     }, ct);
 
+    /// <summary>What is put into an archive class can't be read back: it is put into the bucket's own, and goes from there when it is known to be whole.</summary>
+    public async Task SettleAsync(BlobName name, CancellationToken ct)
+    {
+        if (place.PutClass == place.StorageClass) return;
+        var head = await RequireHeadAsync(name, ct);
+        if (head.StorageClass == place.StorageClass) return;
+        await CallAsync(name.Value, async () =>
+        {
+            await CopyAsync(name, head, name, place.StorageClass, ct);
+            return await RequireAsync(name, head.ContentLength, ct);
+        }, ct);
+    }
+
     public async Task WarmUpAsync(BlobName name, WarmUpSpeed speed, TimeSpan keep, CancellationToken ct)
     {
-        if (await StatAsync(name, ct) is not { } blob) throw BackendException.NotFound(name);
-        if (blob.Warmth != BlobWarmth.Cold) return;
+        var head = await RequireHeadAsync(name, ct);
+        // One that is readable for a time is asked for too: it is then so for the new one.
+        if (WarmthOf(head) != BlobWarmth.Cold && head.RestoreExpiration is null) return;
         var tier = speed switch
         {
             WarmUpSpeed.Expedited => GlacierJobTier.Expedited,
@@ -170,6 +178,13 @@ internal sealed class S3Backend(IAmazonS3 s3, S3Place place, TimeProvider clock,
 
     private string KeyOf(BlobName name) => place.Prefix + name.Value;
 
+    private async Task<GetObjectMetadataResponse> RequireHeadAsync(BlobName name, CancellationToken ct)
+    {
+        if (await CallAsync(name.Value, () => HeadAsync(name, ct), ct) is { } head) return head;
+        await PrepareAsync(ct);
+        throw BackendException.NotFound(name);
+    }
+
     /// <returns>Null where there is none.</returns>
     private async Task<GetObjectMetadataResponse?> HeadAsync(BlobName name, CancellationToken ct)
     {
@@ -190,7 +205,7 @@ internal sealed class S3Backend(IAmazonS3 s3, S3Place place, TimeProvider clock,
         return blob.Length == length ? blob : throw BackendException.WrongLength(name, length, blob.Length);
     }
 
-    private Task PutInPartsAsync(BlobName name, BlobSource content, CancellationToken ct) => InPartsAsync(name, content.Length, place.PartBytesMin, async (uploadId, number, offset, bytes, partCt) =>
+    private Task PutInPartsAsync(BlobName name, BlobSource content, CancellationToken ct) => InPartsAsync(name, content.Length, place.PutClass, place.PartBytesMin, async (uploadId, number, offset, bytes, partCt) =>
     {
         await using var stream = new SourceStream(content, offset, bytes);
         return new PartETag(number, (await s3.UploadPartAsync(new()
@@ -199,8 +214,15 @@ internal sealed class S3Backend(IAmazonS3 s3, S3Place place, TimeProvider clock,
         }, partCt)).ETag);
     }, ct);
 
-    private Task CopyInPartsAsync(BlobName from, GetObjectMetadataResponse head, BlobName to, CancellationToken ct) =>
-        InPartsAsync(to, head.ContentLength, place.CopyBytesMax, async (uploadId, number, offset, bytes, partCt) => new PartETag(number, (await s3.CopyPartAsync(new()
+    private Task CopyAsync(BlobName from, GetObjectMetadataResponse head, BlobName to, S3StorageClass? storageClass, CancellationToken ct) => head.ContentLength > place.CopyBytesMax
+        ? CopyInPartsAsync(from, head, to, storageClass, ct)
+        : s3.CopyObjectAsync(new()
+        {
+            SourceBucket = place.Bucket, SourceKey = KeyOf(from), ETagToMatch = head.ETag, DestinationBucket = place.Bucket, DestinationKey = KeyOf(to), StorageClass = storageClass,
+        }, ct);
+
+    private Task CopyInPartsAsync(BlobName from, GetObjectMetadataResponse head, BlobName to, S3StorageClass? storageClass, CancellationToken ct) =>
+        InPartsAsync(to, head.ContentLength, storageClass, place.CopyBytesMax, async (uploadId, number, offset, bytes, partCt) => new PartETag(number, (await s3.CopyPartAsync(new()
         {
             // Of one content all parts.
             SourceBucket = place.Bucket, SourceKey = KeyOf(from), ETagToMatch = [head.ETag], DestinationBucket = place.Bucket, DestinationKey = KeyOf(to), UploadId = uploadId, PartNumber = number,
@@ -209,10 +231,10 @@ internal sealed class S3Backend(IAmazonS3 s3, S3Place place, TimeProvider clock,
 
     private delegate Task<PartETag> PartSender(string uploadId, int number, long offset, long bytes, CancellationToken ct);
 
-    private async Task InPartsAsync(BlobName name, long length, long partBytesMin, PartSender send, CancellationToken ct)
+    private async Task InPartsAsync(BlobName name, long length, S3StorageClass? storageClass, long partBytesMin, PartSender send, CancellationToken ct)
     {
         var partBytes = Math.Max(partBytesMin, (length + PartsMax - 1) / PartsMax);
-        var upload = (await s3.InitiateMultipartUploadAsync(new InitiateMultipartUploadRequest { BucketName = place.Bucket, Key = KeyOf(name), StorageClass = place.StorageClass }, ct)).UploadId;
+        var upload = (await s3.InitiateMultipartUploadAsync(new InitiateMultipartUploadRequest { BucketName = place.Bucket, Key = KeyOf(name), StorageClass = storageClass }, ct)).UploadId;
         _uploads[upload] = true;
         try
         {
@@ -300,10 +322,13 @@ internal sealed class S3Backend(IAmazonS3 s3, S3Place place, TimeProvider clock,
 
 /// <summary>Where in S3.</summary>
 /// <param name="Prefix">Of every key; empty for none.</param>
-/// <param name="StorageClass">Of what is put; null for the bucket's own.</param>
+/// <param name="StorageClass">Of what is there to stay; null for the bucket's own.</param>
 /// <param name="IsUnsigned">Content goes without a signature of its own: over TLS, which guards it.</param>
 internal sealed record S3Place(string Bucket, string Prefix, S3StorageClass? StorageClass, bool IsUnsigned)
 {
+    /// <summary>Of what is put.</summary>
+    public S3StorageClass? PutClass => StorageClass?.Value is "GLACIER" or "DEEP_ARCHIVE" ? null : StorageClass;
+
     /// <summary>Blobs up to here go in one request, and longer ones in parts of at least this.</summary>
     public long PartBytesMin { get; init; } = 64L << 20;
 

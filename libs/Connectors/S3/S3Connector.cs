@@ -31,7 +31,7 @@ internal static class S3Connector
             new(Prefix, "What every key begins with, such as darkstorage/. The bucket can then have other things too.", IsPlace: true),
             new(AccessKey, "The id of an access key that may list, read, write and delete there. Where none is given the machine's own role is asked for."),
             new(SecretKey, "That key's secret.", ConnectorFieldKind.Secret),
-            new(StorageClass, "The storage class of what is put, such as STANDARD_IA or DEEP_ARCHIVE. The bucket's own where nothing is said."),
+            new(StorageClass, "The storage class of what is kept there, such as STANDARD_IA or DEEP_ARCHIVE. The bucket's own where nothing is said."),
             new(PathStyle, "The bucket's name is in the path and not in the host's name.", ConnectorFieldKind.Flag, Default: "false"),
             new(Checksums, "The server takes AWS's checksums behind the content. Servers that do not know them would store them.", ConnectorFieldKind.Flag, Default: "true"),
         ],

@@ -44,11 +44,9 @@ public sealed partial class PostgresIndex
         var ordered = wishes.Select(w => (Wish: w, Key: Parameters.KeyBytes(w.Key))).OrderBy(w => LockOf(w.Wish.Bucket.Value, w.Key)).ToArray();
         return ChangeAloneAsync("moves", $"""
             WITH wished AS (
-                INSERT INTO moves AS m (bucket, key, version, storage_class, origin, asked, due, attempts)
+                INSERT INTO moves (bucket, key, version, storage_class, origin, asked, due, attempts)
                 SELECT bucket, key, version, storage_class, origin, $6, $6, 0 FROM unnest($1, $2, $3, $4, $5) AS w (bucket, key, version, storage_class, origin)
-                ON CONFLICT (bucket, key, version) DO UPDATE
-                SET storage_class = excluded.storage_class, origin = excluded.origin, asked = excluded.asked, due = excluded.due, attempts = 0, failure = NULL
-                WHERE (m.storage_class <> excluded.storage_class AND (excluded.origin = {(int)MoveOrigin.Operator} OR m.origin <> {(int)MoveOrigin.Operator})) OR (excluded.origin = {(int)MoveOrigin.Operator} AND m.failure IS NOT NULL)
+                ON CONFLICT (bucket, key, version) DO {WishPrecedence.Replace}
                 RETURNING 1)
             SELECT count(*) FROM wished
             """, p => p.Longs([.. ordered.Select(w => w.Wish.Bucket.Value)]).BytesOfMany([.. ordered.Select(w => w.Key)]).Uuids([.. ordered.Select(w => w.Wish.Version.ToGuid())])
@@ -82,9 +80,9 @@ public sealed partial class PostgresIndex
         ChangeMoveAsync(wish, $"DELETE FROM moves WHERE {OfVersion} AND storage_class = $4", p => p.Text(wish.StorageClass), ct);
 
     public Task<long> EndMovesAsync(string storageClass, int max, CancellationToken ct) =>
-        ChangeAloneAsync("moves", """
+        ChangeAloneAsync("moves", $"""
             WITH ended AS (
-                DELETE FROM moves m USING (SELECT bucket, key, version FROM moves WHERE storage_class = $1 LIMIT $2 FOR UPDATE SKIP LOCKED) AS found
+                DELETE FROM moves m USING (SELECT bucket, key, version FROM moves WHERE storage_class = $1 AND origin <> {(int)MoveOrigin.Restore} LIMIT $2 FOR UPDATE SKIP LOCKED) AS found
                 WHERE m.bucket = found.bucket AND m.key = found.key AND m.version = found.version RETURNING 1)
             SELECT count(*) FROM ended
             """, p => p.Text(storageClass).Long(max), static row => row.GetInt64(0), ct);

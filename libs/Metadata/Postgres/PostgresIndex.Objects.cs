@@ -60,18 +60,28 @@ public sealed partial class PostgresIndex
             }, ct);
     }
 
-    public Task UpdateVersionAsync(BucketId bucket, string key, ObjectVersion next, DateTimeOffset now, ImmutableArray<ObjectEvent> events, bool fulfils, CancellationToken ct)
+    private const string Update = "SELECT update_version($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)";
+
+    private static readonly string UpdateAndWish = $"""
+        WITH updated AS MATERIALIZED ({Update} AS outcome),
+            wished AS (
+                INSERT INTO moves (bucket, key, version, storage_class, origin, asked, due, attempts) SELECT $3, $4, $8, $13, {(int)MoveOrigin.Restore}, $6, $6, 0 FROM updated WHERE outcome = ''
+                ON CONFLICT (bucket, key, version) DO {WishPrecedence.Replace})
+        SELECT outcome FROM updated
+        """;
+
+    public Task UpdateVersionAsync(BucketId bucket, string key, ObjectVersion next, DateTimeOffset now, ImmutableArray<ObjectEvent> events, WishChange wish, CancellationToken ct)
     {
         var (keyBytes, detail) = (Parameters.KeyBytes(key), DetailCodec.Encode(next));
         var lockedOn = LockOf(bucket.Value, keyBytes);
         var columns = new EventColumns(bucket, keyBytes, now, events);
         return DecideAsync(bucket, lockedOn, false,
-            "SELECT update_version($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)", (p, slot) =>
+            wish == WishChange.Restores ? UpdateAndWish : Update, (p, slot) =>
             {
                 p.Int(slot).Int(lockedOn).Long(bucket.Value).Bytes(keyBytes).Uuid(next.Name.Id?.ToGuid()).Time(now);
                 AddVersion(p, next, detail);
                 columns.Add(p);
-                p.Bool(fulfils);
+                p.Bool(wish == WishChange.Fulfils);
             }, ct);
     }
 

@@ -93,7 +93,7 @@ public sealed partial class SqliteIndex
     public Task<long> EndMovesAsync(string storageClass, int max, CancellationToken ct) =>
         _writer.RemoveAsync(session =>
         {
-            session.Connection.Prepare("DELETE FROM moves WHERE (bucket, key, version) IN (SELECT bucket, key, version FROM moves WHERE storage_class = ?1 LIMIT ?2)").BindText(1, storageClass).Bind(2, max).Run();
+            session.Connection.Prepare($"DELETE FROM moves WHERE (bucket, key, version) IN (SELECT bucket, key, version FROM moves WHERE storage_class = ?1 AND origin <> {(int)MoveOrigin.Restore} LIMIT ?2)").BindText(1, storageClass).Bind(2, max).Run();
             return (long)session.Connection.Changes;
         }, ct);
 
@@ -107,9 +107,7 @@ public sealed partial class SqliteIndex
     private static void Wish(SqliteConnection connection, MoveWish wish, DateTimeOffset now) =>
         OfWish(connection, $"""
             INSERT INTO moves (bucket, key, version, storage_class, origin, asked, due, attempts) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, 0)
-            ON CONFLICT (bucket, key, version) DO UPDATE
-            SET storage_class = excluded.storage_class, origin = excluded.origin, asked = excluded.asked, due = excluded.due, attempts = 0, failure = NULL
-            WHERE (storage_class <> excluded.storage_class AND (excluded.origin = {(int)MoveOrigin.Operator} OR origin <> {(int)MoveOrigin.Operator})) OR (excluded.origin = {(int)MoveOrigin.Operator} AND failure IS NOT NULL)
+            ON CONFLICT (bucket, key, version) DO {WishPrecedence.Replace}
             """, wish).BindText(4, wish.StorageClass).Bind(5, (long)wish.Origin).Bind(6, now.ToUnixTimeMilliseconds()).Run();
 
     private static void EndMove(SqliteConnection connection, MoveWish wish) => OfWish(connection, $"DELETE FROM moves WHERE {OfVersion} AND storage_class = ?4", wish).BindText(4, wish.StorageClass).Run();

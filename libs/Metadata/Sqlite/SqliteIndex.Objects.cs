@@ -51,7 +51,7 @@ public sealed partial class SqliteIndex
         return _writer.WriteAsync(session => Save(session, change, detail), ct);
     }
 
-    public Task UpdateVersionAsync(BucketId bucket, string key, ObjectVersion next, DateTimeOffset now, ImmutableArray<ObjectEvent> events, bool fulfils, CancellationToken ct)
+    public Task UpdateVersionAsync(BucketId bucket, string key, ObjectVersion next, DateTimeOffset now, ImmutableArray<ObjectEvent> events, WishChange wish, CancellationToken ct)
     {
         var detail = DetailCodec.Encode(next);
         // What goes outside makes room here.
@@ -63,13 +63,14 @@ public sealed partial class SqliteIndex
             var (table, held) = FindHeld(session.Connection, bucket, key, next.Name)
                 ?? throw new StorageException(StorageError.Conflict, $"Version {next.Name} is gone.");
             RequireUnchanged(held, next.Revision, next.Attributes.Change - 1);
-            var wish = new MoveWish(bucket, key, next.Manifest.Version, next.StorageClass, default);
+            var wished = new MoveWish(bucket, key, next.Manifest.Version, next.StorageClass, MoveOrigin.Restore);
             // Both throw before anything is written.
-            if (fulfils) RequireWish(session.Connection, wish);
+            if (wish == WishChange.Fulfils) RequireWish(session.Connection, wished);
             var added = next.Manifest.Blobs.Except(held.Blobs).ToList();
             if (next.Manifest.Place is not null) foreach (var blob in added) session.ClaimBlob(blob);
             else foreach (var blob in added) session.AddBlob(blob);
-            if (fulfils) EndMove(session.Connection, wish);
+            if (wish == WishChange.Fulfils) EndMove(session.Connection, wished);
+            if (wish == WishChange.Restores) Wish(session.Connection, wished, now);
             session.ChangeObject(bucket, key);
             foreach (var blob in held.Blobs.Except(next.Manifest.Blobs)) session.FreeBlob(blob, now);
             session.CountUsage(bucket, 0, next.Manifest.Length - held.Length);

@@ -30,6 +30,12 @@ public static class BucketEvents
     {
         { Tags: { } tags } => Of(bucket, key, next, update.Origin, now, tags.IsEmpty ? EventNames.TaggingDelete : EventNames.TaggingPut),
         { Acl: not null } => Of(bucket, key, next, update.Origin, now, EventNames.AclPut),
+        { Restore.Step: RestoreStep.Asked } =>
+        [
+            .. Of(bucket, key, next, update.Origin, now, EventNames.RestorePost),
+            .. next.Restore is { Until: not null } ? Of(bucket, key, next, update.Origin, now, EventNames.RestoreCompleted) : [],
+        ],
+        { Restore: { Step: var step } } => Of(bucket, key, next, update.Origin, now, step == RestoreStep.Done ? EventNames.RestoreCompleted : EventNames.RestoreDelete),
         { StorageClass: not null } => Of(bucket, key, next, update.Origin, now, EventNames.LifecycleTransition),
         _ => [], // S3 has no events of locks
     };
@@ -81,6 +87,7 @@ public static class BucketEvents
         json.WriteString("sequencer", Sequencer(version, now));
         json.WriteEndObject();
         json.WriteEndObject();
+        if (name == EventNames.RestoreCompleted && version.Restore?.Until is { } until) WriteRestore(json, until, version.StorageClass);
         json.WriteEndObject();
         json.WriteEndArray();
     });
@@ -88,6 +95,16 @@ public static class BucketEvents
     /// <summary>Of one key the later change has the greater one. Texts of one length, so that comparing them compares the numbers.</summary>
     private static string Sequencer(ObjectVersion version, DateTimeOffset now) =>
         Math.Max(version.Revision + version.Attributes.Change, (now.UtcTicks - DateTime.UnixEpoch.Ticks) / TimeSpan.TicksPerMicrosecond).ToString("X16", CultureInfo.InvariantCulture);
+
+    private static void WriteRestore(Utf8JsonWriter json, DateTimeOffset until, string storageClass)
+    {
+        json.WriteStartObject("glacierEventData");
+        json.WriteStartObject("restoreEventData");
+        json.WriteString("lifecycleRestorationExpiryTime", TimeOf(until));
+        json.WriteString("lifecycleRestoreStorageClass", storageClass);
+        json.WriteEndObject();
+        json.WriteEndObject();
+    }
 
     private static void WriteObject(Utf8JsonWriter json, string name, string member, string value)
     {

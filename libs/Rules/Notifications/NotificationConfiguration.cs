@@ -52,13 +52,16 @@ public static class EventNames
     public const string LifecycleDelete = "s3:LifecycleExpiration:Delete";
     public const string LifecycleMarker = "s3:LifecycleExpiration:DeleteMarkerCreated";
     public const string LifecycleTransition = "s3:LifecycleTransition";
+    public const string RestorePost = "s3:ObjectRestore:Post";
+    public const string RestoreCompleted = "s3:ObjectRestore:Completed";
+    public const string RestoreDelete = "s3:ObjectRestore:Delete";
 
     /// <summary>What a configuration may name. Events of what a cluster does not do (reduced redundancy, replication time) never come.</summary>
     private static readonly HashSet<string> Known = new(StringComparer.Ordinal)
     {
         "s3:ObjectCreated:*", CreatedPut, CreatedPost, CreatedCopy, CreatedMultipart,
         "s3:ObjectRemoved:*", RemovedDelete, RemovedMarker,
-        "s3:ObjectRestore:*", "s3:ObjectRestore:Post", "s3:ObjectRestore:Completed", "s3:ObjectRestore:Delete",
+        "s3:ObjectRestore:*", RestorePost, RestoreCompleted, RestoreDelete,
         "s3:ReducedRedundancyLostObject",
         "s3:Replication:*", "s3:Replication:OperationFailedReplication", "s3:Replication:OperationMissedThreshold",
         "s3:Replication:OperationReplicatedAfterThreshold", "s3:Replication:OperationNotTracked",

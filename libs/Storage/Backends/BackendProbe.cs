@@ -40,6 +40,11 @@ public static class BackendProbe
                 if (blob.Name == name) return null;
             }
             return "What was just written is not in the list.";
+        })
+        && await TryAsync("settle", async () =>
+        {
+            await backend.SettleAsync(name, ct);
+            return null;
         });
         if (passed)
         {

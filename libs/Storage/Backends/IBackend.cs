@@ -1,10 +1,11 @@
 using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Objects;
 
 namespace DarkStorage.Storage.Backends;
 
 /// <summary>Keeps blobs outside of the cluster's own drives: one place, of one connector. Used by many callers at one time.</summary>
 /// <remarks>What every connector promises, and the conformance suite holds it to:
-/// a blob is there whole or not at all, whatever breaks while it is put; one that was put reads back at once, byte for byte; a put over a blob of the same name shows the old one or
+/// a blob is there whole or not at all, whatever breaks while it is put; one that was put reads back at once, byte for byte, until it is settled; a put over a blob of the same name shows the old one or
 /// the new one; a stream that was opened gives exactly the bytes asked for or throws; and whatever goes wrong is a <see cref="BackendException"/> that says of what kind it is. Retries, pacing, timeouts
 /// and counts are a decorator's, never the connector's own.
 /// Whoever is answered with an error, or leaves, does not know what became of a put or a delete: it may still happen, a moment later too. So a name is used for one content only, and never again.</remarks>
@@ -40,7 +41,10 @@ public interface IBackend : IAsyncDisposable
     /// <summary>Makes a second blob of the same content, in place of one of that name, without the bytes passing through this machine where the backend can do that.</summary>
     Task<BackendBlob> CopyAsync(BlobName from, BlobName to, CancellationToken ct);
 
-    /// <summary>Asks for a cold blob to be made readable. <see cref="StatAsync"/> says when it is. Asking again, or for one that is not cold, succeeds.</summary>
+    /// <summary>Lets a blob go where it is to stay: one that was put can be read at once, and is to be cold only after that. Settling again succeeds.</summary>
+    Task SettleAsync(BlobName name, CancellationToken ct) => Task.CompletedTask;
+
+    /// <summary>Asks for a cold blob to be made readable. <see cref="StatAsync"/> says when it is. Asking again, or for one that is not cold, succeeds; one that is readable for a time is so for the new one.</summary>
     /// <param name="keep">For how long it is to stay readable; backends count whole days.</param>
     Task WarmUpAsync(BlobName name, WarmUpSpeed speed, TimeSpan keep, CancellationToken ct) => Task.CompletedTask;
 }
@@ -67,12 +71,4 @@ public enum BlobWarmth : byte
 
     /// <summary>It was asked to be warmed up, and is not yet.</summary>
     Warming,
-}
-
-/// <summary>How much a wait is worth: S3's retrieval tiers.</summary>
-public enum WarmUpSpeed : byte
-{
-    Standard,
-    Expedited,
-    Bulk,
 }

@@ -24,6 +24,7 @@ public sealed partial class BlobStore
             var name = PlacedFormat.NameOf(place.Blob);
             await to.PutAsync(name, new PlacedSource(manifest.Parts, place.Blob, () => BeginRead(manifest, from, 0, manifest.Parts.Length)), ct);
             await VerifyAsync(to, name, place, manifest.Parts, ct);
+            await to.SettleAsync(name, ct);
         }
         catch (BackendException e) when (e.Error is BackendError.Cold)
         {
@@ -53,6 +54,22 @@ public sealed partial class BlobStore
         {
             await fetch.DisposeAsync();
             throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    public async Task<bool> WarmUpAsync(ContentPlace place, WarmUpSpeed speed, TimeSpan keep, CancellationToken ct)
+    {
+        var backend = await OpenPlaceAsync(place.Integration, anew: false, ct);
+        var name = PlacedFormat.NameOf(place.Blob);
+        try
+        {
+            await backend.WarmUpAsync(name, speed, keep, ct);
+            return await backend.StatAsync(name, ct) is { Warmth: BlobWarmth.Readable };
+        }
+        catch (BackendException e)
+        {
+            throw new StorageException(StorageError.BackendFailed, e.Message, e);
         }
     }
 

@@ -1,3 +1,4 @@
+using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.Storage;
 using DarkStorage.Storage.Backends;

@@ -88,6 +88,41 @@ public sealed class ObjectGrainTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task What_is_archived_is_asked_for_is_there_and_is_over_each_in_its_turn()
+    {
+        var bucket = await NewBucketAsync(BucketVersioning.Off);
+        var part = new ManifestPart(1, BlobId.New(TimeProvider.System), 5, "etag", null, [new(1, 5)]);
+        var version = await Grain.CommitAsync(Commit(bucket) with { Manifest = Commit(bucket).Manifest with { Length = 5, Inline = [], Parts = [part] } }, Ct);
+        Assert.Equal(StorageError.ObjectNotArchived, await RefusedAsync(new(RestoreStep.Asked, 1)));
+        var outside = new ContentPlace("nas", BlobId.New(TimeProvider.System));
+        await _host.Index.EnterPlacedBlobAsync(outside.Blob, outside.Integration, DateTimeOffset.UtcNow.AddHours(1), Ct);
+        await Grain.UpdateAsync(new(bucket, version.Name, new(version.Revision), Origin, StorageClass: "GLACIER", Move: new(null, outside, [part])), Ct);
+
+        Assert.Equal(StorageError.InvalidArgument, await RefusedAsync(new(RestoreStep.Asked, 0)));
+        Assert.Equal(new ArchiveRestore(3, WarmUpSpeed.Bulk), (await StepAsync(new(RestoreStep.Asked, 3, WarmUpSpeed.Bulk))).Restore);
+        Assert.Equal(StorageError.RestoreInProgress, await RefusedAsync(new(RestoreStep.Asked, 3)));
+        // Unless there is nobody any more who is at it.
+        await _host.Index.EndMoveAsync(new(bucket, "key", version.Manifest.Version, "GLACIER", MoveOrigin.Restore), Ct);
+        Assert.Equal(4, (await StepAsync(new(RestoreStep.Asked, 4))).Restore!.Days);
+        Assert.NotNull(await _host.Index.FindMoveAsync(bucket, "key", version.Manifest.Version, Ct));
+
+        var before = DateTimeOffset.UtcNow;
+        var done = await StepAsync(new(RestoreStep.Done));
+        Assert.InRange(done.Restore!.Until!.Value, before.AddSeconds(4).AddMilliseconds(-1), DateTimeOffset.UtcNow.AddSeconds(4)); // a day is a second here
+        var kept = done.Restore with { Until = DateTimeOffset.FromUnixTimeMilliseconds(done.Restore.Until.Value.ToUnixTimeMilliseconds()) }; // as the index has it
+        Assert.Equal(kept, (await StepAsync(new(RestoreStep.Done))).Restore);
+        // Another change leaves it, one of the place ends it.
+        Assert.Equal(kept, (await Grain.UpdateAsync(new(bucket, version.Name, new(version.Revision), Origin, LegalHold: true), Ct)).Restore);
+        Assert.Null((await StepAsync(new(RestoreStep.Over))).Restore);
+        await StepAsync(new(RestoreStep.Asked, 1));
+        var back = new ContentMove(outside, null, [part with { Blob = BlobId.New(TimeProvider.System), SealedAs = part.Blob }]);
+        Assert.Null((await Grain.UpdateAsync(new(bucket, version.Name, new(version.Revision), Origin, StorageClass: "STANDARD", Move: back), Ct)).Restore);
+
+        Task<ObjectVersion> StepAsync(RestoreChange step) => Grain.UpdateAsync(new(bucket, version.Name, new(version.Revision), Origin, Restore: step), Ct);
+        async Task<StorageError> RefusedAsync(RestoreChange step) => (await Assert.ThrowsAsync<StorageException>(() => StepAsync(step))).Error;
+    }
+
+    [Fact]
     public async Task A_deletion_that_comes_twice_makes_one_marker()
     {
         var bucket = await NewBucketAsync(BucketVersioning.Enabled);

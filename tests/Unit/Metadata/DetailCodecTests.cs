@@ -78,6 +78,21 @@ public sealed class DetailCodecTests
     public void A_version_whose_bytes_never_were_outside_is_written_as_programs_from_before_read_it() =>
         Assert.Equal(3, DetailCodec.Encode(Version() with { Manifest = Version().Manifest with { Parts = [new(1, new(1, 1), 3, "e", null, [new(1, 3)])] } })[0]);
 
+    [Theory, InlineData(false), InlineData(true)]
+    public void What_was_asked_for_of_an_archived_version_reads_back(bool isOutside)
+    {
+        foreach (var restore in (ArchiveRestore[])[new(3, WarmUpSpeed.Bulk), new(36_500, WarmUpSpeed.Expedited, Now)])
+        {
+            var version = Version() with { StorageClass = "GLACIER", Restore = restore };
+            if (isOutside) version = version with { Manifest = version.Manifest with { Inline = [], Parts = [new(1, new(1, 1), 3, "e", null, [new(1, 3)])], Place = new("nas", new(8, 9)) } };
+            var detail = DetailCodec.Encode(version);
+            var read = DetailCodec.Decode(detail, Columns(version));
+            Assert.Equal((restore, version.Manifest.Place), (read.Restore, read.Manifest.Place));
+            Assert.Equal(version.Manifest.Blobs, DetailCodec.DecodeHeld(detail).Blobs);
+            Assert.Null(DetailCodec.Decode(DetailCodec.Encode(version with { Restore = null }), Columns(version)).Restore);
+        }
+    }
+
     [Fact]
     public void A_place_with_a_flipped_bit_is_answered_as_damaged()
     {

@@ -1,6 +1,7 @@
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Events;
 using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.Metadata;
 using Xunit;
 
 namespace DarkStorage.Unit.Metadata;
@@ -15,8 +16,8 @@ public abstract partial class MetadataIndexContract
         await _index.SaveObjectAsync(new(bucket, "k", 0, first) { Events = [Event("a", "1"), Event("b", "1")] }, Ct);
         await Assert.ThrowsAsync<StorageException>(() => _index.SaveObjectAsync(new(bucket, "k", 0, second) { Events = [Event("a", "refused")] }, Ct));
         var changed = first with { Attributes = first.Attributes with { Change = 1 } };
-        await _index.UpdateVersionAsync(bucket, "k", changed, Now, [Event("a", "2")], false, Ct);
-        await Assert.ThrowsAsync<StorageException>(() => _index.UpdateVersionAsync(bucket, "k", changed, Now, [Event("a", "refused")], false, Ct));
+        await _index.UpdateVersionAsync(bucket, "k", changed, Now, [Event("a", "2")], WishChange.None, Ct);
+        await Assert.ThrowsAsync<StorageException>(() => _index.UpdateVersionAsync(bucket, "k", changed, Now, [Event("a", "refused")], WishChange.None, Ct));
         Assert.False(await _index.RemoveVersionAsync(new(bucket, "none", VersionName.Null, 1, 0) { Events = [Event("a", "of nothing")] }, Now, Ct));
         await _index.RemoveVersionAsync(new(bucket, "k", first.Name, 1, 1) { Events = [Event("a", "3")] }, Now, Ct);
 

@@ -17,7 +17,7 @@ public abstract partial class MetadataIndexContract
     {
         var (bucket, stored) = await StoredAsync("k");
         var outside = await MoveAsync(stored);
-        await _index.UpdateVersionAsync(bucket, "k", outside, Now, [], false, Ct);
+        await _index.UpdateVersionAsync(bucket, "k", outside, Now, [], WishChange.None, Ct);
 
         Assert.Equal(outside.Manifest.Place, (await _index.FindObjectAsync(bucket, "k", Ct))!.Manifest.Place);
         Assert.Equal([Blob(stored)], await _index.ListGarbageAsync(DateTimeOffset.MaxValue, 10, Ct));
@@ -32,9 +32,9 @@ public abstract partial class MetadataIndexContract
     {
         var (bucket, stored) = await StoredAsync("k");
         var outside = await MoveAsync(stored);
-        await _index.UpdateVersionAsync(bucket, "k", outside, Now, [], false, Ct);
+        await _index.UpdateVersionAsync(bucket, "k", outside, Now, [], WishChange.None, Ct);
         var back = outside with { Manifest = outside.Manifest with { Place = null, Parts = [Part(1) with { SealedAs = Blob(stored) }] }, Attributes = outside.Attributes with { Change = 2 } };
-        await _index.UpdateVersionAsync(bucket, "k", back, Now, [], false, Ct);
+        await _index.UpdateVersionAsync(bucket, "k", back, Now, [], WishChange.None, Ct);
 
         Assert.Equal(back.Manifest.Parts.Select(p => (p.Blob, p.SealedAs)), (await _index.FindObjectAsync(bucket, "k", Ct))!.Manifest.Parts.Select(p => (p.Blob, p.SealedAs)));
         Assert.Equal([Blob(stored)], await _index.ListGarbageAsync(DateTimeOffset.MaxValue, 10, Ct));
@@ -51,7 +51,7 @@ public abstract partial class MetadataIndexContract
     {
         var (bucket, stored) = await StoredAsync("k");
         var outside = await MoveAsync(stored);
-        await _index.UpdateVersionAsync(bucket, "k", outside, Now, [], false, Ct);
+        await _index.UpdateVersionAsync(bucket, "k", outside, Now, [], WishChange.None, Ct);
 
         if (overwrites) await _index.SaveObjectAsync(new(bucket, "k", 1, Stored(2)), Ct);
         else await _index.RemoveVersionAsync(new(bucket, "k", VersionName.Null, 1, 1), Now, Ct);
@@ -78,7 +78,7 @@ public abstract partial class MetadataIndexContract
         {
             Assert.False(await _index.RenewPlacedBlobAsync(late.Manifest.Place.Blob, Later.AddHours(1), Ct));
             Assert.False(await _index.IsPlaceInUseAsync("nas", Ct));
-            Assert.Equal(StorageError.Conflict, (await Assert.ThrowsAsync<StorageException>(() => _index.UpdateVersionAsync(bucket, "k", late, Now, [], false, Ct))).Error);
+            Assert.Equal(StorageError.Conflict, (await Assert.ThrowsAsync<StorageException>(() => _index.UpdateVersionAsync(bucket, "k", late, Now, [], WishChange.None, Ct))).Error);
             var found = await _index.FindObjectAsync(bucket, "k", Ct);
             Assert.Equal((null, 0, "STANDARD"), (found!.Manifest.Place, found.Attributes.Change, found.StorageClass));
             Assert.Empty(await _index.ListGarbageAsync(DateTimeOffset.MaxValue, 10, Ct));
@@ -190,22 +190,22 @@ public abstract partial class MetadataIndexContract
         await AssertRefusedAsync();
         await _index.WishMovesAsync([wish], Now, Ct);
 
-        await _index.UpdateVersionAsync(bucket, "k", outside, Now, [], true, Ct);
+        await _index.UpdateVersionAsync(bucket, "k", outside, Now, [], WishChange.Fulfils, Ct);
 
         Assert.Null(await _index.FindMoveAsync(bucket, "k", wish.Version, Ct));
         Assert.Equal(outside.Manifest.Place, (await _index.FindObjectAsync(bucket, "k", Ct))!.Manifest.Place);
         // One that is refused for another reason leaves the wish.
         await _index.WishMovesAsync([wish with { StorageClass = "STANDARD" }], Now, Ct);
         var back = await MoveAsync(outside);
-        Assert.Equal(StorageError.Conflict, (await Assert.ThrowsAsync<StorageException>(() => _index.UpdateVersionAsync(bucket, "k", back with { Revision = 9 }, Now, [], true, Ct))).Error);
+        Assert.Equal(StorageError.Conflict, (await Assert.ThrowsAsync<StorageException>(() => _index.UpdateVersionAsync(bucket, "k", back with { Revision = 9 }, Now, [], WishChange.Fulfils, Ct))).Error);
         Assert.NotNull(await _index.FindMoveAsync(bucket, "k", wish.Version, Ct));
-        await _index.UpdateVersionAsync(bucket, "k", back, Now, [], true, Ct);
+        await _index.UpdateVersionAsync(bucket, "k", back, Now, [], WishChange.Fulfils, Ct);
         Assert.Null(await _index.FindMoveAsync(bucket, "k", wish.Version, Ct));
         Assert.Null((await _index.FindObjectAsync(bucket, "k", Ct))!.Manifest.Place);
 
         async Task AssertRefusedAsync()
         {
-            Assert.Equal(StorageError.VersionChanged, (await Assert.ThrowsAsync<StorageException>(() => _index.UpdateVersionAsync(bucket, "k", outside, Now, [], true, Ct))).Error);
+            Assert.Equal(StorageError.VersionChanged, (await Assert.ThrowsAsync<StorageException>(() => _index.UpdateVersionAsync(bucket, "k", outside, Now, [], WishChange.Fulfils, Ct))).Error);
             Assert.Null((await _index.FindObjectAsync(bucket, "k", Ct))!.Manifest.Place);
             // It is still the mover's.
             Assert.True(await _index.RenewPlacedBlobAsync(outside.Manifest.Place!.Blob, Later, Ct));
@@ -245,6 +245,42 @@ public abstract partial class MetadataIndexContract
         await _index.DeleteBucketAsync(bucket, Now, Ct);
         Assert.Null(Assert.Single(await _index.TakeMovesAsync(Now, Later, Classes, 10, Ct)).BucketName);
     }
+
+    [Fact]
+    public async Task A_restore_is_a_wish_of_the_change_that_asks_for_it_and_no_rule_takes_its_place()
+    {
+        var (bucket, stored) = await StoredAsync("k");
+        var asked = Changed(stored with { StorageClass = "GLACIER", Restore = new(3, WarmUpSpeed.Bulk) });
+        var late = asked with { Attributes = asked.Attributes with { Change = 9 } };
+        await Assert.ThrowsAsync<StorageException>(() => _index.UpdateVersionAsync(bucket, "k", late, Now, [], WishChange.Restores, Ct));
+        Assert.Null(await _index.FindMoveAsync(bucket, "k", stored.Manifest.Version, Ct));
+
+        await _index.UpdateVersionAsync(bucket, "k", asked, Now, [], WishChange.Restores, Ct);
+
+        Assert.Equal(asked.Restore, (await _index.FindObjectAsync(bucket, "k", Ct))!.Restore);
+        var wish = new MoveWish(bucket, "k", stored.Manifest.Version, "GLACIER", MoveOrigin.Restore);
+        Assert.Equal(wish, Assert.Single(await _index.TakeMovesAsync(Now, Later, Classes, 10, Ct)).Wish);
+        foreach (var origin in (MoveOrigin[])[MoveOrigin.Lifecycle, MoveOrigin.Writer])
+        {
+            await _index.WishMovesAsync([wish with { StorageClass = "STANDARD_IA", Origin = origin }], Now, Ct);
+            Assert.Equal(wish, (await _index.FindMoveAsync(bucket, "k", wish.Version, Ct))!.Wish);
+        }
+        Assert.Equal(0, await _index.EndMovesAsync("GLACIER", 10, Ct));
+        // Asked for once more it is due again.
+        await _index.UpdateVersionAsync(bucket, "k", Changed(asked), Now.AddSeconds(1), [], WishChange.Restores, Ct);
+        Assert.Equal((Now.AddSeconds(1), 0), await _index.FindMoveAsync(bucket, "k", wish.Version, Ct) is { } again ? (again.Due, again.Attempts) : default);
+        // An operator's word holds more; where it leaves the version archived, one who asks afterwards is heard.
+        foreach (var (storageClass, isHeard) in new[] { ("DEEP_ARCHIVE", true), ("STANDARD", false) })
+        {
+            var operators = wish with { StorageClass = storageClass, Origin = MoveOrigin.Operator };
+            await _index.WishMovesAsync([operators], Now, Ct);
+            Assert.Equal(operators, (await _index.FindMoveAsync(bucket, "k", wish.Version, Ct))!.Wish);
+            await _index.WishMovesAsync([wish], Now, Ct);
+            Assert.Equal(isHeard ? wish : operators, (await _index.FindMoveAsync(bucket, "k", wish.Version, Ct))!.Wish);
+        }
+    }
+
+    private static ObjectVersion Changed(ObjectVersion version) => version with { Attributes = version.Attributes with { Change = version.Attributes.Change + 1 } };
 
     private async Task<(BucketId Bucket, ObjectVersion Version)> StoredAsync(string key)
     {

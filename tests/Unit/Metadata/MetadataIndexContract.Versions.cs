@@ -49,7 +49,7 @@ public abstract partial class MetadataIndexContract
                         changed = await MoveAsync(versions[at]);
                         Free(versions[at]);
                     }
-                    await _index.UpdateVersionAsync(bucket, key, changed, Now, [], false, Ct);
+                    await _index.UpdateVersionAsync(bucket, key, changed, Now, [], WishChange.None, Ct);
                     versions[at] = changed;
                     break;
                 default:
@@ -79,10 +79,10 @@ public abstract partial class MetadataIndexContract
         var version = Stored(1);
         await _index.SaveObjectAsync(new(bucket, "k", 0, version), Ct);
         var held = version with { Attributes = version.Attributes with { Change = 1, LegalHold = true } };
-        await _index.UpdateVersionAsync(bucket, "k", held, Now, [], false, Ct);
+        await _index.UpdateVersionAsync(bucket, "k", held, Now, [], WishChange.None, Ct);
 
         var remove = await Assert.ThrowsAsync<StorageException>(() => _index.RemoveVersionAsync(new(bucket, "k", version.Name, 1, 0), Now, Ct));
-        var change = await Assert.ThrowsAsync<StorageException>(() => _index.UpdateVersionAsync(bucket, "k", held with { Attributes = ObjectAttributes.None with { Change = 1 } }, Now, [], false, Ct));
+        var change = await Assert.ThrowsAsync<StorageException>(() => _index.UpdateVersionAsync(bucket, "k", held with { Attributes = ObjectAttributes.None with { Change = 1 } }, Now, [], WishChange.None, Ct));
 
         Assert.Equal((StorageError.Conflict, StorageError.Conflict), (remove.Error, change.Error));
         Assert.True((await _index.FindObjectAsync(bucket, "k", Ct))!.Attributes.LegalHold);
@@ -182,7 +182,7 @@ public abstract partial class MetadataIndexContract
         await _index.SaveObjectAsync(new(bucket, "k", 1, second), Ct);
         var moved = first with { StorageClass = "GLACIER", Manifest = first.Manifest with { Parts = [Part(1)] }, Attributes = first.Attributes with { Change = 1 } };
 
-        await _index.UpdateVersionAsync(bucket, "k", moved, Now, [], false, Ct);
+        await _index.UpdateVersionAsync(bucket, "k", moved, Now, [], WishChange.None, Ct);
 
         var found = await _index.FindVersionAsync(bucket, "k", first.Name, Ct);
         Assert.Equal(("GLACIER", Blob(moved)), (found!.StorageClass, Blob(found)));

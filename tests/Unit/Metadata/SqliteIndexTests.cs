@@ -87,7 +87,7 @@ public sealed class SqliteIndexTests : MetadataIndexContract
         Assert.Equal(new(2, 10_005), await index.GetUsageAsync(bucket.Id, default));
 
         // What was written before can be changed and replaced.
-        await index.UpdateVersionAsync(bucket.Id, "small", small with { Attributes = small.Attributes with { Change = 1, LegalHold = true } }, DateTimeOffset.UtcNow, [], false, default);
+        await index.UpdateVersionAsync(bucket.Id, "small", small with { Attributes = small.Attributes with { Change = 1, LegalHold = true } }, DateTimeOffset.UtcNow, [], WishChange.None, default);
         Assert.True((await index.FindObjectAsync(bucket.Id, "small", default))!.Attributes.LegalHold);
         await index.SaveObjectAsync(new(bucket.Id, "large", large.Revision, WithBlob(BlobId.New(TimeProvider.System)) with { Revision = large.Revision + 1 }), default);
         Assert.Equal([large.Manifest.Parts[0].Blob], await index.ListGarbageAsync(DateTimeOffset.MaxValue, 10, default));

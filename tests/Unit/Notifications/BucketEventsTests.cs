@@ -13,7 +13,7 @@ public sealed class BucketEventsTests
 {
     private static readonly DateTimeOffset Now = new(2026, 3, 1, 10, 30, 0, TimeSpan.Zero);
     private static readonly ChangeOrigin Request = new(ChangeMeans.Request, "alice", "192.0.2.1", "id");
-    private static readonly ImmutableArray<string> All = ["s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:ObjectTagging:*", "s3:ObjectAcl:Put", "s3:LifecycleExpiration:*", "s3:LifecycleTransition"];
+    private static readonly ImmutableArray<string> All = ["s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:ObjectTagging:*", "s3:ObjectAcl:Put", "s3:LifecycleExpiration:*", "s3:LifecycleTransition", "s3:ObjectRestore:*"];
 
     [Fact]
     public void A_target_gets_an_event_once_however_many_of_its_rules_match()
@@ -55,6 +55,23 @@ public sealed class BucketEventsTests
         Assert.Equal("ObjectAcl:Put", NameOf(BucketEvents.OfUpdate(Bucket(), "key", update with { Acl = "{}" }, Version(), Now)));
         Assert.Equal("LifecycleTransition", NameOf(BucketEvents.OfUpdate(Bucket(), "key", update with { StorageClass = "GLACIER" }, Version(), Now)));
         Assert.Empty(BucketEvents.OfUpdate(Bucket(), "key", update with { LegalHold = true }, Version(), Now));
+    }
+
+    [Fact]
+    public void A_restore_is_told_when_it_is_asked_for_when_it_is_done_and_when_it_is_over()
+    {
+        var update = new ObjectUpdate(new(1), null, new(1), Request);
+        var archived = Version() with { StorageClass = "GLACIER", Restore = new(3, WarmUpSpeed.Bulk) };
+        var held = archived with { Restore = archived.Restore! with { Until = new(2026, 3, 6, 0, 0, 0, TimeSpan.Zero) } };
+        Assert.Equal("ObjectRestore:Post", NameOf(BucketEvents.OfUpdate(Bucket(), "key", update with { Restore = new(RestoreStep.Asked, 3) }, archived, Now)));
+        var done = BucketEvents.OfUpdate(Bucket(), "key", update with { Restore = new(RestoreStep.Done) }, held, Now);
+        Assert.Equal("ObjectRestore:Completed", NameOf(done));
+        Assert.Contains("""
+            "glacierEventData":{"restoreEventData":{"lifecycleRestorationExpiryTime":"2026-03-06T00:00:00.000Z","lifecycleRestoreStorageClass":"GLACIER"}}
+            """.Trim(), System.Text.Encoding.UTF8.GetString(done.Single().Document.Span), StringComparison.Ordinal);
+        Assert.Equal("ObjectRestore:Delete", NameOf(BucketEvents.OfUpdate(Bucket(), "key", update with { Restore = new(RestoreStep.Over) }, Version(), Now)));
+        // What was there already is both at once.
+        Assert.Equal(2, BucketEvents.OfUpdate(Bucket(), "key", update with { Restore = new(RestoreStep.Asked, 3) }, held, Now).Length);
     }
 
     [Fact]

@@ -1,0 +1,1 @@
+-- Restores of archived versions (docs/TIERS.md) are wishes, which have a table. Older programs can't read such a version, and would end its wish: the number of this script keeps them away.
