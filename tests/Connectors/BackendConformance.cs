@@ -200,7 +200,7 @@ public abstract class BackendConformance(ITestOutputHelper output)
     }
 
     [Fact]
-    public async Task Making_it_ready_again_and_cleaning_leave_what_is_there()
+    public async Task Making_it_ready_again_cleaning_and_settling_leave_what_is_there()
     {
         await using var backend = await ReadyAsync();
         var content = Content(1234);
@@ -208,6 +208,9 @@ public abstract class BackendConformance(ITestOutputHelper output)
         await backend.PutAsync(name, BlobSource.Of(content), Ct);
         await backend.PrepareAsync(Ct);
         await backend.CleanAsync(Ct);
+        Assert.Equal(content, await ReadAsync(backend, name, ByteRange.All(content.Length)));
+        await backend.SettleAsync(name, Ct);
+        await backend.SettleAsync(name, Ct);
         Assert.Equal(content, await ReadAsync(backend, name, ByteRange.All(content.Length)));
         await backend.WarmUpAsync(name, WarmUpSpeed.Standard, TimeSpan.FromDays(1), Ct);
         Assert.Equal(BlobWarmth.Readable, (await backend.StatAsync(name, Ct))!.Warmth);
