@@ -127,7 +127,7 @@ public readonly record struct LifecycleAttribute(LifecycleAttributeKind Kind, in
     internal static string? Nearest(string word, IEnumerable<string> names)
     {
         if (word.Length > 40) return null;
-        var (name, distance) = names.Select(n => (n, Distance(word.ToLowerInvariant(), n.ToLowerInvariant()))).MinBy(static n => n.Item2);
+        var (name, distance) = names.Select(n => (n, Distance(word.ToLowerInvariant(), n.ToLowerInvariant()))).DefaultIfEmpty(("", int.MaxValue)).MinBy(static n => n.Item2);
         return distance <= Math.Max(1, word.Length / 3) ? name : null;
     }
 

@@ -40,6 +40,7 @@ internal static class LifecycleLiterals
     {
         var digits = word.AsSpan().IndexOfAnyExceptInRange('0', '9') is >= 0 and var end ? end : word.Length;
         var (number, unit) = (word[..digits], word[digits..]);
+        word = Shown(word);
         why = $"Expected {Example(attribute)}, found {word}.";
         if (digits == 0)
         {
@@ -59,10 +60,10 @@ internal static class LifecycleLiterals
                 why = unit.ToLowerInvariant() switch
                 {
                     "" => $"{word} of what? Write {word}d for days; there are s, min, h, d and w too.",
-                    "m" => $"{word} could be minutes or months: write {number}min, or the months in days.",
+                    "m" => $"{word} could be minutes or months: write {Shown(number)}min, or the months in days.",
                     "mo" or "month" or "months" => $"Months are not all as long: write {word} in days.",
                     "y" or "year" or "years" => $"Years are not all as long: write {word} in days.",
-                    _ => $"There is no unit {unit} of time: there are s, min, h, d and w.",
+                    _ => $"There is no unit {Shown(unit)} of time: there are s, min, h, d and w.",
                 };
                 return null;
             }
@@ -72,20 +73,20 @@ internal static class LifecycleLiterals
         {
             if (unit.Length > 0 && SizeUnits.FirstOrDefault(u => u.Name.Equals(unit, StringComparison.OrdinalIgnoreCase)) is not { Bytes: > 0 })
             {
-                why = $"There is no unit {unit} of size: there are B, KB, MB, GB and TB (1KB is 1000B), and KiB, MiB, GiB and TiB (1KiB is 1024B).";
+                why = $"There is no unit {Shown(unit)} of size: there are B, KB, MB, GB and TB (1KB is 1000B), and KiB, MiB, GiB and TiB (1KiB is 1024B).";
                 return null;
             }
             if (unit.Length > 0) scale = SizeUnits.First(u => u.Name.Equals(unit, StringComparison.OrdinalIgnoreCase)).Bytes;
         }
         else if (unit.Length > 0)
         {
-            why = $"{attribute} is a plain number: expected {number}, found {word}.";
+            why = $"{attribute} is a plain number: expected {Shown(number)}, found {word}.";
             return null;
         }
         var max = attribute.IsDuration ? DurationMax : NumberMax;
         if (!long.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out var value) || value > max / scale)
         {
-            why = $"{(word.Length <= 40 ? word : word[..40] + "…")} is too much: the most is {Print(attribute, max)}.";
+            why = $"{word} is too much: the most is {Print(attribute, max)}.";
             return null;
         }
         return value * scale;
@@ -133,5 +134,12 @@ internal static class LifecycleLiterals
             else quoted.Append(c);
         }
         return quoted.Append('"').ToString();
+    }
+
+    /// <summary>Of what was found, so much that a reader recognises it, and nothing that could confuse a terminal.</summary>
+    public static string Shown(string found)
+    {
+        if (found.Length == 1 && (char.IsControl(found[0]) || char.IsSurrogate(found[0]) || char.IsWhiteSpace(found[0]))) return $"U+{(int)found[0]:X4}";
+        return found.Length <= 40 ? found : found[..(char.IsHighSurrogate(found[39]) ? 39 : 40)] + "…";
     }
 }

@@ -200,7 +200,7 @@ internal sealed class LifecyclePolicyParser
             if (LifecycleAttribute.WhyNoTag(name) is { } whyNot) throw Refusal(start, whyNot);
             return new(LifecycleAttributeKind.Tag, Tag: name);
         }
-        if (LifecycleAttribute.Find(word.Value, out var why) is not { } attribute) throw Refusal(word.Start, $"There is no attribute {Shown(word.Value)}: {why}");
+        if (LifecycleAttribute.Find(word.Value, out var why) is not { } attribute) throw Refusal(word.Start, $"There is no attribute {LifecycleLiterals.Shown(word.Value)}: {why}");
         Advance();
         return attribute;
     }
@@ -250,7 +250,7 @@ internal sealed class LifecyclePolicyParser
         var isBare = _token.Kind == TokenKind.Word && mayBeBare && !Keywords.Contains(_token.Value, StringComparer.OrdinalIgnoreCase);
         if (_token.Kind != TokenKind.Text && !isBare)
         {
-            if (_token.Kind == TokenKind.Word && !mayBeBare) throw Refusal(_token.Start, $"Expected a text in quotation marks, found {Shown(_token.Value)}: write {LifecycleLiterals.Quote(Shown(_token.Value))}.");
+            if (_token.Kind == TokenKind.Word && !mayBeBare) throw Refusal(_token.Start, $"Expected a text in quotation marks, found {LifecycleLiterals.Shown(_token.Value)}: write {LifecycleLiterals.Quote(LifecycleLiterals.Shown(_token.Value))}.");
             throw Expected(isPattern ? "a pattern in quotation marks" : LifecycleLiterals.Example(attribute));
         }
         if (attribute.Kind == LifecycleAttributeKind.Tier) return ParseTier(isTarget: false);
@@ -297,7 +297,7 @@ internal sealed class LifecyclePolicyParser
         {
             if (string.CompareOrdinal(_text, _at, found, 0, found.Length) == 0) throw Refusal(_at, $"There is no {found} in a policy: did you mean {meant}?");
         }
-        if (!"(),;<>".Contains(_text[_at])) throw Refusal(_at, $"There is no {Shown(Element(_at))} in a policy, but in quotation marks.");
+        if (!"(),;<>".Contains(_text[_at])) throw Refusal(_at, $"There is no {LifecycleLiterals.Shown(Element(_at))} in a policy, but in quotation marks.");
         return _text[_at++].ToString();
     }
 
@@ -349,7 +349,7 @@ internal sealed class LifecyclePolicyParser
         // What is missing at the end of a line is missing there, not where the next one begins.
         if (_token.Kind == TokenKind.End || _token.IsOnNewLine)
             return Refusal(_lastEnd, $"Expected {what}, found the end of the {(_token.IsOnNewLine ? "line" : "text")}.");
-        var found = _token.Kind == TokenKind.Text ? Shown(LifecycleLiterals.Quote(_token.Value)) : Shown(_token.Value);
+        var found = _token.Kind == TokenKind.Text ? LifecycleLiterals.Shown(LifecycleLiterals.Quote(_token.Value)) : LifecycleLiterals.Shown(_token.Value);
         var near = _token.Kind == TokenKind.Word ? LifecycleAttribute.Nearest(_token.Value, Keywords.Where(k => what.Contains(k, StringComparison.Ordinal))) : null;
         return Refusal(_token.Start, $"Expected {what}, found {found}{(near is null ? "." : $": did you mean {near}?")}");
     }
@@ -357,11 +357,4 @@ internal sealed class LifecyclePolicyParser
     private LifecyclePolicyFormatException Refusal(int offset, string sentence) => new(_text, TextPlace.At(_text, offset), sentence);
 
     private string Element(int at) => _text.Substring(at, StringInfo.GetNextTextElementLength(_text.AsSpan(at)));
-
-    /// <summary>Of what was found, so much that a reader recognises it, and nothing that could confuse a terminal.</summary>
-    private static string Shown(string found)
-    {
-        if (found.Length == 1 && (char.IsControl(found[0]) || char.IsSurrogate(found[0]) || char.IsWhiteSpace(found[0]))) return $"U+{(int)found[0]:X4}";
-        return found.Length <= 40 ? found : found[..(char.IsHighSurrogate(found[39]) ? 39 : 40)] + "…";
-    }
 }
