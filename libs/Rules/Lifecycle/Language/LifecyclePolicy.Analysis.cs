@@ -24,7 +24,7 @@ public sealed record LifecycleFinding(LifecycleFindingKind Kind, int Rule, strin
 /// it is not complete: patterns are compared by how they begin and end, and names are not compared with extensions, so some rules that never decide are let pass.</remarks>
 public sealed partial class LifecyclePolicy
 {
-    /// <summary>Of all questions about one policy together: well under a second.</summary>
+    /// <summary>Of all questions about one policy together: a second or two.</summary>
     private const int StepsMax = 500_000;
 
     /// <summary>What the policy says that can't be meant.</summary>
@@ -73,10 +73,12 @@ public sealed partial class LifecyclePolicy
     }
 
     /// <summary>What the rule matches and the others leave.</summary>
-    private SubjectSearch.Goal Remainder(int rule, List<int> earlier, string? tier = null, string? storageClass = null, SubjectSearch.Goal? rest = null)
+    private SubjectSearch.Goal Remainder(int rule, IEnumerable<int> earlier) => new(_rules[rule].Condition, true, Next: Without(earlier, null, null, null));
+
+    private SubjectSearch.Goal? Without(IEnumerable<int> rules, string? tier, string? storageClass, SubjectSearch.Goal? next)
     {
-        foreach (var other in earlier) rest = new(_rules[other].Condition, false, tier, storageClass, rest);
-        return new(_rules[rule].Condition, true, tier, storageClass, rest);
+        foreach (var rule in rules) next = new(_rules[rule].Condition, false, tier, storageClass, next);
+        return next;
     }
 
     /// <summary>Follows one version, of which nothing but the place changes, from each tier that rules move to. Each circle is found from the tier that is first in the text.</summary>
@@ -85,10 +87,11 @@ public sealed partial class LifecyclePolicy
         var findings = new List<LifecycleFinding>();
         var tiers = _rules.Select(static r => r.Tier).Distinct(StringComparer.Ordinal).ToList();
         var asksForClass = _rules.Any(static r => r.Condition?.Comparisons.Any(static c => c.Attribute.Kind == LifecycleAttributeKind.StorageClass) == true);
-        for (var start = 0; start < tiers.Count; start++) Follow(start, start, [], null);
+        for (var start = 0; start < tiers.Count; start++) Follow(start, start, [], null, null);
         return findings;
 
-        bool Follow(int start, int at, List<int> path, SubjectSearch.Goal? soFar)
+        // What rules match on the way comes in front of what the rules before them must not: most ways end there at once.
+        bool Follow(int start, int at, List<int> path, SubjectSearch.Goal? matched, SubjectSearch.Goal? left)
         {
             var storageClass = classOf(tiers[at]);
             if (asksForClass && storageClass is null) return false;
@@ -96,15 +99,18 @@ public sealed partial class LifecyclePolicy
             {
                 var to = tiers.IndexOf(_rules[rule].Tier);
                 if (to == at || to < start || path.Exists(p => _rules[p].Tier == tiers[to] && to != start)) continue;
-                var goal = Remainder(rule, [.. Enumerable.Range(0, rule)], tiers[at], storageClass ?? "", soFar);
+                var (match, leave) = (new SubjectSearch.Goal(_rules[rule].Condition, true, tiers[at], storageClass ?? "", matched), Without(Enumerable.Range(0, rule), tiers[at], storageClass ?? "", left));
                 List<int> further = [.. path, rule];
                 if (to != start)
                 {
-                    if (search.Exists(goal) && Follow(start, to, further, goal)) return true;
+                    if (search.Exists(match, leave) && Follow(start, to, further, match, leave)) return true;
                     continue;
                 }
-                if (search.Find(goal, s => GoesRound(s, tiers[start], further, classOf)) is not { } subject) continue;
-                findings.Add(new(LifecycleFindingKind.Circular, further[0] + 1, Tell(tiers[start], further, subject)));
+                if (search.Find(match, leave, s => GoesRound(s, tiers[start], further, classOf)) is not { } subject) continue;
+                // Told from the rule on that is first in the text.
+                var first = further.IndexOf(further.Min());
+                further = [.. further[first..], .. further[..first]];
+                findings.Add(new(LifecycleFindingKind.Circular, further[0] + 1, Tell(_rules[further[^1]].Tier, further, subject)));
                 return true;
             }
             return false;

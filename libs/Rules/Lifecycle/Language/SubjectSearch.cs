@@ -41,13 +41,13 @@ internal sealed class SubjectSearch
     public sealed record Goal(LifecycleCondition? Condition, bool Holds, string? Tier = null, string? StorageClass = null, Goal? Next = null);
 
     /// <returns>False where there is none. True where there may be: of patterns not all is known.</returns>
-    public bool Exists(Goal goals) => Search(goals, new Domain?[_places.Count], static _ => true);
+    public bool Exists(Goal goals, Goal? more = null) => Search(goals, more, new Domain?[_places.Count], static _ => true);
 
     /// <returns>A version that was tried, and found to be one.</returns>
-    public LifecyclePolicySubject? Find(Goal goals, Func<LifecyclePolicySubject, bool> isOne)
+    public LifecyclePolicySubject? Find(Goal goals, Goal? more, Func<LifecyclePolicySubject, bool> isOne)
     {
         LifecyclePolicySubject? found = null;
-        Search(goals, new Domain?[_places.Count], box =>
+        Search(goals, more, new Domain?[_places.Count], box =>
         {
             var subject = Sample(box);
             if (isOne(subject)) found = subject;
@@ -56,13 +56,14 @@ internal sealed class SubjectSearch
         return found;
     }
 
-    private bool Search(Goal? goals, Domain?[] box, Func<Domain?[], bool> isEnough)
+    private bool Search(Goal? goals, Goal? more, Domain?[] box, Func<Domain?[], bool> isEnough)
     {
         var (choices, pending) = ((Goal?)null, goals);
-        while (pending is not null)
+        while (pending is not null || more is not null)
         {
             if (--_steps < 0) throw new TooLongException();
-            var goal = pending;
+            if (pending is null) (pending, more) = (more, null);
+            var goal = pending!;
             pending = goal.Next;
             if (goal.Condition is null)
             {
@@ -85,7 +86,7 @@ internal sealed class SubjectSearch
         if (choices is null) return isEnough(box);
         if (++_depth > DepthMax) throw new TooLongException();
         choices.Condition!.TakeApart(choices.Holds, out var ways);
-        var isThere = ways.Any(w => Search(choices with { Condition = w.Condition, Holds = w.Holds }, [.. box], isEnough));
+        var isThere = ways.Any(w => Search(choices with { Condition = w.Condition, Holds = w.Holds }, null, [.. box], isEnough));
         _depth--;
         return isThere;
     }
@@ -262,7 +263,7 @@ internal sealed class SubjectSearch
         public string? Sample()
         {
             if (Only is { } only) return only.FirstOrDefault();
-            foreach (var filling in (ReadOnlySpan<string>)["", "x", "other", "y/z"])
+            foreach (var filling in (ReadOnlySpan<string>)["x", "", "other", "y/z"])
             {
                 foreach (var pattern in Like.IsEmpty ? ["*"] : Like)
                 {

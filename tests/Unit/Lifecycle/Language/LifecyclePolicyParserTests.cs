@@ -172,7 +172,7 @@ public sealed class LifecyclePolicyParserTests(ITestOutputHelper output)
         string[] pieces = ["age", "access", "access_count", "access_count_7d", "size", "name", "tag.", "tag.x", "tier", "noncurrent", "file_extension", "storage_class", "AND", "or", "NOT", "IN", "LIKE", "(", ")", ",", ";", "\n", "->", "<", "<=",
             "==", "!=", ">", "\"x\"", "\"", "\\", "\\u{", "}", "30d", "1GB", "7", ".log", "-", "#", "warm", "\r\n", "\t", "é", "e\u0301", "😀", "\ud83d", "\0", "=", "\uFEFF", "–", "99999999999999999999d", "\u2028"];
         var (read, refused) = (0, 0);
-        for (var i = 0; i < 20_000; i++)
+        for (var i = 0; i < 5_000; i++)
         {
             var text = new StringBuilder();
             if (random.Next(3) == 0)
@@ -207,6 +207,6 @@ public sealed class LifecyclePolicyParserTests(ITestOutputHelper output)
             }
         }
         output.WriteLine($"{read} were read, {refused} were refused");
-        Assert.True(read > 1_000 && refused > 1_000);
+        Assert.True(read > 500 && refused > 500);
     }
 }
