@@ -117,7 +117,8 @@ internal static class LifecycleLiterals
             if (first < 0) return "less than 1s";
             var (unit, rest) = (DurationUnits[first], value % DurationUnits[first].Ticks);
             var text = string.Create(CultureInfo.InvariantCulture, $"{value / unit.Ticks}{unit.Name}");
-            return first + 1 < DurationUnits.Length && rest / DurationUnits[first + 1].Ticks is > 0 and var more ? string.Create(CultureInfo.InvariantCulture, $"{text} {more}{DurationUnits[first + 1].Name}") : text;
+            if (first + 1 < DurationUnits.Length && rest / DurationUnits[first + 1].Ticks is > 0 and var more) return string.Create(CultureInfo.InvariantCulture, $"{text} {more}{DurationUnits[first + 1].Name}");
+            return rest == 0 ? text : $"just over {text}";
         }
         if (attribute.Kind != LifecycleAttributeKind.Size || value < 1_000) return Print(attribute, value);
         var (name, bytes) = SizeUnits.First(u => !u.Name.Contains('i') && value >= u.Bytes);
