@@ -51,7 +51,7 @@ public sealed record LifecycleExplanation(LifecyclePolicyDecision Decision, Immu
         };
         if (Next is { } next)
         {
-            var when = string.Create(CultureInfo.InvariantCulture, $"{next.At.UtcDateTime:yyyy-MM-dd HH:mm:ss} UTC (in {LifecycleLiterals.Approximate(new(LifecycleAttributeKind.Age), (next.At - Now).Ticks)})");
+            var when = string.Create(CultureInfo.InvariantCulture, $"{next.At.UtcDateTime:yyyy-MM-dd HH:mm:ss} UTC (in {LifecycleLiterals.Approximate(new(LifecycleAttributeKind.Age), (next.At - Now).Ticks / TimeSpan.TicksPerSecond * TimeSpan.TicksPerSecond)})");
             yield return next.Decision switch
             {
                 { IsKnown: false } => $"Until {when} nothing changes; then it turns on {Names(next.Decision.Missing)}.",
