@@ -143,12 +143,12 @@ internal static class TierCommands
         while (true)
         {
             var restore = (await cluster.AskAsync(HttpMethod.Get, PathOf(address, version), null, ct))["restore"] ?? throw new CommandFailedException($"{address} was changed meanwhile, and is not being restored.");
-            if (restore["failure"] is { } failure) throw new CommandFailedException($"{address} can't be read yet, and it will be tried again: {failure}");
             if (restore["until"] is { } until)
             {
                 Console.WriteLine($"{address} can be read until {until}");
                 return ExitCodes.Done;
             }
+            if (restore["failure"] is { } failure) throw new CommandFailedException($"{address} can't be read yet, and it will be tried again: {failure}");
             await Task.Delay(LookEvery, ct);
         }
     }

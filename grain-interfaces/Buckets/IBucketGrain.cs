@@ -88,6 +88,9 @@ public static class BucketSettings
     public const string PublicAccessBlock = "publicAccessBlock";
     public const string Redundancy = "redundancy";
     public const string Tiering = "tiering";
+
+    /// <summary>Has ids: the names of lifecycle policies.</summary>
+    public const string TierPolicies = "tier-policies";
     public const string Replication = "replication";
     public const string RequestPayment = "requestPayment";
     public const string Tagging = "tagging";

@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+using DarkStorage.GrainInterfaces.Objects;
 using Orleans;
 
 namespace DarkStorage.GrainInterfaces.Lifecycle;
@@ -18,12 +20,23 @@ public interface ILifecycleGrain : IGrainWithStringKey
     /// <param name="versionsMax">Versions looked at, at the most.</param>
     [Alias("preview")]
     Task<LifecycleReport> PreviewAsync(int versionsMax, CancellationToken ct);
+
+    /// <summary>What a run would do now if a text stood in the place of the bucket's policies, without doing it.</summary>
+    /// <exception cref="StorageException"><see cref="StorageError.InvalidArgument"/>: the text is no policy.</exception>
+    [Alias("preview-policy")]
+    Task<LifecycleReport> PreviewPolicyAsync(string policy, int versionsMax, CancellationToken ct);
+
+    /// <returns>Why a version is where it is, what the next run does with it, and what comes later, in sentences; null where there is no such version.</returns>
+    /// <param name="version">Null for the current one.</param>
+    [Alias("explain")]
+    Task<ImmutableArray<string>?> ExplainAsync(string key, VersionName? version, CancellationToken ct);
 }
 
 /// <param name="Running">What the run under way did so far; null where none is.</param>
 /// <param name="Last">The last run that came to its end; null before the first.</param>
+/// <param name="Before">The runs before that one, the newest first; runs that found nothing to do are not among them.</param>
 [GenerateSerializer, Immutable, Alias("lifecycle-status")]
-public sealed record LifecycleStatus(LifecycleReport? Running, LifecycleReport? Last);
+public sealed record LifecycleStatus(LifecycleReport? Running, LifecycleReport? Last, ImmutableArray<LifecycleReport> Before);
 
 /// <summary>What a run did, or would do.</summary>
 /// <param name="Ended">Null while it goes on, or where it was cut short.</param>
@@ -32,9 +45,15 @@ public sealed record LifecycleStatus(LifecycleReport? Running, LifecycleReport? 
 /// <param name="Bytes">Of those versions and objects.</param>
 /// <param name="Locked">Kept by object lock though a rule would have removed them.</param>
 /// <param name="Failed">Tried and not done: the next run tries again.</param>
+/// <param name="Moves">The transitions, by where from and where to.</param>
 [GenerateSerializer, Immutable, Alias("lifecycle-report")]
 public sealed record LifecycleReport(
-    DateTimeOffset Begun, DateTimeOffset? Ended, long Looked, long Expired, long Removed, long Transitioned, long UploadsAborted, long Bytes, long Locked, long Failed)
+    DateTimeOffset Begun, DateTimeOffset? Ended, long Looked, long Expired, long Removed, long Transitioned, long UploadsAborted, long Bytes, long Locked, long Failed, ImmutableArray<LifecycleMoves> Moves)
 {
-    public static LifecycleReport At(DateTimeOffset begun) => new(begun, null, 0, 0, 0, 0, 0, 0, 0, 0);
+    public static LifecycleReport At(DateTimeOffset begun) => new(begun, null, 0, 0, 0, 0, 0, 0, 0, 0, []);
 }
+
+/// <summary>Transitions of a run from one storage class to another.</summary>
+/// <param name="Bytes">Of the versions.</param>
+[GenerateSerializer, Immutable, Alias("lifecycle-moves")]
+public sealed record LifecycleMoves(string From, string To, long Versions, long Bytes);

@@ -46,7 +46,7 @@ internal sealed partial class BucketGrain(IMetadataIndex index, TimeProvider clo
     public async Task<BucketRecord> SetAsync(BucketId bucket, BucketSettingChange change, CancellationToken ct)
     {
         // First, so that no crash leaves a lifecycle that never runs: one that finds nothing to do ends by itself.
-        if (change is { Kind: BucketSettings.Lifecycle or BucketSettings.Tiering, Document: not null }) await GrainFactory.GetGrain<ILifecycleGrain>(Name).WakeAsync(ct);
+        if (change is { Kind: BucketSettings.Lifecycle or BucketSettings.Tiering or BucketSettings.TierPolicies, Document: not null }) await GrainFactory.GetGrain<ILifecycleGrain>(Name).WakeAsync(ct);
         return await UpdateAsync(bucket, current =>
         {
             if (change.Kind == BucketSettings.ObjectLock)

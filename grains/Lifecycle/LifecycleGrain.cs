@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.ComponentModel.DataAnnotations;
+using System.Globalization;
 using System.Text;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Buckets;
@@ -11,6 +12,7 @@ using DarkStorage.Grains.Tiers;
 using DarkStorage.Metadata;
 using DarkStorage.Rules.Buckets;
 using DarkStorage.Rules.Lifecycle;
+using DarkStorage.Rules.Lifecycle.Language;
 using DarkStorage.Rules.Logging;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
@@ -61,6 +63,10 @@ public sealed class LifecycleState
 
     [Id(7)]
     public int Noncurrent { get; set; }
+
+    /// <summary>Runs before the last one that found something to do, the newest first.</summary>
+    [Id(8)]
+    public ImmutableArray<LifecycleReport> Before { get; set; } = [];
 }
 
 /// <summary>The lifecycle of one bucket: walks its versions in batches, keeps its place after each, and goes on from there whatever happens in between.
@@ -71,6 +77,9 @@ internal sealed partial class LifecycleGrain(
 {
     private const string RunReminder = "run";
     private const string StandardClass = "STANDARD";
+
+    /// <summary>Reports that are kept: of a week and more.</summary>
+    private const int ReportsMax = 50;
 
     /// <summary>Entries in a batch: some milliseconds of reading, and one write of the place.</summary>
     private const int BatchMax = 1_000;
@@ -92,18 +101,38 @@ internal sealed partial class LifecycleGrain(
         Continue(first);
     }
 
-    public Task<LifecycleStatus> GetStatusAsync(CancellationToken ct) => Task.FromResult(new LifecycleStatus(state.State.Running, state.State.Last));
+    public Task<LifecycleStatus> GetStatusAsync(CancellationToken ct) => Task.FromResult(new LifecycleStatus(state.State.Running, state.State.Last, state.State.Before));
 
-    public async Task<LifecycleReport> PreviewAsync(int versionsMax, CancellationToken ct)
+    public async Task<LifecycleReport> PreviewAsync(int versionsMax, CancellationToken ct) => await PreviewAsync(await FindAsync(ct), versionsMax, ct);
+
+    public async Task<LifecycleReport> PreviewPolicyAsync(string policy, int versionsMax, CancellationToken ct)
     {
-        var run = new Run(LifecycleReport.At(clock.GetUtcNow()), default, default, 0);
-        if (await FindAsync(ct) is not var (bucket, rules)) return run.Report;
-        while (run.Report.Looked < versionsMax)
+        if (await index.FindBucketAsync(Bucket, ct) is not { } bucket) return LifecycleReport.At(clock.GetUtcNow());
+        try
         {
-            (run, var ended) = await BatchAsync(bucket, rules, run, act: false, ct);
-            if (ended) return run.Report with { Ended = clock.GetUtcNow() };
+            return await PreviewAsync(new(bucket, RulesOf(bucket), new([("preview", LifecyclePolicy.Parse(policy))])), versionsMax, ct);
         }
-        return run.Report;
+        catch (LifecyclePolicyFormatException e)
+        {
+            throw new StorageException(StorageError.InvalidArgument, e.Message, e);
+        }
+    }
+
+    public async Task<ImmutableArray<string>?> ExplainAsync(string key, VersionName? version, CancellationToken ct)
+    {
+        if (await index.FindBucketAsync(Bucket, ct) is not { } bucket) return null;
+        var work = new Work(bucket, RulesOf(bucket), await PoliciesOfAsync(bucket, ct));
+        var (above, noncurrent, page, place) = (default(DateTimeOffset), 0, new Batch(), new VersionPlace("", null, 0));
+        // The versions of a key are in the order of their age; of those with its prefix it is the first.
+        var end = await index.ListVersionsAsync(new(bucket.Id, key, null, place, BatchMax), page, ct);
+        foreach (var entry in page.Entries.TakeWhile(e => e.Key == key))
+        {
+            if (version is null ? entry.IsLatest : entry.Version == version)
+                return entry.IsDeleteMarker ? ["It is a delete marker, which has no content."] : await ExplainAsync(work, entry, entry.IsLatest ? null : above, noncurrent, ct);
+            if (!entry.IsLatest) noncurrent++;
+            above = entry.Modified;
+        }
+        return null;
     }
 
     /// <summary>The reminder outlives crashes; the timer it starts does the work.</summary>
@@ -127,7 +156,7 @@ internal sealed partial class LifecycleGrain(
 
     private async Task NextBatchAsync(CancellationToken ct)
     {
-        if (await FindAsync(ct) is not var (bucket, rules))
+        if (await FindAsync(ct) is not { } work)
         {
             _batches?.Dispose();
             return;
@@ -138,18 +167,19 @@ internal sealed partial class LifecycleGrain(
             _batches?.Change(options.Value.Interval, options.Value.Interval < TimeSpan.FromMinutes(1) ? Pause : Timeout.InfiniteTimeSpan);
             return;
         }
-        var current = state.State;
+        var (current, bucket) = (state.State, work.Bucket);
         if (current.Running is null || current.Bucket != bucket.Id.Value)
         {
             (current.Bucket, current.Running, current.Key, current.Version, current.Revision) = (bucket.Id.Value, LifecycleReport.At(clock.GetUtcNow()), "", null, 0);
-            current.Running = current.Running with { UploadsAborted = await AbortUploadsAsync(bucket, rules, ct) };
+            current.Running = current.Running with { UploadsAborted = await AbortUploadsAsync(bucket, work.Rules, ct) };
         }
         VersionName? last = current.Version is { } text && VersionName.TryParse(text, out var name) ? name : null;
-        var (run, ended) = await BatchAsync(bucket, rules, new(current.Running!, new(current.Key, last, current.Revision), current.Above, current.Noncurrent), act: true, ct);
+        var (run, ended) = await BatchAsync(work, new(current.Running!, new(current.Key, last, current.Revision), current.Above, current.Noncurrent), act: true, ct);
         (current.Key, current.Version, current.Revision, current.Above, current.Noncurrent) = (run.Place.Key, run.Place.Version?.ToString(), run.Place.Revision, run.Above, run.Noncurrent);
         current.Running = ended ? null : run.Report;
         if (ended)
         {
+            if (current.Last is { } before && HasDone(before)) current.Before = [before, .. current.Before.Take(ReportsMax - 1)];
             current.Last = run.Report with { Ended = clock.GetUtcNow() };
             LogRun(log, Bucket, current.Last.Looked, current.Last.Expired, current.Last.Removed, current.Last.Transitioned, current.Last.UploadsAborted, current.Last.Locked, current.Last.Failed);
         }
@@ -157,13 +187,32 @@ internal sealed partial class LifecycleGrain(
         LogBatch(log, Bucket, run.Report.Looked);
     }
 
+    /// <summary>What a run goes by.</summary>
+    private sealed record Work(BucketRecord Bucket, LifecycleConfiguration Rules, BucketPolicies Policies);
+
+    private static bool HasDone(LifecycleReport report) => report.Expired + report.Removed + report.Transitioned + report.UploadsAborted + report.Locked + report.Failed > 0;
+
+    private async Task<LifecycleReport> PreviewAsync(Work? work, int versionsMax, CancellationToken ct)
+    {
+        var run = new Run(LifecycleReport.At(clock.GetUtcNow()), default, default, 0);
+        while (work is not null && run.Report.Looked < versionsMax)
+        {
+            (run, var ended) = await BatchAsync(work, run, act: false, ct);
+            if (ended) return run.Report with { Ended = clock.GetUtcNow() };
+        }
+        return run.Report;
+    }
+
     /// <param name="Above">When the version above the next one, of the same key, was made.</param>
     /// <param name="Noncurrent">Noncurrent versions of that key seen so far.</param>
     private readonly record struct Run(LifecycleReport Report, VersionPlace Place, DateTimeOffset Above, int Noncurrent);
 
     /// <summary>Looks at one batch and does what the rules say, or only counts it.</summary>
-    private async Task<(Run Run, bool Ended)> BatchAsync(BucketRecord bucket, LifecycleConfiguration rules, Run run, bool act, CancellationToken ct)
+    private async Task<(Run Run, bool Ended)> BatchAsync(Work lifecycle, Run run, bool act, CancellationToken ct)
     {
+        var bucket = lifecycle.Bucket;
+        // Every batch asks anew: a tier may come and go while a run goes on.
+        var tiers = await GrainFactory.ListTiersAsync(ct);
         var page = new Batch();
         var end = await index.ListVersionsAsync(new(bucket.Id, "", null, run.Place.Key is null ? new("", null, 0) : run.Place, BatchMax), page, ct);
         var now = clock.GetUtcNow();
@@ -172,25 +221,24 @@ internal sealed partial class LifecycleGrain(
         foreach (var entry in page.Entries)
         {
             if (entry.IsLatest) noncurrent = 0;
-            var (decision, state) = await DecideAsync(bucket, rules, entry, entry.IsLatest ? null : above, noncurrent, now, ct);
+            var (decision, state) = await DecideAsync(lifecycle, tiers, entry, entry.IsLatest ? null : above, noncurrent, now, ct);
             if (!entry.IsLatest) noncurrent++;
             above = entry.Modified;
             if (decision.Act != LifecycleAct.Keep) work.Add((entry, state, decision));
         }
         var report = run.Report with { Looked = run.Report.Looked + page.Entries.Count };
-        var tiers = act && work.Exists(w => w.Decision.Act == LifecycleAct.Transition) ? await GrainFactory.ListTiersAsync(ct) : [];
         // Bytes that are to go to a tier go first, and the version has the class when they are there: a worker's to do.
-        var moves = work.FindAll(w => w.Decision.Act == LifecycleAct.Transition && tiers.Any(t => t.StorageClass == w.Decision.StorageClass));
+        var moves = !act ? [] : work.FindAll(w => w.Decision.Act == LifecycleAct.Transition && tiers.Any(t => t.StorageClass == w.Decision.StorageClass));
         if (moves.Count > 0)
         {
             var outcome = await WishAsync([.. moves.Select(w => new MoveWish(bucket.Id, w.Entry.Key, w.Entry.Id, w.Decision.StorageClass!, MoveOrigin.Lifecycle))], ct);
-            foreach (var (entry, _, decision) in moves) report = Count(report, entry, decision.Act, outcome);
+            foreach (var (entry, _, decision) in moves) report = Count(report, entry, decision, outcome);
             work = work.FindAll(w => w.Decision.Act != LifecycleAct.Transition || tiers.All(t => t.StorageClass != w.Decision.StorageClass));
         }
         foreach (var group in work.Chunk(ParallelMax))
         {
             var outcomes = act ? await Task.WhenAll(group.Select(w => ActAsync(bucket, w.Entry, w.State, w.Decision, ct))) : new Outcome[group.Length];
-            for (var i = 0; i < group.Length; i++) report = Count(report, group[i].Entry, group[i].Decision.Act, outcomes[i]);
+            for (var i = 0; i < group.Length; i++) report = Count(report, group[i].Entry, group[i].Decision, outcomes[i]);
         }
         var place = end.Next ?? default;
         return (new(report, place, above, noncurrent), end.Next is null);
@@ -198,20 +246,73 @@ internal sealed partial class LifecycleGrain(
 
     /// <returns>With what it was decided on: nothing else may be acted on.</returns>
     private async ValueTask<(LifecycleDecision Decision, VersionState State)> DecideAsync(
-        BucketRecord bucket, LifecycleConfiguration rules, Entry entry, DateTimeOffset? noncurrentSince, int newer, DateTimeOffset now, CancellationToken ct)
+        Work work, ImmutableArray<Tier> tiers, Entry entry, DateTimeOffset? noncurrentSince, int newer, DateTimeOffset now, CancellationToken ct)
     {
+        var (bucket, rules) = (work.Bucket, work.Rules);
         // Tags are in the version, not in the listing: fetched only where a rule could turn on them.
-        IReadOnlyList<KeyValuePair<string, string>> tags = [];
+        IReadOnlyList<KeyValuePair<string, string>>? tags = null;
         var state = new VersionState(entry.Revision, entry.IsLatest);
-        if (!entry.IsDeleteMarker && rules.Rules.Any(r => r.Filter.Tags.Length > 0 && r.Filter.MatchesKey(entry.Key)))
+        if (!entry.IsDeleteMarker && rules.Rules.Any(r => r.Filter.Tags.Length > 0 && r.Filter.MatchesKey(entry.Key)) && !await FetchAsync()) return (default, state);
+        var alone = entry is { IsDeleteMarker: true, IsLatest: true } && await IsAloneAsync(bucket, entry.Key, ct);
+        var subject = new LifecycleSubject(entry.Key, entry.Length, entry.Modified, entry.StorageClass, tags ?? [], entry.IsDeleteMarker, noncurrentSince, newer, alone);
+        var decision = rules.Decide(subject, now, options.Value.DayLength, BucketRules.Of(bucket).Tiering);
+        if (entry.IsDeleteMarker || work.Policies.IsEmpty || decision.Act is LifecycleAct.Expire or LifecycleAct.Remove) return (decision, state);
+
+        // What a policy says of a version's place outranks the transitions of the document and of the bucket.
+        var belongs = work.Policies.Decide(SubjectOf(), now);
+        if (belongs.Missing.HasFlag(LifecycleNeeds.Tags))
         {
-            if (await index.FindVersionAsync(bucket.Id, entry.Key, entry.Version, ct) is not { } version || version.Revision != entry.Revision) return (default, state);
+            if (!await FetchAsync()) return (default, state);
+            belongs = work.Policies.Decide(SubjectOf(), now);
+        }
+        if (!belongs.IsKnown) return (default, state);
+        if (belongs.Tier is null) return (decision, state);
+        // A tier that is gone takes nothing, and what is decided for it stays.
+        var tier = tiers.FirstOrDefault(t => t.Name == belongs.Tier);
+        return (tier is null || tier.StorageClass == entry.StorageClass ? default : new(LifecycleAct.Transition, null, tier.StorageClass), state);
+
+        LifecyclePolicySubject SubjectOf() => PolicySubjectOf(entry, tiers, noncurrentSince, tags);
+
+        // False where it is another version by now.
+        async ValueTask<bool> FetchAsync()
+        {
+            if (await index.FindVersionAsync(bucket.Id, entry.Key, entry.Version, ct) is not { } version || version.Revision != entry.Revision) return false;
             tags = version.Attributes.Tags;
             state = state with { Change = version.Attributes.Change };
+            return true;
         }
-        var alone = entry is { IsDeleteMarker: true, IsLatest: true } && await IsAloneAsync(bucket, entry.Key, ct);
-        var subject = new LifecycleSubject(entry.Key, entry.Length, entry.Modified, entry.StorageClass, tags, entry.IsDeleteMarker, noncurrentSince, newer, alone);
-        return (rules.Decide(subject, now, options.Value.DayLength, BucketRules.Of(bucket).Tiering), state);
+    }
+
+    private static LifecyclePolicySubject PolicySubjectOf(Entry entry, ImmutableArray<Tier> tiers, DateTimeOffset? noncurrentSince, IReadOnlyList<KeyValuePair<string, string>>? tags) => new(
+        entry.Key, entry.Length, entry.Modified, tiers.FirstOrDefault(t => t.StorageClass == entry.StorageClass)?.Name ?? "", entry.StorageClass, noncurrentSince, tags);
+
+    private async Task<ImmutableArray<string>> ExplainAsync(Work work, Entry entry, DateTimeOffset? noncurrentSince, int newer, CancellationToken ct)
+    {
+        var (now, tiers) = (clock.GetUtcNow(), await GrainFactory.ListTiersAsync(ct));
+        var tags = (await index.FindVersionAsync(work.Bucket.Id, entry.Key, entry.Version, ct))?.Attributes.Tags ?? [];
+        var (decision, _) = await DecideAsync(work, tiers, entry, noncurrentSince, newer, now, ct);
+        var lines = ImmutableArray.CreateBuilder<string>();
+        var tier = tiers.FirstOrDefault(t => t.StorageClass == entry.StorageClass);
+        lines.Add(tier is null ? $"It is {entry.StorageClass}, which is no tier's class: its bytes are where they were." : $"It is in {tier.Name}.");
+        if (await index.FindMoveAsync(work.Bucket.Id, entry.Key, entry.Id, ct) is { } move) lines.Add(SayOf(move));
+        var by = decision.Rule is { } rule ? $"rule {rule.Id} of the bucket's lifecycle document" : !work.Policies.IsEmpty && work.Policies.Decide(PolicySubjectOf(entry, tiers, noncurrentSince, tags), now).Tier is not null ? "a policy" : "the bucket's own transitions";
+        lines.Add(decision.Act switch
+        {
+            LifecycleAct.Expire => $"The next run expires it, by {by}.",
+            LifecycleAct.Remove => $"The next run removes it for good, by {by}.",
+            LifecycleAct.Transition => $"The next run moves it to {NameOf(decision.StorageClass!)}, by {by}.",
+            _ => "The next run leaves it where it is.",
+        });
+        if (noncurrentSince is null && work.Rules.NextExpiration(entry.Key, entry.Length, entry.Modified, tags, options.Value.DayLength) is var (due, ends) && due > now)
+            lines.Add(string.Create(CultureInfo.InvariantCulture, $"Rule {ends.Id} of the bucket's lifecycle document expires it from {due.UtcDateTime:yyyy-MM-dd HH:mm:ss} UTC on."));
+        lines.AddRange(work.Policies.Explain(PolicySubjectOf(entry, tiers, noncurrentSince, tags), now));
+        return lines.ToImmutable();
+
+        string NameOf(string storageClass) => tiers.FirstOrDefault(t => t.StorageClass == storageClass)?.Name ?? storageClass;
+
+        string SayOf(Move move) => move.Wish.Origin == MoveOrigin.Restore
+            ? "It is restored, or being restored: until that is over no rule moves it."
+            : $"It is on its way to {NameOf(move.Wish.StorageClass)}, wanted by {move.Wish.Origin switch { MoveOrigin.Operator => "an operator", MoveOrigin.Writer => "whoever wrote it", _ => "a rule" }}{(move.Failure is { } failure ? $"; the last attempt failed: {failure}" : "")}.";
     }
 
     private async ValueTask<bool> IsAloneAsync(BucketRecord bucket, string key, CancellationToken ct)
@@ -287,14 +388,22 @@ internal sealed partial class LifecycleGrain(
         });
     }
 
-    private static LifecycleReport Count(LifecycleReport report, Entry entry, LifecycleAct act, Outcome outcome) => (outcome, act) switch
+    private static LifecycleReport Count(LifecycleReport report, Entry entry, LifecycleDecision decision, Outcome outcome) => (outcome, decision.Act) switch
     {
         (Outcome.Locked, _) => report with { Locked = report.Locked + 1 },
         (Outcome.Failed, _) => report with { Failed = report.Failed + 1 },
         (_, LifecycleAct.Expire) => report with { Expired = report.Expired + 1, Bytes = report.Bytes + entry.Length },
         (_, LifecycleAct.Remove) => report with { Removed = report.Removed + 1, Bytes = report.Bytes + entry.Length },
-        _ => report with { Transitioned = report.Transitioned + 1 },
+        _ => report with { Transitioned = report.Transitioned + 1, Moves = Add(report.Moves.IsDefault ? [] : report.Moves, entry, decision.StorageClass!) },
     };
+
+    private static ImmutableArray<LifecycleMoves> Add(ImmutableArray<LifecycleMoves> moves, Entry entry, string storageClass)
+    {
+        var known = moves.FirstOrDefault(m => m.From == entry.StorageClass && m.To == storageClass);
+        return known is null
+            ? moves.Add(new(entry.StorageClass, storageClass, 1, entry.Length))
+            : moves.Replace(known, known with { Versions = known.Versions + 1, Bytes = known.Bytes + entry.Length });
+    }
 
     private async Task<long> AbortUploadsAsync(BucketRecord bucket, LifecycleConfiguration rules, CancellationToken ct)
     {
@@ -322,11 +431,21 @@ internal sealed partial class LifecycleGrain(
         }
     }
 
-    private async ValueTask<(BucketRecord Bucket, LifecycleConfiguration Rules)?> FindAsync(CancellationToken ct) =>
-        await index.FindBucketAsync(Bucket, ct) is not { } bucket ? null
-        : BucketRules.Of(bucket) is { Lifecycle: { } rules } ? (bucket, rules)
-        : BucketRules.Of(bucket).Tiering is not null ? (bucket, LifecycleConfiguration.None)
-        : null;
+    /// <returns>Null where the bucket has nothing to go by.</returns>
+    private async ValueTask<Work?> FindAsync(CancellationToken ct)
+    {
+        if (await index.FindBucketAsync(Bucket, ct) is not { } bucket) return null;
+        var (rules, policies) = (BucketRules.Of(bucket), await PoliciesOfAsync(bucket, ct));
+        return rules.Lifecycle is null && rules.Tiering is null && policies.IsEmpty ? null : new(bucket, RulesOf(bucket), policies);
+    }
+
+    private static LifecycleConfiguration RulesOf(BucketRecord bucket) => BucketRules.Of(bucket).Lifecycle ?? LifecycleConfiguration.None;
+
+    private async ValueTask<BucketPolicies> PoliciesOfAsync(BucketRecord bucket, CancellationToken ct)
+    {
+        var settings = await index.ListSettingsAsync(bucket.Id, BucketSettings.TierPolicies, "", BucketSettings.WithIdMax, ct);
+        return settings.Count == 0 ? BucketPolicies.None : BucketPolicies.Of(settings);
+    }
 
     private sealed record Entry(string Key, VersionName Version, VersionId Id, long Revision, long Length, DateTimeOffset Modified, string StorageClass, bool IsLatest, bool IsDeleteMarker);
 

@@ -88,6 +88,7 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
             if (update.Move is { } move && version.Manifest.Place != move.From) throw new StorageException(StorageError.VersionChanged, $"The bytes were at {move.From?.Integration ?? "the drives"} when they were copied, and are at {version.Manifest.Place?.Integration ?? "the drives"}.");
             var now = clock.GetUtcNow();
             update.Retention?.ThrowIfRefused(version.Attributes.Retention, now);
+            if (update.Move is not null || update.StorageClass is not null) await RequireFreeToGoAsync(update, version, now, ct);
             var next = version with
             {
                 Manifest = update.Move?.Of(version.Manifest) ?? version.Manifest,
@@ -112,6 +113,17 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
     private static WishChange WishOf(ObjectUpdate update) =>
         update.FulfilsWish ? WishChange.Fulfils : update.Restore is { Step: RestoreStep.Asked } ? WishChange.Restores : WishChange.None;
 
+    /// <summary>What is restored, or being restored, is taken elsewhere by an operator's word alone. And what is in an archive's place is not made readable at once by another class alone: it may be cold there.</summary>
+    private async ValueTask RequireFreeToGoAsync(ObjectUpdate update, ObjectVersion version, DateTimeOffset now, CancellationToken ct)
+    {
+        if (version.Restore.IsActive(now) && await FindWishAsync(update.Bucket, version, ct) is not { Origin: MoveOrigin.Operator })
+            throw new StorageException(StorageError.VersionChanged, $"Version {version.Name} was asked to be restored: until that is over it stays.");
+        if (update.Move is null && version.Manifest.Place is not null && ArchiveRules.IsArchive(version.StorageClass) && !ArchiveRules.IsArchive(update.StorageClass!))
+            throw new StorageException(StorageError.VersionChanged, $"The bytes of version {version.Name} are in an archive: they have to be moved to become {update.StorageClass}.");
+    }
+
+    private async ValueTask<MoveWish?> FindWishAsync(BucketId bucket, ObjectVersion version, CancellationToken ct) => (await index.FindMoveAsync(bucket, _id.Key, version.Manifest.Version, ct))?.Wish;
+
     private async ValueTask<ArchiveRestore?> RestoreAsync(BucketId bucket, ObjectVersion version, RestoreChange change, DateTimeOffset now, CancellationToken ct)
     {
         var day = lifecycle.Value.DayLength;
@@ -119,7 +131,9 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
         {
             case RestoreStep.Asked:
                 // A wish that took the place of the one for this, and came to nothing, has left nobody who is at it.
-                var isLost = version.Restore is { Until: null } && await index.FindMoveAsync(bucket, _id.Key, version.Manifest.Version, ct) is null;
+                var isUnderWay = version.Restore is { Until: null };
+                var wish = isUnderWay ? await FindWishAsync(bucket, version, ct) : null;
+                var isLost = isUnderWay && (wish is null || (wish.Origin != MoveOrigin.Restore && ArchiveRules.IsArchive(wish.StorageClass)));
                 return (isLost ? version with { Restore = null } : version).Ask(change.Days, change.Speed, now, day);
             case RestoreStep.Done:
                 return version.Restore is { Until: null } asked ? asked with { Until = ArchiveRules.UntilOf(asked.Days, now, day) } : version.Restore;

@@ -34,7 +34,7 @@ internal sealed partial class TiersGrain(IMetadataIndex index, TimeProvider cloc
     {
         if (TierRules.WhyNot(tier, state.State.Tiers) is { } reason) throw new StorageException(StorageError.InvalidArgument, reason);
         await RequireWorkingAsync(tier, ct);
-        if (index is IClusterIndex cluster && await cluster.TryUseLevelAsync(ClusterLevels.Places, ct) is { } older) throw new StorageException(StorageError.Conflict, ClusterLevels.RefusalBy(older));
+        if (index is IClusterIndex cluster && await cluster.TryUseLevelAsync(ClusterLevels.Restores, ct) is { } older) throw new StorageException(StorageError.Conflict, ClusterLevels.RefusalBy(older));
         // The integration looks here before it leaves its place: it sees the tier, or is seen to leave.
         await KeepAsync([.. state.State.Tiers.Where(t => t.Name != tier.Name).Append(tier).OrderBy(t => t.Name, StringComparer.Ordinal)], () => RequireUsableAsync(tier, ct), ct);
         LogConfigured(log, tier.Name, tier.StorageClass, tier.Integration!);

@@ -82,11 +82,11 @@ public interface IMetadataIndex : IIndexReader, IAsyncDisposable
     Task<IReadOnlyList<Move>> TakeMovesAsync(DateTimeOffset now, DateTimeOffset until, IReadOnlyCollection<string> storageClasses, int max, CancellationToken ct);
 
     /// <summary>Puts a wish off, unless there is another for its version by now.</summary>
-    /// <param name="failure">What became of the attempt; null leaves what is there.</param>
-    Task PutOffMoveAsync(MoveWish wish, DateTimeOffset due, string? failure, CancellationToken ct);
+    /// <param name="failure">What became of the attempt; null leaves what is there, and an empty text takes it away.</param>
+    Task PutOffMoveAsync(Move move, DateTimeOffset due, string? failure, CancellationToken ct);
 
     /// <summary>Removes a wish, unless there is another for its version by now.</summary>
-    Task EndMoveAsync(MoveWish wish, CancellationToken ct);
+    Task EndMoveAsync(Move move, CancellationToken ct);
 
     /// <summary>Removes wishes for a tier; those to be restored from it stay.</summary>
     /// <returns>How many: less than at most where there are no more.</returns>

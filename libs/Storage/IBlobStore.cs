@@ -24,9 +24,10 @@ public interface IBlobStore
     /// <summary>Copies a version's content to a place outside, as it is stored, and reads all of it back.</summary>
     /// <param name="manifest">Of content that is not in the index.</param>
     /// <param name="place">With an id that no try before had. Where this fails the blob may be there, or come to be.</param>
+    /// <param name="mayBeCold">Whoever reads it knows that it has to be warmed up first.</param>
     /// <returns>What the index is to be told.</returns>
-    /// <exception cref="StorageException"><see cref="StorageError.BackendFailed"/>: what the place said; as for <see cref="OpenAsync"/> where reading fails: <see cref="StorageError.ObjectArchived"/> where it has to be warmed up first.</exception>
-    Task<ContentMove> SendAsync(Manifest manifest, ContentPlace place, CancellationToken ct);
+    /// <exception cref="StorageException"><see cref="StorageError.BackendFailed"/>: what the place said, or that it keeps cold what has to be read at once; as for <see cref="OpenAsync"/> where reading fails: <see cref="StorageError.ObjectArchived"/> where it has to be warmed up first.</exception>
+    Task<ContentMove> SendAsync(Manifest manifest, ContentPlace place, bool mayBeCold, CancellationToken ct);
 
     /// <summary>Copies a version's content from a place outside to the drives, as it was stored there before. When it returns the copy is durable.</summary>
     /// <param name="owner">As in <see cref="BlobWriteOptions"/>, as is the redundancy.</param>

@@ -8,6 +8,7 @@ using DarkStorage.Metadata;
 using DarkStorage.Rules.Buckets;
 using DarkStorage.Rules.Tiers;
 using DarkStorage.Storage;
+using DarkStorage.Storage.Backends;
 using Microsoft.Extensions.Options;
 using Orleans;
 
@@ -60,6 +61,9 @@ internal sealed partial class Transitions(
 
     /// <summary>For how much longer than is told a place is to keep what was restored.</summary>
     private static readonly TimeSpan RestoreMargin = TimeSpan.FromDays(1);
+
+    /// <summary>The longest time between two looks at a restore that holds.</summary>
+    private static readonly TimeSpan RestoreLookEvery = TimeSpan.FromDays(1);
 
     /// <summary>For how long a place is to keep readable what is to be copied from it.</summary>
     private static readonly TimeSpan WarmForMove = TimeSpan.FromDays(3);
@@ -142,18 +146,21 @@ internal sealed partial class Transitions(
     private async Task KeepFailureAsync(Move move, Tier? tier, Exception failure, CancellationToken ct)
     {
         var delay = DelayOf(move.Attempts);
-        if (failure is StorageException { Error: StorageError.BackendFailed }) Pause(move.Wish.StorageClass);
+        if (failure is StorageException { Error: StorageError.BackendFailed } && !IsOfOneBlob(failure) && tier?.Integration is not null) Pause(move.Wish.StorageClass);
         LogFailed(log, move.BucketName, move.Wish.Key, tier?.Name ?? move.Wish.StorageClass, delay, failure.Message);
         Count(tier, "failed");
         try
         {
-            await index.PutOffMoveAsync(move.Wish, clock.GetUtcNow() + delay, failure.Message, ct);
+            await index.PutOffMoveAsync(move, clock.GetUtcNow() + delay, failure.Message, ct);
         }
         catch (Exception e)
         {
             if (!ct.IsCancellationRequested) LogLater(log, e.Message); // due again when its lease ends
         }
     }
+
+    /// <summary>The place is well, and says no to this.</summary>
+    private static bool IsOfOneBlob(Exception failure) => failure.InnerException is BackendException { Error: BackendError.NotFound or BackendError.Refused or BackendError.Damaged };
 
     private TimeSpan DelayOf(int attempts)
     {
@@ -182,7 +189,7 @@ internal sealed partial class Transitions(
         if (why is not null)
         {
             LogOff(log, move.BucketName, wish.Key, why);
-            await index.EndMoveAsync(wish, ct);
+            await index.EndMoveAsync(move, ct);
             return "gone";
         }
         var grain = grains.GetGrain<IObjectGrain>(new ObjectId(move.BucketName!, wish.Key).ToString());
@@ -194,7 +201,7 @@ internal sealed partial class Transitions(
         {
             // Deleted, changed, or wished elsewhere meanwhile. Where the wish is still the same it is tried again, with what is there now.
             LogOff(log, move.BucketName, wish.Key, e.Message);
-            await index.PutOffMoveAsync(wish, clock.GetUtcNow() + options.Value.RetryDelay, failure: null, ct);
+            await index.PutOffMoveAsync(move, clock.GetUtcNow() + options.Value.RetryDelay, failure: null, ct);
             return "overtaken";
         }
         catch (StorageException e) when (e.Error is StorageError.ObjectArchived && version!.Manifest.Place is { } place)
@@ -202,7 +209,7 @@ internal sealed partial class Transitions(
             // It can't be copied from where it is. Asked again with each attempt, which does no harm.
             LogOff(log, move.BucketName, wish.Key, $"{place.Integration} is asked for its bytes.");
             await blobs.WarmUpAsync(place, WarmUpSpeed.Standard, WarmForMove, ct);
-            await index.PutOffMoveAsync(wish, clock.GetUtcNow() + WarmUpDelayOf(move.Attempts), failure: null, ct);
+            await index.PutOffMoveAsync(move, clock.GetUtcNow() + WarmUpDelayOf(move.Attempts), failure: "", ct);
             return "warming";
         }
     }
@@ -215,47 +222,55 @@ internal sealed partial class Transitions(
         {
             // What is still on the drives, as its writer's wish to bring it to its tier gave way to this one, goes there now.
             await TellAsync(RestoreStep.Over);
-            await index.PutOffMoveAsync(wish, now, failure: null, ct);
+            await index.PutOffMoveAsync(move, now, failure: "", ct);
             return "restore-over";
         }
         // For a little longer than is told: whoever reads at the last moment reads to the end.
         var keep = (restore.Until is { } until ? until - now : TimeSpan.FromDays(restore.Days)) + RestoreMargin;
         if (version.Manifest.Place is { } place && !await blobs.WarmUpAsync(place, restore.Speed, keep, ct))
         {
-            await index.PutOffMoveAsync(wish, now + WarmUpDelayOf(move.Attempts), failure: null, ct);
+            await index.PutOffMoveAsync(move, now + WarmUpDelayOf(move.Attempts), failure: "", ct);
             return "restoring";
         }
-        if (restore.Until is { } end)
+        _paused.TryRemove(wish.StorageClass, out _);
+        if (restore.Until is null)
         {
-            await index.PutOffMoveAsync(wish, end, failure: null, ct);
-            return "restored";
+            restore = (await TellAsync(RestoreStep.Done)).Restore ?? restore;
+            LogRestored(log, move.BucketName, wish.Key, restore.Until);
         }
-        var done = await TellAsync(RestoreStep.Done);
-        LogRestored(log, move.BucketName, wish.Key, done.Restore?.Until);
-        await index.PutOffMoveAsync(wish, done.Restore?.Until ?? now, failure: null, ct);
+        // Looked at now and then before its end: the version may be gone long before.
+        await index.PutOffMoveAsync(move, restore.Until is { } end && end < now + RestoreLookEvery ? end : now + RestoreLookEvery, failure: "", ct);
         return "restored";
 
         Task<ObjectVersion> TellAsync(RestoreStep step) =>
             grain.UpdateAsync(new(wish.Bucket, version.Name, new(version.Revision, Change: version.Attributes.Change), ChangeOrigin.Lifecycle, Restore: new(step)), ct);
     }
 
+    /// <summary>Ends a wish for where a version is already. One that took the place of a restore's becomes that again.</summary>
+    private Task EndAsync(Move move, ObjectVersion version, CancellationToken ct) => move.Wish.Origin != MoveOrigin.Restore && version.Restore.IsActive(clock.GetUtcNow())
+        ? index.WishMovesAsync([move.Wish with { Origin = MoveOrigin.Restore }], clock.GetUtcNow(), ct)
+        : index.EndMoveAsync(move, ct);
+
     /// <returns>What became of it.</returns>
     private async Task<string> MoveAsync(Move move, Tier tier, IObjectGrain grain, ObjectVersion version, CancellationToken ct)
     {
         var wish = move.Wish;
         // What is in the index stays there: it is less than its place in a tier would be.
-        var isThere = version.Manifest.Parts.IsDefaultOrEmpty || version.Manifest.Place?.Integration == tier.Integration;
-        if (isThere && version.StorageClass == tier.StorageClass) await index.EndMoveAsync(wish, ct);
+        // What is to be read at once is put anew, in the same place too: what was archived there may be cold.
+        var isThere = version.Manifest.Parts.IsDefaultOrEmpty
+            || (version.Manifest.Place?.Integration == tier.Integration && (version.Manifest.Place is null || !ArchiveRules.IsArchive(version.StorageClass) || ArchiveRules.IsArchive(tier.StorageClass)));
+        if (isThere && version.StorageClass == tier.StorageClass) await EndAsync(move, version, ct);
         else if (isThere) await CommitAsync(grain, wish, version, null, ct);
-        else if (tier.Integration is { } integration) await SendAsync(wish, grain, version, integration, ct);
+        else if (tier.Integration is not null) await SendAsync(move, tier, grain, version, ct);
         else await BringBackAsync(move, grain, version, ct);
         if (!isThere) MovedBytes.Add(version.Manifest.Length, new KeyValuePair<string, object?>("tier", tier.Name));
         LogMoved(log, move.BucketName, wish.Key, tier.Name);
         return "moved";
     }
 
-    private async Task SendAsync(MoveWish wish, IObjectGrain grain, ObjectVersion version, string integration, CancellationToken ct)
+    private async Task SendAsync(Move move, Tier tier, IObjectGrain grain, ObjectVersion version, CancellationToken ct)
     {
+        var (wish, integration) = (move.Wish, tier.Integration!);
         var place = new ContentPlace(integration, BlobId.New(clock));
         await index.EnterPlacedBlobAsync(place.Blob, place.Integration, clock.GetUtcNow() + options.Value.Lease, ct);
         try
@@ -270,8 +285,8 @@ internal sealed partial class Transitions(
         }
         try
         {
-            await using var lease = Lease(wish, place, Timeout.InfiniteTimeSpan, ct);
-            var moved = await lease.HoldAsync(held => blobs.SendAsync(version.Manifest, place, held));
+            await using var lease = Lease(move, place, Timeout.InfiniteTimeSpan, ct);
+            var moved = await lease.HoldAsync(held => blobs.SendAsync(version.Manifest, place, ArchiveRules.IsArchive(tier.StorageClass), held));
             _paused.TryRemove(wish.StorageClass, out _);
             await CommitAsync(grain, wish, version, moved, ct);
         }
@@ -301,7 +316,7 @@ internal sealed partial class Transitions(
         var bucket = await index.FindBucketAsync(move.BucketName!, ct);
         if (bucket?.Id != move.Wish.Bucket) throw new StorageException(StorageError.NoSuchBucket, $"Bucket {move.BucketName} is gone.");
         // Until the index is told, what was fetched is nobody's: it has to be told before that would count as left by a crash.
-        await using var lease = Lease(move.Wish, null, garbage.Value.OrphanAge / 2, ct);
+        await using var lease = Lease(move, null, garbage.Value.OrphanAge / 2, ct);
         await using var fetch = await lease.HoldAsync(held => blobs.FetchAsync(version.Manifest, new(bucket.Id, move.Wish.Key), BucketRules.Of(bucket).Redundancy, held));
         try
         {
@@ -327,10 +342,10 @@ internal sealed partial class Transitions(
     /// <summary>Keeps a move, and the blob that it puts, for as long as it is under way.</summary>
     /// <param name="place">Null where nothing is put outside.</param>
     /// <param name="max">It ends by itself after this time.</param>
-    private MoveLease Lease(MoveWish wish, ContentPlace? place, TimeSpan max, CancellationToken ct) => new(options.Value.Lease, max, async () =>
+    private MoveLease Lease(Move move, ContentPlace? place, TimeSpan max, CancellationToken ct) => new(options.Value.Lease, max, async () =>
     {
         var until = clock.GetUtcNow() + options.Value.Lease;
-        await index.PutOffMoveAsync(wish, until, failure: null, ct);
+        await index.PutOffMoveAsync(move, until, failure: null, ct);
         return place is null || await index.RenewPlacedBlobAsync(place.Blob, until, ct);
     }, clock, ct);
 

@@ -95,6 +95,13 @@ public sealed partial class TierTests
         Assert.Equal(content, await fixture.Client.GetBytesAsync(bucket, "asked"));
         Assert.Equal(content[10..20], await RangeAsync(bucket, "asked", 10, 19));
 
+        // A tier that is read at once can't be at a place that keeps it cold: the object stays where it is.
+        await JsonAsync(Node, HttpMethod.Put, "/warm", new { integration = name, storageClass = "STANDARD_IA" }, HttpStatusCode.OK);
+        await fixture.Client.PutBytesAsync(bucket, "not cold", content);
+        await JsonAsync(Node, HttpMethod.Post, "/warm/assign", new { bucket, key = "not cold" }, HttpStatusCode.Accepted);
+        await Eventually.HoldsAsync("it is refused", async () => (string?)(await ShowAsync(bucket, "not cold"))["move"]?["failure"] is { } why && why.Contains("keeps cold what it gets", StringComparison.Ordinal));
+        Assert.Equal("drives", (string?)(await ShowAsync(bucket, "not cold"))["place"]);
+
         // Nobody asked for this one: the move does.
         await AssignAndWaitAsync(bucket, "brought back", "hot");
         Assert.Equal(content, await fixture.Client.GetBytesAsync(bucket, "brought back"));
@@ -121,6 +128,7 @@ public sealed partial class TierTests
         Directory.Move(PathOf(place) + "-away", PathOf(place));
         await ReadableAsync(bucket, "key");
         Assert.Equal(content, await fixture.Client.GetBytesAsync(bucket, "key"));
+        await Eventually.HoldsAsync("nothing is wrong any more", async () => (await ShowAsync(bucket, "key"))["restore"]!["failure"] is null);
     }
 
     [Fact]

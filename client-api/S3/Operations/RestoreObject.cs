@@ -1,7 +1,9 @@
+using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.GrainInterfaces.Tiers;
 using DarkStorage.Rules.Tiers;
 using Microsoft.AspNetCore.Http;
+using Orleans.Serialization;
 
 namespace DarkStorage.ClientApi.S3.Operations;
 
@@ -18,11 +20,23 @@ internal static class RestoreObject
         if (document.Int32Of("Days") is not { } days || days < 1) throw S3Element.Malformed();
         var speed = SpeedOf(document.TextOf("Tier") ?? document.Find("GlacierJobParameters")?.Allow("Tier").RequireText("Tier") ?? "Standard");
 
-        await s3.Grains.GetGrain<ITiersGrain>(ITiersGrain.Key).RequireRestoresAsync(ct);
+        await RequireRestoresAsync(s3, ct);
         await s3.ObjectGrain.UpdateAsync(new(bucket.Id, version.Name, new(version.Revision), s3.OriginOf(ChangeMeans.Request), Restore: new(RestoreStep.Asked, days, speed)), ct);
         s3.WriteVersionId(bucket, version.Name);
         // One that can be read already is so for another time, and there is nothing to wait for.
         s3.Response.StatusCode = version.Restore.IsHeld(s3.Clock.GetUtcNow()) ? StatusCodes.Status200OK : StatusCodes.Status202Accepted;
+    }
+
+    private static async Task RequireRestoresAsync(S3Request s3, CancellationToken ct)
+    {
+        try
+        {
+            await s3.Grains.GetGrain<ITiersGrain>(ITiersGrain.Key).RequireRestoresAsync(ct);
+        }
+        catch (SerializerException e)
+        {
+            throw new StorageException(StorageError.Unavailable, "The silo that would have the grain runs a program that knows no restores.", e);
+        }
     }
 
     private static WarmUpSpeed SpeedOf(string tier) => tier switch

@@ -100,7 +100,10 @@ internal sealed class GuardedBackend : IMeteredBackend
 
     public Task<BackendBlob> CopyAsync(BlobName from, BlobName to, CancellationToken ct) => LongCallAsync("copy", _limits.LongTimeout, watch => _inner.CopyAsync(from, to, watch.Token), ct);
 
-    public Task SettleAsync(BlobName name, CancellationToken ct) => LongCallAsync("settle", _limits.LongTimeout, watch => NothingAsync(_inner.SettleAsync(name, watch.Token)), ct);
+    /// <summary>A copy within the place, which says nothing on its way: of the largest blob there may be.</summary>
+    private static readonly TimeSpan SettleTimeout = TimeSpan.FromHours(24);
+
+    public Task SettleAsync(BlobName name, CancellationToken ct) => LongCallAsync("settle", SettleTimeout, watch => NothingAsync(_inner.SettleAsync(name, watch.Token)), ct);
 
     public Task WarmUpAsync(BlobName name, WarmUpSpeed speed, TimeSpan keep, CancellationToken ct) => CallAsync("warm-up", watch => NothingAsync(_inner.WarmUpAsync(name, speed, keep, watch.Token)), ct);
 

@@ -33,7 +33,7 @@ internal sealed class S3Backend(IAmazonS3 s3, S3Place place, TimeProvider clock,
     /// <summary>Uploads of parts that this program is at: however old they are, they were not cut off.</summary>
     private readonly ConcurrentDictionary<string, bool> _uploads = new(StringComparer.Ordinal);
 
-    public BackendTraits Traits { get; } = new(ObjectBytesMax);
+    public BackendTraits Traits { get; } = new(ObjectBytesMax) { IsCold = place.PutClass != place.StorageClass };
 
     /// <summary>Asks whether the bucket is there and may be listed. None is made: that is its owner's to decide, with all that buckets have.</summary>
     public Task PrepareAsync(CancellationToken ct) => CallAsync($"The bucket {place.Bucket}", async () =>
@@ -147,26 +147,39 @@ internal sealed class S3Backend(IAmazonS3 s3, S3Place place, TimeProvider clock,
     public async Task WarmUpAsync(BlobName name, WarmUpSpeed speed, TimeSpan keep, CancellationToken ct)
     {
         var head = await RequireHeadAsync(name, ct);
-        // One that is readable for a time is asked for too: it is then so for the new one.
-        if (WarmthOf(head) != BlobWarmth.Cold && head.RestoreExpiration is null) return;
+        var isAsked = WarmthOf(head) switch
+        {
+            BlobWarmth.Cold => false,
+            BlobWarmth.Warming => speed != WarmUpSpeed.Expedited, // it can be had sooner
+            _ => head.RestoreExpiration is null, // one that is readable for a time can be so for a new one
+        };
+        if (!isAsked) await CallAsync(name.Value, () => AskForAsync(name, head, speed, keep, ct), ct);
+    }
+
+    private async Task<bool> AskForAsync(BlobName name, GetObjectMetadataResponse head, WarmUpSpeed speed, TimeSpan keep, CancellationToken ct)
+    {
         var tier = speed switch
         {
             WarmUpSpeed.Expedited => GlacierJobTier.Expedited,
             WarmUpSpeed.Bulk => GlacierJobTier.Bulk,
             _ => GlacierJobTier.Standard,
         };
-        await CallAsync(name.Value, async () =>
+        try
         {
-            try
-            {
-                await s3.RestoreObjectAsync(new() { BucketName = place.Bucket, Key = KeyOf(name), Days = (int)Math.Max(1, Math.Ceiling(keep.TotalDays)), Tier = tier }, ct);
-            }
-            catch (AmazonS3Exception e) when (e.ErrorCode == "RestoreAlreadyInProgress")
-            {
-                // Somebody else asked meanwhile.
-            }
+            // What INTELLIGENT_TIERING has archived comes back for good, and has no days.
+            int? days = head.ArchiveStatus is null ? (int)Math.Max(1, Math.Ceiling(keep.TotalDays)) : null;
+            await s3.RestoreObjectAsync(new() { BucketName = place.Bucket, Key = KeyOf(name), Days = days, RetrievalTier = tier }, ct);
             return true;
-        }, ct);
+        }
+        catch (AmazonS3Exception e) when (e.ErrorCode == "RestoreAlreadyInProgress")
+        {
+            return true; // somebody else asked meanwhile
+        }
+        catch (AmazonS3Exception e) when (speed == WarmUpSpeed.Expedited && (e.ErrorCode == "GlacierExpeditedRetrievalNotAvailable" || e.StatusCode == HttpStatusCode.BadRequest))
+        {
+            // DEEP_ARCHIVE has no such speed, and others not always.
+            return await AskForAsync(name, head, WarmUpSpeed.Standard, keep, ct);
+        }
     }
 
     public ValueTask DisposeAsync()

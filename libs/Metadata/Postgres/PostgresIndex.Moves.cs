@@ -12,7 +12,7 @@ public sealed partial class PostgresIndex
 
     private const string SelectMoves = $"SELECT {MoveColumns} FROM moves m LEFT JOIN buckets b ON b.id = m.bucket";
 
-    private const string OfVersion = "bucket = $1 AND key = $2 AND version = $3";
+    private const string OfMove = "bucket = $1 AND key = $2 AND version = $3 AND storage_class = $4 AND origin = $5 AND asked = $6";
 
     public Task EnterPlacedBlobAsync(BlobId blob, string place, DateTimeOffset until, CancellationToken ct) =>
         ChangeAloneAsync("placed", "INSERT INTO blobs (blob, freed, place) VALUES ($1, $2, $3) RETURNING 1", p => p.Uuid(blob.ToGuid()).Time(until).Text(place), static _ => true, ct);
@@ -73,11 +73,10 @@ public sealed partial class PostgresIndex
             """, p => p.Longs(taken.Item1).BytesOfMany(taken.Item2).Uuids(taken.Item3), ReadMove, ct);
     }
 
-    public Task PutOffMoveAsync(MoveWish wish, DateTimeOffset due, string? failure, CancellationToken ct) =>
-        ChangeMoveAsync(wish, $"UPDATE moves SET due = $5, failure = coalesce($6, failure) WHERE {OfVersion} AND storage_class = $4", p => p.Text(wish.StorageClass).Time(due).Text(failure), ct);
+    public Task PutOffMoveAsync(Move move, DateTimeOffset due, string? failure, CancellationToken ct) =>
+        ChangeMoveAsync(move, $"UPDATE moves SET due = $7, failure = nullif(coalesce($8, failure), '') WHERE {OfMove}", p => p.Time(due).Text(failure), ct);
 
-    public Task EndMoveAsync(MoveWish wish, CancellationToken ct) =>
-        ChangeMoveAsync(wish, $"DELETE FROM moves WHERE {OfVersion} AND storage_class = $4", p => p.Text(wish.StorageClass), ct);
+    public Task EndMoveAsync(Move move, CancellationToken ct) => ChangeMoveAsync(move, $"DELETE FROM moves WHERE {OfMove}", static _ => { }, ct);
 
     public Task<long> EndMovesAsync(string storageClass, int max, CancellationToken ct) =>
         ChangeAloneAsync("moves", $"""
@@ -94,11 +93,12 @@ public sealed partial class PostgresIndex
         await ReadRowsAsync($"{SelectMoves} ORDER BY m.due LIMIT $1", p => p.Long(max), ReadMove, ct);
 
     /// <summary>Under its key's lock, as the change that fulfils the wish is.</summary>
-    private Task<long> ChangeMoveAsync(MoveWish wish, string change, Action<NpgsqlParameterCollection> bind, CancellationToken ct)
+    private Task<long> ChangeMoveAsync(Move move, string change, Action<NpgsqlParameterCollection> bind, CancellationToken ct)
     {
+        var wish = move.Wish;
         var key = Parameters.KeyBytes(wish.Key);
         return WriteAsync(LockOf(wish.Bucket.Value, key), $"WITH changed AS ({change} RETURNING 1) SELECT count(*) FROM changed",
-            (p, _) => bind(p.Long(wish.Bucket.Value).Bytes(key).Uuid(wish.Version.ToGuid())), static row => row.GetInt64(0), ct);
+            (p, _) => bind(p.Long(wish.Bucket.Value).Bytes(key).Uuid(wish.Version.ToGuid()).Text(wish.StorageClass).Int((int)wish.Origin).Time(move.Asked)), static row => row.GetInt64(0), ct);
     }
 
     /// <summary>A change in a transaction of its own, whose one row says what was changed.</summary>

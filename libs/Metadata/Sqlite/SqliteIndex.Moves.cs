@@ -75,18 +75,17 @@ public sealed partial class SqliteIndex
             return (IReadOnlyList<Move>)moves.ConvertAll(move => move with { Due = until, Attempts = move.Attempts + 1 });
         }, ct);
 
-    public Task PutOffMoveAsync(MoveWish wish, DateTimeOffset due, string? failure, CancellationToken ct) =>
+    public Task PutOffMoveAsync(Move move, DateTimeOffset due, string? failure, CancellationToken ct) =>
         _writer.RemoveAsync(session =>
         {
-            OfWish(session.Connection, $"UPDATE moves SET due = ?5, failure = coalesce(?6, failure) WHERE {OfVersion} AND storage_class = ?4", wish)
-                .BindText(4, wish.StorageClass).Bind(5, due.ToUnixTimeMilliseconds()).BindText(6, failure).Run();
+            OfMove(session.Connection, "UPDATE moves SET due = ?7, failure = nullif(coalesce(?8, failure), '')", move).Bind(7, due.ToUnixTimeMilliseconds()).BindText(8, failure).Run();
             return true;
         }, ct);
 
-    public Task EndMoveAsync(MoveWish wish, CancellationToken ct) =>
+    public Task EndMoveAsync(Move move, CancellationToken ct) =>
         _writer.RemoveAsync(session =>
         {
-            EndMove(session.Connection, wish);
+            OfMove(session.Connection, "DELETE FROM moves", move).Run();
             return true;
         }, ct);
 
@@ -120,6 +119,10 @@ public sealed partial class SqliteIndex
         query.Reset();
         if (!isThere) throw new StorageException(StorageError.VersionChanged, "Nobody wants it there any more.");
     }
+
+    private static SqliteStatement OfMove(SqliteConnection connection, string change, Move move) =>
+        OfWish(connection, $"{change} WHERE {OfVersion} AND storage_class = ?4 AND origin = ?5 AND asked = ?6", move.Wish)
+            .BindText(4, move.Wish.StorageClass).Bind(5, (long)move.Wish.Origin).Bind(6, move.Asked.ToUnixTimeMilliseconds());
 
     private static SqliteStatement OfWish(SqliteConnection connection, string sql, MoveWish wish)
     {

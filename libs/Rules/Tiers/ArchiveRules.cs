@@ -20,6 +20,9 @@ public static class ArchiveRules
     /// <summary>Whether it was restored, and that is not over.</summary>
     public static bool IsHeld(this ArchiveRestore? restore, DateTimeOffset now) => restore?.Until > now;
 
+    /// <summary>Whether it holds, or somebody waits for it.</summary>
+    public static bool IsActive(this ArchiveRestore? restore, DateTimeOffset now) => restore is { Until: null } || restore.IsHeld(now);
+
     /// <summary>What <c>x-amz-restore</c> tells; null where nothing was asked for, or it is over.</summary>
     public static string? Describe(this ArchiveRestore? restore, DateTimeOffset now) =>
         restore is { Until: null } ? "ongoing-request=\"true\""
@@ -35,6 +38,7 @@ public static class ArchiveRules
     public static ArchiveRestore Ask(this ObjectVersion version, int days, WarmUpSpeed speed, DateTimeOffset now, TimeSpan day)
     {
         if (!IsArchive(version.StorageClass)) throw new StorageException(StorageError.ObjectNotArchived, $"Version {version.Name} is {version.StorageClass}, which needs no restore.");
+        if (speed == WarmUpSpeed.Expedited && version.StorageClass == "DEEP_ARCHIVE") throw new StorageException(StorageError.InvalidArgument, "Expedited retrieval is not available for the storage class DEEP_ARCHIVE.");
         if (days is < 1 or > DaysMax) throw new StorageException(StorageError.InvalidArgument, $"Days: 1 to {DaysMax}.");
         if (version.Restore is { Until: null } begun)
         {

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Security.Cryptography;
 using DarkStorage.GrainInterfaces.Integrations;
+using DarkStorage.GrainInterfaces.Objects;
 
 namespace DarkStorage.Storage.Backends;
 
@@ -44,6 +45,8 @@ public static class BackendProbe
         && await TryAsync("settle", async () =>
         {
             await backend.SettleAsync(name, ct);
+            // What is cold now is of use only to who may have it warmed up.
+            if (backend.Traits.IsCold) await backend.WarmUpAsync(name, WarmUpSpeed.Standard, TimeSpan.FromDays(1), ct);
             return null;
         });
         if (passed)

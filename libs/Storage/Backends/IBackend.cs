@@ -51,7 +51,11 @@ public interface IBackend : IAsyncDisposable
 
 /// <summary>What a backend can do.</summary>
 /// <param name="BlobBytesMax">Bytes of the largest blob it takes.</param>
-public sealed record BackendTraits(long BlobBytesMax);
+public sealed record BackendTraits(long BlobBytesMax)
+{
+    /// <summary>What is settled can't be read until it is warmed up.</summary>
+    public bool IsCold { get; init; }
+}
 
 /// <summary>A blob as its backend tells of it.</summary>
 /// <param name="Modified">When the backend got it, by the backend's clock.</param>

@@ -14,11 +14,12 @@ namespace DarkStorage.Storage;
 public sealed partial class BlobStore
 {
     /// <inheritdoc/>
-    public async Task<ContentMove> SendAsync(Manifest manifest, ContentPlace place, CancellationToken ct)
+    public async Task<ContentMove> SendAsync(Manifest manifest, ContentPlace place, bool mayBeCold, CancellationToken ct)
     {
         if (manifest.Parts.IsDefaultOrEmpty) throw new ArgumentException("The content is in the index, or there is none.", nameof(manifest));
         var from = await OpenPlaceOfAsync(manifest, ct);
         var to = await OpenPlaceAsync(place.Integration, anew: false, ct);
+        if (to.Traits.IsCold && !mayBeCold) throw new StorageException(StorageError.BackendFailed, $"{place.Integration} keeps cold what it gets, and only a tier of the class GLACIER or DEEP_ARCHIVE may be there.");
         try
         {
             var name = PlacedFormat.NameOf(place.Blob);

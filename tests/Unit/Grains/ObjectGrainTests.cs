@@ -102,7 +102,7 @@ public sealed class ObjectGrainTests : IAsyncLifetime
         Assert.Equal(new ArchiveRestore(3, WarmUpSpeed.Bulk), (await StepAsync(new(RestoreStep.Asked, 3, WarmUpSpeed.Bulk))).Restore);
         Assert.Equal(StorageError.RestoreInProgress, await RefusedAsync(new(RestoreStep.Asked, 3)));
         // Unless there is nobody any more who is at it.
-        await _host.Index.EndMoveAsync(new(bucket, "key", version.Manifest.Version, "GLACIER", MoveOrigin.Restore), Ct);
+        await _host.Index.EndMoveAsync((await _host.Index.FindMoveAsync(bucket, "key", version.Manifest.Version, Ct))!, Ct);
         Assert.Equal(4, (await StepAsync(new(RestoreStep.Asked, 4))).Restore!.Days);
         Assert.NotNull(await _host.Index.FindMoveAsync(bucket, "key", version.Manifest.Version, Ct));
 
@@ -114,12 +114,45 @@ public sealed class ObjectGrainTests : IAsyncLifetime
         // Another change leaves it, one of the place ends it.
         Assert.Equal(kept, (await Grain.UpdateAsync(new(bucket, version.Name, new(version.Revision), Origin, LegalHold: true), Ct)).Restore);
         Assert.Null((await StepAsync(new(RestoreStep.Over))).Restore);
+        // An operator's word that came to nothing, and that would leave it archived, gives way to who asks again.
         await StepAsync(new(RestoreStep.Asked, 1));
+        var wish = new MoveWish(bucket, "key", version.Manifest.Version, "DEEP_ARCHIVE", MoveOrigin.Operator);
+        await _host.Index.WishMovesAsync([wish], DateTimeOffset.UtcNow, Ct);
+        await StepAsync(new(RestoreStep.Asked, 2));
+        Assert.Equal(MoveOrigin.Restore, (await _host.Index.FindMoveAsync(bucket, "key", version.Manifest.Version, Ct))!.Wish.Origin);
+
+        // No rule, and no move that was under way, takes it elsewhere; an operator's word does, which ends the restore.
         var back = new ContentMove(outside, null, [part with { Blob = BlobId.New(TimeProvider.System), SealedAs = part.Blob }]);
-        Assert.Null((await Grain.UpdateAsync(new(bucket, version.Name, new(version.Revision), Origin, StorageClass: "STANDARD", Move: back), Ct)).Restore);
+        var further = new ContentPlace("other", BlobId.New(TimeProvider.System));
+        await _host.Index.EnterPlacedBlobAsync(further.Blob, further.Integration, DateTimeOffset.UtcNow.AddHours(1), Ct);
+        foreach (var update in (ObjectUpdate[])
+        [
+            new(bucket, version.Name, new(version.Revision), Origin, StorageClass: "DEEP_ARCHIVE"),
+            new(bucket, version.Name, new(version.Revision), Origin, StorageClass: "GLACIER", Move: new(outside, further, [part]), FulfilsWish: true),
+        ])
+        {
+            Assert.Equal(StorageError.VersionChanged, (await Assert.ThrowsAsync<StorageException>(() => Grain.UpdateAsync(update, Ct))).Error);
+        }
+        await _host.Index.WishMovesAsync([wish with { StorageClass = "STANDARD" }], DateTimeOffset.UtcNow, Ct);
+        Assert.Null((await Grain.UpdateAsync(new(bucket, version.Name, new(version.Revision), Origin, StorageClass: "STANDARD", Move: back, FulfilsWish: true), Ct)).Restore);
 
         Task<ObjectVersion> StepAsync(RestoreChange step) => Grain.UpdateAsync(new(bucket, version.Name, new(version.Revision), Origin, Restore: step), Ct);
         async Task<StorageError> RefusedAsync(RestoreChange step) => (await Assert.ThrowsAsync<StorageException>(() => StepAsync(step))).Error;
+    }
+
+    [Fact]
+    public async Task What_is_in_an_archive_is_not_made_readable_by_another_class_alone()
+    {
+        var bucket = await NewBucketAsync(BucketVersioning.Off);
+        var part = new ManifestPart(1, BlobId.New(TimeProvider.System), 5, "etag", null, [new(1, 5)]);
+        var version = await Grain.CommitAsync(Commit(bucket) with { Manifest = Commit(bucket).Manifest with { Length = 5, Inline = [], Parts = [part] } }, Ct);
+        var outside = new ContentPlace("nas", BlobId.New(TimeProvider.System));
+        await _host.Index.EnterPlacedBlobAsync(outside.Blob, outside.Integration, DateTimeOffset.UtcNow.AddHours(1), Ct);
+        await Grain.UpdateAsync(new(bucket, version.Name, new(version.Revision), Origin, StorageClass: "GLACIER", Move: new(null, outside, [part])), Ct);
+        Assert.Equal(StorageError.VersionChanged, (await Assert.ThrowsAsync<StorageException>(() => ClassAsync("STANDARD_IA"))).Error);
+        Assert.Equal("DEEP_ARCHIVE", (await ClassAsync("DEEP_ARCHIVE")).StorageClass);
+
+        Task<ObjectVersion> ClassAsync(string storageClass) => Grain.UpdateAsync(new(bucket, version.Name, new(version.Revision), Origin, StorageClass: storageClass), Ct);
     }
 
     [Fact]

@@ -117,12 +117,22 @@ public abstract partial class MetadataIndexContract
         Assert.Empty(await _index.TakeMovesAsync(Now, Later, Classes, 10, Ct));
         Assert.Equal(2, Assert.Single(await _index.TakeMovesAsync(Later, Later, Classes, 10, Ct)).Attempts);
 
-        await _index.PutOffMoveAsync(wish, Later.AddMinutes(1), "It is full.", Ct);
+        await _index.PutOffMoveAsync(taken, Later.AddMinutes(1), "It is full.", Ct);
         Assert.Empty(await _index.TakeMovesAsync(Later, Later, Classes, 10, Ct));
-        await _index.PutOffMoveAsync(wish, Later.AddMinutes(2), failure: null, Ct);
+        await _index.PutOffMoveAsync(taken, Later.AddMinutes(2), failure: null, Ct);
         Assert.Equal(("It is full.", Later.AddMinutes(2)), ((await _index.FindMoveAsync(bucket, "ü", wish.Version, Ct))!.Failure, Assert.Single(await _index.ListMovesAsync(10, Ct)).Due));
+        await _index.PutOffMoveAsync(taken, Later, failure: "", Ct);
+        Assert.Null((await _index.FindMoveAsync(bucket, "ü", wish.Version, Ct))!.Failure);
 
-        await _index.EndMoveAsync(wish, Ct);
+        // Of another wish, though it is for the same: whoever has that one leaves this.
+        foreach (var other in (Move[])[taken with { Asked = Now.AddMilliseconds(1) }, taken with { Wish = wish with { Origin = MoveOrigin.Writer } }, taken with { Wish = wish with { StorageClass = "STANDARD" } }])
+        {
+            await _index.PutOffMoveAsync(other, Later.AddMinutes(9), "late", Ct);
+            await _index.EndMoveAsync(other, Ct);
+        }
+        Assert.Equal((Later, null), await _index.FindMoveAsync(bucket, "ü", wish.Version, Ct) is { } kept ? (kept.Due, kept.Failure) : default);
+
+        await _index.EndMoveAsync(taken, Ct);
         Assert.Null(await _index.FindMoveAsync(bucket, "ü", wish.Version, Ct));
         Assert.Empty(await _index.ListMovesAsync(10, Ct));
     }
@@ -146,12 +156,12 @@ public abstract partial class MetadataIndexContract
         var (bucket, stored) = await StoredAsync("k");
         var older = new MoveWish(bucket, "k", stored.Manifest.Version, "GLACIER", MoveOrigin.Lifecycle);
         await _index.WishMovesAsync([older], Now, Ct);
-        await _index.TakeMovesAsync(Now, Later, Classes, 10, Ct);
+        var taken = Assert.Single(await _index.TakeMovesAsync(Now, Later, Classes, 10, Ct));
         var newer = older with { StorageClass = "STANDARD", Origin = MoveOrigin.Operator };
         await _index.WishMovesAsync([newer], Now.AddSeconds(1), Ct);
 
-        await _index.PutOffMoveAsync(older, Later, "late", Ct);
-        await _index.EndMoveAsync(older, Ct);
+        await _index.PutOffMoveAsync(taken, Later, "late", Ct);
+        await _index.EndMoveAsync(taken, Ct);
 
         var move = await _index.FindMoveAsync(bucket, "k", newer.Version, Ct);
         Assert.Equal((newer, Now.AddSeconds(1), Now.AddSeconds(1), 0, null), (move!.Wish, move.Asked, move.Due, move.Attempts, move.Failure));
@@ -171,7 +181,7 @@ public abstract partial class MetadataIndexContract
         await _index.WishMovesAsync([wish with { Origin = MoveOrigin.Operator }], Now.AddSeconds(1), Ct);
         Assert.Equal(Later, (await _index.FindMoveAsync(bucket, "k", wish.Version, Ct))!.Due);
 
-        await _index.PutOffMoveAsync(wish, Later, "It is full.", Ct);
+        await _index.PutOffMoveAsync((await _index.FindMoveAsync(bucket, "k", wish.Version, Ct))!, Later, "It is full.", Ct);
         await _index.WishMovesAsync([wish], Now.AddSeconds(1), Ct);
         Assert.Equal(Later, (await _index.FindMoveAsync(bucket, "k", wish.Version, Ct))!.Due);
         await _index.WishMovesAsync([wish with { Origin = MoveOrigin.Operator }], Now.AddSeconds(1), Ct);
@@ -270,7 +280,7 @@ public abstract partial class MetadataIndexContract
         await _index.UpdateVersionAsync(bucket, "k", Changed(asked), Now.AddSeconds(1), [], WishChange.Restores, Ct);
         Assert.Equal((Now.AddSeconds(1), 0), await _index.FindMoveAsync(bucket, "k", wish.Version, Ct) is { } again ? (again.Due, again.Attempts) : default);
         // An operator's word holds more; where it leaves the version archived, one who asks afterwards is heard.
-        foreach (var (storageClass, isHeard) in new[] { ("DEEP_ARCHIVE", true), ("STANDARD", false) })
+        foreach (var (storageClass, isHeard) in new[] { ("GLACIER", true), ("DEEP_ARCHIVE", true), ("STANDARD", false) })
         {
             var operators = wish with { StorageClass = storageClass, Origin = MoveOrigin.Operator };
             await _index.WishMovesAsync([operators], Now, Ct);

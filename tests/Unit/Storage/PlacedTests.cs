@@ -193,7 +193,7 @@ public sealed class PlacedTests(ITestOutputHelper output) : IAsyncLifetime
 
     private async Task<Manifest> SendAsync(Manifest manifest)
     {
-        var move = await _store.SendAsync(manifest, new("nas", BlobId.New(TimeProvider.System)), Ct);
+        var move = await _store.SendAsync(manifest, new("nas", BlobId.New(TimeProvider.System)), mayBeCold: false, Ct);
         Assert.Equal(manifest.Place, move.From);
         return manifest with { Place = move.To, Parts = move.Parts };
     }

@@ -53,6 +53,7 @@ public sealed class ArchiveRulesTests
     public void What_needs_no_restore_and_days_that_can_not_be_are_refused()
     {
         Assert.Equal(StorageError.ObjectNotArchived, ErrorOf(() => Version("STANDARD_IA").Ask(1, WarmUpSpeed.Standard, Now, Day)));
+        Assert.Equal(StorageError.InvalidArgument, ErrorOf(() => Version("DEEP_ARCHIVE").Ask(1, WarmUpSpeed.Expedited, Now, Day)));
         foreach (var days in (int[])[0, -1, 36_501, int.MaxValue]) Assert.Equal(StorageError.InvalidArgument, ErrorOf(() => Version("GLACIER").Ask(days, WarmUpSpeed.Standard, Now, Day)));
     }
 

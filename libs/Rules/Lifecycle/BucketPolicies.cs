@@ -1,0 +1,71 @@
+using System.Globalization;
+using DarkStorage.GrainInterfaces.Buckets;
+using DarkStorage.Rules.Buckets;
+using DarkStorage.Rules.Lifecycle.Language;
+
+namespace DarkStorage.Rules.Lifecycle;
+
+/// <summary>A policy as a bucket keeps it.</summary>
+/// <param name="Text">In the lifecycle language.</param>
+public sealed record BucketPolicySetting(string Text, bool IsEnabled)
+{
+    private const int NameLengthMax = 64;
+
+    /// <summary>Whether a policy can be called so. Policies are tried in the order of their names.</summary>
+    public static bool IsName(string name) => name.Length is > 0 and <= NameLengthMax && name.All(static c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c is '-' or '_' or '.');
+}
+
+/// <summary>The enabled policies of a bucket, as one: their rules are tried in the order of the policies' names.</summary>
+public sealed class BucketPolicies
+{
+    public static readonly BucketPolicies None = new([]);
+
+    private readonly (string Name, LifecyclePolicy Policy)[] _parts;
+    private readonly LifecyclePolicy? _all;
+
+    /// <param name="policies">With their names, in the order in which they are tried.</param>
+    /// <exception cref="LifecyclePolicyFormatException">All together are more than a policy can be.</exception>
+    public BucketPolicies(IEnumerable<(string Name, LifecyclePolicy Policy)> policies)
+    {
+        _parts = [.. policies];
+        // Each ends where it ends: a line that follows begins a rule.
+        if (_parts.Length > 0) _all = LifecyclePolicy.Parse(string.Join('\n', _parts.Select(static p => p.Policy.Text)));
+    }
+
+    public bool IsEmpty => _all is null;
+
+    /// <summary>Of the settings of a bucket; those that are not enabled are left out.</summary>
+    /// <exception cref="LifecyclePolicyFormatException">One can't be read: a newer program wrote it.</exception>
+    public static BucketPolicies Of(IEnumerable<BucketSetting> settings) => new(settings
+        .Select(static s => (s.Id, Setting: SettingJson.Read<BucketPolicySetting>(s.Document)))
+        .Where(static s => s.Setting.IsEnabled)
+        .Select(static s => (s.Id, LifecyclePolicy.Parse(s.Setting.Text))));
+
+    /// <summary>What does not go together that does alone, as sentences: circles.</summary>
+    /// <param name="classOf">The storage class of a tier; null where there is no such tier.</param>
+    public IEnumerable<string> FindMistakes(Func<string, string?> classOf) => (_all?.FindMistakes(classOf) ?? [])
+        .Where(static f => f.Kind is LifecycleFindingKind.Circular or LifecycleFindingKind.TooComplicated)
+        .Select(static f => $"Of all enabled policies of the bucket, one after another: {f.Sentence}");
+
+    /// <summary>As <see cref="LifecyclePolicy.Decide(in LifecyclePolicySubject, DateTimeOffset)"/>.</summary>
+    public LifecyclePolicyDecision Decide(in LifecyclePolicySubject subject, DateTimeOffset now) => _all?.Decide(subject, now) ?? default;
+
+    /// <summary>Why a version belongs where it does, in sentences; rules are called as those of their policies.</summary>
+    public IEnumerable<string> Explain(LifecyclePolicySubject subject, DateTimeOffset now)
+    {
+        if (_all is null) return ["No policy of the bucket is enabled."];
+        var explained = _all.Explain(subject, now);
+        return _parts.Length == 1 ? explained.Lines() : Legend().Concat(explained.Lines());
+    }
+
+    private IEnumerable<string> Legend()
+    {
+        var first = 1;
+        foreach (var (name, policy) in _parts)
+        {
+            var last = first + policy.Rules.Length - 1;
+            yield return string.Create(CultureInfo.InvariantCulture, $"{(first == last ? $"Rule {first} is" : $"Rules {first} to {last} are")} of the policy {name}.");
+            first = last + 1;
+        }
+    }
+}
