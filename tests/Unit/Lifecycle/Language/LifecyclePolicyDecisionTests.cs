@@ -96,6 +96,8 @@ public sealed class LifecyclePolicyDecisionTests(ITestOutputHelper output)
     [InlineData("tag.a == \"x\" OR size > 1 -> warm", "warm", LifecycleNeeds.None)]
     [InlineData("tag.a == \"x\" AND access > 1d -> warm", "", LifecycleNeeds.Tags | LifecycleNeeds.Access)]
     [InlineData("tag.a == \"x\" AND size > 1 -> warm", "", LifecycleNeeds.Tags)]
+    [InlineData("tag.a == \"x\" AND size > 1GB OR access > 29d -> warm", "", LifecycleNeeds.Access)]
+    [InlineData("(tag.a == \"x\" OR size > 1) AND access > 29d -> warm", "", LifecycleNeeds.Access)]
     [InlineData("tag.a == \"x\" -> warm; -> warm", "warm", LifecycleNeeds.None)]               // either rule says the same
     [InlineData("tag.a == \"x\" -> cold; -> warm", "", LifecycleNeeds.Tags)]
     [InlineData("-> warm; tag.a == \"x\" -> cold", "warm", LifecycleNeeds.None)]
