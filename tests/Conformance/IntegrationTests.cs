@@ -21,7 +21,7 @@ public sealed class IntegrationTests(IntegrationNodeFixture fixture) : IClassFix
     public async Task The_types_say_all_that_a_form_needs()
     {
         var types = (await JsonAsync(HttpMethod.Get, "/types", null, HttpStatusCode.OK)).AsArray();
-        Assert.Equal(["filesystem", "s3"], types.Select(t => (string?)t!["name"]));
+        Assert.Equal(["azure", "filesystem", "s3"], types.Select(t => (string?)t!["name"]));
         var s3 = types.Single(t => (string?)t!["name"] == "s3")!;
         var fields = s3["fields"]!.AsArray();
         Assert.Equal(("secret", false), ((string?)Field("secret-key")["kind"], (bool)Field("secret-key")["required"]!));
