@@ -25,7 +25,7 @@ internal static partial class AzureConnector
     public static readonly Connector Connector = new(
         new ConnectorType("azure", "Azure Blob Storage", "A container of block blobs in a storage account of Azure, or of what speaks its API.",
         [
-            new(Endpoint, "Where the account's blob service listens; {account} stands for the account. Azure's public cloud where nothing is said.", ConnectorFieldKind.Url, IsPlace: true),
+            new(Endpoint, "Where the account's blob service listens. Azure's public cloud of that account where nothing is said.", ConnectorFieldKind.Url, IsPlace: true),
             new(Account, "The storage account.", IsRequired: true, IsPlace: true),
             new(Container, "The container. It has to be there.", IsRequired: true, IsPlace: true),
             new(Prefix, "What every blob's name begins with there, such as darkstorage/. The container can then have other things too.", IsPlace: true),
