@@ -2,6 +2,8 @@ using System.Buffers;
 using System.Buffers.Binary;
 using System.Runtime.CompilerServices;
 using System.Security.Cryptography;
+using System.Text.Json;
+using System.Xml;
 using Azure;
 using Azure.Storage;
 using Azure.Storage.Blobs;
@@ -21,7 +23,7 @@ internal sealed class AzureBackend : IBackend
     private const long BlockBytesMax = 4_000L << 20;
 
     private const int BlocksAtOnce = 4;
-    private const int HashBufferBytes = 128 << 10;
+    private const int HashBufferBytes = 64 << 10;
 
     /// <summary>Between two looks at a copy that is not done at once, as one within an account nearly always is.</summary>
     private static readonly TimeSpan CopyPollPeriod = TimeSpan.FromSeconds(1);
@@ -69,7 +71,7 @@ internal sealed class AzureBackend : IBackend
         {
             await BlobOf(name).DeleteAsync(DeleteSnapshotsOption.IncludeSnapshots, cancellationToken: ct);
         }
-        catch (RequestFailedException e) when (e.ErrorCode == BlobErrorCode.BlobNotFound)
+        catch (RequestFailedException e) when (e.ErrorCode is "BlobNotFound")
         {
             // As it is to be.
         }
@@ -124,7 +126,7 @@ internal sealed class AzureBackend : IBackend
             {
                 return await BlobOf(name).SetAccessTierAsync(tier, rehydratePriority: speed == WarmUpSpeed.Expedited ? RehydratePriority.High : RehydratePriority.Standard, cancellationToken: ct);
             }
-            catch (RequestFailedException e) when (e.ErrorCode == BlobErrorCode.BlobBeingRehydrated)
+            catch (RequestFailedException e) when (e.ErrorCode is "BlobBeingRehydrated")
             {
                 // Somebody else asked meanwhile.
                 return null;
@@ -152,10 +154,10 @@ internal sealed class AzureBackend : IBackend
             var head = (await BlobOf(name).GetPropertiesAsync(cancellationToken: ct)).Value;
             return IsWhole(head.CopyId, head.BlobCopyStatus) ? head : null;
         }
-        catch (RequestFailedException e) when (e.Status == 404 && e.ErrorCode != BlobErrorCode.ContainerNotFound)
+        catch (RequestFailedException e) when (e.Status == 404 && e.ErrorCode is not "ContainerNotFound")
         {
             // Where what answered did not say which of the two is missing, a container that is gone must not pass for one where nothing is.
-            if (e.ErrorCode != BlobErrorCode.BlobNotFound) await PrepareAsync(ct);
+            if (e.ErrorCode is not "BlobNotFound") await PrepareAsync(ct);
             return null;
         }
     }
@@ -175,9 +177,10 @@ internal sealed class AzureBackend : IBackend
 
     private async Task PutAtOnceAsync(BlobName name, BlobSource content, CancellationToken ct)
     {
-        var check = await CheckAsync(content, 0, content.Length, ct);
+        var md5 = await Md5Async(content, 0, content.Length, ct);
         await using var stream = new SourceStream(content, 0, content.Length);
-        await BlobOf(name).UploadAsync(stream, new BlobUploadOptions { AccessTier = _place.Tier, TransferValidation = check, TransferOptions = new() { InitialTransferSize = Math.Max(1, content.Length), MaximumConcurrency = 1 } }, ct);
+        // What has not less than InitialTransferSize, the SDK would put in blocks.
+        await _clients.Blob(AddressOf(name), md5).UploadAsync(stream, new BlobUploadOptions { AccessTier = _place.Tier, TransferOptions = new() { InitialTransferSize = content.Length + 1 } }, ct);
     }
 
     private async Task PutInBlocksAsync(BlobName name, BlobSource content, CancellationToken ct)
@@ -193,7 +196,7 @@ internal sealed class AzureBackend : IBackend
             blocks[i] = BlockId(put, i);
             await PartAttempts.RunAsync(() => CallAsync(name.Value, async () =>
             {
-                var check = await CheckAsync(content, offset, bytes, blockCt);
+                var check = new UploadTransferValidationOptions { ChecksumAlgorithm = StorageChecksumAlgorithm.MD5, PrecalculatedChecksum = await Md5Async(content, offset, bytes, blockCt) };
                 await using var stream = new SourceStream(content, offset, bytes);
                 return await blob.StageBlockAsync(blocks[i], stream, new BlockBlobStageBlockOptions { TransferValidation = check }, blockCt);
             }, blockCt), _clock, blockCt);
@@ -210,7 +213,7 @@ internal sealed class AzureBackend : IBackend
     }
 
     /// <summary>The MD5 goes before the content, so the content is read twice: the SDK would do the same, and hold up a thread for it.</summary>
-    private static async Task<UploadTransferValidationOptions> CheckAsync(BlobSource content, long offset, long length, CancellationToken ct)
+    private static async Task<byte[]> Md5Async(BlobSource content, long offset, long length, CancellationToken ct)
     {
         using var md5 = IncrementalHash.CreateHash(HashAlgorithmName.MD5);
         var buffer = ArrayPool<byte>.Shared.Rent(HashBufferBytes);
@@ -224,7 +227,7 @@ internal sealed class AzureBackend : IBackend
                 md5.AppendData(buffer, 0, read);
                 left -= read;
             }
-            return new() { ChecksumAlgorithm = StorageChecksumAlgorithm.MD5, PrecalculatedChecksum = md5.GetHashAndReset() };
+            return md5.GetHashAndReset();
         }
         finally
         {
@@ -273,7 +276,9 @@ internal sealed class AzureBackend : IBackend
 
     private static BlobWarmth WarmthOf(string? tier, bool isWarming) => tier != AccessTier.Archive ? BlobWarmth.Readable : isWarming ? BlobWarmth.Warming : BlobWarmth.Cold;
 
-    private static bool IsOfClient(Exception e) => e is RequestFailedException or HttpRequestException or IOException or TimeoutException;
+    /// <summary>The second line is what the SDK says of an answer that makes no sense to it.</summary>
+    private static bool IsOfClient(Exception e) => e is RequestFailedException or HttpRequestException or IOException or TimeoutException
+        or XmlException or JsonException or FormatException or InvalidOperationException or ArgumentException or NullReferenceException;
 
     /// <summary>Says in the contract's words what the client throws.</summary>
     private static async Task<T> CallAsync<T>(string what, Func<Task<T>> call, CancellationToken ct)

@@ -47,7 +47,7 @@ internal static partial class AzureConnector
         if (!AccountName().IsMatch(account)) throw ConnectorType.Invalid($"{Account}: 3 to 24 lower-case letters and digits.");
         if (!ContainerName().IsMatch(container)) throw ConnectorType.Invalid($"{Container}: 3 to 63 lower-case letters, digits and single dashes, with none in front or behind.");
         if (prefix.StartsWith('/')) throw ConnectorType.Invalid($"{Prefix}: without a slash in front.");
-        var place = new AzurePlace(AddressOf(settings.GetValueOrDefault(Endpoint, PublicEndpoint), account), container, prefix, settings.TryGetValue(Tier, out var tier) ? new AccessTier(tier) : null);
+        var place = new AzurePlace(AddressOf(settings.GetValueOrDefault(Endpoint, PublicEndpoint), account), container, prefix, settings.TryGetValue(Tier, out var tier) ? new AccessTier(tier) : default(AccessTier?));
         return new(ClientsOf(account, settings), place, clock);
     }
 

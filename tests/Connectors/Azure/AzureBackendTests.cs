@@ -156,11 +156,19 @@ public sealed class AzureBackendTests(AzuriteServer azurite, ITestOutputHelper o
     [InlineData("container", "no-such-container-anywhere", BackendError.PlaceMissing)]
     [InlineData("account-key", WrongKey, BackendError.AccessDenied)]
     [InlineData("endpoint", "http://127.0.0.1:1/darkstorage0", BackendError.Unavailable)]
-    [InlineData("endpoint", "http://169.254.169.254/darkstorage0", BackendError.Unavailable)]
     public async Task A_place_that_is_wrong_says_of_what_kind_it_is(string field, string value, BackendError expected)
     {
         await using var backend = Open((await azurite.NewContainerAsync()).Name, (field, value));
         await AssertAllFailAsync(backend, expected, WrongKey);
+    }
+
+    [Theory, InlineData("http://169.254.169.254/darkstorage0"), InlineData("http://[fe80::1]:10000/darkstorage0")]
+    public async Task Nothing_is_sent_to_an_address_that_hands_out_credentials(string endpoint)
+    {
+        await using var backend = Open((await azurite.NewContainerAsync()).Name, ("endpoint", endpoint));
+        var error = await Assert.ThrowsAsync<BackendException>(() => backend.StatAsync(BlobName.Parse("a"), Ct));
+        Assert.Equal(BackendError.Unavailable, error.Error);
+        Assert.Contains("link-local, which is not allowed", error.Message, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -192,6 +200,36 @@ public sealed class AzureBackendTests(AzuriteServer azurite, ITestOutputHelper o
         Assert.Contains("sig=", seen, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(200, "text/html", "<html><body>Welcome to the hotel.")]
+    [InlineData(200, "application/xml", "")]
+    [InlineData(200, "application/xml", "<EnumerationResults><Blobs><Blob></Blob></Blobs></EnumerationResults>")]
+    [InlineData(201, "application/json", "{}")]
+    [InlineData(403, "application/xml", "<Error>")]
+    [InlineData(502, "application/xml", "<html>")]
+    public async Task A_server_that_makes_no_sense_is_an_error_of_a_kind(int status, string type, string text)
+    {
+        await using var proxy = await LyingProxy.StartAsync(azurite.EndPoint);
+        proxy.Answers = async http =>
+        {
+            (http.Response.StatusCode, http.Response.ContentType) = (status, type);
+            if (!HttpMethods.IsHead(http.Request.Method)) await http.Response.WriteAsync(text);
+            return true;
+        };
+        await using var backend = OpenSmall((await azurite.NewContainerAsync()).Name, AzuriteServer.UrlAt(proxy.EndPoint));
+        var (name, other) = (BlobName.Parse("a"), BlobName.Parse("b"));
+        foreach (var call in new Func<Task>[]
+        {
+            () => backend.PutAsync(name, BlobSource.Of(new byte[100]), Ct), () => backend.PutAsync(name, BlobSource.Of(new byte[2 << 20]), Ct), () => ReadAsync(backend, name, new(0, 99)), () => backend.CopyAsync(name, other, Ct),
+            () => ListAsync(backend, ""),
+        })
+        {
+            var error = await Record.ExceptionAsync(call);
+            Assert.True(error is BackendException, $"{error}");
+            Assert.DoesNotContain("NullReference", error.Message, StringComparison.Ordinal);
+        }
+    }
+
     [Theory, InlineData("Hot"), InlineData("Cool"), InlineData("Cold")]
     public async Task What_is_put_and_copied_is_of_the_wanted_tier(string tier)
     {
@@ -203,6 +241,7 @@ public sealed class AzureBackendTests(AzuriteServer azurite, ITestOutputHelper o
             await backend.CopyAsync(BlobName.Parse(name), BlobName.Parse(name + "-copy"), Ct);
             foreach (var there in new[] { name, name + "-copy" }) Assert.Equal(tier, (await container.GetBlobClient(there).GetPropertiesAsync(cancellationToken: Ct)).Value.AccessTier);
         }
+        Assert.Empty((await container.GetBlockBlobClient("short").GetBlockListAsync(cancellationToken: Ct)).Value.CommittedBlocks);
     }
 
     [Theory, InlineData(WarmUpSpeed.Standard, "Standard"), InlineData(WarmUpSpeed.Expedited, "High"), InlineData(WarmUpSpeed.Bulk, "Standard")]

@@ -44,8 +44,9 @@ internal sealed class LyingProxy : IAsyncDisposable
     {
         http.Response.StatusCode = status;
         http.Response.Headers["x-ms-error-code"] = code;
+        if (HttpMethods.IsHead(http.Request.Method)) return true;
         http.Response.ContentType = "application/xml";
-        if (!HttpMethods.IsHead(http.Request.Method)) await http.Response.WriteAsync($"<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>{code}</Code><Message>{WebUtility.HtmlEncode(message)}</Message></Error>");
+        await http.Response.WriteAsync($"<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>{code}</Code><Message>{WebUtility.HtmlEncode(message)}</Message></Error>");
         return true;
     }
 
