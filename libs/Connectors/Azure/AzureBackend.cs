@@ -278,7 +278,7 @@ internal sealed class AzureBackend : IBackend
 
     /// <summary>The second line is what the SDK says of an answer that makes no sense to it.</summary>
     private static bool IsOfClient(Exception e) => e is RequestFailedException or HttpRequestException or IOException or TimeoutException
-        or XmlException or JsonException or FormatException or InvalidOperationException or ArgumentException or NullReferenceException;
+        or XmlException or JsonException or KeyNotFoundException or FormatException or InvalidOperationException or ArgumentException or NullReferenceException;
 
     /// <summary>Says in the contract's words what the client throws.</summary>
     private static async Task<T> CallAsync<T>(string what, Func<Task<T>> call, CancellationToken ct)

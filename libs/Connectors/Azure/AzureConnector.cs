@@ -64,7 +64,8 @@ internal static partial class AzureConnector
     private static string AddressOf(string endpoint, string account)
     {
         var address = endpoint.Replace(AccountMark, account, StringComparison.Ordinal).TrimEnd('/');
-        return Uri.TryCreate(address, UriKind.Absolute, out _) ? address : throw ConnectorType.Invalid($"{Endpoint}: {endpoint} is no address.");
+        if (!Uri.TryCreate(address, UriKind.Absolute, out var url)) throw ConnectorType.Invalid($"{Endpoint}: {endpoint} is no address.");
+        return url.HostNameType != UriHostNameType.IPv6 ? address : throw ConnectorType.Invalid($"{Endpoint}: Azure's client takes no address of IPv6 for a host; give it a name.");
     }
 
     private static ConnectorPreset Preset(string name, string title, string help, string endpoint, string? account = null)

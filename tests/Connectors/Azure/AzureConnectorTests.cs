@@ -32,6 +32,7 @@ public sealed class AzureConnectorTests
     [InlineData("sas", Signature, "One of account-key and sas is needed, and not both.")]
     [InlineData("access-tier", "Frozen", "access-tier: One of Hot, Cool, Cold, Archive.")]
     [InlineData("endpoint", "http://a/?sig=b", "endpoint: http:// or https://, without a user's name, a query or a fragment.")]
+    [InlineData("endpoint", "http://[::1]:10000/photos1", "endpoint: Azure's client takes no address of IPv6 for a host; give it a name.")]
     public void A_setting_that_can_not_be_right_is_refused_with_a_sentence(string field, string value, string expected)
     {
         var refused = Assert.Throws<StorageException>(() => Open("azure", ("account", "photos1"), ("container", "cold"), ("account-key", Key), (field, value)));
