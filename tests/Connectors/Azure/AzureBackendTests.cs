@@ -139,6 +139,21 @@ public sealed class AzureBackendTests(AzuriteServer azurite, ITestOutputHelper o
     }
 
     [Fact]
+    public async Task A_read_whose_connection_breaks_again_and_again_is_an_error_of_a_kind()
+    {
+        await using var proxy = new TcpProxy(() => azurite.EndPoint);
+        await using var backend = OpenSmall((await azurite.NewContainerAsync()).Name, AzuriteServer.UrlAt(proxy.EndPoint));
+        var (name, source) = (BlobName.Parse("broken"), new PatternSource(40L << 20));
+        await backend.PutAsync(name, source, Ct);
+        await using var stream = await backend.OpenAsync(name, ByteRange.All(source.Length), Ct);
+        var error = await Assert.ThrowsAsync<BackendException>(async () =>
+        {
+            for (var buffer = new byte[1000]; await stream.ReadAsync(buffer, Ct) > 0;) proxy.Reset();
+        });
+        Assert.Equal(BackendError.Unavailable, error.Error);
+    }
+
+    [Fact]
     public async Task A_read_of_a_blob_that_is_replaced_meanwhile_is_an_error_and_no_mix()
     {
         await using var proxy = new TcpProxy(() => azurite.EndPoint);
@@ -286,18 +301,40 @@ public sealed class AzureBackendTests(AzuriteServer azurite, ITestOutputHelper o
         Assert.Equal(BackendError.Cold, (await Assert.ThrowsAsync<BackendException>(() => ReadAsync(backend, name, new(0, 0)))).Error);
     }
 
+    [Theory, InlineData(100), InlineData(2_000_000)]
+    public async Task A_server_that_has_not_what_it_says_it_has_taken_is_found_out(int length)
+    {
+        await using var proxy = await LyingProxy.StartAsync(azurite.EndPoint);
+        await using var backend = OpenSmall((await azurite.NewContainerAsync()).Name, AzuriteServer.UrlAt(proxy.EndPoint));
+        var (fresh, old) = (BlobName.Parse("fresh"), BlobName.Parse("old"));
+        await backend.PutAsync(old, BlobSource.Of(new byte[7]), Ct);
+        proxy.Answers = async http =>
+        {
+            if (!HttpMethods.IsPut(http.Request.Method)) return false;
+            await http.Request.Body.CopyToAsync(Stream.Null);
+            (http.Response.StatusCode, http.Response.Headers.ETag, http.Response.Headers.LastModified) = (201, "\"0x1\"", "Sun, 22 Nov 2026 10:00:00 GMT");
+            return true;
+        };
+        Assert.Equal(BackendError.Unavailable, (await Assert.ThrowsAsync<BackendException>(() => backend.PutAsync(fresh, BlobSource.Of(new byte[length]), Ct))).Error);
+        Assert.Equal(BackendError.WrongLength, (await Assert.ThrowsAsync<BackendException>(() => backend.PutAsync(old, BlobSource.Of(new byte[length]), Ct))).Error);
+    }
+
     [Fact]
     public async Task A_server_that_is_asked_too_often_says_when_to_come_back()
     {
         await using var proxy = await LyingProxy.StartAsync(azurite.EndPoint);
+        var asked = 0;
         proxy.Answers = http =>
         {
+            asked++;
             http.Response.Headers.RetryAfter = "7";
             return LyingProxy.FailAsync(http, 503, "ServerBusy");
         };
         await using var backend = OpenSmall((await azurite.NewContainerAsync()).Name, AzuriteServer.UrlAt(proxy.EndPoint));
         var error = await Assert.ThrowsAsync<BackendException>(() => backend.StatAsync(BlobName.Parse("a"), Ct));
         Assert.Equal((BackendError.Throttled, TimeSpan.FromSeconds(7)), (error.Error, error.RetryAfter));
+        // To ask again is the guard's.
+        Assert.Equal(1, asked);
     }
 
     [Fact]
