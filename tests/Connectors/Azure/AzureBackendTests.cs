@@ -378,6 +378,22 @@ public sealed class AzureBackendTests(AzuriteServer azurite, ITestOutputHelper o
     }
 
     [Fact]
+    public async Task A_copy_is_of_the_content_that_was_looked_at()
+    {
+        await using var proxy = await LyingProxy.StartAsync(azurite.EndPoint);
+        await using var backend = OpenSmall((await azurite.NewContainerAsync()).Name, AzuriteServer.UrlAt(proxy.EndPoint));
+        var (from, to) = (BlobName.Parse("from"), BlobName.Parse("to"));
+        await backend.PutAsync(from, BlobSource.Of(new byte[10]), Ct);
+        // As if it had been replaced since.
+        proxy.Alters = http =>
+        {
+            if (HttpMethods.IsHead(http.Request.Method)) http.Response.Headers.ETag = "\"0x1\"";
+        };
+        Assert.Equal(BackendError.Unavailable, (await Assert.ThrowsAsync<BackendException>(() => backend.CopyAsync(from, to, Ct))).Error);
+        Assert.Null(await backend.StatAsync(to, Ct));
+    }
+
+    [Fact]
     public async Task A_copy_that_fails_is_an_error_and_leaves_nothing()
     {
         await using var proxy = await LyingProxy.StartAsync(azurite.EndPoint);
