@@ -108,8 +108,7 @@ internal sealed class AzureBackend : IBackend
         // Azure would take hours to copy one, and would do it.
         if (BlobOf(from, head).Warmth != BlobWarmth.Readable) throw new BackendException(BackendError.Cold, $"{from} is in the archive tier, and has to be warmed up first.");
         var copy = BlobOf(to);
-        var copying = await copy.StartCopyFromUriAsync(_clients.SourceOf(AddressOf(from)), new() { AccessTier = _place.Tier, SourceConditions = new() { IfMatch = head.ETag } }, ct);
-        await CopiedAsync(copy, to, copying.Id, ct);
+        await CopiedAsync(copy, to, await StartCopyAsync(from, head, copy, ct), ct);
         return await RequireAsync(to, head.ContentLength, ct);
     }, ct);
 
@@ -232,6 +231,19 @@ internal sealed class AzureBackend : IBackend
         finally
         {
             ArrayPool<byte>.Shared.Return(buffer);
+        }
+    }
+
+    /// <returns>The copy's id.</returns>
+    private async Task<string> StartCopyAsync(BlobName from, BlobProperties head, BlockBlobClient copy, CancellationToken ct)
+    {
+        try
+        {
+            return (await copy.StartCopyFromUriAsync(_clients.SourceOf(AddressOf(from)), new() { AccessTier = _place.Tier, SourceConditions = new() { IfMatch = head.ETag } }, ct)).Id;
+        }
+        catch (RequestFailedException e) when (e.ErrorCode is "SourceConditionNotMet" or "ConditionNotMet")
+        {
+            throw new BackendException(BackendError.Unavailable, $"{from} was replaced while it was to be copied.");
         }
     }
 

@@ -31,7 +31,7 @@ internal static partial class AzureFailures
         "ServerBusy" or "TooManyRequests" => BackendError.Throttled,
         // What was sent is not what came, or another put of the name was committed meanwhile, and the blocks are gone: another attempt sends them again. InvalidOperation is what Azurite says for Md5Mismatch.
         "Md5Mismatch" or "InvalidOperation" or "Crc64Mismatch" or "InvalidBlockList" or "InvalidBlobOrBlock" => BackendError.Unavailable,
-        "PendingCopyOperation" or "SourceConditionNotMet" or "AccountBeingCreated" or "OperationTimedOut" or "InternalError" => BackendError.Unavailable,
+        "PendingCopyOperation" or "AccountBeingCreated" or "OperationTimedOut" or "InternalError" => BackendError.Unavailable,
         // Of a read that went on: it is not the content any more that it began with.
         "ConditionNotMet" => BackendError.Damaged,
         // Someone has a lease or a hold on it, or the account is not to be used so: its owner has to mend that.

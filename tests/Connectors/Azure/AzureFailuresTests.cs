@@ -30,7 +30,6 @@ public sealed class AzureFailuresTests
     [InlineData("Md5Mismatch", 400, BackendError.Unavailable)]
     [InlineData("InvalidBlockList", 400, BackendError.Unavailable)]
     [InlineData("ConditionNotMet", 412, BackendError.Damaged)]
-    [InlineData("SourceConditionNotMet", 412, BackendError.Unavailable)]
     [InlineData("OutOfRangeInput", 400, BackendError.Refused)]
     [InlineData("RequestBodyTooLarge", 413, BackendError.Refused)]
     [InlineData("InvalidBlobType", 409, BackendError.Refused)]
