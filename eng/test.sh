@@ -49,6 +49,17 @@ install_tools() {
     if [[ " ${missing[*]} " == *' prometheus '* && -d /run/systemd/system ]]; then $sudo systemctl disable --now --quiet prometheus; fi
 }
 
+# Azure's emulator, for the connector: a package of npm, in a folder of its version.
+install_azurite() {
+    local version=3.35.0
+    local folder=artifacts/tools/azurite-$version
+    [ ! -d "$folder" ] || return 0
+    echo "Installing azurite $version"
+    rm -rf "$folder.partial"
+    npm install --prefix "$folder.partial" --silent --no-audit --no-fund --no-update-notifier --ignore-scripts --save-exact "azurite@$version" >/dev/null
+    mv "$folder.partial" "$folder"
+}
+
 # Passed, failed, skipped and errors of one project, from its report; nothing where the report is missing or cut off.
 count() {
     local assembly name value
@@ -61,6 +72,7 @@ count() {
 }
 
 install_tools
+install_azurite
 echo "Building"
 if ! dotnet build Orleans.DarkStorage.sln -c Release -v quiet "$@"; then
     echo "The build failed; no test ran."

@@ -40,6 +40,10 @@ public interface IBlobStore
     /// <exception cref="StorageException"><see cref="StorageError.BackendFailed"/>: what the place said. <see cref="StorageError.Unavailable"/>: it can't be asked.</exception>
     Task<bool> WarmUpAsync(ContentPlace place, WarmUpSpeed speed, TimeSpan keep, CancellationToken ct);
 
+    /// <summary>Lets content at a place outside, which was asked to be readable, be kept as it was before.</summary>
+    /// <exception cref="StorageException"><see cref="StorageError.BackendFailed"/>: what the place said. <see cref="StorageError.Unavailable"/>: it can't be asked.</exception>
+    Task CoolDownAsync(ContentPlace place, CancellationToken ct);
+
     /// <summary>Deletes content from a place outside. Deleting what is not there succeeds.</summary>
     /// <exception cref="StorageException"><see cref="StorageError.BackendFailed"/>: what the place said. <see cref="StorageError.Unavailable"/>: it can't be asked.</exception>
     Task DeleteAsync(ContentPlace place, CancellationToken ct);

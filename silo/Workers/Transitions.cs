@@ -222,6 +222,7 @@ internal sealed partial class Transitions(
         {
             // What is still on the drives, as its writer's wish to bring it to its tier gave way to this one, goes there now.
             await TellAsync(RestoreStep.Over);
+            if (version.Manifest.Place is { } warm) await CoolDownAsync(warm, ct);
             await index.PutOffMoveAsync(move, now, failure: "", ct);
             return "restore-over";
         }
@@ -244,6 +245,19 @@ internal sealed partial class Transitions(
 
         Task<ObjectVersion> TellAsync(RestoreStep step) =>
             grain.UpdateAsync(new(wish.Bucket, version.Name, new(version.Revision, Change: version.Attributes.Change), ChangeOrigin.Lifecycle, Restore: new(step)), ct);
+    }
+
+    /// <summary>Some places keep warm for good what was asked for once. That one does is dear, and no harm.</summary>
+    private async Task CoolDownAsync(ContentPlace place, CancellationToken ct)
+    {
+        try
+        {
+            await blobs.CoolDownAsync(place, ct);
+        }
+        catch (StorageException e)
+        {
+            LogWarm(log, place.Blob, place.Integration, e.Message);
+        }
     }
 
     /// <summary>Ends a wish for where a version is already. One that took the place of a restore's becomes that again.</summary>
@@ -431,6 +445,9 @@ internal sealed partial class Transitions(
 
     [LoggerMessage(LogLevel.Debug, "Restored {Bucket}/{Key}, until {Until}")]
     private static partial void LogRestored(ILogger log, string? bucket, string key, DateTimeOffset? until);
+
+    [LoggerMessage(LogLevel.Warning, "The restore of blob {Blob} at {Integration} is over, and it is kept there as it was for it: {Why}")]
+    private static partial void LogWarm(ILogger log, BlobId blob, string integration, string why);
 
     [LoggerMessage(LogLevel.Debug, "Blob {Blob} was left at {Integration}: {Why}")]
     private static partial void LogLeft(ILogger log, BlobId blob, string integration, string why);

@@ -20,7 +20,7 @@ public sealed class TcpProxy : IAsyncDisposable
     private volatile TaskCompletionSource? _held;
     private long _resetAfter = long.MaxValue;
     private long _toServer;
-    private int _flips;
+    private int _flips, _flipsToServer;
 
     /// <param name="target">Asked for each connection: a program that starts again may have another port.</param>
     /// <param name="at">The address to listen on; null for loopback.</param>
@@ -68,6 +68,9 @@ public sealed class TcpProxy : IAsyncDisposable
 
     /// <summary>Flips a bit in each of the next stretches that come from the server.</summary>
     public void FlipAnswers(int stretches) => Interlocked.Exchange(ref _flips, stretches);
+
+    /// <summary>Flips a bit in each of the next stretches that go to the server.</summary>
+    public void FlipRequests(int stretches) => Interlocked.Exchange(ref _flipsToServer, stretches);
 
     /// <summary>Breaks all connections.</summary>
     public void Reset()
@@ -152,7 +155,8 @@ public sealed class TcpProxy : IAsyncDisposable
                     return;
                 }
                 if (!toServer && LosesAnswers) continue;
-                if (!toServer && Volatile.Read(ref _flips) > 0 && Interlocked.Decrement(ref _flips) >= 0) buffer[read / 2] ^= 1;
+                ref var flips = ref toServer ? ref _flipsToServer : ref _flips;
+                if (Volatile.Read(ref flips) > 0 && Interlocked.Decrement(ref flips) >= 0) buffer[read / 2] ^= 1;
                 // A connection that was slow once keeps to the slow way: bytes do not overtake each other.
                 if (Latency > TimeSpan.Zero && arriving == Task.CompletedTask) arriving = ArriveAsync(slow.Reader, to);
                 if (arriving == Task.CompletedTask) await SendAsync(to, buffer.AsMemory(0, read));

@@ -9,6 +9,7 @@ public sealed class ArchitectureTests
     private static readonly Dictionary<string, string[]> Allowed = new()
     {
         ["engine"] = [],
+        ["eng/System.IO.Hashing"] = [],
         ["grain-interfaces"] = [],
         ["libs/Storage"] = ["grain-interfaces"],
         ["libs/Sqlite"] = [],

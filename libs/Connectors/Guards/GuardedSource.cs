@@ -12,7 +12,9 @@ internal sealed class GuardedSource(BlobSource inner, GuardedBackend owner, Idle
     /// <summary>What the source itself threw: not the backend's fault, whatever the connector makes of it.</summary>
     public Exception? Failure { get; private set; }
 
-    public override async ValueTask<Stream> OpenAsync(long offset, CancellationToken ct) => new Passing(await ReadAsync(() => inner.OpenAsync(offset, ct), ct), this);
+    public override async ValueTask<Stream> OpenAsync(long offset, CancellationToken ct) => new Passing(await ReadAsync(() => inner.OpenAsync(offset, ct), ct), this, isPeek: false);
+
+    public override async ValueTask<Stream> PeekAsync(long offset, CancellationToken ct) => new Passing(await ReadAsync(() => inner.PeekAsync(offset, ct), ct), this, isPeek: true);
 
     private async ValueTask<int> PassAsync(Stream stream, Memory<byte> buffer, CancellationToken ct)
     {
@@ -24,6 +26,8 @@ internal sealed class GuardedSource(BlobSource inner, GuardedBackend owner, Idle
         });
         return read;
     }
+
+    private ValueTask<int> PeekAsync(Stream stream, Memory<byte> buffer, CancellationToken ct) => ReadAsync(() => stream.ReadAsync(buffer, ct), ct);
 
     private async ValueTask<T> ReadAsync<T>(Func<ValueTask<T>> read, CancellationToken ct, Func<T, ValueTask>? passed = null)
     {
@@ -45,9 +49,10 @@ internal sealed class GuardedSource(BlobSource inner, GuardedBackend owner, Idle
         }
     }
 
-    private sealed class Passing(Stream inner, GuardedSource owner) : ReadOnlyStream
+    private sealed class Passing(Stream inner, GuardedSource owner, bool isPeek) : ReadOnlyStream
     {
-        public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) => owner.PassAsync(inner, buffer, cancellationToken);
+        public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>
+            isPeek ? owner.PeekAsync(inner, buffer, cancellationToken) : owner.PassAsync(inner, buffer, cancellationToken);
 
         public override async ValueTask DisposeAsync()
         {

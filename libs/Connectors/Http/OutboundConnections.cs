@@ -7,6 +7,20 @@ namespace DarkStorage.Connectors.Http;
 /// <summary>Connections to addresses that an administrator names: private networks are fine. Link-local ones never are: what answers there hands out the machine's own credentials.</summary>
 internal static class OutboundConnections
 {
+    /// <summary>A client to no forbidden address, past no proxy, that follows nothing. How long it waits is its user's to bound.</summary>
+    public static HttpClient NewClient() => new(new SocketsHttpHandler
+    {
+        AllowAutoRedirect = false,
+        // A proxy would look the address up, and not the check.
+        UseProxy = false,
+        UseCookies = false,
+        PooledConnectionLifetime = TimeSpan.FromMinutes(5),
+        ConnectCallback = ConnectAsync,
+    })
+    {
+        Timeout = Timeout.InfiniteTimeSpan,
+    };
+
     /// <summary>The name is looked up here, once, so that what was checked is what is connected to.</summary>
     public static async ValueTask<Stream> ConnectAsync(SocketsHttpConnectionContext context, CancellationToken ct)
     {

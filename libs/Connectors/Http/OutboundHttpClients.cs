@@ -6,18 +6,7 @@ namespace DarkStorage.Connectors.Http;
 /// <summary>What one client of AWS's SDK sends over: to no forbidden address, past no proxy, and following nothing.</summary>
 internal sealed class OutboundHttpClients : HttpClientFactory, IDisposable
 {
-    private readonly HttpClient _http = new(new SocketsHttpHandler
-    {
-        AllowAutoRedirect = false,
-        // A proxy would look the address up, and not the check.
-        UseProxy = false,
-        UseCookies = false,
-        PooledConnectionLifetime = TimeSpan.FromMinutes(5),
-        ConnectCallback = OutboundConnections.ConnectAsync,
-    })
-    {
-        Timeout = Timeout.InfiniteTimeSpan,
-    };
+    private readonly HttpClient _http = OutboundConnections.NewClient();
 
     /// <summary>Asked for each request: always the one.</summary>
     public override HttpClient CreateHttpClient(IClientConfig clientConfig) => _http;

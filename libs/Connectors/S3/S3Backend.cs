@@ -21,12 +21,6 @@ internal sealed class S3Backend(IAmazonS3 s3, S3Place place, TimeProvider clock,
 
     private const int PartsAtOnce = 4;
 
-    /// <summary>Attempts for one part. A part that fails is not to cost the whole blob.</summary>
-    private const int PartAttemptsMax = 3;
-
-    /// <summary>Wait before a page or a part is asked for again; doubled for each attempt.</summary>
-    private static readonly TimeSpan PartRetryDelay = TimeSpan.FromMilliseconds(500);
-
     /// <summary>Uploads of parts that a crash cut off are aborted when they are this old: the longest put, at a rate at which anybody would make it, is over by then.</summary>
     private static readonly TimeSpan UploadLifetime = TimeSpan.FromDays(30);
 
@@ -280,21 +274,7 @@ internal sealed class S3Backend(IAmazonS3 s3, S3Place place, TimeProvider clock,
         }
     }
 
-    /// <summary>A part of something long: one that fails is not to cost the whole.</summary>
-    private async Task<T> AgainAsync<T>(string what, Func<Task<T>> ask, CancellationToken ct)
-    {
-        for (var attempt = 1; ; attempt++)
-        {
-            try
-            {
-                return await CallAsync(what, ask, ct);
-            }
-            catch (BackendException e) when (e.IsTransient && attempt < PartAttemptsMax)
-            {
-                await Task.Delay(PartRetryDelay * Math.Pow(2, attempt - 1), clock, ct);
-            }
-        }
-    }
+    private Task<T> AgainAsync<T>(string what, Func<Task<T>> ask, CancellationToken ct) => PartAttempts.RunAsync(() => CallAsync(what, ask, ct), clock, ct);
 
     private static DateTimeOffset Utc(DateTime? time) => time is { } known ? new(known.ToUniversalTime()) : DateTimeOffset.UnixEpoch;
 

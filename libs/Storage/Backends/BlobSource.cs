@@ -10,6 +10,9 @@ public abstract class BlobSource
     /// <returns>The content from there to its end. The caller disposes the stream.</returns>
     public abstract ValueTask<Stream> OpenAsync(long offset, CancellationToken ct);
 
+    /// <summary>The same bytes, to be looked at and not sent: a place that wants to be told a checksum before the content. They do not count as sent.</summary>
+    public virtual ValueTask<Stream> PeekAsync(long offset, CancellationToken ct) => OpenAsync(offset, ct);
+
     public static BlobSource Of(ReadOnlyMemory<byte> content) => new InMemory(content);
 
     private sealed class InMemory(ReadOnlyMemory<byte> content) : BlobSource

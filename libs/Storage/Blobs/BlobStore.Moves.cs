@@ -59,28 +59,32 @@ public sealed partial class BlobStore
     }
 
     /// <inheritdoc/>
-    public async Task<bool> WarmUpAsync(ContentPlace place, WarmUpSpeed speed, TimeSpan keep, CancellationToken ct)
+    public Task<bool> WarmUpAsync(ContentPlace place, WarmUpSpeed speed, TimeSpan keep, CancellationToken ct) => AskAsync(place, async (backend, name) =>
     {
-        var backend = await OpenPlaceAsync(place.Integration, anew: false, ct);
-        var name = PlacedFormat.NameOf(place.Blob);
-        try
-        {
-            await backend.WarmUpAsync(name, speed, keep, ct);
-            return await backend.StatAsync(name, ct) is { Warmth: BlobWarmth.Readable };
-        }
-        catch (BackendException e)
-        {
-            throw new StorageException(StorageError.BackendFailed, e.Message, e);
-        }
-    }
+        await backend.WarmUpAsync(name, speed, keep, ct);
+        return await backend.StatAsync(name, ct) is { Warmth: BlobWarmth.Readable };
+    }, ct);
 
     /// <inheritdoc/>
-    public async Task DeleteAsync(ContentPlace place, CancellationToken ct)
+    public Task CoolDownAsync(ContentPlace place, CancellationToken ct) => AskAsync(place, async (backend, name) =>
+    {
+        await backend.SettleAsync(name, ct);
+        return true;
+    }, ct);
+
+    /// <inheritdoc/>
+    public Task DeleteAsync(ContentPlace place, CancellationToken ct) => AskAsync(place, async (backend, name) =>
+    {
+        await backend.DeleteAsync(name, ct);
+        return true;
+    }, ct);
+
+    private async Task<T> AskAsync<T>(ContentPlace place, Func<IBackend, BlobName, Task<T>> ask, CancellationToken ct)
     {
         var backend = await OpenPlaceAsync(place.Integration, anew: false, ct);
         try
         {
-            await backend.DeleteAsync(PlacedFormat.NameOf(place.Blob), ct);
+            return await ask(backend, PlacedFormat.NameOf(place.Blob));
         }
         catch (BackendException e)
         {

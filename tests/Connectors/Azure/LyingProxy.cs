@@ -1,0 +1,80 @@
+using System.Net;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.Extensions.Logging;
+
+namespace DarkStorage.Connectors.Azure;
+
+/// <summary>Passes requests on to a server, and answers as a test says: for what a real service does and its emulator does not.</summary>
+internal sealed class LyingProxy : IAsyncDisposable
+{
+    private readonly HttpClient _http = new(new SocketsHttpHandler { AllowAutoRedirect = false, UseProxy = false }) { Timeout = Timeout.InfiniteTimeSpan };
+    private readonly WebApplication _app;
+    private readonly IPEndPoint _server;
+
+    private LyingProxy(IPEndPoint server)
+    {
+        _server = server;
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.WebHost.UseKestrelCore().ConfigureKestrel(k => k.Listen(IPAddress.Loopback, 0));
+        _app = builder.Build();
+        _app.Run(PassAsync);
+    }
+
+    /// <summary>Asked for each request, before it is passed on. True where it has answered.</summary>
+    public Func<HttpContext, Task<bool>> Answers { get; set; } = _ => Task.FromResult(false);
+
+    /// <summary>Changes the answer that is about to be passed back.</summary>
+    public Action<HttpContext> Alters { get; set; } = _ => { };
+
+    public IPEndPoint EndPoint => new(IPAddress.Loopback, new Uri(_app.Urls.Single()).Port);
+
+    public static async Task<LyingProxy> StartAsync(IPEndPoint server)
+    {
+        var proxy = new LyingProxy(server);
+        await proxy._app.StartAsync();
+        return proxy;
+    }
+
+    /// <summary>An error as Azure says it.</summary>
+    public static async Task<bool> FailAsync(HttpContext http, int status, string code, string message = "It went wrong.")
+    {
+        http.Response.StatusCode = status;
+        http.Response.Headers["x-ms-error-code"] = code;
+        if (HttpMethods.IsHead(http.Request.Method)) return true;
+        http.Response.ContentType = "application/xml";
+        await http.Response.WriteAsync($"<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>{code}</Code><Message>{WebUtility.HtmlEncode(message)}</Message></Error>");
+        return true;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _app.DisposeAsync();
+        _http.Dispose();
+    }
+
+    private async Task PassAsync(HttpContext http)
+    {
+        if (await Answers(http)) return;
+        var target = new Uri($"http://{_server}{http.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget}", new UriCreationOptions { DangerousDisablePathAndQueryCanonicalization = true });
+        using var request = new HttpRequestMessage(new(http.Request.Method), target);
+        // Azurite looks at no length of a request without content, and Node at none of a stream.
+        if (http.Request.ContentLength is > 0 || HttpMethods.IsPut(http.Request.Method)) request.Content = new StreamContent(http.Request.Body);
+        foreach (var (name, values) in http.Request.Headers)
+        {
+            if (name is "Host" or "Connection") continue;
+            if (!request.Headers.TryAddWithoutValidation(name, values.AsEnumerable())) request.Content?.Headers.TryAddWithoutValidation(name, values.AsEnumerable());
+        }
+        using var answer = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, http.RequestAborted);
+        http.Response.StatusCode = (int)answer.StatusCode;
+        foreach (var (name, values) in answer.Headers.Concat(answer.Content.Headers))
+        {
+            if (name is not ("Connection" or "Keep-Alive" or "Transfer-Encoding")) http.Response.Headers[name] = values.ToArray();
+        }
+        Alters(http);
+        if (!HttpMethods.IsHead(http.Request.Method)) await answer.Content.CopyToAsync(http.Response.Body, http.RequestAborted);
+    }
+}
