@@ -1,12 +1,21 @@
+using System.Collections.Immutable;
+using System.Text.Json;
 using DarkStorage.ClientApi.S3;
 using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Buckets;
 using DarkStorage.GrainInterfaces.Lifecycle;
+using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.GrainInterfaces.Tiers;
+using DarkStorage.Rules.Buckets;
+using DarkStorage.Rules.Lifecycle;
+using DarkStorage.Rules.Lifecycle.Language;
 using Microsoft.AspNetCore.Http;
 using Orleans;
 
 namespace DarkStorage.ClientApi.Admin;
 
-/// <summary>What lifecycles did and would do: <c>GET /v1/lifecycle/BUCKET</c>, <c>GET /v1/lifecycle/BUCKET/preview</c>, for administrators with Basic authentication.</summary>
+/// <summary>Lifecycles, for administrators with Basic authentication: what they did (<c>GET /v1/lifecycle/BUCKET</c>), what they would do (<c>GET …/preview</c>; <c>POST …/preview</c> with a policy), why an object is where it is
+/// (<c>GET …/explain?key=&amp;versionId=</c>), and a bucket's policies (<c>GET …/policies</c>; <c>PUT</c> and <c>DELETE …/policies/NAME</c>; <c>POST …/policies/NAME/enable</c> and <c>disable</c>).</summary>
 internal sealed class LifecycleApi(Credentials credentials, IIndexReader index, IGrainFactory grains)
 {
     public const string Path = "/v1/lifecycle";
@@ -14,15 +23,134 @@ internal sealed class LifecycleApi(Credentials credentials, IIndexReader index, 
     /// <summary>Versions that a preview looks at: some seconds of reading, less than a call may take.</summary>
     private const int PreviewMax = 100_000;
 
+    /// <param name="Enabled">Null leaves it; a new one is.</param>
+    private sealed record Wanted(string? Text, bool? Enabled);
+
     /// <returns>The status and the body of the answer.</returns>
     public async Task<(int Status, object Body)> HandleAsync(HttpContext http, CancellationToken ct)
     {
         if (!await credentials.IsAdministratorAsync(http, ct)) return AdminRequests.Unauthorized;
         var rest = http.Request.Path.Value![Path.Length..].Split('/', StringSplitOptions.RemoveEmptyEntries);
-        if (!HttpMethods.IsGet(http.Request.Method) || rest is not ([_] or [_, "preview"]))
-            return (StatusCodes.Status405MethodNotAllowed, new { error = $"There are GET {Path}/BUCKET and GET {Path}/BUCKET/preview." });
-        if (await index.FindBucketAsync(rest[0], ct) is null) return (StatusCodes.Status404NotFound, new { error = $"There is no bucket {rest[0]}." });
-        var grain = grains.GetGrain<ILifecycleGrain>(rest[0]);
-        return (StatusCodes.Status200OK, rest.Length == 1 ? await grain.GetStatusAsync(ct) : await grain.PreviewAsync(PreviewMax, ct));
+        if (rest.Length == 0) return NotThere;
+        if (await index.FindBucketAsync(rest[0], ct) is not { } bucket) return Missing($"There is no bucket {rest[0]}.");
+        var grain = grains.GetGrain<ILifecycleGrain>(bucket.Name);
+        try
+        {
+            return (http.Request.Method, rest[1..]) switch
+            {
+                ("GET", []) => (StatusCodes.Status200OK, Describe(await grain.GetStatusAsync(ct))),
+                ("GET", ["preview"]) => (StatusCodes.Status200OK, Whole(await grain.PreviewAsync(PreviewMax, ct))!),
+                ("POST", ["preview"]) => await PreviewAsync(grain, await AdminRequests.ReadAsync<Wanted>(http, ct), ct),
+                ("GET", ["explain"]) => await ExplainAsync(grain, bucket.Name, http.Request.Query["key"], http.Request.Query["versionId"], ct),
+                ("GET", ["policies"]) => (StatusCodes.Status200OK, (await ListAsync(bucket, ct)).Select(p => Describe(p.Name, p.Setting))),
+                ("PUT", ["policies", var name]) => await SaveAsync(bucket, name, await AdminRequests.ReadAsync<Wanted>(http, ct), ct),
+                ("POST", ["policies", var name, var word]) when word is "enable" or "disable" => await SaveAsync(bucket, name, new(null, word == "enable"), ct),
+                ("DELETE", ["policies", var name]) => await RemoveAsync(bucket, name, ct),
+                _ => NotThere,
+            };
+        }
+        catch (JsonException e)
+        {
+            return AdminRequests.Refused($"The body is not the JSON that is wanted: {e.Message}");
+        }
+        catch (LifecyclePolicyFormatException e)
+        {
+            return (StatusCodes.Status400BadRequest, new { error = e.Message, e.Place.Line, e.Place.Column });
+        }
+        catch (StorageException e) when (e.Error is StorageError.InvalidArgument or StorageError.TooManySettings)
+        {
+            return AdminRequests.Refused(e.Message);
+        }
     }
+
+    private static (int, object) NotThere => (StatusCodes.Status405MethodNotAllowed, new
+    {
+        error = $"There are GET {Path}/BUCKET, GET and POST {Path}/BUCKET/preview, GET {Path}/BUCKET/explain, GET {Path}/BUCKET/policies, PUT and DELETE {Path}/BUCKET/policies/NAME, POST {Path}/BUCKET/policies/NAME/enable and disable.",
+    });
+
+    private static (int, object) Missing(string error) => (StatusCodes.Status404NotFound, new { error });
+
+    private static object Describe(LifecycleStatus status) => new { running = Whole(status.Running), last = Whole(status.Last), before = (status.Before.IsDefault ? [] : status.Before).Select(Whole) };
+
+    /// <summary>A report of an older program has no moves.</summary>
+    private static LifecycleReport? Whole(LifecycleReport? report) => report is { Moves.IsDefault: true } ? report with { Moves = [] } : report;
+
+    private static object Describe(string name, BucketPolicySetting policy) => new { name, enabled = policy.IsEnabled, policy.Text };
+
+    private async Task<(int, object)> PreviewAsync(ILifecycleGrain grain, Wanted wanted, CancellationToken ct)
+    {
+        if (wanted.Text is null) return AdminRequests.Refused("text: a policy is wanted.");
+        await RequireMeantAsync(LifecyclePolicy.Parse(wanted.Text), ct);
+        return (StatusCodes.Status200OK, await grain.PreviewPolicyAsync(wanted.Text, PreviewMax, ct));
+    }
+
+    private static async Task<(int, object)> ExplainAsync(ILifecycleGrain grain, string bucket, string? key, string? versionId, CancellationToken ct)
+    {
+        if (string.IsNullOrEmpty(key)) return AdminRequests.Refused("key is wanted.");
+        VersionName? named = null;
+        if (!string.IsNullOrEmpty(versionId))
+        {
+            if (!VersionName.TryParse(versionId, out var name)) return AdminRequests.Refused($"versionId: {versionId} is none.");
+            named = name;
+        }
+        return await grain.ExplainAsync(key, named, ct) is { } lines
+            ? (StatusCodes.Status200OK, new { bucket, key, lines })
+            : Missing($"There is no {key} in {bucket}{(named is null ? "" : " of that version")}.");
+    }
+
+    private async Task<(int, object)> SaveAsync(BucketRecord bucket, string name, Wanted wanted, CancellationToken ct)
+    {
+        if (!BucketPolicySetting.IsName(name)) return AdminRequests.Refused("A policy's name has 1 to 64 lower-case letters, digits, dashes, underscores and dots.");
+        var others = await ListAsync(bucket, ct);
+        var before = others.Find(p => p.Name == name).Setting;
+        if ((wanted.Text ?? before?.Text) is not { } text) return before is null && wanted.Enabled is not null ? Missing($"There is no policy {name}.") : AdminRequests.Refused("text: a policy is wanted.");
+        var next = new BucketPolicySetting(text, wanted.Enabled ?? before?.IsEnabled ?? true);
+        var policy = LifecyclePolicy.Parse(text);
+        if (next.IsEnabled)
+        {
+            var tiers = await RequireMeantAsync(policy, ct);
+            var together = new BucketPolicies(others.Where(p => p.Name != name && p.Setting.IsEnabled).Select(p => (p.Name, Policy: LifecyclePolicy.Parse(p.Setting.Text))).Append((Name: name, Policy: policy)).OrderBy(p => p.Name, StringComparer.Ordinal));
+            if (together.FindMistakes(ClassIn(tiers)).FirstOrDefault() is { } circle) return AdminRequests.Refused(circle);
+        }
+        await grains.GetGrain<IBucketGrain>(bucket.Name).SetAsync(bucket.Id, new(BucketSettings.TierPolicies, name, SettingJson.Write(next)), ct);
+        return (StatusCodes.Status200OK, Describe(name, next));
+    }
+
+    private async Task<(int, object)> RemoveAsync(BucketRecord bucket, string name, CancellationToken ct)
+    {
+        if (!(await ListAsync(bucket, ct)).Exists(p => p.Name == name)) return Missing($"There is no policy {name}.");
+        await grains.GetGrain<IBucketGrain>(bucket.Name).SetAsync(bucket.Id, new(BucketSettings.TierPolicies, name, null), ct);
+        return (StatusCodes.Status200OK, new { name, deleted = true });
+    }
+
+    private async Task<List<(string Name, BucketPolicySetting Setting)>> ListAsync(BucketRecord bucket, CancellationToken ct) =>
+        [.. (await index.ListSettingsAsync(bucket.Id, BucketSettings.TierPolicies, "", BucketSettings.WithIdMax, ct)).Select(s => (s.Id, SettingJson.Read<BucketPolicySetting>(s.Document)))];
+
+    /// <summary>Refuses what can't be: tiers that are not there or take nothing, and rules that can't be meant.</summary>
+    /// <returns>The tiers there are.</returns>
+    /// <exception cref="LifecyclePolicyFormatException">Of a tier.</exception>
+    /// <exception cref="StorageException"><see cref="StorageError.InvalidArgument"/>: of a rule.</exception>
+    private async Task<ImmutableArray<Tier>> RequireMeantAsync(LifecyclePolicy policy, CancellationToken ct)
+    {
+        if (policy.Needs.HasFlag(LifecycleNeeds.Access)) throw new StorageException(StorageError.InvalidArgument, "access, access_count and access_count_Nd: accesses are not counted in this version.");
+        var grain = grains.GetGrain<ITiersGrain>(ITiersGrain.Key);
+        var tiers = await grain.ListAsync(ct);
+        foreach (var mention in policy.Tiers)
+        {
+            if (tiers.All(t => t.Name != mention.Tier)) throw policy.Refusal(mention, $"There is no tier {mention.Tier}.");
+            if (!mention.IsTarget) continue;
+            try
+            {
+                await grain.FindUsableAsync([mention.Tier], ct);
+            }
+            catch (StorageException e) when (e.Error is StorageError.InvalidArgument or StorageError.NoSuchTier or StorageError.NoSuchIntegration)
+            {
+                throw policy.Refusal(mention, e.Message);
+            }
+        }
+        var mistakes = policy.FindMistakes(ClassIn(tiers));
+        return mistakes.IsEmpty ? tiers : throw new StorageException(StorageError.InvalidArgument, string.Join('\n', mistakes.Select(m => m.Sentence)));
+    }
+
+    private static Func<string, string?> ClassIn(ImmutableArray<Tier> tiers) => name => tiers.FirstOrDefault(t => t.Name == name)?.StorageClass;
 }

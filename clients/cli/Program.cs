@@ -15,6 +15,7 @@ var root = new RootCommand($"""
 ObjectCommands.AddTo(root);
 IntegrationCommands.AddTo(root);
 TierCommands.AddTo(root);
+LifecycleCommands.AddTo(root);
 
 // "@FILE" is a secret in a file here, and a value may begin with a dash.
 var parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null, EnablePosixBundling = false });

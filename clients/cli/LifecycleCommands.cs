@@ -1,0 +1,132 @@
+using System.CommandLine;
+using System.Text.Json.Nodes;
+
+namespace DarkStorage.Cli;
+
+/// <summary>What becomes of objects with time: <c>lifecycle add|list|enable|disable|remove|preview|explain|runs</c>.</summary>
+internal static class LifecycleCommands
+{
+    private const string Api = "lifecycle";
+
+    private static readonly Argument<string> Bucket = new("BUCKET") { Description = "The bucket" };
+    private static readonly Argument<string> Name = new("NAME") { Description = "The policy; policies are tried in the order of their names" };
+    private static readonly Argument<string> Address = new("ADDRESS") { Description = "darkstorage://BUCKET/KEY" };
+    private static readonly Option<string[]> Rule = new("--rule") { Description = "A rule: 'age > 30d AND size > 1GB -> cold'. Several are tried in their order; docs/LIFECYCLE.md has the language" };
+    private static readonly Option<string?> File = new("--file") { Description = "A file with the rules; - is the input" };
+    private static readonly Option<bool> Disabled = new("--disabled") { Description = "It is kept, and does nothing until it is enabled" };
+    private static readonly Option<string?> Version = new("--version-id") { Description = "Another version than the current one" };
+    private static readonly Option<bool> Json = new("--json") { Description = "What the cluster answered, as it is" };
+
+    public static void AddTo(RootCommand root) => root.Subcommands.Add(new("lifecycle", "Policies that say which tier objects belong in.")
+    {
+        Command(new("add", "Adds a policy to a bucket, or changes one.") { Bucket, Name, Rule, File, Disabled }, AddAsync),
+        Command(new("list", "Lists the policies of a bucket.") { Bucket, Json }, ListAsync),
+        Command(new("enable", "Lets a policy move objects.") { Bucket, Name }, (parsed, ct) => SwitchAsync(parsed, "enable", ct)),
+        Command(new("disable", "Keeps a policy that moves nothing.") { Bucket, Name }, (parsed, ct) => SwitchAsync(parsed, "disable", ct)),
+        Command(new("remove", "Forgets a policy.") { Bucket, Name }, RemoveAsync),
+        Command(new("preview", "Says what the next run would do; with rules, what it would do if they were the bucket's only policy.") { Bucket, Rule, File, Json }, PreviewAsync),
+        Command(new("explain", "Says why an object is where it is, and what happens to it next and when.") { Address, Version, Json }, ExplainAsync),
+        Command(new("runs", "Says what the runs did, the newest first.") { Bucket, Json }, RunsAsync),
+    });
+
+    private static Command Command(Command command, Func<ParseResult, CancellationToken, Task<int>> action)
+    {
+        command.SetAction(action);
+        return command;
+    }
+
+    private static async Task<int> AddAsync(ParseResult parsed, CancellationToken ct)
+    {
+        using var cluster = Cluster.FromEnvironment();
+        var text = await TextOfAsync(parsed, ct) ?? throw new UsageException("--rule or --file says what is wanted.");
+        var policy = await cluster.AskAsync(HttpMethod.Put, PathOf(parsed), new { text, enabled = !parsed.GetValue(Disabled) }, ct);
+        Console.WriteLine($"{parsed.GetRequiredValue(Bucket)} has the policy {policy["name"]}{((bool)policy["enabled"]! ? "" : ", which is disabled")}");
+        return ExitCodes.Done;
+    }
+
+    private static async Task<int> ListAsync(ParseResult parsed, CancellationToken ct)
+    {
+        using var cluster = Cluster.FromEnvironment();
+        var policies = await cluster.ListAsync($"{PathOf(parsed.GetRequiredValue(Bucket))}/policies", ct);
+        if (parsed.GetValue(Json)) return Output.Json(policies);
+        foreach (var policy in policies)
+        {
+            Console.WriteLine($"{policy!["name"]}{((bool)policy["enabled"]! ? "" : " (disabled)")}");
+            foreach (var line in $"{policy["text"]}".TrimEnd().Split('\n')) Console.WriteLine($"  {line}");
+        }
+        return ExitCodes.Done;
+    }
+
+    private static async Task<int> SwitchAsync(ParseResult parsed, string word, CancellationToken ct)
+    {
+        using var cluster = Cluster.FromEnvironment();
+        await cluster.AskAsync(HttpMethod.Post, $"{PathOf(parsed)}/{word}", null, ct);
+        Console.WriteLine($"{parsed.GetRequiredValue(Name)} is {word}d");
+        return ExitCodes.Done;
+    }
+
+    private static async Task<int> RemoveAsync(ParseResult parsed, CancellationToken ct)
+    {
+        using var cluster = Cluster.FromEnvironment();
+        await cluster.AskAsync(HttpMethod.Delete, PathOf(parsed), null, ct);
+        Console.WriteLine($"Removed {parsed.GetRequiredValue(Name)}; what it has moved stays where it is");
+        return ExitCodes.Done;
+    }
+
+    private static async Task<int> PreviewAsync(ParseResult parsed, CancellationToken ct)
+    {
+        using var cluster = Cluster.FromEnvironment();
+        var path = $"{PathOf(parsed.GetRequiredValue(Bucket))}/preview";
+        var report = await TextOfAsync(parsed, ct) is { } text ? await cluster.AskAsync(HttpMethod.Post, path, new { text }, ct) : await cluster.AskAsync(HttpMethod.Get, path, null, ct);
+        if (parsed.GetValue(Json)) return Output.Json(report);
+        Print(report);
+        if (report["ended"] is null) Console.WriteLine("There are more, which were not looked at.");
+        return ExitCodes.Done;
+    }
+
+    private static async Task<int> ExplainAsync(ParseResult parsed, CancellationToken ct)
+    {
+        using var cluster = Cluster.FromEnvironment();
+        var address = ObjectAddress.Parse(parsed.GetRequiredValue(Address));
+        if (address.Key.Length == 0) throw new UsageException($"'{address}' is no object.");
+        var explained = await cluster.AskAsync(HttpMethod.Get, $"{PathOf(address.Bucket)}/explain?key={Uri.EscapeDataString(address.Key)}&versionId={Uri.EscapeDataString(parsed.GetValue(Version) ?? "")}", null, ct);
+        if (parsed.GetValue(Json)) return Output.Json(explained);
+        foreach (var line in explained["lines"]!.AsArray()) Console.WriteLine($"{line}");
+        return ExitCodes.Done;
+    }
+
+    private static async Task<int> RunsAsync(ParseResult parsed, CancellationToken ct)
+    {
+        using var cluster = Cluster.FromEnvironment();
+        var status = await cluster.AskAsync(HttpMethod.Get, PathOf(parsed.GetRequiredValue(Bucket)), null, ct);
+        if (parsed.GetValue(Json)) return Output.Json(status);
+        var reports = new[] { status["running"], status["last"] }.Concat(status["before"]!.AsArray()).OfType<JsonNode>();
+        Output.Table(["BEGUN", "ENDED", "LOOKED AT", "MOVED", "EXPIRED", "REMOVED", "LOCKED", "FAILED"], reports.Select(r => new[]
+        {
+            $"{r["begun"]}", r["ended"]?.ToString() ?? "running", $"{r["looked"]}", $"{r["transitioned"]}", $"{r["expired"]}", $"{r["removed"]}", $"{r["locked"]}", $"{r["failed"]}",
+        }));
+        return ExitCodes.Done;
+    }
+
+    private static void Print(JsonNode report)
+    {
+        Console.WriteLine($"Of {report["looked"]} versions {report["transitioned"]} move, {report["expired"]} expire and {report["removed"]} are removed for good");
+        if (report["moves"]!.AsArray() is not { Count: > 0 } moves) return;
+        Output.Table(["FROM", "TO", "VERSIONS", "BYTES"], moves.Select(m => new[] { $"{m!["from"]}", $"{m["to"]}", $"{m["versions"]}", Output.Bytes(m["bytes"]!) }));
+    }
+
+    /// <returns>Null where neither was given.</returns>
+    private static async Task<string?> TextOfAsync(ParseResult parsed, CancellationToken ct)
+    {
+        var (rules, file) = (parsed.GetValue(Rule) ?? [], parsed.GetValue(File));
+        if (rules.Length > 0 && file is not null) throw new UsageException("--rule or --file, and not both.");
+        if (rules.Length > 0) return string.Join('\n', rules);
+        if (file is null) return null;
+        if (file == "-") return await Console.In.ReadToEndAsync(ct);
+        return System.IO.File.Exists(file) ? await System.IO.File.ReadAllTextAsync(file, ct) : throw new UsageException($"There is no file '{file}'.");
+    }
+
+    private static string PathOf(string bucket) => $"{Api}/{Uri.EscapeDataString(bucket)}";
+
+    private static string PathOf(ParseResult parsed) => $"{PathOf(parsed.GetRequiredValue(Bucket))}/policies/{Uri.EscapeDataString(parsed.GetRequiredValue(Name))}";
+}

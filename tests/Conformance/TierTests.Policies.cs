@@ -1,0 +1,182 @@
+using System.Security.Cryptography;
+using System.Text.Json.Nodes;
+using Amazon.S3;
+using Amazon.S3.Model;
+
+namespace DarkStorage.Conformance;
+
+/// <remarks>Policies in the lifecycle language: they are saved, refused, tried out, explained, and run.</remarks>
+public sealed partial class TierTests
+{
+    [Fact]
+    public async Task Policies_take_each_object_to_where_the_first_rule_that_holds_says()
+    {
+        var (bucket, cold, warm) = (await fixture.Client.NewBucketAsync(), await NewTierAsync("cold"), await NewTierAsync("warm"));
+        var content = RandomNumberGenerator.GetBytes(Large);
+        foreach (var key in (string[])["keep/large.log", "a/1.LOG", "a/1.bin", "tagged", "plain"]) await fixture.Client.PutBytesAsync(bucket, key, content);
+        await fixture.Client.PutBytesAsync(bucket, "huge", RandomNumberGenerator.GetBytes(2 * Large));
+        await fixture.Client.PutObjectTaggingAsync(new() { BucketName = bucket, Key = "tagged", Tagging = new() { TagSet = [new() { Key = "project", Value = "x" }] } });
+        // The bucket's own transitions are for what no policy decides on.
+        await JsonAsync(Node, HttpMethod.Put, $"/buckets/{bucket}", """{"entries":[{"prefix":"a/","transitions":[{"tier":"warm","days":1}]}]}""", HttpStatusCode.OK);
+        await PolicyAsync(bucket, "20-rest", """
+            size > 1MB -> cold          # the second
+            tag.project == "x" -> warm
+            """);
+        await PolicyAsync(bucket, "10-logs", """name LIKE "keep/*" -> hot; file_extension IN (.log, .txt) -> cold""");
+        var places = new Dictionary<string, string>
+        {
+            ["keep/large.log"] = "drives", ["a/1.LOG"] = cold, ["a/1.bin"] = warm, ["tagged"] = warm, ["plain"] = "drives", ["huge"] = cold,
+        };
+        foreach (var (key, place) in places) await Eventually.HoldsAsync($"{key} is at {place}", async () => (string?)(await ShowAsync(bucket, key))["place"] == place);
+        Assert.Equal(content, await fixture.Client.GetBytesAsync(bucket, "a/1.LOG"));
+        await Eventually.HoldsAsync("the runs are told of", async () => (await LifecycleAsync(HttpMethod.Get, bucket, ""))["before"]!.AsArray()
+            .Append((await LifecycleAsync(HttpMethod.Get, bucket, ""))["last"]).SelectMany(r => r?["moves"]?.AsArray() ?? []).Any(m => (string?)m!["to"] == "GLACIER_IR" && (long)m["bytes"]! >= 2 * Large));
+
+        // What a policy does not say any more is the bucket's own again; and what it says of nothing stays.
+        await LifecycleAsync(HttpMethod.Post, bucket, "/policies/10-logs/disable");
+        await Eventually.HoldsAsync("it follows the bucket's own", async () => (string?)(await ShowAsync(bucket, "a/1.LOG"))["place"] == warm);
+        await LifecycleAsync(HttpMethod.Delete, bucket, "/policies/20-rest");
+        Assert.Equal([("10-logs", false)], (await LifecycleAsync(HttpMethod.Get, bucket, "/policies")).AsArray().Select(p => ((string?)p!["name"], (bool)p["enabled"]!)));
+        Assert.Equal(cold, (string?)(await ShowAsync(bucket, "huge"))["place"]);
+    }
+
+    [Fact]
+    public async Task A_document_that_expires_outranks_a_policy_and_versions_are_decided_on_each()
+    {
+        var (bucket, cold) = (await fixture.Client.NewBucketAsync(), await NewTierAsync("cold"));
+        await fixture.Client.PutBucketVersioningAsync(new() { BucketName = bucket, VersioningConfig = new() { Status = VersionStatus.Enabled } });
+        var old = (await fixture.Client.PutBytesAsync(bucket, "key", RandomNumberGenerator.GetBytes(Large))).VersionId;
+        var top = (await fixture.Client.PutBytesAsync(bucket, "key", RandomNumberGenerator.GetBytes(Large))).VersionId;
+        await fixture.Client.PutBytesAsync(bucket, "gone", RandomNumberGenerator.GetBytes(Large));
+        await fixture.Client.PutLifecycleConfigurationAsync(new()
+        {
+            BucketName = bucket,
+            Configuration = new() { Rules = [new() { Id = "end", Status = LifecycleRuleStatus.Enabled, Filter = new() { LifecycleFilterPredicate = new LifecyclePrefixPredicate { Prefix = "gone" } }, Expiration = new() { Days = 1 } }] },
+        });
+        await PolicyAsync(bucket, "old", "noncurrent -> cold");
+        await Eventually.HoldsAsync("the noncurrent one is cold", async () => (string?)(await ShowAsync(bucket, "key", old))["place"] == cold);
+        await Eventually.HoldsAsync("the other is expired", async () => (await fixture.Client.ListVersionsAsync(bucket)).Versions.Any(v => v.Key == "gone" && v.IsDeleteMarker == true));
+        Assert.Equal("drives", (string?)(await ShowAsync(bucket, "key", top))["place"]);
+    }
+
+    [Fact]
+    public async Task A_policy_is_tried_out_and_an_object_explained_without_a_change()
+    {
+        var bucket = await fixture.Client.NewBucketAsync();
+        await NewTierAsync("cold");
+        foreach (var key in (string[])["a.log", "b.log", "c"]) await fixture.Client.PutBytesAsync(bucket, key, RandomNumberGenerator.GetBytes(Large));
+        const string text = "file_extension == .log -> cold\nage > 9999d -> cold";
+        var tried = await LifecycleAsync(HttpMethod.Post, bucket, "/preview", new { text });
+        Assert.Equal((3, 2, 2L * Large), ((long)tried["looked"]!, (long)tried["transitioned"]!, (long)Assert.Single(tried["moves"]!.AsArray())!["bytes"]!));
+        Assert.Equal(0, (long)(await LifecycleAsync(HttpMethod.Get, bucket, "/preview"))["transitioned"]!);
+        Assert.Equal("drives", (string?)(await ShowAsync(bucket, "a.log"))["place"]);
+
+        Assert.Equal(["It is in hot.", "The next run leaves it where it is.", "No policy of the bucket is enabled."], await ExplainAsync("c"));
+        await PolicyAsync(bucket, "p", text);
+        var lines = await ExplainAsync("c");
+        Assert.Equal(["It is in hot.", "The next run leaves it where it is.", "It stays in hot: no rule holds."], lines[..3]);
+        Assert.StartsWith("Left alone, it belongs in cold from 20", lines[3], StringComparison.Ordinal);
+        Assert.Equal("Rule 1, file_extension == .log -> cold, does not hold.", lines[4]);
+        await Eventually.HoldsAsync("it is moved", async () => (string?)(await ShowAsync(bucket, "a.log"))["tier"] == "cold");
+        Assert.Contains("It stays in cold: rule 1 decides.", await ExplainAsync("a.log"));
+        await LifecycleAsync(HttpMethod.Get, bucket, "/explain?key=none", status: HttpStatusCode.NotFound);
+
+        async Task<List<string>> ExplainAsync(string key) => [.. (await LifecycleAsync(HttpMethod.Get, bucket, $"/explain?key={key}"))["lines"]!.AsArray().Select(l => (string)l!)];
+    }
+
+    public static TheoryData<string, string, string, string, HttpStatusCode> BadPolicies => new()
+    {
+        { "PUT", "/policies/p", """{"text":"size > 1XB -> cold"}""", "Line 1, column 8: ", HttpStatusCode.BadRequest },
+        { "PUT", "/policies/p", """{"text":"size > 1MB -> attic"}""", "Line 1, column 15: There is no tier attic.", HttpStatusCode.BadRequest },
+        { "PUT", "/policies/p", """{"text":"tier == attic -> cold"}""", "Line 1, column 9: There is no tier attic.", HttpStatusCode.BadRequest },
+        { "PUT", "/policies/p", """{"text":"size > 1MB -> warm"}""", "Line 1, column 15: The tier warm is at the integration", HttpStatusCode.BadRequest },
+        { "PUT", "/policies/p", """{"text":"age > 30d AND age < 7d -> cold"}""", "Rule 1 (age > 30d AND age < 1w -> cold) never holds", HttpStatusCode.BadRequest },
+        { "PUT", "/policies/p", """{"text":"age > 1d -> cold\nage > 9d -> hot"}""", "Rule 2 (age > 9d -> hot) contradicts rule 1", HttpStatusCode.BadRequest },
+        { "PUT", "/policies/p", """{"text":"tier == hot -> cold\ntier == cold -> hot"}""", "Rule 1 (tier == hot -> cold) begins a circle", HttpStatusCode.BadRequest },
+        { "PUT", "/policies/p", """{"text":"tier == cold -> hot"}""", "Of all enabled policies of the bucket, one after another: Rule", HttpStatusCode.BadRequest },
+        { "PUT", "/policies/p", """{"text":"access > 30d -> cold"}""", "access, access_count and access_count_Nd: accesses are not counted in this version.", HttpStatusCode.BadRequest },
+        { "PUT", "/policies/P!", """{"text":"-> cold"}""", "A policy's name has", HttpStatusCode.BadRequest },
+        { "PUT", "/policies/p", "{}", "text: a policy is wanted.", HttpStatusCode.BadRequest },
+        { "PUT", "/policies/p", "[", "The body is not the JSON that is wanted", HttpStatusCode.BadRequest },
+        { "POST", "/policies/none/enable", "", "There is no policy none.", HttpStatusCode.NotFound },
+        { "DELETE", "/policies/none", "", "There is no policy none.", HttpStatusCode.NotFound },
+        { "POST", "/preview", "{}", "text: a policy is wanted.", HttpStatusCode.BadRequest },
+        { "POST", "/preview", """{"text":"-> attic"}""", "Line 1, column 4: There is no tier attic.", HttpStatusCode.BadRequest },
+        { "GET", "/explain", "", "key is wanted.", HttpStatusCode.BadRequest },
+        { "GET", "/explain?key=k&versionId=x", "", "versionId: x is none.", HttpStatusCode.BadRequest },
+        { "POST", "/policies", "{}", "There are GET /v1/lifecycle/BUCKET", HttpStatusCode.MethodNotAllowed },
+    };
+
+    [Theory, MemberData(nameof(BadPolicies))]
+    public async Task A_policy_that_can_not_be_meant_is_refused_with_the_place_and_the_reason(string method, string path, string body, string reason, HttpStatusCode status)
+    {
+        var bucket = await fixture.Client.NewBucketAsync();
+        await NewTierAsync("cold");
+        var warm = await NewTierAsync("warm");
+        using (var disabled = await Node.AdminAsync(HttpMethod.Post, $"v1/integrations/{warm}/disable", null)) Assert.Equal(HttpStatusCode.OK, disabled.StatusCode);
+        await PolicyAsync(bucket, "other", "tier == hot AND size > 5GB -> cold");
+        var refused = await LifecycleAsync(new(method), bucket, path, body.Length == 0 ? null : body, status);
+        Assert.StartsWith(reason, (string?)refused["error"], StringComparison.Ordinal);
+        Assert.Equal(["other"], (await LifecycleAsync(HttpMethod.Get, bucket, "/policies")).AsArray().Select(p => (string?)p!["name"]));
+    }
+
+    [Fact]
+    public async Task A_policy_that_is_disabled_is_not_asked_whether_its_tiers_are_there_until_it_is_enabled()
+    {
+        var bucket = await fixture.Client.NewBucketAsync();
+        await LifecycleAsync(HttpMethod.Put, bucket, "/policies/later", new { text = "-> nowhere", enabled = false });
+        Assert.StartsWith("Line 1, column 4: There is no tier nowhere.", (string?)(await LifecycleAsync(HttpMethod.Post, bucket, "/policies/later/enable", status: HttpStatusCode.BadRequest))["error"], StringComparison.Ordinal);
+        await NewTierAsync("nowhere", "ONEZONE_IA");
+        await LifecycleAsync(HttpMethod.Post, bucket, "/policies/later/enable");
+        // A tier that goes takes nothing: what is decided for it stays.
+        await JsonAsync(Node, HttpMethod.Delete, "/nowhere", null, HttpStatusCode.OK);
+        await fixture.Client.PutBytesAsync(bucket, "key", RandomNumberGenerator.GetBytes(Large));
+        var run = (await LifecycleAsync(HttpMethod.Get, bucket, ""))["last"]?["begun"]?.ToString();
+        await Eventually.HoldsAsync("another run has looked", async () => (await LifecycleAsync(HttpMethod.Get, bucket, ""))["last"] is { } last && last["begun"]!.ToString() != run && (long)last["looked"]! == 1);
+        Assert.Equal("drives", (string?)(await ShowAsync(bucket, "key"))["place"]);
+    }
+
+    [Fact]
+    public async Task The_command_line_adds_lists_tries_and_explains_policies()
+    {
+        var bucket = await fixture.Client.NewBucketAsync();
+        await NewTierAsync("cold");
+        await fixture.Client.PutBytesAsync(bucket, "a.log", RandomNumberGenerator.GetBytes(Large));
+        var file = Path.Combine(_folder, "rules");
+        await File.WriteAllTextAsync(file, "# by age\nage > 365d -> cold\n");
+        Assert.Equal("Of 1 versions 1 move, 0 expire and 0 are removed for good\nFROM      TO          VERSIONS  BYTES\nSTANDARD  GLACIER_IR  1         683.6 KiB\n",
+            await DoneAsync("preview", bucket, "--rule", "file_extension == .log -> cold"));
+        Assert.Equal($"{bucket} has the policy old\n", await DoneAsync("add", bucket, "old", "--file", file));
+        Assert.Equal($"{bucket} has the policy logs, which is disabled\n", await DoneAsync("add", bucket, "logs", "--disabled", "--rule", "file_extension == .log -> cold", "--rule", "size > 5GB -> cold"));
+        Assert.Equal("logs (disabled)\n  file_extension == .log -> cold\n  size > 5GB -> cold\nold\n  # by age\n  age > 365d -> cold\n", await DoneAsync("list", bucket));
+        Assert.StartsWith("It is in hot.\nThe next run leaves it where it is.\nIt stays in hot: no rule holds.\nLeft alone, it belongs in cold from ", await DoneAsync("explain", $"darkstorage://{bucket}/a.log"), StringComparison.Ordinal);
+        Assert.Equal("logs is enabled\n", await DoneAsync("enable", bucket, "logs"));
+        await Eventually.HoldsAsync("it is moved", async () => (string?)(await ShowAsync(bucket, "a.log"))["tier"] == "cold");
+        Assert.Contains("Rules 1 to 2 are of the policy logs.\nRule 3 is of the policy old.\nIt stays in cold: rule 1 decides.\n", await DoneAsync("explain", $"darkstorage://{bucket}/a.log"), StringComparison.Ordinal);
+        Assert.StartsWith("BEGUN", await DoneAsync("runs", bucket), StringComparison.Ordinal);
+        Assert.Equal("logs is disabled\n", await DoneAsync("disable", bucket, "logs"));
+        Assert.Equal("Removed logs; what it has moved stays where it is\n", await DoneAsync("remove", bucket, "logs"));
+
+        var refused = await Node.CommandLineAsync(["lifecycle", "add", bucket, "bad", "--rule", "size > 1MB -> cold", "--rule", "siez > 1MB -> cold"]);
+        Assert.Equal((1, "darkstorage: Line 2, column 1: There is no attribute siez: did you mean size?\nsiez > 1MB -> cold\n^\n"), (refused.ExitCode, refused.Error));
+        foreach (var words in (string[][])[["add", bucket, "bad"], ["add", bucket, "bad", "--file", file, "--rule", "-> cold"], ["preview", bucket, "--file", "/none"], ["explain", $"darkstorage://{bucket}"]])
+            Assert.Equal(2, (await Node.CommandLineAsync(["lifecycle", .. words])).ExitCode);
+
+        async Task<string> DoneAsync(params string[] words)
+        {
+            var run = await Node.CommandLineAsync(["lifecycle", .. words]);
+            Assert.True(run is { ExitCode: 0, Error: "" }, $"{string.Join(' ', words)}: {run.ExitCode} {run.Output} {run.Error}");
+            return run.Output;
+        }
+    }
+
+    private Task PolicyAsync(string bucket, string name, string text) => LifecycleAsync(HttpMethod.Put, bucket, $"/policies/{name}", new { text });
+
+    private async Task<JsonNode> LifecycleAsync(HttpMethod method, string bucket, string path, object? body = null, HttpStatusCode status = HttpStatusCode.OK)
+    {
+        using var answer = await Node.AdminAsync(method, $"v1/lifecycle/{bucket}{path}", body);
+        var text = await answer.Content.ReadAsStringAsync();
+        Assert.True(answer.StatusCode == status, $"{method} {path}: {(int)answer.StatusCode} {text}");
+        return JsonNode.Parse(text)!;
+    }
+}
