@@ -294,13 +294,14 @@ internal sealed partial class LifecycleGrain(
         var lines = ImmutableArray.CreateBuilder<string>();
         var tier = tiers.FirstOrDefault(t => t.StorageClass == entry.StorageClass);
         lines.Add(tier is null ? $"It is {entry.StorageClass}, which is no tier's class: its bytes are where they were." : $"It is in {tier.Name}.");
-        if (await index.FindMoveAsync(work.Bucket.Id, entry.Key, entry.Id, ct) is { } move) lines.Add(SayOf(move));
+        var move = await index.FindMoveAsync(work.Bucket.Id, entry.Key, entry.Id, ct);
+        if (move is not null) lines.Add(SayOf(move));
         var by = decision.Rule is { } rule ? $"rule {rule.Id} of the bucket's lifecycle document" : !work.Policies.IsEmpty && work.Policies.Decide(PolicySubjectOf(entry, tiers, noncurrentSince, tags), now).Tier is not null ? "a policy" : "the bucket's own transitions";
         lines.Add(decision.Act switch
         {
             LifecycleAct.Expire => $"The next run expires it, by {by}.",
             LifecycleAct.Remove => $"The next run removes it for good, by {by}.",
-            LifecycleAct.Transition => $"The next run moves it to {NameOf(decision.StorageClass!)}, by {by}.",
+            LifecycleAct.Transition => $"{(move is { Wish.Origin: MoveOrigin.Restore } ? "Then the" : "The")} next run moves it to {NameOf(decision.StorageClass!)}, by {by}.",
             _ => "The next run leaves it where it is.",
         });
         if (noncurrentSince is null && work.Rules.NextExpiration(entry.Key, entry.Length, entry.Modified, tags, options.Value.DayLength) is var (due, ends) && due > now)
