@@ -39,7 +39,7 @@ internal sealed class LifecycleApi(Credentials credentials, IIndexReader index, 
             return (http.Request.Method, rest[1..]) switch
             {
                 ("GET", []) => (StatusCodes.Status200OK, Describe(await grain.GetStatusAsync(ct))),
-                ("GET", ["preview"]) => (StatusCodes.Status200OK, Whole(await grain.PreviewAsync(PreviewMax, ct))!),
+                ("GET", ["preview"]) => (StatusCodes.Status200OK, LifecycleReport.Whole(await grain.PreviewAsync(PreviewMax, ct))!),
                 ("POST", ["preview"]) => await PreviewAsync(grain, await AdminRequests.ReadAsync<Wanted>(http, ct), ct),
                 ("GET", ["explain"]) => await ExplainAsync(grain, bucket.Name, http.Request.Query["key"], http.Request.Query["versionId"], ct),
                 ("GET", ["policies"]) => (StatusCodes.Status200OK, (await ListAsync(bucket, ct)).Select(p => Describe(p.Name, p.Setting))),
@@ -70,10 +70,10 @@ internal sealed class LifecycleApi(Credentials credentials, IIndexReader index, 
 
     private static (int, object) Missing(string error) => (StatusCodes.Status404NotFound, new { error });
 
-    private static object Describe(LifecycleStatus status) => new { running = Whole(status.Running), last = Whole(status.Last), before = (status.Before.IsDefault ? [] : status.Before).Select(Whole) };
-
-    /// <summary>A report of an older program has no moves.</summary>
-    private static LifecycleReport? Whole(LifecycleReport? report) => report is { Moves.IsDefault: true } ? report with { Moves = [] } : report;
+    private static object Describe(LifecycleStatus status) => new
+    {
+        running = LifecycleReport.Whole(status.Running), last = LifecycleReport.Whole(status.Last), before = (status.Before.IsDefault ? [] : status.Before).Select(LifecycleReport.Whole), status.Problem,
+    };
 
     private static object Describe(string name, BucketPolicySetting policy) => new { name, enabled = policy.IsEnabled, policy.Text };
 
@@ -109,11 +109,24 @@ internal sealed class LifecycleApi(Credentials credentials, IIndexReader index, 
         if (next.IsEnabled)
         {
             var tiers = await RequireMeantAsync(policy, ct);
-            var together = new BucketPolicies(others.Where(p => p.Name != name && p.Setting.IsEnabled).Select(p => (p.Name, Policy: LifecyclePolicy.Parse(p.Setting.Text))).Append((Name: name, Policy: policy)).OrderBy(p => p.Name, StringComparer.Ordinal));
+            var together = Join(others.Where(p => p.Name != name && p.Setting.IsEnabled).Select(p => (p.Name, Policy: LifecyclePolicy.Parse(p.Setting.Text))).Append((Name: name, Policy: policy)).OrderBy(p => p.Name, StringComparer.Ordinal));
             if (together.FindMistakes(ClassIn(tiers)).FirstOrDefault() is { } circle) return AdminRequests.Refused(circle);
         }
         await grains.GetGrain<IBucketGrain>(bucket.Name).SetAsync(bucket.Id, new(BucketSettings.TierPolicies, name, SettingJson.Write(next)), ct);
         return (StatusCodes.Status200OK, Describe(name, next));
+    }
+
+    /// <exception cref="StorageException"><see cref="StorageError.InvalidArgument"/>: together they are too much.</exception>
+    private static BucketPolicies Join(IEnumerable<(string, LifecyclePolicy)> policies)
+    {
+        try
+        {
+            return new(policies);
+        }
+        catch (LifecyclePolicyFormatException e)
+        {
+            throw new StorageException(StorageError.InvalidArgument, $"All enabled policies of the bucket together: {e.Sentence}", e);
+        }
     }
 
     private async Task<(int, object)> RemoveAsync(BucketRecord bucket, string name, CancellationToken ct)

@@ -22,7 +22,7 @@ internal static class LifecycleCommands
         Command(new("add", "Adds a policy to a bucket, or changes one.") { Bucket, Name, Rule, File, Disabled }, AddAsync),
         Command(new("list", "Lists the policies of a bucket.") { Bucket, Json }, ListAsync),
         Command(new("enable", "Lets a policy move objects.") { Bucket, Name }, (parsed, ct) => SwitchAsync(parsed, "enable", ct)),
-        Command(new("disable", "Keeps a policy that moves nothing.") { Bucket, Name }, (parsed, ct) => SwitchAsync(parsed, "disable", ct)),
+        Command(new("disable", "Keeps a policy, which asks for no more moves.") { Bucket, Name }, (parsed, ct) => SwitchAsync(parsed, "disable", ct)),
         Command(new("remove", "Forgets a policy.") { Bucket, Name }, RemoveAsync),
         Command(new("preview", "Says what the next run would do; with rules, what it would do if they were the bucket's only policy.") { Bucket, Rule, File, Json }, PreviewAsync),
         Command(new("explain", "Says why an object is where it is, and what happens to it next and when.") { Address, Version, Json }, ExplainAsync),
@@ -100,6 +100,7 @@ internal static class LifecycleCommands
         using var cluster = Cluster.FromEnvironment();
         var status = await cluster.AskAsync(HttpMethod.Get, PathOf(parsed.GetRequiredValue(Bucket)), null, ct);
         if (parsed.GetValue(Json)) return Output.Json(status);
+        if (status["problem"] is { } problem) Console.WriteLine(problem);
         var reports = new[] { status["running"], status["last"] }.Concat(status["before"]!.AsArray()).OfType<JsonNode>();
         Output.Table(["BEGUN", "ENDED", "LOOKED AT", "MOVED", "EXPIRED", "REMOVED", "LOCKED", "FAILED"], reports.Select(r => new[]
         {

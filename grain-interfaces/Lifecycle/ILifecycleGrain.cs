@@ -35,8 +35,9 @@ public interface ILifecycleGrain : IGrainWithStringKey
 /// <param name="Running">What the run under way did so far; null where none is.</param>
 /// <param name="Last">The last run that came to its end; null before the first.</param>
 /// <param name="Before">The runs before that one, the newest first; runs that found nothing to do are not among them.</param>
+/// <param name="Problem">What keeps versions from being moved, as a sentence; null where nothing does.</param>
 [GenerateSerializer, Immutable, Alias("lifecycle-status")]
-public sealed record LifecycleStatus(LifecycleReport? Running, LifecycleReport? Last, ImmutableArray<LifecycleReport> Before);
+public sealed record LifecycleStatus(LifecycleReport? Running, LifecycleReport? Last, ImmutableArray<LifecycleReport> Before, string? Problem = null);
 
 /// <summary>What a run did, or would do.</summary>
 /// <param name="Ended">Null while it goes on, or where it was cut short.</param>
@@ -51,6 +52,9 @@ public sealed record LifecycleReport(
     DateTimeOffset Begun, DateTimeOffset? Ended, long Looked, long Expired, long Removed, long Transitioned, long UploadsAborted, long Bytes, long Locked, long Failed, ImmutableArray<LifecycleMoves> Moves)
 {
     public static LifecycleReport At(DateTimeOffset begun) => new(begun, null, 0, 0, 0, 0, 0, 0, 0, 0, []);
+
+    /// <summary>One that an older program made has no moves.</summary>
+    public static LifecycleReport? Whole(LifecycleReport? report) => report is { Moves.IsDefault: true } ? report with { Moves = [] } : report;
 }
 
 /// <summary>Transitions of a run from one storage class to another.</summary>

@@ -81,6 +81,12 @@ internal sealed partial class LifecycleGrain(
     /// <summary>Reports that are kept: of a week and more.</summary>
     private const int ReportsMax = 50;
 
+    /// <summary>A preview ends after this: who asks waits for it, and the grain does nothing else meanwhile.</summary>
+    private static readonly TimeSpan PreviewTimeMax = TimeSpan.FromSeconds(10);
+
+    /// <summary>Time before the next batch where one has failed: what is wrong is mostly the index, which then has enough to do.</summary>
+    private static readonly TimeSpan AgainAfter = TimeSpan.FromSeconds(5);
+
     /// <summary>Entries in a batch: some milliseconds of reading, and one write of the place.</summary>
     private const int BatchMax = 1_000;
 
@@ -101,7 +107,13 @@ internal sealed partial class LifecycleGrain(
         Continue(first);
     }
 
-    public Task<LifecycleStatus> GetStatusAsync(CancellationToken ct) => Task.FromResult(new LifecycleStatus(state.State.Running, state.State.Last, state.State.Before));
+    public override Task OnActivateAsync(CancellationToken cancellationToken)
+    {
+        (state.State.Running, state.State.Last) = (LifecycleReport.Whole(state.State.Running), LifecycleReport.Whole(state.State.Last));
+        return Task.CompletedTask;
+    }
+
+    public async Task<LifecycleStatus> GetStatusAsync(CancellationToken ct) => new(state.State.Running, state.State.Last, state.State.Before, (await FindAsync(ct))?.Policies.Problem);
 
     public async Task<LifecycleReport> PreviewAsync(int versionsMax, CancellationToken ct) => await PreviewAsync(await FindAsync(ct), versionsMax, ct);
 
@@ -122,17 +134,23 @@ internal sealed partial class LifecycleGrain(
     {
         if (await index.FindBucketAsync(Bucket, ct) is not { } bucket) return null;
         var work = new Work(bucket, RulesOf(bucket), await PoliciesOfAsync(bucket, ct));
-        var (above, noncurrent, page, place) = (default(DateTimeOffset), 0, new Batch(), new VersionPlace("", null, 0));
-        // The versions of a key are in the order of their age; of those with its prefix it is the first.
-        var end = await index.ListVersionsAsync(new(bucket.Id, key, null, place, BatchMax), page, ct);
-        foreach (var entry in page.Entries.TakeWhile(e => e.Key == key))
+        var (above, noncurrent, place) = (default(DateTimeOffset), 0, new VersionPlace("", null, 0));
+        while (true)
         {
-            if (version is null ? entry.IsLatest : entry.Version == version)
-                return entry.IsDeleteMarker ? ["It is a delete marker, which has no content."] : await ExplainAsync(work, entry, entry.IsLatest ? null : above, noncurrent, ct);
-            if (!entry.IsLatest) noncurrent++;
-            above = entry.Modified;
+            // Of all keys that begin with it, it is the first; its versions are in the order of their age.
+            var page = new Batch();
+            var end = await index.ListVersionsAsync(new(bucket.Id, key, null, place, BatchMax), page, ct);
+            foreach (var entry in page.Entries)
+            {
+                if (entry.Key != key) return null;
+                if (version is null ? entry.IsLatest : entry.Version == version)
+                    return entry.IsDeleteMarker ? ["It is a delete marker, which has no content."] : await ExplainAsync(work, entry, entry.IsLatest ? null : above, noncurrent, ct);
+                if (!entry.IsLatest) noncurrent++;
+                above = entry.Modified;
+            }
+            if (end.Next is not { } next) return null;
+            place = next;
         }
-        return null;
     }
 
     /// <summary>The reminder outlives crashes; the timer it starts does the work.</summary>
@@ -155,6 +173,19 @@ internal sealed partial class LifecycleGrain(
     }
 
     private async Task NextBatchAsync(CancellationToken ct)
+    {
+        try
+        {
+            await BatchOfRunAsync(ct);
+        }
+        catch
+        {
+            _batches?.Change(AgainAfter, Pause);
+            throw;
+        }
+    }
+
+    private async Task BatchOfRunAsync(CancellationToken ct)
     {
         if (await FindAsync(ct) is not { } work)
         {
@@ -179,6 +210,7 @@ internal sealed partial class LifecycleGrain(
         current.Running = ended ? null : run.Report;
         if (ended)
         {
+            if (work.Policies.Problem is { } problem) LogProblem(log, Bucket, problem);
             if (current.Last is { } before && HasDone(before)) current.Before = [before, .. current.Before.Take(ReportsMax - 1)];
             current.Last = run.Report with { Ended = clock.GetUtcNow() };
             LogRun(log, Bucket, current.Last.Looked, current.Last.Expired, current.Last.Removed, current.Last.Transitioned, current.Last.UploadsAborted, current.Last.Locked, current.Last.Failed);
@@ -195,7 +227,8 @@ internal sealed partial class LifecycleGrain(
     private async Task<LifecycleReport> PreviewAsync(Work? work, int versionsMax, CancellationToken ct)
     {
         var run = new Run(LifecycleReport.At(clock.GetUtcNow()), default, default, 0);
-        while (work is not null && run.Report.Looked < versionsMax)
+        var begun = clock.GetTimestamp();
+        while (work is not null && run.Report.Looked < versionsMax && clock.GetElapsedTime(begun) < PreviewTimeMax)
         {
             (run, var ended) = await BatchAsync(work, run, act: false, ct);
             if (ended) return run.Report with { Ended = clock.GetUtcNow() };
@@ -257,6 +290,7 @@ internal sealed partial class LifecycleGrain(
         var subject = new LifecycleSubject(entry.Key, entry.Length, entry.Modified, entry.StorageClass, tags ?? [], entry.IsDeleteMarker, noncurrentSince, newer, alone);
         var decision = rules.Decide(subject, now, options.Value.DayLength, BucketRules.Of(bucket).Tiering);
         if (entry.IsDeleteMarker || work.Policies.IsEmpty || decision.Act is LifecycleAct.Expire or LifecycleAct.Remove) return (decision, state);
+        if (work.Policies.Problem is not null) return (default, state); // nobody can tell what should stay
 
         // What a policy says of a version's place outranks the transitions of the document and of the bucket.
         var belongs = work.Policies.Decide(SubjectOf(), now);
@@ -266,7 +300,14 @@ internal sealed partial class LifecycleGrain(
             belongs = work.Policies.Decide(SubjectOf(), now);
         }
         if (!belongs.IsKnown) return (default, state);
-        if (belongs.Tier is null) return (decision, state);
+        if (belongs.Tier is null)
+        {
+            // Not to where a policy would take it away from again: it would go to and fro for ever.
+            if (decision.Act != LifecycleAct.Transition || tiers.FirstOrDefault(t => t.StorageClass == decision.StorageClass) is not { } there) return (decision, state);
+            var then = work.Policies.Decide(SubjectOf() with { Tier = there.Name, StorageClass = there.StorageClass }, now);
+            if (then.Missing.HasFlag(LifecycleNeeds.Tags) && await FetchAsync()) then = work.Policies.Decide(SubjectOf() with { Tier = there.Name, StorageClass = there.StorageClass }, now);
+            return (then.IsKnown && (then.Tier is null || then.Tier == there.Name) ? decision : default, state);
+        }
         // A tier that is gone takes nothing, and what is decided for it stays.
         var tier = tiers.FirstOrDefault(t => t.Name == belongs.Tier);
         return (tier is null || tier.StorageClass == entry.StorageClass ? default : new(LifecycleAct.Transition, null, tier.StorageClass), state);
@@ -462,6 +503,9 @@ internal sealed partial class LifecycleGrain(
 
     [LoggerMessage(LogLevel.Information, "Lifecycle of {Bucket}: looked at {Looked}, expired {Expired}, removed {Removed}, moved {Transitioned}, ended {Uploads} uploads; {Locked} locked, {Failed} failed")]
     private static partial void LogRun(ILogger log, string bucket, long looked, long expired, long removed, long transitioned, long uploads, long locked, long failed);
+
+    [LoggerMessage(LogLevel.Warning, "Lifecycle of {Bucket}: {Problem}")]
+    private static partial void LogProblem(ILogger log, string bucket, string problem);
 
     [LoggerMessage(LogLevel.Debug, "Lifecycle of {Bucket}: a batch is done; looked at {Looked} so far")]
     private static partial void LogBatch(ILogger log, string bucket, long looked);

@@ -83,7 +83,8 @@ public interface IMetadataIndex : IIndexReader, IAsyncDisposable
 
     /// <summary>Puts a wish off, unless there is another for its version by now.</summary>
     /// <param name="failure">What became of the attempt; null leaves what is there, and an empty text takes it away.</param>
-    Task PutOffMoveAsync(Move move, DateTimeOffset due, string? failure, CancellationToken ct);
+    /// <returns>False where there is another, or none.</returns>
+    Task<bool> PutOffMoveAsync(Move move, DateTimeOffset due, string? failure, CancellationToken ct);
 
     /// <summary>Removes a wish, unless there is another for its version by now.</summary>
     Task EndMoveAsync(Move move, CancellationToken ct);

@@ -189,8 +189,15 @@ internal sealed partial class Transitions(
         if (why is not null)
         {
             LogOff(log, move.BucketName, wish.Key, why);
-            await index.EndMoveAsync(move, ct);
+            if (wish.Origin == MoveOrigin.Restore && version?.Manifest.Place is { } place) await CoolDownAsync(move, place, ct);
+            await EndAsync(move, version, ct);
             return "gone";
+        }
+        // Before anything is copied that could not be committed.
+        if (wish.Origin is MoveOrigin.Lifecycle or MoveOrigin.Writer && version!.Restore.IsActive(clock.GetUtcNow()))
+        {
+            await EndAsync(move, version, ct);
+            return "restoring";
         }
         var grain = grains.GetGrain<IObjectGrain>(new ObjectId(move.BucketName!, wish.Key).ToString());
         try
@@ -201,14 +208,14 @@ internal sealed partial class Transitions(
         {
             // Deleted, changed, or wished elsewhere meanwhile. Where the wish is still the same it is tried again, with what is there now.
             LogOff(log, move.BucketName, wish.Key, e.Message);
-            await index.PutOffMoveAsync(move, clock.GetUtcNow() + options.Value.RetryDelay, failure: null, ct);
+            await index.PutOffMoveAsync(move, clock.GetUtcNow() + DelayOf(move.Attempts), failure: null, ct);
             return "overtaken";
         }
-        catch (StorageException e) when (e.Error is StorageError.ObjectArchived && version!.Manifest.Place is { } place)
+        catch (StorageException e) when (e.Error is StorageError.ObjectArchived && version!.Manifest.Place is { } cold)
         {
             // It can't be copied from where it is. Asked again with each attempt, which does no harm.
-            LogOff(log, move.BucketName, wish.Key, $"{place.Integration} is asked for its bytes.");
-            await blobs.WarmUpAsync(place, WarmUpSpeed.Standard, WarmForMove, ct);
+            LogOff(log, move.BucketName, wish.Key, $"{cold.Integration} is asked for its bytes.");
+            await blobs.WarmUpAsync(cold, WarmUpSpeed.Standard, WarmForMove, ct);
             await index.PutOffMoveAsync(move, clock.GetUtcNow() + WarmUpDelayOf(move.Attempts), failure: "", ct);
             return "warming";
         }
@@ -222,7 +229,6 @@ internal sealed partial class Transitions(
         {
             // What is still on the drives, as its writer's wish to bring it to its tier gave way to this one, goes there now.
             await TellAsync(RestoreStep.Over);
-            if (version.Manifest.Place is { } warm) await CoolDownAsync(warm, ct);
             await index.PutOffMoveAsync(move, now, failure: "", ct);
             return "restore-over";
         }
@@ -247,23 +253,21 @@ internal sealed partial class Transitions(
             grain.UpdateAsync(new(wish.Bucket, version.Name, new(version.Revision, Change: version.Attributes.Change), ChangeOrigin.Lifecycle, Restore: new(step)), ct);
     }
 
-    /// <summary>Some places keep warm for good what was asked for once. That one does is dear, and no harm.</summary>
-    private async Task CoolDownAsync(ContentPlace place, CancellationToken ct)
+    /// <summary>Some places keep warm for good what was asked for once.</summary>
+    private async Task CoolDownAsync(Move move, ContentPlace place, CancellationToken ct)
     {
-        try
-        {
-            await blobs.CoolDownAsync(place, ct);
-        }
-        catch (StorageException e)
-        {
-            LogWarm(log, place.Blob, place.Integration, e.Message);
-        }
+        await blobs.CoolDownAsync(place, ct);
+        // Asked for again meanwhile, it is to be warm.
+        if (await FindAsync(move.Wish, ct) is { Restore: { } restore } version && version.Manifest.Place == place) await blobs.WarmUpAsync(place, restore.Speed, TimeSpan.FromDays(restore.Days) + RestoreMargin, ct);
     }
 
-    /// <summary>Ends a wish for where a version is already. One that took the place of a restore's becomes that again.</summary>
-    private Task EndAsync(Move move, ObjectVersion version, CancellationToken ct) => move.Wish.Origin != MoveOrigin.Restore && version.Restore.IsActive(clock.GetUtcNow())
-        ? index.WishMovesAsync([move.Wish with { Origin = MoveOrigin.Restore }], clock.GetUtcNow(), ct)
-        : index.EndMoveAsync(move, ct);
+    /// <summary>Ends a wish that there is nothing to do for. One that took the place of a restore's, or came beside it, becomes that again.</summary>
+    private async Task EndAsync(Move move, ObjectVersion? version, CancellationToken ct)
+    {
+        await index.EndMoveAsync(move, ct);
+        if (move.Wish.Origin != MoveOrigin.Restore && version is not null && version.Restore.IsActive(clock.GetUtcNow()))
+            await index.WishMovesAsync([move.Wish with { StorageClass = version.StorageClass, Origin = MoveOrigin.Restore }], clock.GetUtcNow(), ct);
+    }
 
     /// <returns>What became of it.</returns>
     private async Task<string> MoveAsync(Move move, Tier tier, IObjectGrain grain, ObjectVersion version, CancellationToken ct)
@@ -359,7 +363,7 @@ internal sealed partial class Transitions(
     private MoveLease Lease(Move move, ContentPlace? place, TimeSpan max, CancellationToken ct) => new(options.Value.Lease, max, async () =>
     {
         var until = clock.GetUtcNow() + options.Value.Lease;
-        await index.PutOffMoveAsync(move, until, failure: null, ct);
+        if (!await index.PutOffMoveAsync(move, until, failure: null, ct)) throw new StorageException(StorageError.VersionChanged, "It is not wanted there any more.");
         return place is null || await index.RenewPlacedBlobAsync(place.Blob, until, ct);
     }, clock, ct);
 
@@ -375,7 +379,7 @@ internal sealed partial class Transitions(
         private readonly long _begun;
         private readonly CancellationTokenSource _ended;
         private readonly Task _renewing;
-        private volatile string? _lost;
+        private volatile StorageException? _lost;
 
         public MoveLease(TimeSpan length, TimeSpan max, Func<Task<bool>> renew, TimeProvider clock, CancellationToken ct)
         {
@@ -385,7 +389,7 @@ internal sealed partial class Transitions(
         }
 
         /// <summary>Does something as long as the lease holds.</summary>
-        /// <exception cref="StorageException"><see cref="StorageError.BackendFailed"/>: it ended before that did.</exception>
+        /// <exception cref="StorageException"><see cref="StorageError.BackendFailed"/>: it ended before that did. <see cref="StorageError.VersionChanged"/>: nobody wants it any more.</exception>
         public async Task<T> HoldAsync<T>(Func<CancellationToken, Task<T>> work)
         {
             try
@@ -399,7 +403,7 @@ internal sealed partial class Transitions(
             {
                 // As below.
             }
-            throw new StorageException(StorageError.BackendFailed, _lost!);
+            throw _lost!;
         }
 
         public async ValueTask DisposeAsync()
@@ -409,9 +413,11 @@ internal sealed partial class Transitions(
             _ended.Dispose();
         }
 
+        private static StorageException Ended(string why) => new(StorageError.BackendFailed, why);
+
         private void RequireTime()
         {
-            if (_max != Timeout.InfiniteTimeSpan && _clock.GetElapsedTime(_begun) >= _max) _lost ??= $"It took longer than {_max}, half of Garbage:OrphanAge.";
+            if (_max != Timeout.InfiniteTimeSpan && _clock.GetElapsedTime(_begun) >= _max) _lost ??= Ended($"It took longer than {_max}, half of Garbage:OrphanAge.");
         }
 
         /// <summary>Never throws.</summary>
@@ -427,13 +433,17 @@ internal sealed partial class Transitions(
                 var asked = _clock.GetTimestamp();
                 try
                 {
-                    if (_lost is null && !await _renew()) _lost = outdated;
+                    if (_lost is null && !await _renew()) _lost = Ended(outdated);
                     renewed = asked;
+                }
+                catch (StorageException e) when (e.Error is StorageError.VersionChanged)
+                {
+                    _lost = e;
                 }
                 catch (Exception)
                 {
                     // The next time may find the index.
-                    if (_clock.GetElapsedTime(renewed) >= _length) _lost ??= outdated;
+                    if (_clock.GetElapsedTime(renewed) >= _length) _lost ??= Ended(outdated);
                 }
             }
             await _ended.CancelAsync();
@@ -445,9 +455,6 @@ internal sealed partial class Transitions(
 
     [LoggerMessage(LogLevel.Debug, "Restored {Bucket}/{Key}, until {Until}")]
     private static partial void LogRestored(ILogger log, string? bucket, string key, DateTimeOffset? until);
-
-    [LoggerMessage(LogLevel.Warning, "The restore of blob {Blob} at {Integration} is over, and it is kept there as it was for it: {Why}")]
-    private static partial void LogWarm(ILogger log, BlobId blob, string integration, string why);
 
     [LoggerMessage(LogLevel.Debug, "Blob {Blob} was left at {Integration}: {Why}")]
     private static partial void LogLeft(ILogger log, BlobId blob, string integration, string why);

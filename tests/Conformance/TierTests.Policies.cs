@@ -121,6 +121,19 @@ public sealed partial class TierTests
     }
 
     [Fact]
+    public async Task What_a_policy_would_take_back_is_not_moved_by_the_buckets_own_transitions()
+    {
+        var (bucket, place) = (await fixture.Client.NewBucketAsync(), await NewTierAsync("warm"));
+        await fixture.Client.PutBytesAsync(bucket, "small", RandomNumberGenerator.GetBytes(Large));
+        await fixture.Client.PutBytesAsync(bucket, "large", RandomNumberGenerator.GetBytes(2 * Large));
+        await PolicyAsync(bucket, "p", "tier == warm AND size < 1MB -> hot");
+        await JsonAsync(Node, HttpMethod.Put, $"/buckets/{bucket}", """{"entries":[{"transitions":[{"tier":"warm","days":1}]}]}""", HttpStatusCode.OK);
+        await Eventually.HoldsAsync("the large one goes", async () => (string?)(await ShowAsync(bucket, "large"))["place"] == place);
+        Assert.Equal(("drives", null), ((string?)(await ShowAsync(bucket, "small"))["place"], (await ShowAsync(bucket, "small"))["move"]));
+        Assert.Contains("The next run leaves it where it is.", (await LifecycleAsync(HttpMethod.Get, bucket, "/explain?key=small"))["lines"]!.AsArray().Select(l => (string)l!));
+    }
+
+    [Fact]
     public async Task A_policy_that_is_disabled_is_not_asked_whether_its_tiers_are_there_until_it_is_enabled()
     {
         var bucket = await fixture.Client.NewBucketAsync();

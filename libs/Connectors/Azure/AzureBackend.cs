@@ -292,7 +292,7 @@ internal sealed class AzureBackend : IBackend
     /// <summary>What is being copied has its length before it has its content.</summary>
     private static bool IsWhole(string? copyId, CopyStatus? status) => string.IsNullOrEmpty(copyId) || status is null or CopyStatus.Success;
 
-    private static BlobWarmth WarmthOf(string? tier, bool isWarming) => tier != AccessTier.Archive ? BlobWarmth.Readable : isWarming ? BlobWarmth.Warming : BlobWarmth.Cold;
+    private static BlobWarmth WarmthOf(string? tier, bool isWarming) => !"Archive".Equals(tier, StringComparison.OrdinalIgnoreCase) ? BlobWarmth.Readable : isWarming ? BlobWarmth.Warming : BlobWarmth.Cold;
 
     /// <summary>The second line is what the SDK says of an answer that makes no sense to it.</summary>
     private static bool IsOfClient(Exception e) => e is RequestFailedException or HttpRequestException or IOException or TimeoutException

@@ -73,8 +73,8 @@ public sealed partial class PostgresIndex
             """, p => p.Longs(taken.Item1).BytesOfMany(taken.Item2).Uuids(taken.Item3), ReadMove, ct);
     }
 
-    public Task PutOffMoveAsync(Move move, DateTimeOffset due, string? failure, CancellationToken ct) =>
-        ChangeMoveAsync(move, $"UPDATE moves SET due = $7, failure = nullif(coalesce($8, failure), '') WHERE {OfMove}", p => p.Time(due).Text(failure), ct);
+    public async Task<bool> PutOffMoveAsync(Move move, DateTimeOffset due, string? failure, CancellationToken ct) =>
+        await ChangeMoveAsync(move, $"UPDATE moves SET due = $7, failure = nullif(coalesce($8, failure), '') WHERE {OfMove}", p => p.Time(due).Text(failure), ct) > 0;
 
     public Task EndMoveAsync(Move move, CancellationToken ct) => ChangeMoveAsync(move, $"DELETE FROM moves WHERE {OfMove}", static _ => { }, ct);
 

@@ -75,11 +75,11 @@ public sealed partial class SqliteIndex
             return (IReadOnlyList<Move>)moves.ConvertAll(move => move with { Due = until, Attempts = move.Attempts + 1 });
         }, ct);
 
-    public Task PutOffMoveAsync(Move move, DateTimeOffset due, string? failure, CancellationToken ct) =>
+    public Task<bool> PutOffMoveAsync(Move move, DateTimeOffset due, string? failure, CancellationToken ct) =>
         _writer.RemoveAsync(session =>
         {
             OfMove(session.Connection, "UPDATE moves SET due = ?7, failure = nullif(coalesce(?8, failure), '')", move).Bind(7, due.ToUnixTimeMilliseconds()).BindText(8, failure).Run();
-            return true;
+            return session.Connection.Changes > 0;
         }, ct);
 
     public Task EndMoveAsync(Move move, CancellationToken ct) =>

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json;
 using DarkStorage.GrainInterfaces.Buckets;
 using DarkStorage.Rules.Buckets;
 using DarkStorage.Rules.Lifecycle.Language;
@@ -29,17 +30,31 @@ public sealed class BucketPolicies
     {
         _parts = [.. policies];
         // Each ends where it ends: a line that follows begins a rule.
-        if (_parts.Length > 0) _all = LifecyclePolicy.Parse(string.Join('\n', _parts.Select(static p => p.Policy.Text)));
+        if (_parts.Length > 0) _all = LifecyclePolicy.Parse(string.Join('\n', _parts.Select(static p => p.Policy.Text.TrimStart('\uFEFF'))));
     }
 
-    public bool IsEmpty => _all is null;
+    private BucketPolicies(string problem) : this([]) => Problem = problem;
 
-    /// <summary>Of the settings of a bucket; those that are not enabled are left out.</summary>
-    /// <exception cref="LifecyclePolicyFormatException">One can't be read: a newer program wrote it.</exception>
-    public static BucketPolicies Of(IEnumerable<BucketSetting> settings) => new(settings
-        .Select(static s => (s.Id, Setting: SettingJson.Read<BucketPolicySetting>(s.Document)))
-        .Where(static s => s.Setting.IsEnabled)
-        .Select(static s => (s.Id, LifecyclePolicy.Parse(s.Setting.Text))));
+    /// <summary>Why nobody can tell where versions belong, as a sentence: then nothing is to be moved. Null where it can be told.</summary>
+    public string? Problem { get; }
+
+    public bool IsEmpty => _all is null && Problem is null;
+
+    /// <summary>Of the settings of a bucket; those that are not enabled are left out. One that can't be read, as a newer program wrote it, is a <see cref="Problem"/>.</summary>
+    public static BucketPolicies Of(IEnumerable<BucketSetting> settings)
+    {
+        try
+        {
+            return new(settings
+                .Select(static s => (s.Id, Setting: SettingJson.Read<BucketPolicySetting>(s.Document)))
+                .Where(static s => s.Setting.IsEnabled)
+                .Select(static s => (s.Id, LifecyclePolicy.Parse(s.Setting.Text))));
+        }
+        catch (Exception e) when (e is LifecyclePolicyFormatException or JsonException)
+        {
+            return new($"The enabled policies of the bucket can't be read, so nothing is moved: {e.Message}");
+        }
+    }
 
     /// <summary>What does not go together that does alone, as sentences: circles.</summary>
     /// <param name="classOf">The storage class of a tier; null where there is no such tier.</param>
@@ -53,7 +68,7 @@ public sealed class BucketPolicies
     /// <summary>Why a version belongs where it does, in sentences; rules are called as those of their policies.</summary>
     public IEnumerable<string> Explain(LifecyclePolicySubject subject, DateTimeOffset now)
     {
-        if (_all is null) return ["No policy of the bucket is enabled."];
+        if (_all is null) return [Problem ?? "No policy of the bucket is enabled."];
         var explained = _all.Explain(subject, now);
         return _parts.Length == 1 ? explained.Lines() : Legend().Concat(explained.Lines());
     }

@@ -289,6 +289,15 @@ public sealed class AzureBackendTests(AzuriteServer azurite, ITestOutputHelper o
     }
 
     [Fact]
+    public async Task A_server_that_knows_no_access_tiers_has_blobs_that_can_be_read()
+    {
+        await using var proxy = await LyingProxy.StartAsync(azurite.EndPoint);
+        await using var backend = OpenSmall((await azurite.NewContainerAsync()).Name, AzuriteServer.UrlAt(proxy.EndPoint));
+        proxy.Alters = http => http.Response.Headers.Remove("x-ms-access-tier");
+        Assert.Equal(BlobWarmth.Readable, (await backend.PutAsync(BlobName.Parse("plain"), BlobSource.Of(new byte[10]), Ct)).Warmth);
+    }
+
+    [Fact]
     public async Task A_blob_that_is_being_warmed_up_is_not_asked_for_again()
     {
         await using var proxy = await LyingProxy.StartAsync(azurite.EndPoint);

@@ -5,6 +5,7 @@ using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Metadata;
 using DarkStorage.Rules.Buckets;
 using DarkStorage.Rules.Lifecycle;
+using Orleans;
 using Xunit;
 
 namespace DarkStorage.Unit.Grains;
@@ -80,6 +81,42 @@ public sealed class LifecycleRaceTests : IAsyncLifetime
         await WriteAsync(bucket, "old", BucketVersioning.Off, LongAgo);
         await RunAsync(() => Task.CompletedTask);
         Assert.Null(await CurrentAsync(bucket));
+    }
+
+    [Fact]
+    public async Task A_state_that_an_older_program_kept_is_gone_on_with()
+    {
+        var bucket = await NewBucketAsync(CurrentExpires);
+        await WriteAsync(bucket, "old", BucketVersioning.Off, LongAgo);
+        const string report = """{"Begun":"2026-01-01T00:00:00+00:00","Ended":"2026-01-01T00:00:01+00:00","Looked":7,"Expired":3,"Removed":0,"Transitioned":0,"UploadsAborted":0,"Bytes":5,"Locked":0,"Failed":0}""";
+        var grain = _host.Grains.GetGrain<ILifecycleGrain>(Name);
+        await _host.Index.WriteGrainStateAsync("lifecycle", grain.GetGrainId().ToString(), System.Text.Encoding.UTF8.GetBytes(
+            $$"""{"Bucket":{{bucket.Value}},"Running":null,"Last":{{report}},"Key":"","Version":null,"Revision":0,"Above":"0001-01-01T00:00:00+00:00","Noncurrent":0}"""), null, Ct);
+
+        await RunAsync(() => Task.CompletedTask);
+
+        var kept = await _host.Index.ReadGrainStateAsync("lifecycle", grain.GetGrainId().ToString(), Ct);
+        var state = System.Text.Json.Nodes.JsonNode.Parse(kept!.State.AsSpan())!;
+        Assert.Equal((7L, 0), ((long)state["Before"]![0]!["Looked"]!, state["Before"]![0]!["Moves"]!.AsArray().Count));
+    }
+
+    [Fact]
+    public async Task Policies_that_can_not_be_read_move_nothing_and_keep_nothing_from_expiring()
+    {
+        var bucket = await NewBucketAsync(CurrentExpires with { Filter = new("gone", [], null, null), Transitions = [] });
+        var record = await _host.Index.FindBucketAsync(Name, Ct);
+        await _host.Index.UpdateBucketAsync(new(bucket, record!.Revision, null, new(BucketSettings.TierPolicies, "p", """{"text":"phase_of_moon == full -> cold","isEnabled":true}""")), Ct);
+        await _host.Index.UpdateBucketAsync(new(bucket, record.Revision + 1, null, new(BucketSettings.Tiering, "", """{"entries":[{"prefix":"","transitions":[{"storageClass":"STANDARD_IA","days":1}]}]}""")), Ct);
+        await WriteAsync(bucket, "old", BucketVersioning.Off, LongAgo);
+        await WriteAsync(bucket, "old", BucketVersioning.Off, LongAgo, key: "gone");
+
+        await RunAsync(() => Task.CompletedTask);
+
+        Assert.Null(await _host.Index.FindObjectAsync(bucket, "gone", Ct));
+        Assert.Equal("STANDARD", (await _host.Index.FindObjectAsync(bucket, "key", Ct))!.StorageClass);
+        var grain = _host.Grains.GetGrain<ILifecycleGrain>(Name);
+        Assert.StartsWith("The enabled policies of the bucket can't be read, so nothing is moved: Line 1, column 1: There is no attribute phase_of_moon", (await grain.GetStatusAsync(Ct)).Problem, StringComparison.Ordinal);
+        Assert.Contains("The next run leaves it where it is.", (await grain.ExplainAsync("key", null, Ct))!.Value);
     }
 
     [Fact]
