@@ -10,10 +10,11 @@ namespace DarkStorage.Cluster;
 
 /// <summary>A request that was answered with an error, or not at all.</summary>
 /// <param name="Status">0 where there was no answer.</param>
-internal sealed record Failure(NodeProcess Node, long Start, long End, HttpStatusCode Status, string What)
+/// <param name="Code">Of S3's error; null where there was none.</param>
+internal sealed record Failure(NodeProcess Node, long Start, long End, HttpStatusCode Status, string? Code, string What)
 {
-    /// <summary>The node was not there, or said what clients retry.</summary>
-    public bool IsRetryable => Status is HttpStatusCode.ServiceUnavailable or 0;
+    /// <summary>The node was not there, or said what clients retry: AWS's SDKs do so where a body did not come in time, too.</summary>
+    public bool IsRetryable => Status is HttpStatusCode.ServiceUnavailable or 0 || Code == "RequestTimeout";
 }
 
 /// <summary>Clients that write, swap, delete and read some keys through several nodes, and write down what they saw; beside that they write objects that are never touched again.</summary>
@@ -193,7 +194,7 @@ internal sealed class Load : IAsyncDisposable
         {
             Add(value, Outcome.Unknown);
             // Without a status the node was not there, or went.
-            Failures.Add(new(node, start, Recorder.Now, (e as AmazonS3Exception)?.StatusCode ?? 0, $"{kind} {key}: {e.Message}"));
+            Failures.Add(new(node, start, Recorder.Now, (e as AmazonS3Exception)?.StatusCode ?? 0, (e as AmazonS3Exception)?.ErrorCode, $"{kind} {key}: {e.Message}"));
         }
     }
 

@@ -69,7 +69,7 @@ public sealed class CommandLineTests(NodeFixture fixture) : IDisposable
         Assert.Equal($"Added {name}\n", await DoneAsync("integrations", "add", "s3", "--name", name, "--preset", "darkstorage", $"--endpoint={fixture.Node.S3Url.GetLeftPart(UriPartial.Authority)}", "--bucket", bucket,
             "--access-key", fixture.Node.Settings.AccessKey, "--secret-key", $"@{secret}", "--path-style"));
         var test = await DoneAsync("integrations", "test", name);
-        Assert.Equal(["write", "find", "read", "read a range", "list", "delete"], test.Split('\n', StringSplitOptions.RemoveEmptyEntries).Skip(1).Select(l => l[..12].TrimEnd()));
+        Assert.Equal(["write", "find", "read", "read a range", "list", "settle", "delete"], test.Split('\n', StringSplitOptions.RemoveEmptyEntries).Skip(1).Select(l => l[..12].TrimEnd()));
         Assert.Contains("healthy", (await DoneAsync("integrations", "list")).Split('\n').Single(l => l.StartsWith(name, StringComparison.Ordinal)), StringComparison.Ordinal);
         await DoneAsync("integrations", "change", name, "--calls-max", "9");
         var shown = JsonNode.Parse(await DoneAsync("integrations", "list", "--json"))!.AsArray().Single(i => (string?)i!["integration"]!["name"] == name)!;

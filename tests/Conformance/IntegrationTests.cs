@@ -48,7 +48,7 @@ public sealed class IntegrationTests(IntegrationNodeFixture fixture) : IClassFix
 
         var test = await JsonAsync(HttpMethod.Post, $"/{name}/test", null, HttpStatusCode.OK);
         Assert.True((bool)test["passed"]!);
-        Assert.Equal(["write", "find", "read", "read a range", "list", "delete"], test["steps"]!.AsArray().Select(s => (string?)s!["name"]));
+        Assert.Equal(["write", "find", "read", "read a range", "list", "settle", "delete"], test["steps"]!.AsArray().Select(s => (string?)s!["name"]));
         Assert.Equal(["theirs"], Directory.EnumerateFiles(path, "*", SearchOption.AllDirectories).Select(f => Path.GetRelativePath(path, f)));
 
         var status = (await JsonAsync(HttpMethod.Get, "", null, HttpStatusCode.OK)).AsArray().Single(i => (string?)i!["integration"]!["name"] == name)!;

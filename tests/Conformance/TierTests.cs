@@ -11,6 +11,7 @@ public sealed class TierNodeFixture : NodeFixture
         Environment = new Dictionary<string, string>
         {
             ["DARKSTORAGE_Transitions__Interval"] = "00:00:00.050",
+            ["DARKSTORAGE_Transitions__Lease"] = "00:00:15", // a node that is killed may have just taken a move
             ["DARKSTORAGE_Transitions__RetryDelay"] = "00:00:00.100",
             ["DARKSTORAGE_Transitions__RetryDelayMax"] = "00:00:01",
             ["DARKSTORAGE_Garbage__GracePeriod"] = "00:00:00.100",
