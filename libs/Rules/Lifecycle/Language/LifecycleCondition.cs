@@ -15,12 +15,13 @@ public abstract record LifecycleCondition
     public abstract LifecycleNeeds Needs { get; }
 
     /// <summary>Conditions that all must hold. What is such a one itself is taken apart.</summary>
-    public static LifecycleCondition All(params IEnumerable<LifecycleCondition> parts) =>
-        parts.SelectMany(p => p is AllOf all ? all.Parts : [p]).ToImmutableArray() is [_, _, ..] many ? new AllOf(many) : parts.Single();
+    public static LifecycleCondition All(params IEnumerable<LifecycleCondition> parts) => Of(isAll: true, parts);
 
     /// <summary>Conditions of which one must hold. What is such a one itself is taken apart.</summary>
-    public static LifecycleCondition Any(params IEnumerable<LifecycleCondition> parts) =>
-        parts.SelectMany(p => p is AnyOf any ? any.Parts : [p]).ToImmutableArray() is [_, _, ..] many ? new AnyOf(many) : parts.Single();
+    public static LifecycleCondition Any(params IEnumerable<LifecycleCondition> parts) => Of(isAll: false, parts);
+
+    private static LifecycleCondition Of(bool isAll, IEnumerable<LifecycleCondition> parts) =>
+        parts.SelectMany(p => p is Junction junction && junction.IsAll == isAll ? junction.Parts : [p]).ToImmutableArray() is [_, _, ..] many ? new Junction(isAll, many) : parts.Single();
 
     /// <param name="missing">What it turned on that was not fetched, if anything, is added.</param>
     internal abstract Truth Test(in LifecyclePolicySubject subject, long now, ref LifecycleNeeds missing);
@@ -37,24 +38,26 @@ public abstract record LifecycleCondition
     /// <summary>How tightly it holds together: a part that does so less stands in parentheses.</summary>
     private protected virtual int Binding => 3;
 
-    private protected static string Join(ImmutableArray<LifecycleCondition> parts, string word, int binding) =>
-        string.Join(word, parts.Select(p => p.Binding > binding ? p.Print() : $"({p.Print()})"));
-
-    private sealed record AllOf(ImmutableArray<LifecycleCondition> Parts) : LifecycleCondition
+    /// <summary>Parts that all must hold, or of which one must.</summary>
+    private sealed record Junction(bool IsAll, ImmutableArray<LifecycleCondition> Parts) : LifecycleCondition
     {
+        /// <summary>What one part says that is what the whole says, whatever the others are.</summary>
+        private Truth Decisive => IsAll ? Truth.No : Truth.Yes;
+
         public override LifecycleNeeds Needs { get; } = Parts.Aggregate(LifecycleNeeds.None, (needs, p) => needs | p.Needs);
 
-        private protected override int Binding => 1;
+        private protected override int Binding => IsAll ? 1 : 0;
 
         internal override IEnumerable<LifecycleComparison> Comparisons => Parts.SelectMany(p => p.Comparisons);
 
         internal override Truth Test(in LifecyclePolicySubject subject, long now, ref LifecycleNeeds missing)
         {
-            var (truth, asked) = (Truth.Yes, missing);
+            var (truth, asked) = (Decisive.Not(), missing);
             foreach (var part in Parts)
             {
-                truth = truth.And(part.Test(subject, now, ref asked));
-                if (truth == Truth.No) return truth;
+                var said = part.Test(subject, now, ref asked);
+                truth = IsAll ? truth.And(said) : truth.Or(said);
+                if (truth == Decisive) return truth;
             }
             missing = asked;
             return truth;
@@ -70,54 +73,15 @@ public abstract record LifecycleCondition
         internal override bool TakeApart(bool holds, out ImmutableArray<(LifecycleCondition, bool)> parts)
         {
             parts = [.. Parts.Select(p => (p, holds))];
-            return holds;
+            return holds == IsAll;
         }
 
-        private protected override string Print() => Join(Parts, " AND ", Binding);
+        private protected override string Print() =>
+            string.Join(IsAll ? " AND " : " OR ", Parts.Select(p => p.Binding > Binding ? p.Print() : $"({p.Print()})"));
 
-        public bool Equals(AllOf? other) => other is not null && Parts.AsSpan().SequenceEqual(other.Parts.AsSpan());
+        public bool Equals(Junction? other) => other is not null && IsAll == other.IsAll && Parts.AsSpan().SequenceEqual(other.Parts.AsSpan());
 
-        public override int GetHashCode() => Parts.Aggregate(1, HashCode.Combine);
-    }
-
-    private sealed record AnyOf(ImmutableArray<LifecycleCondition> Parts) : LifecycleCondition
-    {
-        public override LifecycleNeeds Needs { get; } = Parts.Aggregate(LifecycleNeeds.None, (needs, p) => needs | p.Needs);
-
-        private protected override int Binding => 0;
-
-        internal override IEnumerable<LifecycleComparison> Comparisons => Parts.SelectMany(p => p.Comparisons);
-
-        internal override Truth Test(in LifecyclePolicySubject subject, long now, ref LifecycleNeeds missing)
-        {
-            var (truth, asked) = (Truth.No, missing);
-            foreach (var part in Parts)
-            {
-                truth = truth.Or(part.Test(subject, now, ref asked));
-                if (truth == Truth.Yes) return truth;
-            }
-            missing = asked;
-            return truth;
-        }
-
-        internal override long NextTurn(in LifecyclePolicySubject subject, long after)
-        {
-            var next = long.MaxValue;
-            foreach (var part in Parts) next = Math.Min(next, part.NextTurn(subject, after));
-            return next;
-        }
-
-        internal override bool TakeApart(bool holds, out ImmutableArray<(LifecycleCondition, bool)> parts)
-        {
-            parts = [.. Parts.Select(p => (p, holds))];
-            return !holds;
-        }
-
-        private protected override string Print() => Join(Parts, " OR ", Binding);
-
-        public bool Equals(AnyOf? other) => other is not null && Parts.AsSpan().SequenceEqual(other.Parts.AsSpan());
-
-        public override int GetHashCode() => Parts.Aggregate(2, HashCode.Combine);
+        public override int GetHashCode() => Parts.Aggregate(IsAll ? 1 : 2, HashCode.Combine);
     }
 
     /// <summary>For what looks for a version of which it holds, or does not.</summary>
