@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Orleans;
 
 namespace DarkStorage.GrainInterfaces.Tiers;
@@ -11,4 +12,7 @@ public sealed record Tier(string Name, string StorageClass, string? Integration)
 {
     /// <summary>The tier that every version is in which no other was wanted for: the cluster's own drives. It is always there.</summary>
     public static readonly Tier Hot = new("hot", "STANDARD", null);
+
+    /// <summary>The storage classes of archives: what is in a tier of one of these has to be restored before it is read (Amazon S3 API, RestoreObject).</summary>
+    public static readonly ImmutableArray<string> Archives = ["GLACIER", "DEEP_ARCHIVE"];
 }

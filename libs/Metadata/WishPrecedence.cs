@@ -11,7 +11,7 @@ internal static class WishPrecedence
         UPDATE SET storage_class = excluded.storage_class, origin = excluded.origin, asked = excluded.asked, due = excluded.due, attempts = 0, failure = NULL
         WHERE CASE excluded.origin
             WHEN {(int)MoveOrigin.Operator} THEN moves.storage_class <> excluded.storage_class OR moves.failure IS NOT NULL OR moves.origin = {(int)MoveOrigin.Restore}
-            WHEN {(int)MoveOrigin.Restore} THEN moves.origin <> {(int)MoveOrigin.Operator} OR moves.storage_class IN ('GLACIER', 'DEEP_ARCHIVE')
+            WHEN {(int)MoveOrigin.Restore} THEN moves.origin <> {(int)MoveOrigin.Operator} OR moves.storage_class IN ({string.Join(", ", Tier.Archives.Select(static c => $"'{c}'"))})
             ELSE moves.storage_class <> excluded.storage_class AND moves.origin NOT IN ({(int)MoveOrigin.Operator}, {(int)MoveOrigin.Restore})
         END
         """;

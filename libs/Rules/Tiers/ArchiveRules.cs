@@ -1,6 +1,7 @@
 using System.Globalization;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.GrainInterfaces.Tiers;
 using DarkStorage.Rules.Lifecycle;
 
 namespace DarkStorage.Rules.Tiers;
@@ -11,7 +12,7 @@ public static class ArchiveRules
     private const int DaysMax = 36_500;
 
     /// <summary>Whether what is in a class has to be restored before it is read. GLACIER_IR is none of them: S3 calls it instant retrieval.</summary>
-    public static bool IsArchive(string storageClass) => storageClass is "GLACIER" or "DEEP_ARCHIVE";
+    public static bool IsArchive(string storageClass) => Tier.Archives.Contains(storageClass);
 
     /// <summary>Whether a version can be read now. What has the class of an archive and lies on the cluster's own drives, or in the index, was never taken away.</summary>
     public static bool IsReadable(this ObjectVersion version, DateTimeOffset now) =>
