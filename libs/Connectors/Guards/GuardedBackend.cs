@@ -1,8 +1,8 @@
 using System.Diagnostics.Metrics;
 using System.Runtime.CompilerServices;
 using System.Runtime.ExceptionServices;
-using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.GrainInterfaces.Integrations;
+using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Storage;
 using DarkStorage.Storage.Backends;
 using Polly;
@@ -18,6 +18,9 @@ internal sealed class GuardedBackend : IMeteredBackend
     private static readonly Meter Meter = new("DarkStorage.Connectors");
     private static readonly Histogram<double> Durations = Meter.CreateHistogram<double>("darkstorage.backend.call.duration", "s", "Calls to backends outside, each attempt, to the answer.");
     private static readonly Counter<long> Bytes = Meter.CreateCounter<long>("darkstorage.backend.bytes", "By", "Bytes to and from backends outside.");
+
+    /// <summary>Of a copy within the place, which says nothing on its way: of the largest blob there may be.</summary>
+    private static readonly TimeSpan SettleTimeout = TimeSpan.FromHours(24);
 
     private readonly IBackend _inner;
     private readonly string _name;
@@ -99,9 +102,6 @@ internal sealed class GuardedBackend : IMeteredBackend
     }
 
     public Task<BackendBlob> CopyAsync(BlobName from, BlobName to, CancellationToken ct) => LongCallAsync("copy", _limits.LongTimeout, watch => _inner.CopyAsync(from, to, watch.Token), ct);
-
-    /// <summary>A copy within the place, which says nothing on its way: of the largest blob there may be.</summary>
-    private static readonly TimeSpan SettleTimeout = TimeSpan.FromHours(24);
 
     public Task SettleAsync(BlobName name, CancellationToken ct) => LongCallAsync("settle", SettleTimeout, watch => NothingAsync(_inner.SettleAsync(name, watch.Token)), ct);
 
