@@ -293,26 +293,24 @@ internal sealed partial class LifecycleGrain(
         if (work.Policies.Problem is not null) return (default, state); // nobody can tell what should stay
 
         // What a policy says of a version's place outranks the transitions of the document and of the bucket.
-        var belongs = work.Policies.Decide(SubjectOf(), now);
-        if (belongs.Missing.HasFlag(LifecycleNeeds.Tags))
-        {
-            if (!await FetchAsync()) return (default, state);
-            belongs = work.Policies.Decide(SubjectOf(), now);
-        }
-        if (!belongs.IsKnown) return (default, state);
+        if (await BelongsAsync(entry.StorageClass) is not { IsKnown: true } belongs) return (default, state);
         if (belongs.Tier is null)
         {
             // Not to where a policy would take it away from again: it would go to and fro for ever.
             if (decision.Act != LifecycleAct.Transition || tiers.FirstOrDefault(t => t.StorageClass == decision.StorageClass) is not { } there) return (decision, state);
-            var then = work.Policies.Decide(SubjectOf() with { Tier = there.Name, StorageClass = there.StorageClass }, now);
-            if (then.Missing.HasFlag(LifecycleNeeds.Tags) && await FetchAsync()) then = work.Policies.Decide(SubjectOf() with { Tier = there.Name, StorageClass = there.StorageClass }, now);
-            return (then.IsKnown && (then.Tier is null || then.Tier == there.Name) ? decision : default, state);
+            return (await BelongsAsync(there.StorageClass) is { IsKnown: true } then && (then.Tier is null || then.Tier == there.Name) ? decision : default, state);
         }
         // A tier that is gone takes nothing, and what is decided for it stays.
         var tier = tiers.FirstOrDefault(t => t.Name == belongs.Tier);
         return (tier is null || tier.StorageClass == entry.StorageClass ? default : new(LifecycleAct.Transition, null, tier.StorageClass), state);
 
-        LifecyclePolicySubject SubjectOf() => PolicySubjectOf(entry, tiers, noncurrentSince, tags);
+        // Where the policies want it, if it has a storage class; null where it is another version by now.
+        async ValueTask<LifecyclePolicyDecision?> BelongsAsync(string storageClass)
+        {
+            var decided = work.Policies.Decide(PolicySubjectOf(entry, storageClass, tiers, noncurrentSince, tags), now);
+            if (!decided.Missing.HasFlag(LifecycleNeeds.Tags)) return decided;
+            return await FetchAsync() ? work.Policies.Decide(PolicySubjectOf(entry, storageClass, tiers, noncurrentSince, tags), now) : null;
+        }
 
         // False where it is another version by now.
         async ValueTask<bool> FetchAsync()
@@ -324,8 +322,8 @@ internal sealed partial class LifecycleGrain(
         }
     }
 
-    private static LifecyclePolicySubject PolicySubjectOf(Entry entry, ImmutableArray<Tier> tiers, DateTimeOffset? noncurrentSince, IReadOnlyList<KeyValuePair<string, string>>? tags) => new(
-        entry.Key, entry.Length, entry.Modified, tiers.FirstOrDefault(t => t.StorageClass == entry.StorageClass)?.Name ?? "", entry.StorageClass, noncurrentSince, tags);
+    private static LifecyclePolicySubject PolicySubjectOf(Entry entry, string storageClass, ImmutableArray<Tier> tiers, DateTimeOffset? noncurrentSince, IReadOnlyList<KeyValuePair<string, string>>? tags) => new(
+        entry.Key, entry.Length, entry.Modified, tiers.FirstOrDefault(t => t.StorageClass == storageClass)?.Name ?? "", storageClass, noncurrentSince, tags);
 
     private async Task<ImmutableArray<string>> ExplainAsync(Work work, Entry entry, DateTimeOffset? noncurrentSince, int newer, CancellationToken ct)
     {
@@ -337,7 +335,8 @@ internal sealed partial class LifecycleGrain(
         lines.Add(tier is null ? $"It is {entry.StorageClass}, which is no tier's class: its bytes are where they were." : $"It is in {tier.Name}.");
         var move = await index.FindMoveAsync(work.Bucket.Id, entry.Key, entry.Id, ct);
         if (move is not null) lines.Add(SayOf(move));
-        var by = decision.Rule is { } rule ? $"rule {rule.Id} of the bucket's lifecycle document" : !work.Policies.IsEmpty && work.Policies.Decide(PolicySubjectOf(entry, tiers, noncurrentSince, tags), now).Tier is not null ? "a policy" : "the bucket's own transitions";
+        var subject = PolicySubjectOf(entry, entry.StorageClass, tiers, noncurrentSince, tags);
+        var by = decision.Rule is { } rule ? $"rule {rule.Id} of the bucket's lifecycle document" : work.Policies.Decide(subject, now).Tier is not null ? "a policy" : "the bucket's own transitions";
         lines.Add(decision.Act switch
         {
             LifecycleAct.Expire => $"The next run expires it, by {by}.",
@@ -347,7 +346,7 @@ internal sealed partial class LifecycleGrain(
         });
         if (noncurrentSince is null && work.Rules.NextExpiration(entry.Key, entry.Length, entry.Modified, tags, options.Value.DayLength) is var (due, ends) && due > now)
             lines.Add(string.Create(CultureInfo.InvariantCulture, $"Rule {ends.Id} of the bucket's lifecycle document expires it from {due.UtcDateTime:yyyy-MM-dd HH:mm:ss} UTC on."));
-        lines.AddRange(work.Policies.Explain(PolicySubjectOf(entry, tiers, noncurrentSince, tags), now));
+        lines.AddRange(work.Policies.Explain(subject, now));
         return lines.ToImmutable();
 
         string NameOf(string storageClass) => tiers.FirstOrDefault(t => t.StorageClass == storageClass)?.Name ?? storageClass;
