@@ -89,6 +89,9 @@ public interface IMetadataIndex : IIndexReader, IAsyncDisposable
     /// <summary>Removes a wish, unless there is another for its version by now.</summary>
     Task EndMoveAsync(Move move, CancellationToken ct);
 
+    /// <summary>Puts a wish for the same version in the place of one, due at once, unless there is another by now.</summary>
+    Task ReplaceMoveAsync(Move move, MoveWish by, DateTimeOffset now, CancellationToken ct);
+
     /// <summary>Removes wishes for a tier; those to be restored from it stay.</summary>
     /// <returns>How many: less than at most where there are no more.</returns>
     Task<long> EndMovesAsync(string storageClass, int max, CancellationToken ct);

@@ -262,11 +262,12 @@ internal sealed partial class Transitions(
     }
 
     /// <summary>Ends a wish that there is nothing to do for. One that took the place of a restore's, or came beside it, becomes that again.</summary>
-    private async Task EndAsync(Move move, ObjectVersion? version, CancellationToken ct)
+    private Task EndAsync(Move move, ObjectVersion? version, CancellationToken ct)
     {
-        await index.EndMoveAsync(move, ct);
-        if (move.Wish.Origin != MoveOrigin.Restore && version is not null && version.Restore.IsActive(clock.GetUtcNow()))
-            await index.WishMovesAsync([move.Wish with { StorageClass = version.StorageClass, Origin = MoveOrigin.Restore }], clock.GetUtcNow(), ct);
+        var now = clock.GetUtcNow();
+        return move.Wish.Origin != MoveOrigin.Restore && version is not null && version.Restore.IsActive(now)
+            ? index.ReplaceMoveAsync(move, move.Wish with { StorageClass = version.StorageClass, Origin = MoveOrigin.Restore }, now, ct)
+            : index.EndMoveAsync(move, ct);
     }
 
     /// <returns>What became of it.</returns>

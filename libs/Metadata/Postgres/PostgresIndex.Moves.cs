@@ -78,6 +78,9 @@ public sealed partial class PostgresIndex
 
     public Task EndMoveAsync(Move move, CancellationToken ct) => ChangeMoveAsync(move, $"DELETE FROM moves WHERE {OfMove}", static _ => { }, ct);
 
+    public Task ReplaceMoveAsync(Move move, MoveWish by, DateTimeOffset now, CancellationToken ct) =>
+        ChangeMoveAsync(move, $"UPDATE moves SET storage_class = $7, origin = $8, asked = $9, due = $9, attempts = 0, failure = NULL WHERE {OfMove}", p => p.Text(by.StorageClass).Int((int)by.Origin).Time(now), ct);
+
     public Task<long> EndMovesAsync(string storageClass, int max, CancellationToken ct) =>
         ChangeAloneAsync("moves", $"""
             WITH ended AS (

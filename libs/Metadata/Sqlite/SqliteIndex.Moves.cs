@@ -89,6 +89,14 @@ public sealed partial class SqliteIndex
             return true;
         }, ct);
 
+    public Task ReplaceMoveAsync(Move move, MoveWish by, DateTimeOffset now, CancellationToken ct) =>
+        _writer.WriteAsync(session =>
+        {
+            OfMove(session.Connection, "UPDATE moves SET storage_class = ?7, origin = ?8, asked = ?9, due = ?9, attempts = 0, failure = NULL", move)
+                .BindText(7, by.StorageClass).Bind(8, (long)by.Origin).Bind(9, now.ToUnixTimeMilliseconds()).Run();
+            return true;
+        }, ct);
+
     public Task<long> EndMovesAsync(string storageClass, int max, CancellationToken ct) =>
         _writer.RemoveAsync(session =>
         {

@@ -290,6 +290,23 @@ public abstract partial class MetadataIndexContract
         }
     }
 
+    [Fact]
+    public async Task A_wish_gives_way_to_another_in_one_step_unless_it_is_another_already()
+    {
+        var (bucket, stored) = await StoredAsync("k");
+        await _index.WishMovesAsync([new(bucket, "k", stored.Manifest.Version, "STANDARD", MoveOrigin.Operator)], Now, Ct);
+        var taken = Assert.Single(await _index.TakeMovesAsync(Now, Later, Classes, 10, Ct));
+        await _index.PutOffMoveAsync(taken, Later, "It is full.", Ct);
+        var by = taken.Wish with { StorageClass = "GLACIER", Origin = MoveOrigin.Restore };
+
+        await _index.ReplaceMoveAsync(taken with { Asked = Now.AddMilliseconds(1) }, by, Later, Ct);
+        Assert.Equal(taken.Wish, (await _index.FindMoveAsync(bucket, "k", taken.Wish.Version, Ct))!.Wish);
+        await _index.ReplaceMoveAsync(taken, by, Later, Ct);
+
+        var move = Assert.Single(await _index.ListMovesAsync(10, Ct));
+        Assert.Equal((by, Later, Later, 0, null), (move.Wish, move.Asked, move.Due, move.Attempts, move.Failure));
+    }
+
     private static ObjectVersion Changed(ObjectVersion version) => version with { Attributes = version.Attributes with { Change = version.Attributes.Change + 1 } };
 
     private async Task<(BucketId Bucket, ObjectVersion Version)> StoredAsync(string key)
