@@ -89,12 +89,13 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
             var now = clock.GetUtcNow();
             update.Retention?.ThrowIfRefused(version.Attributes.Retention, now);
             if (update.Move is not null || update.StorageClass is not null) await RequireFreeToGoAsync(update, version, now, ct);
+            var restore = await RestoreOfAsync(update, version, now, ct);
+            if (update.Restore is not null && restore == version.Restore && restore is null or { Until: not null }) return WithoutContent(version); // as it is: asked for twice on one day, as it is told to the day
             var next = version with
             {
                 Manifest = update.Move?.Of(version.Manifest) ?? version.Manifest,
                 StorageClass = update.StorageClass ?? version.StorageClass,
-                // Restored is what was archived there: elsewhere, or as something else, it begins anew.
-                Restore = update.Restore is { } step ? await RestoreAsync(update.Bucket, version, step, now, ct) : update.Move is null && update.StorageClass is null ? version.Restore : null,
+                Restore = restore,
                 Attributes = new(
                     version.Attributes.Change + 1,
                     update.Tags ?? version.Attributes.Tags,
@@ -124,17 +125,20 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
 
     private async ValueTask<MoveWish?> FindWishAsync(BucketId bucket, ObjectVersion version, CancellationToken ct) => (await index.FindMoveAsync(bucket, _id.Key, version.Manifest.Version, ct))?.Wish;
 
-    private async ValueTask<ArchiveRestore?> RestoreAsync(BucketId bucket, ObjectVersion version, RestoreChange change, DateTimeOffset now, CancellationToken ct)
+    private async ValueTask<ArchiveRestore?> RestoreOfAsync(ObjectUpdate update, ObjectVersion version, DateTimeOffset now, CancellationToken ct)
     {
         var day = lifecycle.Value.DayLength;
-        switch (change.Step)
+        switch (update.Restore?.Step)
         {
+            case null:
+                // Restored is what was archived there: elsewhere, or as something else, it begins anew.
+                return update.Move is null && update.StorageClass is null ? version.Restore : null;
             case RestoreStep.Asked:
                 // A wish that took the place of the one for this, and came to nothing, has left nobody who is at it.
                 var isUnderWay = version.Restore is { Until: null };
-                var wish = isUnderWay ? await FindWishAsync(bucket, version, ct) : null;
+                var wish = isUnderWay ? await FindWishAsync(update.Bucket, version, ct) : null;
                 var isLost = isUnderWay && (wish is null || (wish.Origin != MoveOrigin.Restore && ArchiveRules.IsArchive(wish.StorageClass)));
-                return (isLost ? version with { Restore = null } : version).Ask(change.Days, change.Speed, now, day);
+                return (isLost ? version with { Restore = null } : version).Ask(update.Restore!.Days, update.Restore.Speed, now, day);
             case RestoreStep.Done:
                 return version.Restore is { Until: null } asked ? asked with { Until = ArchiveRules.UntilOf(asked.Days, now, day) } : version.Restore;
             default:

@@ -111,6 +111,7 @@ public sealed class ObjectGrainTests : IAsyncLifetime
         Assert.InRange(done.Restore!.Until!.Value, before.AddSeconds(4).AddMilliseconds(-1), DateTimeOffset.UtcNow.AddSeconds(4)); // a day is a second here
         var kept = done.Restore with { Until = DateTimeOffset.FromUnixTimeMilliseconds(done.Restore.Until.Value.ToUnixTimeMilliseconds()) }; // as the index has it
         Assert.Equal(kept, (await StepAsync(new(RestoreStep.Done))).Restore);
+        Assert.Equal(done.Attributes.Change, (await StepAsync(new(RestoreStep.Done))).Attributes.Change); // and nothing is written
         // Another change leaves it, one of the place ends it.
         Assert.Equal(kept, (await Grain.UpdateAsync(new(bucket, version.Name, new(version.Revision), Origin, LegalHold: true), Ct)).Restore);
         Assert.Null((await StepAsync(new(RestoreStep.Over))).Restore);
