@@ -16,6 +16,7 @@ using DarkStorage.Grains.Events;
 using DarkStorage.Grains.Integrations;
 using DarkStorage.Grains.Lifecycle;
 using DarkStorage.Grains.Uploads;
+using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Metadata;
 using DarkStorage.Metadata.Postgres;
 using DarkStorage.Metadata.Sqlite;
@@ -75,6 +76,7 @@ static async Task<int> RunAsync(NodeOptions node)
     Settings.Add<EventOptions>(builder, "Events");
     Settings.Add<IntegrationOptions>(builder, "Integrations");
     Settings.Add<TransitionOptions>(builder, "Transitions");
+    Settings.Add<AccessCountOptions>(builder, "AccessCounts");
     Settings.Add<AccessLogOptions>(builder, "AccessLogs");
     Settings.Add<GarbageOptions>(builder, "Garbage");
     Settings.Add<DriveCareOptions>(builder, "DriveCare");
@@ -125,7 +127,10 @@ static async Task<int> RunAsync(NodeOptions node)
         .AddSingleton(status)
         .AddSingleton<AccessLogSpool>()
         .AddSingleton<IAccessLog>(p => p.GetRequiredService<AccessLogSpool>())
+        .AddSingleton<AccessCounts>()
+        .AddSingleton<IAccessCounter>(p => p.GetRequiredService<AccessCounts>())
         .AddClientApi()
+        .AddHostedService(p => p.GetRequiredService<AccessCounts>())
         .AddHostedService<GarbageCollector>()
         .AddHostedService<AccessLogDelivery>();
     if (drive is not null) builder.Services.AddSingleton(drive).AddHostedService<DriveCare>();

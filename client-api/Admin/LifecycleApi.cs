@@ -3,6 +3,7 @@ using System.Text.Json;
 using DarkStorage.ClientApi.S3;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Buckets;
+using DarkStorage.GrainInterfaces.Cluster;
 using DarkStorage.GrainInterfaces.Lifecycle;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.GrainInterfaces.Tiers;
@@ -15,8 +16,9 @@ using Orleans;
 namespace DarkStorage.ClientApi.Admin;
 
 /// <summary>Lifecycles, for administrators with Basic authentication: what they did (<c>GET /v1/lifecycle/BUCKET</c>), what they would do (<c>GET …/preview</c>; <c>POST …/preview</c> with a policy), why an object is where it is
-/// (<c>GET …/explain?key=&amp;versionId=</c>), and a bucket's policies (<c>GET …/policies</c>; <c>PUT</c> and <c>DELETE …/policies/NAME</c>; <c>POST …/policies/NAME/enable</c> and <c>disable</c>).</summary>
-internal sealed class LifecycleApi(Credentials credentials, IIndexReader index, IGrainFactory grains)
+/// (<c>GET …/explain?key=&amp;versionId=</c>), whether its accesses are counted (<c>GET</c> and <c>PUT …/accesses</c>), and a bucket's policies (<c>GET …/policies</c>; <c>PUT</c> and <c>DELETE …/policies/NAME</c>; <c>POST …/policies/NAME/enable</c> and <c>disable</c>).</summary>
+/// <param name="reader">Null on a node that stands alone.</param>
+internal sealed class LifecycleApi(Credentials credentials, IIndexReader index, IGrainFactory grains, TimeProvider clock, IClusterReader? reader = null)
 {
     public const string Path = "/v1/lifecycle";
 
@@ -25,6 +27,8 @@ internal sealed class LifecycleApi(Credentials credentials, IIndexReader index, 
 
     /// <param name="Enabled">Null leaves it; a new one is.</param>
     private sealed record Wanted(string? Text, bool? Enabled);
+
+    private sealed record Counting(bool? Counted);
 
     /// <returns>The status and the body of the answer.</returns>
     public async Task<(int Status, object Body)> HandleAsync(HttpContext http, CancellationToken ct)
@@ -40,8 +44,10 @@ internal sealed class LifecycleApi(Credentials credentials, IIndexReader index, 
             {
                 ("GET", []) => (StatusCodes.Status200OK, Describe(await grain.GetStatusAsync(ct))),
                 ("GET", ["preview"]) => (StatusCodes.Status200OK, LifecycleReport.Whole(await grain.PreviewAsync(PreviewMax, ct))!),
-                ("POST", ["preview"]) => await PreviewAsync(grain, await AdminRequests.ReadAsync<Wanted>(http, ct), ct),
+                ("POST", ["preview"]) => await PreviewAsync(bucket, grain, await AdminRequests.ReadAsync<Wanted>(http, ct), ct),
                 ("GET", ["explain"]) => await ExplainAsync(grain, bucket.Name, http.Request.Query["key"], http.Request.Query["versionId"], ct),
+                ("GET", ["accesses"]) => (StatusCodes.Status200OK, Describe(BucketRules.Of(bucket).AccessCounting)),
+                ("PUT", ["accesses"]) => await CountAsync(bucket, await AdminRequests.ReadAsync<Counting>(http, ct), ct),
                 ("GET", ["policies"]) => (StatusCodes.Status200OK, (await ListAsync(bucket, ct)).Select(p => Describe(p.Name, p.Setting))),
                 ("PUT", ["policies", var name]) => await SaveAsync(bucket, name, await AdminRequests.ReadAsync<Wanted>(http, ct), ct),
                 ("POST", ["policies", var name, var word]) when word is "enable" or "disable" => await SaveAsync(bucket, name, new(null, word == "enable"), ct),
@@ -61,11 +67,15 @@ internal sealed class LifecycleApi(Credentials credentials, IIndexReader index, 
         {
             return AdminRequests.Refused(e.Message);
         }
+        catch (StorageException e) when (e.Error is StorageError.Conflict)
+        {
+            return (StatusCodes.Status409Conflict, new { error = e.Message });
+        }
     }
 
     private static (int, object) NotThere => (StatusCodes.Status405MethodNotAllowed, new
     {
-        error = $"There are GET {Path}/BUCKET, GET and POST {Path}/BUCKET/preview, GET {Path}/BUCKET/explain, GET {Path}/BUCKET/policies, PUT and DELETE {Path}/BUCKET/policies/NAME, POST {Path}/BUCKET/policies/NAME/enable and disable.",
+        error = $"There are GET {Path}/BUCKET, GET and POST {Path}/BUCKET/preview, GET {Path}/BUCKET/explain, GET and PUT {Path}/BUCKET/accesses, GET {Path}/BUCKET/policies, PUT and DELETE {Path}/BUCKET/policies/NAME, POST {Path}/BUCKET/policies/NAME/enable and disable.",
     });
 
     private static (int, object) Missing(string error) => (StatusCodes.Status404NotFound, new { error });
@@ -75,12 +85,17 @@ internal sealed class LifecycleApi(Credentials credentials, IIndexReader index, 
         running = LifecycleReport.Whole(status.Running), last = LifecycleReport.Whole(status.Last), before = (status.Before.IsDefault ? [] : status.Before).Select(LifecycleReport.Whole), status.Problem,
     };
 
+    private static object Describe(AccessCounting? counting) => new { counted = counting is not null, counting?.Since };
+
     private static object Describe(string name, BucketPolicySetting policy) => new { name, enabled = policy.IsEnabled, policy.Text };
 
-    private async Task<(int, object)> PreviewAsync(ILifecycleGrain grain, Wanted wanted, CancellationToken ct)
+    private async Task<(int, object)> PreviewAsync(BucketRecord bucket, ILifecycleGrain grain, Wanted wanted, CancellationToken ct)
     {
         if (wanted.Text is null) return AdminRequests.Refused("text: a policy is wanted.");
-        await RequireMeantAsync(LifecyclePolicy.Parse(wanted.Text), ct);
+        var policy = LifecyclePolicy.Parse(wanted.Text);
+        await RequireMeantAsync(policy, ct);
+        if (policy.Needs.HasFlag(LifecycleNeeds.Access) && BucketRules.Of(bucket).AccessCounting is null)
+            return AdminRequests.Refused($"Accesses of {bucket.Name} are not counted yet, so nobody knows what this would move. They are from the time on that a policy which asks for them is saved, or that PUT {Path}/{bucket.Name}/accesses says so.");
         return (StatusCodes.Status200OK, await grain.PreviewPolicyAsync(wanted.Text, PreviewMax, ct));
     }
 
@@ -98,6 +113,24 @@ internal sealed class LifecycleApi(Credentials credentials, IIndexReader index, 
             : Missing($"There is no {key} in {bucket}{(named is null ? "" : " of that version")}.");
     }
 
+    private async Task<(int, object)> CountAsync(BucketRecord bucket, Counting wanted, CancellationToken ct)
+    {
+        if (wanted.Counted is not { } isWanted) return AdminRequests.Refused("counted: true or false is wanted.");
+        if (!isWanted && (await ListAsync(bucket, ct)).FirstOrDefault(p => p.Setting.IsEnabled && LifecyclePolicy.Parse(p.Setting.Text).Needs.HasFlag(LifecycleNeeds.Access)).Name is { } policy)
+            return AdminRequests.Refused($"The policy {policy} asks for accesses: disable it first.");
+        return (StatusCodes.Status200OK, Describe(await CountAsync(bucket, isWanted, ct)));
+    }
+
+    /// <returns>As it is now.</returns>
+    private async Task<AccessCounting?> CountAsync(BucketRecord bucket, bool isWanted, CancellationToken ct)
+    {
+        if (BucketRules.Of(bucket).AccessCounting is var now && now is not null == isWanted) return now;
+        if (isWanted && reader is not null && (await reader.DescribeAsync(ct)).RefusalByOlder(ClusterLevels.Accesses) is { } refusal) throw new StorageException(StorageError.Conflict, refusal);
+        var next = isWanted ? new AccessCounting(clock.GetUtcNow()) : null;
+        await grains.GetGrain<IBucketGrain>(bucket.Name).SetAsync(bucket.Id, new(BucketSettings.AccessCounting, "", next is null ? null : SettingJson.Write(next)), ct);
+        return next;
+    }
+
     private async Task<(int, object)> SaveAsync(BucketRecord bucket, string name, Wanted wanted, CancellationToken ct)
     {
         if (!BucketPolicySetting.IsName(name)) return AdminRequests.Refused("A policy's name has 1 to 64 lower-case letters, digits, dashes, underscores and dots.");
@@ -111,6 +144,7 @@ internal sealed class LifecycleApi(Credentials credentials, IIndexReader index, 
             var tiers = await RequireMeantAsync(policy, ct);
             var together = Join(others.Where(p => p.Name != name && p.Setting.IsEnabled).Select(p => (p.Name, Policy: LifecyclePolicy.Parse(p.Setting.Text))).Append((Name: name, Policy: policy)).OrderBy(p => p.Name, StringComparer.Ordinal));
             if (together.FindMistakes(ClassIn(tiers)).FirstOrDefault() is { } circle) return AdminRequests.Refused(circle);
+            if (policy.Needs.HasFlag(LifecycleNeeds.Access)) await CountAsync(bucket, isWanted: true, ct);
         }
         await grains.GetGrain<IBucketGrain>(bucket.Name).SetAsync(bucket.Id, new(BucketSettings.TierPolicies, name, SettingJson.Write(next)), ct);
         return (StatusCodes.Status200OK, Describe(name, next));
@@ -145,7 +179,6 @@ internal sealed class LifecycleApi(Credentials credentials, IIndexReader index, 
     /// <exception cref="StorageException"><see cref="StorageError.InvalidArgument"/>: of a rule.</exception>
     private async Task<ImmutableArray<Tier>> RequireMeantAsync(LifecyclePolicy policy, CancellationToken ct)
     {
-        if (policy.Needs.HasFlag(LifecycleNeeds.Access)) throw new StorageException(StorageError.InvalidArgument, "access, access_count and access_count_Nd: accesses are not counted in this version.");
         var grain = grains.GetGrain<ITiersGrain>(ITiersGrain.Key);
         var tiers = await grain.ListAsync(ct);
         foreach (var mention in policy.Tiers)

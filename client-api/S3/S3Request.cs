@@ -1,6 +1,7 @@
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Buckets;
 using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.Rules.Buckets;
 using DarkStorage.Rules.Logging;
 using DarkStorage.Storage;
 using DarkStorage.Storage.Encryption;
@@ -11,7 +12,7 @@ namespace DarkStorage.ClientApi.S3;
 
 /// <summary>What every S3 request needs of the node.</summary>
 internal sealed record S3Services(
-    IIndexReader Index, IBlobStore Blobs, IDataKeys Keys, IGrainFactory Grains, SignatureVerifier Verifier, Credentials Credentials, S3Options Options, TimeProvider Clock, IAccessLog AccessLog, IndexMemory Memory)
+    IIndexReader Index, IBlobStore Blobs, IDataKeys Keys, IGrainFactory Grains, SignatureVerifier Verifier, Credentials Credentials, S3Options Options, TimeProvider Clock, IAccessLog AccessLog, IAccessCounter Accesses, IndexMemory Memory)
 {
     /// <summary>Places for queries that run.</summary>
     public SemaphoreSlim QueryPlaces { get; } = new(Options.QueriesMax);
@@ -64,6 +65,12 @@ internal sealed partial class S3Request(
 
     /// <summary>What the access logs are told of the request; null where none is kept.</summary>
     public RequestLog? Log => RequestLog.Of(http);
+
+    /// <summary>The request reads a version's content: counted, where the bucket has that counted.</summary>
+    public void CountAccess(BucketRecord bucket, string key, ObjectVersion version)
+    {
+        if (BucketRules.Of(bucket).AccessCounting is not null) services.Accesses.Count(bucket.Id, key, version.Manifest.Version);
+    }
 
     /// <summary>As <see cref="ClientAddress"/>.</summary>
     public static string? AddressOf(HttpContext http) => http.Connection.RemoteIpAddress is { } address ? (address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address).ToString() : null;

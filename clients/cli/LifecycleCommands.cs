@@ -3,7 +3,7 @@ using System.Text.Json.Nodes;
 
 namespace DarkStorage.Cli;
 
-/// <summary>What becomes of objects with time: <c>lifecycle add|list|enable|disable|remove|preview|explain|runs</c>.</summary>
+/// <summary>What becomes of objects with time: <c>lifecycle add|list|enable|disable|remove|preview|explain|runs|accesses</c>.</summary>
 internal static class LifecycleCommands
 {
     private const string Api = "lifecycle";
@@ -14,6 +14,7 @@ internal static class LifecycleCommands
     private static readonly Option<string[]> Rule = new("--rule") { Description = "A rule: 'age > 30d AND size > 1GB -> cold'. Several are tried in their order; docs/LIFECYCLE.md has the language" };
     private static readonly Option<string?> File = new("--file") { Description = "A file with the rules; - is the input" };
     private static readonly Option<bool> Disabled = new("--disabled") { Description = "It is kept, and does nothing until it is enabled" };
+    private static readonly Option<string?> Count = new("--count") { Description = "on or off" };
     private static readonly Option<string?> Version = new("--version-id") { Description = "Another version than the current one" };
     private static readonly Option<bool> Json = new("--json") { Description = "What the cluster answered, as it is" };
 
@@ -26,6 +27,7 @@ internal static class LifecycleCommands
         Command(new("remove", "Forgets a policy.") { Bucket, Name }, RemoveAsync),
         Command(new("preview", "Says what the next run would do; with rules, what it would do if they were the bucket's only policy.") { Bucket, Rule, File, Json }, PreviewAsync),
         Command(new("explain", "Says why an object is where it is, and what happens to it next and when.") { Address, Version, Json }, ExplainAsync),
+        Command(new("accesses", "Says whether accesses of a bucket's objects are counted; with --count on or off, has it so.") { Bucket, Count, Json }, AccessesAsync),
         Command(new("runs", "Says what the runs did, the newest first.") { Bucket, Json }, RunsAsync),
     });
 
@@ -92,6 +94,18 @@ internal static class LifecycleCommands
         var explained = await cluster.AskAsync(HttpMethod.Get, $"{PathOf(address.Bucket)}/explain?key={Uri.EscapeDataString(address.Key)}&versionId={Uri.EscapeDataString(parsed.GetValue(Version) ?? "")}", null, ct);
         if (parsed.GetValue(Json)) return Output.Json(explained);
         foreach (var line in explained["lines"]!.AsArray()) Console.WriteLine($"{line}");
+        return ExitCodes.Done;
+    }
+
+    private static async Task<int> AccessesAsync(ParseResult parsed, CancellationToken ct)
+    {
+        using var cluster = Cluster.FromEnvironment();
+        var (bucket, wanted) = (parsed.GetRequiredValue(Bucket), parsed.GetValue(Count));
+        if (wanted is not (null or "on" or "off")) throw new UsageException("--count is on or off.");
+        var path = $"{PathOf(bucket)}/accesses";
+        var counting = wanted is null ? await cluster.AskAsync(HttpMethod.Get, path, null, ct) : await cluster.AskAsync(HttpMethod.Put, path, new { counted = wanted == "on" }, ct);
+        if (parsed.GetValue(Json)) return Output.Json(counting);
+        Console.WriteLine((bool)counting["counted"]! ? $"Accesses of {bucket} are counted since {counting["since"]}" : $"Accesses of {bucket} are not counted");
         return ExitCodes.Done;
     }
 

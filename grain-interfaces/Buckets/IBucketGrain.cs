@@ -72,6 +72,7 @@ public sealed record BucketSettingChange(string Kind, string Id, string? Documen
 public static class BucketSettings
 {
     public const string Accelerate = "accelerate";
+    public const string AccessCounting = "access-counting";
     public const string Acl = "acl";
     public const string Analytics = "analytics";
     public const string Cors = "cors";

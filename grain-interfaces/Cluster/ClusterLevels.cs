@@ -22,8 +22,11 @@ public static class ClusterLevels
     /// <summary>What is archived may be readable for a time.</summary>
     public const int Restores = 8;
 
+    /// <summary>Accesses are counted.</summary>
+    public const int Accesses = 9;
+
     /// <summary>Of this program.</summary>
-    public const int Newest = Restores;
+    public const int Newest = Accesses;
 
     /// <param name="older">Names of nodes.</param>
     public static string RefusalBy(string older) => $"This takes a newer version of DarkStorage on every node, and these run an older one: {older}. Upgrade them first, or take those out that do not come back.";

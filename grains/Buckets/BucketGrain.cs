@@ -1,5 +1,6 @@
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Buckets;
+using DarkStorage.GrainInterfaces.Cluster;
 using DarkStorage.GrainInterfaces.Lifecycle;
 using DarkStorage.Metadata;
 using DarkStorage.Rules.Buckets;
@@ -45,8 +46,10 @@ internal sealed partial class BucketGrain(IMetadataIndex index, TimeProvider clo
 
     public async Task<BucketRecord> SetAsync(BucketId bucket, BucketSettingChange change, CancellationToken ct)
     {
+        if (change is { Kind: BucketSettings.AccessCounting, Document: not null } && index is IClusterIndex cluster && await cluster.TryUseLevelAsync(ClusterLevels.Accesses, ct) is { } older)
+            throw new StorageException(StorageError.Conflict, ClusterLevels.RefusalBy(older));
         // First, so that no crash leaves a lifecycle that never runs: one that finds nothing to do ends by itself.
-        if (change is { Kind: BucketSettings.Lifecycle or BucketSettings.Tiering or BucketSettings.TierPolicies, Document: not null }) await GrainFactory.GetGrain<ILifecycleGrain>(Name).WakeAsync(ct);
+        if (change is { Kind: BucketSettings.Lifecycle or BucketSettings.Tiering or BucketSettings.TierPolicies or BucketSettings.AccessCounting, Document: not null }) await GrainFactory.GetGrain<ILifecycleGrain>(Name).WakeAsync(ct);
         return await UpdateAsync(bucket, current =>
         {
             if (change.Kind == BucketSettings.ObjectLock)

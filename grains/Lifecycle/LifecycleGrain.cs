@@ -247,14 +247,16 @@ internal sealed partial class LifecycleGrain(
         // Every batch asks anew: a tier may come and go while a run goes on.
         var tiers = await GrainFactory.ListTiersAsync(ct);
         var page = new Batch();
-        var end = await index.ListVersionsAsync(new(bucket.Id, "", null, run.Place.Key is null ? new("", null, 0) : run.Place, BatchMax), page, ct);
+        var begin = run.Place.Key is null ? new("", null, 0) : run.Place;
+        var end = await index.ListVersionsAsync(new(bucket.Id, "", null, begin, BatchMax), page, ct);
         var now = clock.GetUtcNow();
+        var accesses = new Accesses(index, bucket, begin.Key, end.Next?.Key);
         var work = new List<(Entry Entry, VersionState State, LifecycleDecision Decision)>();
         var (above, noncurrent) = (run.Above, run.Noncurrent);
         foreach (var entry in page.Entries)
         {
             if (entry.IsLatest) noncurrent = 0;
-            var (decision, state) = await DecideAsync(lifecycle, tiers, entry, entry.IsLatest ? null : above, noncurrent, now, ct);
+            var (decision, state) = await DecideAsync(lifecycle, tiers, accesses, entry, entry.IsLatest ? null : above, noncurrent, now, ct);
             if (!entry.IsLatest) noncurrent++;
             above = entry.Modified;
             if (decision.Act != LifecycleAct.Keep) work.Add((entry, state, decision));
@@ -273,13 +275,14 @@ internal sealed partial class LifecycleGrain(
             var outcomes = act ? await Task.WhenAll(group.Select(w => ActAsync(bucket, w.Entry, w.State, w.Decision, ct))) : new Outcome[group.Length];
             for (var i = 0; i < group.Length; i++) report = Count(report, group[i].Entry, group[i].Decision, outcomes[i]);
         }
+        if (act) await accesses.ForgetAsync(now, ct);
         var place = end.Next ?? default;
         return (new(report, place, above, noncurrent), end.Next is null);
     }
 
     /// <returns>With what it was decided on: nothing else may be acted on.</returns>
     private async ValueTask<(LifecycleDecision Decision, VersionState State)> DecideAsync(
-        Work work, ImmutableArray<Tier> tiers, Entry entry, DateTimeOffset? noncurrentSince, int newer, DateTimeOffset now, CancellationToken ct)
+        Work work, ImmutableArray<Tier> tiers, Accesses accesses, Entry entry, DateTimeOffset? noncurrentSince, int newer, DateTimeOffset now, CancellationToken ct)
     {
         var (bucket, rules) = (work.Bucket, work.Rules);
         // Tags are in the version, not in the listing: fetched only where a rule could turn on them.
@@ -307,9 +310,15 @@ internal sealed partial class LifecycleGrain(
         // Where the policies want it, if it has a storage class; null where it is another version by now.
         async ValueTask<LifecyclePolicyDecision?> BelongsAsync(string storageClass)
         {
-            var decided = work.Policies.Decide(PolicySubjectOf(entry, storageClass, tiers, noncurrentSince, tags), now);
-            if (!decided.Missing.HasFlag(LifecycleNeeds.Tags)) return decided;
-            return await FetchAsync() ? work.Policies.Decide(PolicySubjectOf(entry, storageClass, tiers, noncurrentSince, tags), now) : null;
+            var decided = Decide(null);
+            if (decided.Missing.HasFlag(LifecycleNeeds.Tags))
+            {
+                if (!await FetchAsync()) return null;
+                decided = Decide(null);
+            }
+            return decided.Missing.HasFlag(LifecycleNeeds.Access) ? Decide(await accesses.FindAsync(entry, ct)) : decided;
+
+            LifecyclePolicyDecision Decide(AccessHistory? access) => work.Policies.Decide(PolicySubjectOf(entry, storageClass, tiers, noncurrentSince, tags, access), now);
         }
 
         // False where it is another version by now.
@@ -322,20 +331,24 @@ internal sealed partial class LifecycleGrain(
         }
     }
 
-    private static LifecyclePolicySubject PolicySubjectOf(Entry entry, string storageClass, ImmutableArray<Tier> tiers, DateTimeOffset? noncurrentSince, IReadOnlyList<KeyValuePair<string, string>>? tags) => new(
-        entry.Key, entry.Length, entry.Modified, tiers.FirstOrDefault(t => t.StorageClass == storageClass)?.Name ?? "", storageClass, noncurrentSince, tags);
+    private static LifecyclePolicySubject PolicySubjectOf(
+        Entry entry, string storageClass, ImmutableArray<Tier> tiers, DateTimeOffset? noncurrentSince, IReadOnlyList<KeyValuePair<string, string>>? tags, AccessHistory? access) => new(
+        entry.Key, entry.Length, entry.Modified, tiers.FirstOrDefault(t => t.StorageClass == storageClass)?.Name ?? "", storageClass, noncurrentSince, tags, access);
 
     private async Task<ImmutableArray<string>> ExplainAsync(Work work, Entry entry, DateTimeOffset? noncurrentSince, int newer, CancellationToken ct)
     {
         var (now, tiers) = (clock.GetUtcNow(), await GrainFactory.ListTiersAsync(ct));
         var tags = (await index.FindVersionAsync(work.Bucket.Id, entry.Key, entry.Version, ct))?.Attributes.Tags ?? [];
-        var (decision, _) = await DecideAsync(work, tiers, entry, noncurrentSince, newer, now, ct);
+        var accesses = new Accesses(index, work.Bucket, entry.Key, entry.Key);
+        var (decision, _) = await DecideAsync(work, tiers, accesses, entry, noncurrentSince, newer, now, ct);
         var lines = ImmutableArray.CreateBuilder<string>();
         var tier = tiers.FirstOrDefault(t => t.StorageClass == entry.StorageClass);
         lines.Add(tier is null ? $"It is {entry.StorageClass}, which is no tier's class: its bytes are where they were." : $"It is in {tier.Name}.");
         var move = await index.FindMoveAsync(work.Bucket.Id, entry.Key, entry.Id, ct);
         if (move is not null) lines.Add(SayOf(move));
-        var subject = PolicySubjectOf(entry, entry.StorageClass, tiers, noncurrentSince, tags);
+        var access = await accesses.FindAsync(entry, ct);
+        if (access is not null) lines.Add(SayOfAccesses(access));
+        var subject = PolicySubjectOf(entry, entry.StorageClass, tiers, noncurrentSince, tags, access);
         var by = decision.Rule is { } rule ? $"rule {rule.Id} of the bucket's lifecycle document" : work.Policies.Decide(subject, now).Tier is not null ? "a policy" : "the bucket's own transitions";
         lines.Add(decision.Act switch
         {
@@ -348,6 +361,9 @@ internal sealed partial class LifecycleGrain(
             lines.Add(string.Create(CultureInfo.InvariantCulture, $"Rule {ends.Id} of the bucket's lifecycle document expires it from {due.UtcDateTime:yyyy-MM-dd HH:mm:ss} UTC on."));
         lines.AddRange(work.Policies.Explain(subject, now));
         return lines.ToImmutable();
+
+        static string SayOfAccesses(AccessHistory access) => string.Create(CultureInfo.InvariantCulture,
+            $"It was accessed {access.Total} time{(access.Total == 1 ? "" : "s")} since {access.Since:yyyy-MM-dd HH:mm:ss} UTC{(access.Last is { } last ? $", last at {last.UtcDateTime:yyyy-MM-dd HH:mm:ss} UTC" : "")}.");
 
         string NameOf(string storageClass) => tiers.FirstOrDefault(t => t.StorageClass == storageClass)?.Name ?? storageClass;
 
@@ -477,7 +493,7 @@ internal sealed partial class LifecycleGrain(
     {
         if (await index.FindBucketAsync(Bucket, ct) is not { } bucket) return null;
         var (rules, policies) = (BucketRules.Of(bucket), await PoliciesOfAsync(bucket, ct));
-        return rules.Lifecycle is null && rules.Tiering is null && policies.IsEmpty ? null : new(bucket, RulesOf(bucket), policies);
+        return rules.Lifecycle is null && rules.Tiering is null && rules.AccessCounting is null && policies.IsEmpty ? null : new(bucket, RulesOf(bucket), policies);
     }
 
     private static LifecycleConfiguration RulesOf(BucketRecord bucket) => BucketRules.Of(bucket).Lifecycle ?? LifecycleConfiguration.None;
@@ -486,6 +502,33 @@ internal sealed partial class LifecycleGrain(
     {
         var settings = await index.ListSettingsAsync(bucket.Id, BucketSettings.TierPolicies, "", BucketSettings.WithIdMax, ct);
         return settings.Count == 0 ? BucketPolicies.None : BucketPolicies.Of(settings);
+    }
+
+    /// <summary>The accesses of a range of keys, both bounds in it. They are fetched when a decision first turns on them.</summary>
+    private sealed class Accesses(IMetadataIndex index, BucketRecord bucket, string from, string? to)
+    {
+        private const int ForgottenAtOnceMax = 10_000;
+
+        private readonly DateTimeOffset? _since = BucketRules.Of(bucket).AccessCounting?.Since;
+        private Dictionary<(string Key, VersionId Version), VersionAccesses>? _known;
+
+        /// <returns>Null where nobody counts.</returns>
+        public async ValueTask<AccessHistory?> FindAsync(Entry entry, CancellationToken ct)
+        {
+            if (_since is null) return null;
+            _known ??= (await index.ListAccessesAsync(bucket.Id, from, to, ct)).ToDictionary(a => (a.Key, a.Version));
+            return _known.GetValueOrDefault((entry.Key, entry.Id)) is { } found ? new(found.Total, found.Last, found.Days, _since) : new(0, null, [], _since);
+        }
+
+        /// <summary>Forgets what nothing can turn on any more.</summary>
+        public async Task ForgetAsync(DateTimeOffset now, CancellationToken ct)
+        {
+            if (_since is null) return;
+            var before = DateOnly.FromDateTime(now.UtcDateTime).AddDays(1 - AccessHistory.DaysMax);
+            while (await index.ForgetAccessesAsync(bucket.Id, from, to, before, ForgottenAtOnceMax, ct) == ForgottenAtOnceMax)
+            {
+            }
+        }
     }
 
     private sealed record Entry(string Key, VersionName Version, VersionId Id, long Revision, long Length, DateTimeOffset Modified, string StorageClass, bool IsLatest, bool IsDeleteMarker);

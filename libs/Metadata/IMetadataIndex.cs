@@ -102,6 +102,22 @@ public interface IMetadataIndex : IIndexReader, IAsyncDisposable
     /// <summary>Wishes that are not fulfilled, the longest due first.</summary>
     ValueTask<IReadOnlyList<Move>> ListMovesAsync(int max, CancellationToken ct);
 
+    /// <summary>Adds accesses of one day to what is known.</summary>
+    /// <param name="counts">Each of another version.</param>
+    Task CountAccessesAsync(DateOnly day, IReadOnlyList<AccessCount> counts, CancellationToken ct);
+
+    /// <returns>What is known of the accesses of a bucket's versions in a range of keys, both bounds in it, in no order. Those that were never accessed are not among them.</returns>
+    /// <param name="to">Null for all that follow.</param>
+    ValueTask<IReadOnlyList<VersionAccesses>> ListAccessesAsync(BucketId bucket, string from, string? to, CancellationToken ct);
+
+    /// <summary>Forgets of a range of keys, as in <see cref="ListAccessesAsync"/>, the accesses of versions that are gone, and how many there were on each day before one.</summary>
+    /// <returns>How many rows: less than at most where there is no more.</returns>
+    Task<long> ForgetAccessesAsync(BucketId bucket, string from, string? to, DateOnly before, int max, CancellationToken ct);
+
+    /// <summary>Forgets accesses of a bucket that is gone, or has them counted no more.</summary>
+    /// <returns>How many rows; none where there is no such bucket.</returns>
+    Task<long> ForgetUncountedAccessesAsync(int max, CancellationToken ct);
+
     /// <summary>Blobs on the cluster's drives that were freed before a time and whose bytes may go now.</summary>
     ValueTask<IReadOnlyList<BlobId>> ListGarbageAsync(DateTimeOffset freedBefore, int max, CancellationToken ct);
 
@@ -209,6 +225,15 @@ public sealed record VersionRemoval(BucketId Bucket, string Key, VersionName Ver
 /// <param name="Versioning">Null leaves it.</param>
 /// <param name="Setting">Null leaves them all.</param>
 public sealed record BucketChange(BucketId Bucket, long ExpectedRevision, BucketVersioning? Versioning, BucketSettingChange? Setting);
+
+/// <summary>Accesses of a version on one day.</summary>
+/// <param name="Last">When the last of them was.</param>
+public readonly record struct AccessCount(BucketId Bucket, string Key, VersionId Version, long Count, DateTimeOffset Last);
+
+/// <summary>What is known of a version's accesses.</summary>
+/// <param name="Total">All there were since they are counted, on days that are forgotten too.</param>
+/// <param name="Days">Those that had accesses, in UTC, the oldest first.</param>
+public sealed record VersionAccesses(string Key, VersionId Version, long Total, DateTimeOffset Last, ImmutableArray<KeyValuePair<DateOnly, long>> Days);
 
 /// <summary>What a bucket holds: all versions of all objects; delete markers and parts of unfinished uploads are not counted.</summary>
 public readonly record struct BucketUsage(long Objects, long Bytes);

@@ -56,7 +56,7 @@ public sealed class UpgradeTests : IDisposable
         }
         await load.StopAsync();
         await cluster.SettledAsync();
-        if (levelBefore < ClusterLevels.Places) await NoWayBackAsync(cluster, previous);
+        if (levelBefore < ClusterLevels.Accesses) await NoWayBackAsync(cluster, previous, bucket);
 
         await WorksThroughAllAsync(nodes, bucket, "after");
         await ReadsAsync(nodes, bucket, "");
@@ -97,6 +97,7 @@ public sealed class UpgradeTests : IDisposable
         [
             (ClusterLevels.Redundancy, HttpMethod.Put, "cluster", $"/buckets/{bucket}", """{"copies":2}"""), (ClusterLevels.Redundancy, HttpMethod.Put, "cluster", "/replication", """{"width":3}"""),
             (ClusterLevels.Integrations, HttpMethod.Post, "integrations", "", NewIntegration), (ClusterLevels.Places, HttpMethod.Put, "tiers", "/cold", NewTier),
+            (ClusterLevels.Accesses, HttpMethod.Put, "lifecycle", $"/{bucket}/accesses", CountedAccesses),
         ];
         foreach (var (_, method, api, path, body) in all.Where(n => n.Level > levelBefore))
         {
@@ -107,11 +108,12 @@ public sealed class UpgradeTests : IDisposable
     }
 
     /// <summary>Once something is kept that the older program would not understand, that does not start any more.</summary>
-    private async Task NoWayBackAsync(TestCluster cluster, string previous)
+    private async Task NoWayBackAsync(TestCluster cluster, string previous, string bucket)
     {
         var answer = await cluster.SendAsync(cluster.Nodes[0], HttpMethod.Post, "", NewIntegration, "integrations");
         Assert.Equal("nas", answer["name"]?.GetValue<string>());
         Assert.Equal("cold", (await cluster.SendAsync(cluster.Nodes[1], HttpMethod.Put, "/cold", NewTier, "tiers"))["name"]?.GetValue<string>());
+        Assert.True((await cluster.SendAsync(cluster.Nodes[1], HttpMethod.Put, $"/{bucket}/accesses", CountedAccesses, "lifecycle"))["counted"]?.GetValue<bool>());
         var node = cluster.Nodes[2];
         Assert.Equal(0, await node.TerminateAsync());
         node.Program = previous;
@@ -120,6 +122,8 @@ public sealed class UpgradeTests : IDisposable
         await node.RestartAsync();
         await cluster.ReadyAsync(node);
     }
+
+    private const string CountedAccesses = """{"counted":true}""";
 
     private const string NewTier = """{"integration":"nas"}""";
 

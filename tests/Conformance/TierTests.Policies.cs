@@ -60,6 +60,46 @@ public sealed partial class TierTests
     }
 
     [Fact]
+    public async Task What_is_read_often_comes_back_and_accesses_outlive_the_node()
+    {
+        await using var node = await NodeProcess.StartAsync(TierNodeFixture.Quick with { Environment = TierNodeFixture.Quick.Environment.Append(new("DARKSTORAGE_AccessCounts__FlushInterval", "00:00:00.200")).ToDictionary() });
+        using var client = node.S3();
+        var (bucket, content) = (await client.NewBucketAsync(), RandomNumberGenerator.GetBytes(Large));
+        await NewTierAsync("cold", node: node);
+        foreach (var key in (string[])["read", "headed", "before"]) await client.PutBytesAsync(bucket, key, content);
+        await client.GetBytesAsync(bucket, "before"); // nobody counts yet
+
+        await LifecycleAsync(node, HttpMethod.Put, bucket, "/policies/p", new { text = "access_count >= 3 -> hot\nage > 1s AND access_count < 3 -> cold" });
+        Assert.True((bool)(await LifecycleAsync(node, HttpMethod.Get, bucket, "/accesses"))["counted"]!);
+        foreach (var key in (string[])["read", "headed", "before"]) await Eventually.HoldsAsync($"{key} goes", async () => (await client.GetObjectMetadataAsync(bucket, key)).StorageClass?.Value == "GLACIER_IR");
+        for (var i = 0; i < 3; i++)
+        {
+            await client.GetObjectMetadataAsync(bucket, "headed");
+            if (i == 0) Assert.Equal(content, await client.GetBytesAsync(bucket, "read"));
+            else if (i == 1) await client.CopyObjectAsync(bucket, "read", bucket, "copy");
+            else using (await client.GetObjectAsync(new() { BucketName = bucket, Key = "read", ByteRange = new(5, 9) })) { }
+        }
+        await Eventually.HoldsAsync("it comes back", async () => (await client.GetObjectMetadataAsync(bucket, "read")).StorageClass is null);
+        Assert.Equal("GLACIER_IR", (await client.GetObjectMetadataAsync(bucket, "headed")).StorageClass.Value);
+        Assert.Equal("GLACIER_IR", (await client.GetObjectMetadataAsync(bucket, "before")).StorageClass.Value);
+
+        // What was counted a moment before the node is stopped is kept too.
+        await client.GetBytesAsync(bucket, "read");
+        await node.TerminateAsync();
+        await node.RestartAsync();
+        var lines = (await LifecycleAsync(node, HttpMethod.Get, bucket, "/explain?key=read"))["lines"]!.AsArray().Select(l => (string)l!).ToList();
+        Assert.Contains(lines, l => l.StartsWith("It was accessed 4 times since 20", StringComparison.Ordinal));
+        Assert.Contains("  access_count >= 3: yes, it is 4", lines);
+
+        Assert.StartsWith("The policy p asks for accesses", (string?)(await LifecycleAsync(node, HttpMethod.Put, bucket, "/accesses", new { counted = false }, HttpStatusCode.BadRequest))["error"], StringComparison.Ordinal);
+        await LifecycleAsync(node, HttpMethod.Delete, bucket, "/policies/p");
+        Assert.False((bool)(await LifecycleAsync(node, HttpMethod.Put, bucket, "/accesses", new { counted = false }))["counted"]!);
+        Assert.True((bool)(await LifecycleAsync(node, HttpMethod.Put, bucket, "/accesses", new { counted = true }))["counted"]!);
+        await Eventually.HoldsAsync("what was counted before is forgotten or counts on, and no longer than now", async () =>
+            (await LifecycleAsync(node, HttpMethod.Get, bucket, "/explain?key=read"))["lines"]!.AsArray().Any(l => ((string)l!).StartsWith("It was accessed", StringComparison.Ordinal)));
+    }
+
+    [Fact]
     public async Task A_policy_is_tried_out_and_an_object_explained_without_a_change()
     {
         var bucket = await fixture.Client.NewBucketAsync();
@@ -94,7 +134,8 @@ public sealed partial class TierTests
         { "PUT", "/policies/p", """{"text":"age > 1d -> cold\nage > 9d -> hot"}""", "Rule 2 (age > 9d -> hot) contradicts rule 1", HttpStatusCode.BadRequest },
         { "PUT", "/policies/p", """{"text":"tier == hot -> cold\ntier == cold -> hot"}""", "Rule 1 (tier == hot -> cold) begins a circle", HttpStatusCode.BadRequest },
         { "PUT", "/policies/p", """{"text":"tier == cold -> hot"}""", "Of all enabled policies of the bucket, one after another: Rule", HttpStatusCode.BadRequest },
-        { "PUT", "/policies/p", """{"text":"access > 30d -> cold"}""", "access, access_count and access_count_Nd: accesses are not counted in this version.", HttpStatusCode.BadRequest },
+        { "POST", "/preview", """{"text":"access > 30d -> cold"}""", "Accesses of ", HttpStatusCode.BadRequest },
+        { "PUT", "/accesses", "{}", "counted: true or false is wanted.", HttpStatusCode.BadRequest },
         { "PUT", "/policies/P!", """{"text":"-> cold"}""", "A policy's name has", HttpStatusCode.BadRequest },
         { "PUT", "/policies/p", "{}", "text: a policy is wanted.", HttpStatusCode.BadRequest },
         { "PUT", "/policies/p", "[", "The body is not the JSON that is wanted", HttpStatusCode.BadRequest },
@@ -185,9 +226,11 @@ public sealed partial class TierTests
 
     private Task PolicyAsync(string bucket, string name, string text) => LifecycleAsync(HttpMethod.Put, bucket, $"/policies/{name}", new { text });
 
-    private async Task<JsonNode> LifecycleAsync(HttpMethod method, string bucket, string path, object? body = null, HttpStatusCode status = HttpStatusCode.OK)
+    private Task<JsonNode> LifecycleAsync(HttpMethod method, string bucket, string path, object? body = null, HttpStatusCode status = HttpStatusCode.OK) => LifecycleAsync(Node, method, bucket, path, body, status);
+
+    private static async Task<JsonNode> LifecycleAsync(NodeProcess node, HttpMethod method, string bucket, string path, object? body = null, HttpStatusCode status = HttpStatusCode.OK)
     {
-        using var answer = await Node.AdminAsync(method, $"v1/lifecycle/{bucket}{path}", body);
+        using var answer = await node.AdminAsync(method, $"v1/lifecycle/{bucket}{path}", body);
         var text = await answer.Content.ReadAsStringAsync();
         Assert.True(answer.StatusCode == status, $"{method} {path}: {(int)answer.StatusCode} {text}");
         return JsonNode.Parse(text)!;

@@ -49,10 +49,12 @@ internal sealed record CopySource(BucketRecord Bucket, string Key, VersionName? 
         var manifest = Version.Manifest;
         if (range.Length == 0 || (key is null && !manifest.Inline.IsDefaultOrEmpty))
         {
+            s3.CountAccess(Bucket, Key, Version);
             var content = range.Length == 0 ? default : ImmutableCollectionsMarshal.AsArray(manifest.Inline).AsMemory((int)range.First, (int)range.Length);
             return await write.CopyFromAsync(PipeReader.Create(new ReadOnlySequence<byte>(content)), ct);
         }
         await using var read = await ObjectContent.OpenAsync(s3, Bucket.Id, Key, Version, range, key, ct);
+        s3.CountAccess(Bucket, Key, Version);
         var pipe = new Pipe(new PipeOptions(pauseWriterThreshold: InFlightBytes, resumeWriterThreshold: InFlightBytes / 2, useSynchronizationContext: false));
         var reading = FeedAsync(read, pipe.Writer, ct);
         try

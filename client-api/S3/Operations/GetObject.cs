@@ -22,16 +22,12 @@ internal static class GetObject
         if (ObjectSelection.Answer(s3, version) is not { } range) return; // 304 has no body
 
         var manifest = version.Manifest;
-        if (range.Length == 0) return;
-        if (key is null && !manifest.Inline.IsDefaultOrEmpty)
-        {
-            var content = ImmutableCollectionsMarshal.AsArray(manifest.Inline).AsMemory((int)range.First, (int)range.Length);
-            await s3.Response.BodyWriter.WriteAsync(content, ct);
-            return;
-        }
+        var isInline = key is null && !manifest.Inline.IsDefaultOrEmpty;
         // The first stretch is read and verified before the status goes out, so that damage there is an error and not a broken answer.
-        await using var read = await ObjectContent.OpenAsync(s3, bucket.Id, s3.Key, version, range, key, ct);
-        await read.CopyToAsync(s3.Response.BodyWriter, ct);
+        await using var read = isInline || range.Length == 0 ? null : await ObjectContent.OpenAsync(s3, bucket.Id, s3.Key, version, range, key, ct);
+        s3.CountAccess(bucket, s3.Key, version);
+        if (read is not null) await read.CopyToAsync(s3.Response.BodyWriter, ct);
+        else if (range.Length > 0) await s3.Response.BodyWriter.WriteAsync(ImmutableCollectionsMarshal.AsArray(manifest.Inline).AsMemory((int)range.First, (int)range.Length), ct);
     }
 
     public static string ReadAction(S3Request s3) => s3.Query.Has("versionId") ? S3Action.GetObjectVersion : S3Action.GetObject;

@@ -33,6 +33,7 @@ internal static class SelectObjectContent
             {
                 answer = new(s3, request.Progress);
                 var done = await run.ExecuteAsync(new Source(s3, bucket.Id, version, key), answer, ct);
+                s3.CountAccess(bucket, s3.Key, version);
                 await answer.FinishAsync(done, ct);
             }
             finally

@@ -19,6 +19,7 @@ public sealed class BucketRules
     private static readonly ConditionalWeakTable<BucketRecord, BucketRules> Known = [];
 
     private readonly Lazy<BucketAccess> _access;
+    private readonly Lazy<AccessCounting?> _accessCounting;
     private readonly Lazy<CorsConfiguration?> _cors;
     private readonly Lazy<BucketEncryption?> _encryption;
     private readonly Lazy<LifecycleConfiguration?> _lifecycle;
@@ -34,6 +35,7 @@ public sealed class BucketRules
     private BucketRules(BucketRecord bucket)
     {
         _access = new(() => ReadAccess(bucket), LazyThreadSafetyMode.PublicationOnly);
+        _accessCounting = Setting<AccessCounting>(bucket, BucketSettings.AccessCounting);
         _cors = Setting<CorsConfiguration>(bucket, BucketSettings.Cors);
         _encryption = Setting<BucketEncryption>(bucket, BucketSettings.Encryption);
         _lifecycle = Setting<LifecycleConfiguration>(bucket, BucketSettings.Lifecycle);
@@ -51,6 +53,9 @@ public sealed class BucketRules
 
     /// <summary>What decides who may do what.</summary>
     public BucketAccess Access => _access.Value;
+
+    /// <summary>Null where accesses are not counted.</summary>
+    public AccessCounting? AccessCounting => _accessCounting.Value;
 
     /// <summary>Null where no page of another origin may use the bucket.</summary>
     public CorsConfiguration? Cors => _cors.Value;

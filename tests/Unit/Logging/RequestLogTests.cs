@@ -71,7 +71,7 @@ public sealed class RequestLogTests : IAsyncDisposable
     private async Task<S3Services> ServicesAsync(string? logging, IAccessLog log)
     {
         await _index.CreateBucketAsync("bucket", new("owner", "us-east-1", BucketVersioning.Off, logging is null ? [] : [new(BucketSettings.Logging, "", logging)]), DateTimeOffset.UnixEpoch, CancellationToken.None);
-        return new(_index, null!, null!, null!, null!, null!, new(), TimeProvider.System, log, null!);
+        return new(_index, null!, null!, null!, null!, null!, new(), TimeProvider.System, log, null!, null!);
     }
 
     private sealed class Kept : IAccessLog

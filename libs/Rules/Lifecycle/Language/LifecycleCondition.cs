@@ -203,27 +203,33 @@ public sealed record NumberComparison : LifecycleComparison
                 break;
             case LifecycleAttributeKind.Access:
                 // It is not longer ago than the version was made: of a young one nothing has to be fetched.
-                if (subject.AccessTicks is not { } accessed) return Within(subject.AgeTicks(now), ref missing);
+                if (subject.AccessTicks is not { } accessed) return Within(0, subject.AgeTicks(now), ref missing);
                 number = Math.Max(0, now - accessed);
                 break;
             default:
-                if (subject.Access is null) return Within(long.MaxValue, ref missing);
+                if (subject.Access is null) return Within(0, long.MaxValue, ref missing);
                 number = CountOf(subject.Access, now);
+                // There may have been more, while nobody counted.
+                if (FirstDayKnown(subject) > now / TimeSpan.TicksPerDay) return Within(number, long.MaxValue, ref missing);
                 break;
         }
         return Numbers.Contains(number).ToTruth();
     }
 
-    /// <summary>Of a number from 0 to a bound, of which no more is known.</summary>
-    private Truth Within(long bound, ref LifecycleNeeds missing)
+    /// <summary>Of a number within bounds, of which no more is known.</summary>
+    private Truth Within(long min, long max, ref LifecycleNeeds missing)
     {
-        if (Numbers.Covers(0, bound) is { } known) return known.ToTruth();
+        if (Numbers.Covers(min, max) is { } known) return known.ToTruth();
         missing |= Needs;
         return Truth.Unknown;
     }
 
     private long CountOf(AccessHistory access, long now) =>
         Attribute.Kind == LifecycleAttributeKind.AccessCount ? access.Total : access.CountOf(Attribute.Days, (int)(now / TimeSpan.TicksPerDay));
+
+    /// <summary>The first day on which it is known how many accesses there were on it and the days before; 0 for every one. How many there were ever is how many were counted.</summary>
+    private int FirstDayKnown(in LifecyclePolicySubject subject) =>
+        Attribute.Kind == LifecycleAttributeKind.RecentAccessCount && subject.FirstDayCounted is > 0 and var first ? first + Attribute.Days - 1 : 0;
 
     internal override long NextTurn(in LifecyclePolicySubject subject, long after)
     {
@@ -263,8 +269,10 @@ public sealed record NumberComparison : LifecycleComparison
         LifecycleAttributeKind.Size => Of(subject.Size),
         LifecycleAttributeKind.NoncurrentAge => subject.NoncurrentTicks is { } since ? Of(Math.Max(0, now - since)) : "it is the version on top",
         _ when subject.Access is null => "accesses were not looked up",
+        LifecycleAttributeKind.Access when subject.Access.Since > subject.Modified && subject.Access.Last is null => $"{Of(Math.Max(0, now - subject.AccessTicks!.Value))}, as it was not accessed since accesses are counted",
         LifecycleAttributeKind.Access when subject.Access.Last is null => $"{Of(Math.Max(0, now - subject.AccessTicks!.Value))}, as it was never accessed",
         LifecycleAttributeKind.Access => Of(Math.Max(0, now - subject.AccessTicks!.Value)),
+        _ when FirstDayKnown(subject) > now / TimeSpan.TicksPerDay => $"{Of(CountOf(subject.Access, now))} or more, as accesses are not counted for that long",
         _ => Of(CountOf(subject.Access, now)),
     };
 

@@ -31,7 +31,7 @@ public sealed record LifecycleRuleTrace(int Number, string Text, LifecycleRuleOu
         LifecycleRuleOutcome.Decides => "decides.",
         LifecycleRuleOutcome.TooLate => "holds, but one before it decided.",
         LifecycleRuleOutcome.DoesNotHold => "does not hold.",
-        _ => "turns on what was not looked up.",
+        _ => "turns on what is not known.",
     };
 }
 
@@ -44,7 +44,7 @@ public sealed record LifecycleExplanation(LifecyclePolicyDecision Decision, Immu
     {
         yield return Decision switch
         {
-            { IsKnown: false } => $"Where it belongs turns on {Names(Decision.Missing)}, which nobody looked up.",
+            { IsKnown: false } => $"Where it belongs turns on {Names(Decision.Missing)}, of which too little is known.",
             { Tier: null } => $"It stays in {Current}: no rule holds.",
             { Rule: null } => $"It belongs in {Decision.Tier}, whichever of several rules decides.",
             _ => string.Create(CultureInfo.InvariantCulture, $"It {(Decision.Tier == Current ? "stays" : $"is in {Current} and belongs")} in {Decision.Tier}: rule {Decision.Rule} decides."),

@@ -18,8 +18,11 @@ public readonly record struct LifecyclePolicySubject(
     /// <summary>Never before the version was made, whatever another node's clock said.</summary>
     internal long? NoncurrentTicks => NoncurrentSince is { } since ? Math.Max(since.UtcTicks, Modified.UtcTicks) : null;
 
-    /// <summary>When it was last accessed, or made.</summary>
-    internal long? AccessTicks => Access is null ? null : Math.Max(Access.Last?.UtcTicks ?? 0, Modified.UtcTicks);
+    /// <summary>When it was last accessed, or made. Of the time before accesses were counted nobody knows: it may have been up to then.</summary>
+    internal long? AccessTicks => Access is null ? null : Math.Max(Math.Max(Access.Last?.UtcTicks ?? 0, Access.Since?.UtcTicks ?? 0), Modified.UtcTicks);
+
+    /// <summary>The first day of which all accesses are known; 0 for every one.</summary>
+    internal int FirstDayCounted => Access?.Since is { } since && since > Modified ? (int)((since.UtcTicks + TimeSpan.TicksPerDay - 1) / TimeSpan.TicksPerDay) : 0;
 
     /// <summary>Of the last part of the key, with its dot. What has its only dot in front (<c>.profile</c>) or a dot at its end has none.</summary>
     internal ReadOnlySpan<char> FileExtension
@@ -62,13 +65,17 @@ public sealed class AccessHistory
 
     /// <param name="total">At least what the days have together, else that is taken.</param>
     /// <param name="days">In any order; a day in UTC.</param>
-    public AccessHistory(long total, DateTimeOffset? last, IEnumerable<KeyValuePair<DateOnly, long>> days)
+    /// <param name="since">From when on they were counted; null for always.</param>
+    public AccessHistory(long total, DateTimeOffset? last, IEnumerable<KeyValuePair<DateOnly, long>> days, DateTimeOffset? since = null)
     {
         Days = [.. days.Where(d => d.Value > 0).OrderByDescending(d => d.Key)];
-        (Total, Last) = (Math.Max(total, Days.Aggregate(0L, (sum, d) => Add(sum, d.Value))), last);
+        (Total, Last, Since) = (Math.Max(total, Days.Aggregate(0L, (sum, d) => Add(sum, d.Value))), last, since);
     }
 
+    /// <summary>All that were counted.</summary>
     public long Total { get; }
+
+    public DateTimeOffset? Since { get; }
 
     public DateTimeOffset? Last { get; }
 

@@ -70,6 +70,32 @@ public sealed class LifecyclePolicyDecisionTests(ITestOutputHelper output)
         Assert.Equal("warm", LifecyclePolicy.Parse("access_count == 5 AND access_count_7d == 5 -> warm").Decide(Subject with { Access = new(1, null, [new(new(2026, 8, 19), 5)]) }, Now).Tier);
     }
 
+    [Theory]
+    [InlineData("access == 3d", true)]             // it may have been accessed until somebody counted
+    [InlineData("access_count == 4", true)]        // since then
+    [InlineData("access_count_3d == 4", true)]     // today, and the two days that are counted whole
+    [InlineData("access_count_4d == 4", null)]
+    [InlineData("access_count_4d > 3", true)]      // there may be more, and never fewer
+    [InlineData("access_count_90d < 4", false)]
+    [InlineData("access_count_90d < 5", null)]
+    public void Of_the_time_before_accesses_were_counted_nothing_is_taken_for_known(string condition, bool? holds)
+    {
+        var subject = Subject with { Access = new(0, Now.AddDays(-5), [new(DateOnly.FromDateTime(Now.UtcDateTime), 4)], Now.AddDays(-3)) };
+        var policy = LifecyclePolicy.Parse($"{condition} -> warm");
+        Assert.Equal((holds == true ? "warm" : null, holds is null ? LifecycleNeeds.Access : LifecycleNeeds.None), policy.Decide(subject, Now) is var decision ? (decision.Tier, decision.Missing) : default);
+        // What was made since then is known from its beginning.
+        Assert.True(policy.Decide(subject with { Modified = Now.AddDays(-2) }, Now).IsKnown);
+    }
+
+    [Fact]
+    public void What_was_not_counted_long_enough_is_known_from_a_midnight_on()
+    {
+        var subject = Subject with { Access = new(0, null, [], new(2026, 8, 19, 10, 0, 0, TimeSpan.Zero)) };
+        var midnight = new DateTimeOffset(2026, 8, 26, 0, 0, 0, TimeSpan.Zero);
+        var policy = LifecyclePolicy.Parse("access_count_7d == 0 -> warm");
+        Assert.Equal((false, "warm"), (policy.Decide(subject, midnight.AddTicks(-1)).IsKnown, policy.Decide(subject, midnight).Tier));
+    }
+
     [Fact]
     public void The_first_rule_that_holds_decides_and_where_none_does_it_stays()
     {

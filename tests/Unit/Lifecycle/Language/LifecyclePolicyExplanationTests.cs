@@ -37,8 +37,8 @@ public sealed class LifecyclePolicyExplanationTests
     public void The_first_lines_say_what_is_and_what_comes(string text, params string[] lines) => Assert.Equal(lines, LifecyclePolicy.Parse(text).Explain(Subject, Now).Lines().Take(2));
 
     [Theory]
-    [InlineData("tag.a == \"x\" OR access_count == 1 -> warm", "Where it belongs turns on tags and accesses, which nobody looked up.", "Rule 1, tag.a == \"x\" OR access_count == 1 -> warm, turns on what was not looked up.", "  tag.a == \"x\": unknown, tags were not looked up", "  access_count == 1: unknown, accesses were not looked up")]
-    [InlineData("tag.a == \"x\" -> warm; -> warm", "It belongs in warm, whichever of several rules decides.", "Left alone, it belongs there for ever.", "Rule 1, tag.a == \"x\" -> warm, turns on what was not looked up.")]
+    [InlineData("tag.a == \"x\" OR access_count == 1 -> warm", "Where it belongs turns on tags and accesses, of which too little is known.", "Rule 1, tag.a == \"x\" OR access_count == 1 -> warm, turns on what is not known.", "  tag.a == \"x\": unknown, tags were not looked up", "  access_count == 1: unknown, accesses were not looked up")]
+    [InlineData("tag.a == \"x\" -> warm; -> warm", "It belongs in warm, whichever of several rules decides.", "Left alone, it belongs there for ever.", "Rule 1, tag.a == \"x\" -> warm, turns on what is not known.")]
     [InlineData("access > 13d -> warm", "It stays in hot: no rule holds.", "Until 2026-08-21 12:30:00 UTC (in 21h) nothing changes; then it turns on accesses.", "Rule 1, access > 13d -> warm, does not hold.")]
     public void What_nobody_looked_up_is_told_as_that(string text, params string[] lines) =>
         Assert.Equal(lines, LifecyclePolicy.Parse(text).Explain(Subject with { Tags = null, Access = null }, Now).Lines().Take(lines.Length));
