@@ -30,6 +30,8 @@ install_tools() {
     # A real S3 server of others, for the connector.
     local daemon
     for daemon in ceph-mon ceph-osd radosgw; do command -v "$daemon" >/dev/null || missing+=("$daemon"); done
+    # A clock that a test sets forward.
+    compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || missing+=(faketime)
     # For tests that cut the wires between nodes, which root alone can.
     command -v ip >/dev/null || [ -x /usr/sbin/ip ] || missing+=(iproute2)
     command -v nft >/dev/null || [ -x /usr/sbin/nft ] || missing+=(nftables)
