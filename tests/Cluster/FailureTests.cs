@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Runtime.InteropServices;
 using DarkStorage.Cluster.History;
 
 namespace DarkStorage.Cluster;
@@ -8,8 +7,6 @@ namespace DarkStorage.Cluster;
 /// <summary>Five nodes that are killed and frozen under load, while a checker looks on: what clients saw must be what one register could have shown them.</summary>
 public sealed partial class FailureTests
 {
-    private const int SigStop = 19;
-    private const int SigCont = 18;
 
     /// <summary>What the product promises: for so long requests through live nodes may fail after another is gone.</summary>
     private static readonly TimeSpan OutWithin = TimeSpan.FromSeconds(10);
@@ -39,10 +36,10 @@ public sealed partial class FailureTests
                 if (victim == 3)
                 {
                     // Frozen for longer than its lease: when it goes on it is out, and must not serve what it knew.
-                    _ = Kill(node.ProcessId, SigStop);
+                    node.Freeze();
                     await MembersAsync(cluster, 4, victim);
                     await load.ProgressAsync(200, from: Rounds > 0 ? from + (30 * Stopwatch.Frequency) : Recorder.Now);
-                    _ = Kill(node.ProcessId, SigCont);
+                    node.Thaw();
                     await load.ProgressAsync(100, from: Recorder.Now);
                 }
                 else
@@ -70,9 +67,6 @@ public sealed partial class FailureTests
         var lines = n.Output.Split('\n');
         return lines.SelectMany((line, i) => line.Contains(" ERR ", StringComparison.Ordinal) ? lines.Skip(i).Take(6) : []);
     }).Take(120));
-
-    [LibraryImport("libc", EntryPoint = "kill")]
-    private static partial int Kill(int process, int signal);
 
     /// <summary>Waits until the others have seen that a node is out: by what one of them logs.</summary>
     private static Task MembersAsync(TestCluster cluster, int active, int except) => TestCluster.UntilAsync(() =>

@@ -89,6 +89,45 @@ public sealed partial class TierTests
     }
 
     [Fact]
+    public async Task A_place_that_does_not_answer_keeps_nobody_waiting_for_long_and_what_is_to_go_there_goes_when_it_answers()
+    {
+        await using var other = await NodeProcess.StartAsync();
+        using var theirs = other.S3();
+        var (bucket, outside, place) = (await fixture.Client.NewBucketAsync(), await theirs.NewBucketAsync(), NewName());
+        var settings = new Dictionary<string, string>
+        {
+            ["endpoint"] = other.S3Url.GetLeftPart(UriPartial.Authority), ["bucket"] = outside, ["access-key"] = other.Settings.AccessKey, ["secret-key"] = other.Settings.SecretKey, ["timeout-seconds"] = "1",
+        };
+        using (var added = await Node.AdminAsync(HttpMethod.Post, "v1/integrations", new { name = place, type = "s3", preset = "darkstorage", settings })) Assert.Equal(HttpStatusCode.Created, added.StatusCode);
+        await JsonAsync(Node, HttpMethod.Put, "/cold", new { integration = place }, HttpStatusCode.OK);
+        var content = RandomNumberGenerator.GetBytes(Large);
+        foreach (var key in (string[])["there", "going"]) await fixture.Client.PutBytesAsync(bucket, key, content);
+        await AssignAndWaitAsync(bucket, "there", "cold");
+
+        other.Freeze();
+        await JsonAsync(Node, HttpMethod.Post, "/cold/assign", new { bucket, key = "going" }, HttpStatusCode.Accepted);
+        Assert.Equal(503, (await fixture.Raw.GetAsync($"/{bucket}/there")).Status);
+        await Eventually.HoldsAsync("the move has failed", async () => (await ShowAsync(bucket, "going"))["move"]?["failure"] is not null);
+        Assert.Equal("drives", (string?)(await ShowAsync(bucket, "going"))["place"]);
+        Assert.Equal(content, await fixture.Client.GetBytesAsync(bucket, "going"));
+        await Eventually.HoldsAsync("an operator sees it", async () =>
+        {
+            using var answer = await Node.AdminAsync(HttpMethod.Post, $"v1/integrations/{place}/test", null);
+            return (await answer.Content.ReadAsStringAsync()).Contains("Unavailable", StringComparison.Ordinal);
+        });
+
+        other.Thaw();
+        await WaitAsync(bucket, "going");
+        Assert.Equal(place, (string?)(await ShowAsync(bucket, "going"))["place"]);
+        foreach (var key in (string[])["there", "going"])
+        {
+            await Eventually.HoldsAsync("it can be read again", async () => (await fixture.Raw.GetAsync($"/{bucket}/{key}")).Status == 200);
+            Assert.Equal(content, await fixture.Client.GetBytesAsync(bucket, key));
+            await AssignAndWaitAsync(bucket, key, "hot"); // the other node goes with the test
+        }
+    }
+
+    [Fact]
     public async Task A_read_goes_on_where_the_bytes_are_now_when_they_are_moved_under_it()
     {
         await using var other = await NodeProcess.StartAsync();

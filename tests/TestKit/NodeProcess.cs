@@ -51,6 +51,8 @@ public sealed partial class NodeProcess : IAsyncDisposable
     private const string ProgramName = "darkstorage-silo.dll";
     private const int SigKill = 9;
     private const int SigTerm = 15;
+    private const int SigCont = 18;
+    private const int SigStop = 19;
 
     /// <summary>Far beyond any start or stop that works: what takes longer hangs.</summary>
     private static readonly TimeSpan HangsAfter = TimeSpan.FromSeconds(90);
@@ -196,6 +198,12 @@ public sealed partial class NodeProcess : IAsyncDisposable
         _ = SendSignal(_process.Id, SigKill);
         await WaitForExitAsync();
     }
+
+    /// <summary>Stops it in its tracks: its connections stay open, and nothing is answered any more.</summary>
+    public void Freeze() => _ = SendSignal(_process.Id, SigStop);
+
+    /// <summary>Lets it go on.</summary>
+    public void Thaw() => _ = SendSignal(_process.Id, SigCont);
 
     /// <summary>Asks the program to end, as a service manager does.</summary>
     /// <returns>Its exit code.</returns>
