@@ -14,7 +14,7 @@ using Orleans;
 
 namespace DarkStorage.ClientApi.Admin;
 
-/// <summary>Tiers, and what is in which: <c>GET /v1/tiers</c>; <c>PUT</c> and <c>DELETE /v1/tiers/NAME</c>; <c>POST /v1/tiers/NAME/assign</c>, of a version or of a prefix; <c>GET /v1/tiers/object?bucket=&amp;key=&amp;versionId=</c>; <c>GET /v1/tiers/moves</c>; <c>GET</c>, <c>PUT</c> and <c>DELETE /v1/tiers/buckets/BUCKET</c>.
+/// <summary>Tiers, and what is in which: <c>GET /v1/tiers</c>; <c>PUT</c> and <c>DELETE /v1/tiers/NAME</c>; <c>POST /v1/tiers/NAME/assign</c>, of a version or of a prefix; <c>GET /v1/tiers/object?bucket=&amp;key=&amp;versionId=</c>; <c>GET /v1/tiers/files?bucket=&amp;prefix=&amp;tier=&amp;allVersions=&amp;after=</c>; <c>GET /v1/tiers/moves</c>; <c>GET</c>, <c>PUT</c> and <c>DELETE /v1/tiers/buckets/BUCKET</c>.
 /// For administrators with Basic authentication.</summary>
 /// <param name="reader">Null on a node that stands alone.</param>
 internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGrainFactory grains, IClusterReader? reader = null)
@@ -53,12 +53,13 @@ internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGra
             {
                 ("GET", []) => (StatusCodes.Status200OK, await Grain.ListAsync(ct)),
                 ("GET", ["object"]) => await DescribeAsync(http.Request.Query["bucket"], http.Request.Query["key"], http.Request.Query["versionId"], ct),
+                ("GET", ["files"]) => await ListFilesAsync(http.Request.Query, ct),
                 ("GET", ["moves"]) => (StatusCodes.Status200OK, await ListMovesAsync(ct)),
                 (var method, ["buckets", var bucket]) => await TieringAsync(method, bucket, http, ct),
                 ("PUT", [var name]) => await ConfigureAsync(name, await AdminRequests.ReadAsync<Configuration>(http, ct), ct),
                 ("DELETE", [var name]) => await Grain.RemoveAsync(name, ct) ? (StatusCodes.Status200OK, new { name, deleted = true }) : Missing($"There is no tier {name} that could be removed."),
                 ("POST", [var name, "assign"]) => await AssignAsync(name, await AdminRequests.ReadAsync<Assignment>(http, ct), ct),
-                _ => (StatusCodes.Status405MethodNotAllowed, new { error = $"There are GET {Path}, PUT and DELETE {Path}/NAME, POST {Path}/NAME/assign, GET, PUT and DELETE {Path}/buckets/BUCKET, GET {Path}/object and GET {Path}/moves." }),
+                _ => (StatusCodes.Status405MethodNotAllowed, new { error = $"There are GET {Path}, PUT and DELETE {Path}/NAME, POST {Path}/NAME/assign, GET, PUT and DELETE {Path}/buckets/BUCKET, GET {Path}/files, GET {Path}/object and GET {Path}/moves." }),
             };
         }
         catch (JsonException e)
@@ -146,24 +147,44 @@ internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGra
     private async Task<(int, object)> AssignPrefixAsync(string tier, Assignment wanted, string prefix, CancellationToken ct)
     {
         if (wanted.VersionId is not null) return AdminRequests.Refused("A prefix has no versionId.");
-        var after = new VersionPlace("", null, 0);
-        if (wanted.After is { } place)
-        {
-            VersionName? version = null;
-            if (place.Key is null) return AdminRequests.Refused("after: what next was, with key, versionId and revision.");
-            if (place.VersionId is not null)
-            {
-                if (!VersionName.TryParse(place.VersionId, out var name)) return AdminRequests.Refused($"after: {place.VersionId} is no version's id.");
-                version = name;
-            }
-            after = new(place.Key, version, place.Revision);
-        }
         if (await index.FindBucketAsync(wanted.Bucket ?? "", ct) is not { } bucket) return Missing($"There is no bucket {wanted.Bucket}.");
         var page = new Page(wanted.AllVersions);
-        var end = await index.ListVersionsAsync(new(bucket.Id, prefix, null, after, ITiersGrain.MovesMax), page, ct);
-        await Grain.AssignAsync(bucket.Id, [.. page.Versions], tier, ct);
-        var next = end.Next is { } more ? new Place(more.Key, more.Version?.ToString(), more.Revision) : null;
-        return (StatusCodes.Status202Accepted, new { wanted = page.Versions.Count, next });
+        var end = await index.ListVersionsAsync(new(bucket.Id, prefix, null, PlaceAfter(wanted.After), ITiersGrain.MovesMax), page, ct);
+        await Grain.AssignAsync(bucket.Id, [.. page.Versions.Select(static v => new VersionAddress(v.Key, v.Id))], tier, ct);
+        return (StatusCodes.Status202Accepted, new { wanted = page.Versions.Count, next = NextOf(end) });
+    }
+
+    /// <summary>One page of the versions that are in a tier, or in any: where none of a page is, there may still be a <c>next</c>.</summary>
+    private async Task<(int, object)> ListFilesAsync(IQueryCollection query, CancellationToken ct)
+    {
+        string? name = query["bucket"], tier = query["tier"], after = query["after"];
+        if (await index.FindBucketAsync(name ?? "", ct) is not { } bucket) return Missing($"There is no bucket {name}.");
+        var tiers = await Grain.ListAsync(ct);
+        var storageClass = tiers.FirstOrDefault(t => t.Name == tier)?.StorageClass;
+        if (tier is not null && storageClass is null) return Missing($"There is no tier {tier}.");
+        var page = new Page(string.Equals(query["allVersions"], "true", StringComparison.OrdinalIgnoreCase));
+        var end = await index.ListVersionsAsync(new(bucket.Id, query["prefix"].ToString(), null, PlaceAfter(after is null ? null : JsonSerializer.Deserialize<Place>(after, JsonSerializerOptions.Web)), ITiersGrain.MovesMax), page, ct);
+        return (StatusCodes.Status200OK, new
+        {
+            files = page.Versions.Where(v => storageClass is null || v.StorageClass == storageClass).Select(v => new
+            {
+                v.Key, versionId = v.Name.ToString(), v.IsLatest, v.Length, v.Modified, v.StorageClass, tier = tiers.FirstOrDefault(t => t.StorageClass == v.StorageClass)?.Name,
+            }),
+            next = NextOf(end),
+        });
+    }
+
+    private static Place? NextOf(VersionListingEnd end) => end.Next is { } more ? new(more.Key, more.Version?.ToString(), more.Revision) : null;
+
+    /// <exception cref="StorageException"><see cref="StorageError.InvalidArgument"/>: it is none.</exception>
+    private static VersionPlace PlaceAfter(Place? after)
+    {
+        if (after is null) return new("", null, 0);
+        if (after.Key is null) throw new StorageException(StorageError.InvalidArgument, "after: what next was, with key, versionId and revision.");
+        if (after.VersionId is null) return new(after.Key, null, after.Revision);
+        return VersionName.TryParse(after.VersionId, out var name)
+            ? new(after.Key, name, after.Revision)
+            : throw new StorageException(StorageError.InvalidArgument, $"after: {after.VersionId} is no version's id.");
     }
 
     private async Task<(int, object)> DescribeAsync(string? bucket, string? key, string? versionId, CancellationToken ct)
@@ -233,11 +254,11 @@ internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGra
 
     private sealed class Page(bool allVersions) : IVersionListingSink
     {
-        public List<VersionAddress> Versions { get; } = [];
+        public List<(string Key, VersionName Name, VersionId Id, bool IsLatest, long Length, DateTimeOffset Modified, string StorageClass)> Versions { get; } = [];
 
         public void Version(in ListedObject entry)
         {
-            if (!entry.IsDeleteMarker && (allVersions || entry.IsLatest)) Versions.Add(new(Encoding.UTF8.GetString(entry.Key), entry.Id));
+            if (!entry.IsDeleteMarker && (allVersions || entry.IsLatest)) Versions.Add((Encoding.UTF8.GetString(entry.Key), entry.Version, entry.Id, entry.IsLatest, entry.Length, entry.Modified, Encoding.UTF8.GetString(entry.StorageClass)));
         }
 
         public void CommonPrefix(ReadOnlySpan<byte> prefix) => throw new System.Diagnostics.UnreachableException("A listing without a delimiter folds nothing.");

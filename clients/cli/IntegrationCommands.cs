@@ -87,7 +87,7 @@ internal static class IntegrationCommands
         if (parsed.GetValue(Json)) return Output.Json(all);
         Output.Table(["NAME", "TYPE", "STATE", "CALLS", "FAILED", "SENT", "READ"], all.Select(i => new[]
         {
-            $"{i!["integration"]!["name"]}", $"{i["integration"]!["type"]}", State(i), $"{i["usage"]!["calls"]}", $"{i["usage"]!["failures"]}", Output.Bytes(i["usage"]!["bytesWritten"]!), Output.Bytes(i["usage"]!["bytesRead"]!),
+            $"{i!["integration"]!["name"]}", $"{i["integration"]!["type"]}", State(i), $"{i["usage"]!["calls"]}", $"{i["usage"]!["failures"]}", Output.Bytes((long)i["usage"]!["bytesWritten"]!), Output.Bytes((long)i["usage"]!["bytesRead"]!),
         }));
         return ExitCodes.Done;
     }

@@ -127,7 +127,7 @@ internal static class LifecycleCommands
     {
         Console.WriteLine($"Of {report["looked"]} versions {report["transitioned"]} move, {report["expired"]} expire and {report["removed"]} are removed for good");
         if (report["moves"]!.AsArray() is not { Count: > 0 } moves) return;
-        Output.Table(["FROM", "TO", "VERSIONS", "BYTES"], moves.Select(m => new[] { $"{m!["from"]}", $"{m["to"]}", $"{m["versions"]}", Output.Bytes(m["bytes"]!) }));
+        Output.Table(["FROM", "TO", "VERSIONS", "BYTES"], moves.Select(m => new[] { $"{m!["from"]}", $"{m["to"]}", $"{m["versions"]}", Output.Bytes((long)m["bytes"]!) }));
     }
 
     /// <returns>Null where neither was given.</returns>

@@ -23,7 +23,7 @@ internal static class Output
         return exitCode;
     }
 
-    public static string Bytes(JsonNode bytes)
+    public static string Bytes(long bytes)
     {
         var (amount, unit) = ((double)bytes, 0);
         string[] units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];

@@ -6,7 +6,7 @@ using Amazon.S3.Model;
 
 namespace DarkStorage.Cli;
 
-/// <summary>Tiers, and what is in which: <c>tiers list|configure|remove|set|get|assign|restore|show|moves</c>.</summary>
+/// <summary>Tiers, and what is in which: <c>tiers list|configure|remove|set|get|assign|restore|show|files|moves</c>.</summary>
 internal static class TierCommands
 {
     private const string Api = "tiers";
@@ -25,6 +25,8 @@ internal static class TierCommands
     private static readonly Option<string?> Version = new("--version-id") { Description = "Another version than the current one" };
     private static readonly Option<bool> Recursive = new("--recursive", "-r") { Description = "Everything below the address" };
     private static readonly Option<bool> AllVersions = new("--all-versions") { Description = "With -r, also those that are not current" };
+    private static readonly Option<string?> InTier = new("--tier") { Description = "Only what is in this tier" };
+    private static readonly Option<bool> EveryVersion = new("--all-versions") { Description = "Also those that are not current" };
     private static readonly Option<bool> Wait = new("--wait") { Description = "Until it is there, or an attempt has failed" };
     private static readonly Argument<string> Scope = new("BUCKET") { Description = "A bucket, or darkstorage://BUCKET/PREFIX" };
     private static readonly Option<string?> Default = new("--default") { Description = "The tier of what is written without a storage class  [hot]" };
@@ -45,6 +47,7 @@ internal static class TierCommands
         Command(new("assign", "Moves an object, a version, or everything below an address to a tier.") { Address, Tier, Version, Recursive, AllVersions, Wait }, AssignAsync),
         Command(new("restore", "Makes what is archived readable for some days.") { Address, Days, Speed, Version, Recursive, WaitReadable }, RestoreAsync),
         Command(new("show", "Says which tier an object is in, where its bytes are, and where they are to go.") { Address, Version, Json }, ShowAsync),
+        Command(new("files", "Lists what is in a tier, or what is in which, in a bucket or below an address.") { Scope, InTier, EveryVersion, Json }, FilesAsync),
         Command(new("moves", "Lists moves that are wanted and not done, and why not.") { Json }, MovesAsync),
     });
 
@@ -231,9 +234,34 @@ internal static class TierCommands
         if (parsed.GetValue(Json)) return Output.Json(shown);
         Output.Table(["TIER", "CLASS", "PLACE", "SIZE", "GOES TO", "ATTEMPTS", "FAILURE", "READABLE UNTIL"],
         [
-            [$"{shown["tier"]}", $"{shown["storageClass"]}", $"{shown["place"]}", Output.Bytes(shown["length"]!), $"{shown["move"]?["tier"]}", $"{shown["move"]?["attempts"]}", $"{shown["move"]?["failure"] ?? shown["restore"]?["failure"]}",
+            [$"{shown["tier"]}", $"{shown["storageClass"]}", $"{shown["place"]}", Output.Bytes((long)shown["length"]!), $"{shown["move"]?["tier"]}", $"{shown["move"]?["attempts"]}", $"{shown["move"]?["failure"] ?? shown["restore"]?["failure"]}",
                 shown["restore"] is { } restore ? $"{restore["until"] ?? "being restored"}" : ""],
         ]);
+        return ExitCodes.Done;
+    }
+
+    private static async Task<int> FilesAsync(ParseResult parsed, CancellationToken ct)
+    {
+        using var cluster = Cluster.FromEnvironment();
+        var scope = ScopeOf(parsed);
+        var (tier, isJson) = (parsed.GetValue(InTier), parsed.GetValue(Json));
+        var path = $"{Api}/files?bucket={Uri.EscapeDataString(scope.Bucket)}&prefix={Uri.EscapeDataString(scope.Key)}&allVersions={parsed.GetValue(EveryVersion)}{(tier is null ? "" : $"&tier={Uri.EscapeDataString(tier)}")}";
+        var (count, bytes, all, after) = (0L, 0L, new JsonArray(), (JsonNode?)null);
+        do
+        {
+            var page = await cluster.AskAsync(HttpMethod.Get, after is null ? path : $"{path}&after={Uri.EscapeDataString(after.ToJsonString())}", null, ct);
+            foreach (var file in page["files"]!.AsArray())
+            {
+                (count, bytes) = (count + 1, bytes + (long)file!["length"]!);
+                if (isJson) all.Add(file.DeepClone());
+                // Of very many each is told when it is known.
+                else Console.WriteLine($"{Output.Bytes((long)file["length"]!),10}  {file["tier"] ?? file["storageClass"],-8}  {file["key"]}{((bool)file["isLatest"]! ? "" : $"  (version {file["versionId"]})")}");
+            }
+            after = page["next"];
+        }
+        while (after is not null);
+        if (isJson) return Output.Json(all);
+        Console.WriteLine($"{count} version{(count == 1 ? "" : "s")}, {Output.Bytes(bytes)}");
         return ExitCodes.Done;
     }
 

@@ -162,6 +162,31 @@ public sealed partial class TierTests(TierNodeFixture fixture) : IClassFixture<T
     }
 
     [Fact]
+    public async Task What_is_in_a_tier_is_listed_by_prefix_and_page_by_page()
+    {
+        var bucket = await fixture.Client.NewBucketAsync();
+        await NewTierAsync("cold");
+        await fixture.Client.PutBucketVersioningAsync(new() { BucketName = bucket, VersioningConfig = new() { Status = Amazon.S3.VersionStatus.Enabled } });
+        foreach (var key in (string[])["a/1", "a/2", "a/2", "b"]) await fixture.Client.PutBytesAsync(bucket, key, new byte[Large]);
+        await fixture.Client.DeleteObjectAsync(bucket, "b");
+        foreach (var key in (string[])["a/1", "a/2"]) await AssignAndWaitAsync(bucket, key, "cold");
+
+        Assert.Equal(["a/1 cold", "a/2 cold"], await FilesAsync(""));
+        Assert.Equal(["a/1 cold", "a/2 cold", "a/2 hot", "b hot"], await FilesAsync("&allVersions=true"));
+        Assert.Equal(["a/2 cold"], await FilesAsync("&tier=cold&prefix=a%2F2"));
+        Assert.Equal(["b hot"], await FilesAsync($$"""&tier=hot&allVersions=true&after={"key":"a/2","revision":0}"""));
+        foreach (var (query, reason) in ((string, string)[])[("&after={}", "after: what next was"), ("&after=x", "The body is not the JSON"), ("&after={\"key\":\"k\",\"versionId\":\"x\"}", "after: x is no")])
+            Assert.StartsWith(reason, (string?)(await JsonAsync(Node, HttpMethod.Get, $"/files?bucket={bucket}{query}", null, HttpStatusCode.BadRequest))["error"], StringComparison.Ordinal);
+        await JsonAsync(Node, HttpMethod.Get, $"/files?bucket={bucket}&tier=attic", null, HttpStatusCode.NotFound);
+
+        var told = await Node.CommandLineAsync(["tiers", "files", $"darkstorage://{bucket}/a/", "--tier", "cold"]);
+        Assert.Equal((0, "2 versions, 1.3 MiB"), (told.ExitCode, told.Output.TrimEnd().Split('\n')[^1]));
+        Assert.Contains("683.6 KiB  cold      a/2\n", told.Output, StringComparison.Ordinal);
+
+        async Task<IEnumerable<string>> FilesAsync(string query) => (await JsonAsync(Node, HttpMethod.Get, $"/files?bucket={bucket}{query}", null, HttpStatusCode.OK))["files"]!.AsArray().Select(f => $"{f!["key"]} {f["tier"]}");
+    }
+
+    [Fact]
     public async Task A_lifecycle_moves_what_is_old_enough()
     {
         var (bucket, place) = (await fixture.Client.NewBucketAsync(), await NewTierAsync("cold"));
