@@ -10,6 +10,7 @@ using DarkStorage.GrainInterfaces.Tiers;
 using DarkStorage.Rules.Buckets;
 using DarkStorage.Rules.Lifecycle;
 using DarkStorage.Rules.Lifecycle.Language;
+using DarkStorage.Rules.Tiers;
 using Microsoft.AspNetCore.Http;
 using Orleans;
 
@@ -43,7 +44,7 @@ internal sealed class LifecycleApi(Credentials credentials, IIndexReader index, 
             return (http.Request.Method, rest[1..]) switch
             {
                 ("GET", []) => (StatusCodes.Status200OK, Describe(await grain.GetStatusAsync(ct))),
-                ("GET", ["preview"]) => (StatusCodes.Status200OK, LifecycleReport.Whole(await grain.PreviewAsync(PreviewMax, ct))!),
+                ("GET", ["preview"]) => (StatusCodes.Status200OK, await DescribeAsync(LifecycleReport.Whole(await grain.PreviewAsync(PreviewMax, ct))!, ct)),
                 ("POST", ["preview"]) => await PreviewAsync(bucket, grain, await AdminRequests.ReadAsync<Wanted>(http, ct), ct),
                 ("GET", ["explain"]) => await ExplainAsync(grain, bucket.Name, http.Request.Query["key"], http.Request.Query["versionId"], ct),
                 ("GET", ["accesses"]) => (StatusCodes.Status200OK, Describe(BucketRules.Of(bucket).AccessCounting)),
@@ -85,6 +86,18 @@ internal sealed class LifecycleApi(Credentials credentials, IIndexReader index, 
         running = LifecycleReport.Whole(status.Running), last = LifecycleReport.Whole(status.Last), before = (status.Before.IsDefault ? [] : status.Before).Select(LifecycleReport.Whole), status.Problem,
     };
 
+    /// <summary>With what its moves save in a month; null where the costs of a tier are not known.</summary>
+    private async Task<object> DescribeAsync(LifecycleReport preview, CancellationToken ct)
+    {
+        var tiers = (await grains.GetGrain<ITiersGrain>(ITiersGrain.Key).ListAsync(ct)).ToDictionary(t => t.StorageClass, StringComparer.Ordinal);
+        var moves = preview.Moves.Select(m => new { m.From, m.To, m.Versions, m.Bytes, savedPerMonth = TierRules.Saves(m.Bytes, tiers.GetValueOrDefault(m.From), tiers.GetValueOrDefault(m.To)) }).ToList();
+        return new
+        {
+            preview.Begun, preview.Ended, preview.Looked, preview.Expired, preview.Removed, preview.Transitioned, preview.Bytes, moves,
+            savedPerMonth = moves.Exists(m => m.savedPerMonth is null) ? null : moves.Sum(m => m.savedPerMonth),
+        };
+    }
+
     private static object Describe(AccessCounting? counting) => new { counted = counting is not null, counting?.Since };
 
     private static object Describe(string name, BucketPolicySetting policy) => new { name, enabled = policy.IsEnabled, policy.Text };
@@ -96,7 +109,7 @@ internal sealed class LifecycleApi(Credentials credentials, IIndexReader index, 
         await RequireMeantAsync(policy, ct);
         if (policy.Needs.HasFlag(LifecycleNeeds.Access) && BucketRules.Of(bucket).AccessCounting is null)
             return AdminRequests.Refused($"Accesses of {bucket.Name} are not counted yet, so nobody knows what this would move. They are from the time on that a policy which asks for them is saved, or that PUT {Path}/{bucket.Name}/accesses says so.");
-        return (StatusCodes.Status200OK, await grain.PreviewPolicyAsync(wanted.Text, PreviewMax, ct));
+        return (StatusCodes.Status200OK, await DescribeAsync(await grain.PreviewPolicyAsync(wanted.Text, PreviewMax, ct), ct));
     }
 
     private static async Task<(int, object)> ExplainAsync(ILifecycleGrain grain, string bucket, string? key, string? versionId, CancellationToken ct)

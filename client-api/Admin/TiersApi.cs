@@ -21,7 +21,7 @@ internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGra
 {
     public const string Path = "/v1/tiers";
 
-    private sealed record Configuration(string? StorageClass, string? Integration);
+    private sealed record Configuration(string? StorageClass, string? Integration, decimal? Cost);
 
     /// <param name="Key">Of one version; else there is a prefix.</param>
     /// <param name="VersionId">Null for the current one.</param>
@@ -82,8 +82,16 @@ internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGra
 
     private static (int, object) Missing(string error) => (StatusCodes.Status404NotFound, new { error });
 
-    private async Task<(int, object)> ConfigureAsync(string name, Configuration wanted, CancellationToken ct) =>
-        (StatusCodes.Status200OK, await Grain.ConfigureAsync(new(name, wanted.StorageClass ?? TierRules.UsualClassOf(name) ?? "", wanted.Integration), ct));
+    /// <summary>Of what is not said, the cost stays; all of it stays where nothing but the cost is said.</summary>
+    private async Task<(int, object)> ConfigureAsync(string name, Configuration wanted, CancellationToken ct)
+    {
+        var known = (await Grain.ListAsync(ct)).FirstOrDefault(t => t.Name == name);
+        var cost = wanted.Cost ?? known?.Cost;
+        var tier = known is not null && wanted is { Integration: null, StorageClass: null, Cost: not null }
+            ? known with { Cost = cost }
+            : new Tier(name, wanted.StorageClass ?? TierRules.UsualClassOf(name) ?? "", wanted.Integration, cost);
+        return (StatusCodes.Status200OK, await Grain.ConfigureAsync(tier, ct));
+    }
 
     private async Task<(int, object)> TieringAsync(string method, string name, HttpContext http, CancellationToken ct)
     {

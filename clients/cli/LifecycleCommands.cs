@@ -127,7 +127,8 @@ internal static class LifecycleCommands
     {
         Console.WriteLine($"Of {report["looked"]} versions {report["transitioned"]} move, {report["expired"]} expire and {report["removed"]} are removed for good");
         if (report["moves"]!.AsArray() is not { Count: > 0 } moves) return;
-        Output.Table(["FROM", "TO", "VERSIONS", "BYTES"], moves.Select(m => new[] { $"{m!["from"]}", $"{m["to"]}", $"{m["versions"]}", Output.Bytes((long)m["bytes"]!) }));
+        Output.Table(["FROM", "TO", "VERSIONS", "BYTES", "SAVES A MONTH"], moves.Select(m => new[] { $"{m!["from"]}", $"{m["to"]}", $"{m["versions"]}", Output.Bytes((long)m["bytes"]!), Output.Money(m["savedPerMonth"]) }));
+        Console.WriteLine(report["savedPerMonth"] is { } saved ? $"That saves {Output.Money(saved)} a month." : "What that saves is not known: tiers configure NAME --cost COST says what a tier costs.");
     }
 
     /// <returns>Null where neither was given.</returns>

@@ -19,7 +19,8 @@ internal static class TierCommands
 
     private static readonly Argument<string> Name = new("NAME") { Description = "The tier" };
     private static readonly Argument<string> Address = new("ADDRESS") { Description = "darkstorage://BUCKET/KEY" };
-    private static readonly Option<string> Backend = new("--backend") { Description = "The integration that has its bytes", Required = true };
+    private static readonly Option<string?> Backend = new("--backend") { Description = "The integration that has its bytes" };
+    private static readonly Option<decimal?> Cost = new("--cost") { Description = "What a gigabyte (10^9 bytes) costs there for a month, in the currency that you count in; of hot too" };
     private static readonly Option<string?> Class = new("--class") { Description = "The storage class that S3 calls it; warm, cold, archive and offsite have one of their own" };
     private static readonly Option<string> Tier = new("--tier") { Description = "The tier it is to be in; hot is the cluster's own drives", Required = true };
     private static readonly Option<string?> Version = new("--version-id") { Description = "Another version than the current one" };
@@ -40,7 +41,7 @@ internal static class TierCommands
     public static void AddTo(RootCommand root) => root.Subcommands.Add(new("tiers", "Classes of places that bytes may be in.")
     {
         Command(new("list", "Lists the tiers.") { Json }, ListAsync),
-        Command(new("configure", "Adds a tier, or changes one. What lies in one that is changed stays where it is, and can be read.") { Name, Backend, Class }, ConfigureAsync),
+        Command(new("configure", "Adds a tier, or changes one. What lies in one that is changed stays where it is, and can be read.") { Name, Backend, Class, Cost }, ConfigureAsync),
         Command(new("remove", "Forgets a tier. What lies there stays, and can be read.") { Name }, RemoveAsync),
         Command(new("set", "Says where what is written to a bucket, or below an address, goes, and where to with its age. What is there already follows.") { Scope, Default, Transition, Clear }, SetAsync),
         Command(new("get", "Says what was set for a bucket.") { Scope, Json }, GetAsync),
@@ -62,15 +63,17 @@ internal static class TierCommands
         using var cluster = Cluster.FromEnvironment();
         var tiers = await cluster.ListAsync(Api, ct);
         if (parsed.GetValue(Json)) return Output.Json(tiers);
-        Output.Table(["NAME", "CLASS", "PLACE"], tiers.Select(t => new[] { $"{t!["name"]}", $"{t["storageClass"]}", t["integration"]?.ToString() ?? "the cluster's own drives" }));
+        Output.Table(["NAME", "CLASS", "COST", "PLACE"], tiers.Select(t => new[] { $"{t!["name"]}", $"{t["storageClass"]}", $"{t["cost"]}", PlaceOf(t) }));
         return ExitCodes.Done;
     }
+
+    private static string PlaceOf(JsonNode tier) => tier["integration"]?.ToString() ?? "the cluster's own drives";
 
     private static async Task<int> ConfigureAsync(ParseResult parsed, CancellationToken ct)
     {
         using var cluster = Cluster.FromEnvironment();
-        var tier = await cluster.AskAsync(HttpMethod.Put, PathOf(parsed.GetRequiredValue(Name)), new { storageClass = parsed.GetValue(Class), integration = parsed.GetRequiredValue(Backend) }, ct);
-        Console.WriteLine($"{tier["name"]} is at {tier["integration"]}, and S3 calls it {tier["storageClass"]}");
+        var tier = await cluster.AskAsync(HttpMethod.Put, PathOf(parsed.GetRequiredValue(Name)), new { storageClass = parsed.GetValue(Class), integration = parsed.GetValue(Backend), cost = parsed.GetValue(Cost) }, ct);
+        Console.WriteLine($"{tier["name"]} is at {PlaceOf(tier)}, and S3 calls it {tier["storageClass"]}{(tier["cost"] is { } cost ? $"; a gigabyte costs {cost} a month" : "")}");
         return ExitCodes.Done;
     }
 

@@ -19,6 +19,10 @@ public sealed class TiersState
 {
     [Id(0)]
     public ImmutableArray<Tier> Tiers { get; set; } = [];
+
+    /// <summary>Of the tier that is always there.</summary>
+    [Id(1)]
+    public decimal? HotCost { get; set; }
 }
 
 internal sealed partial class TiersGrain(IMetadataIndex index, TimeProvider clock, [PersistentState("tiers", StorageNames.Index)] IPersistentState<TiersState> state, ILogger<TiersGrain> log) : Grain, ITiersGrain
@@ -28,15 +32,22 @@ internal sealed partial class TiersGrain(IMetadataIndex index, TimeProvider cloc
     /// <summary>Every node knows what a restore is; that stays so.</summary>
     private bool _knowsRestores;
 
-    public Task<ImmutableArray<Tier>> ListAsync(CancellationToken ct) => Task.FromResult(state.State.Tiers.Insert(0, Tier.Hot));
+    public Task<ImmutableArray<Tier>> ListAsync(CancellationToken ct) => Task.FromResult(state.State.Tiers.Insert(0, Hot));
+
+    private Tier Hot => Tier.Hot with { Cost = state.State.HotCost };
 
     public async Task<Tier> ConfigureAsync(Tier tier, CancellationToken ct)
     {
         if (TierRules.WhyNot(tier, state.State.Tiers) is { } reason) throw new StorageException(StorageError.InvalidArgument, reason);
-        await RequireWorkingAsync(tier, ct);
+        if (tier with { Cost = null } == Tier.Hot)
+        {
+            await KeepAsync(state.State.Tiers, tier.Cost, static () => Task.CompletedTask, ct);
+            return tier;
+        }
+        if (state.State.Tiers.All(t => t with { Cost = tier.Cost } != tier)) await RequireWorkingAsync(tier, ct);
         if (index is IClusterIndex cluster && await cluster.TryUseLevelAsync(ClusterLevels.Restores, ct) is { } older) throw new StorageException(StorageError.Conflict, ClusterLevels.RefusalBy(older));
         // The integration looks here before it leaves its place: it sees the tier, or is seen to leave.
-        await KeepAsync([.. state.State.Tiers.Where(t => t.Name != tier.Name).Append(tier).OrderBy(t => t.Name, StringComparer.Ordinal)], () => RequireUsableAsync(tier, ct), ct);
+        await KeepAsync([.. state.State.Tiers.Where(t => t.Name != tier.Name).Append(tier).OrderBy(t => t.Name, StringComparer.Ordinal)], state.State.HotCost, () => RequireUsableAsync(tier, ct), ct);
         LogConfigured(log, tier.Name, tier.StorageClass, tier.Integration!);
         return tier;
     }
@@ -44,7 +55,7 @@ internal sealed partial class TiersGrain(IMetadataIndex index, TimeProvider cloc
     public async Task<bool> RemoveAsync(string name, CancellationToken ct)
     {
         if (state.State.Tiers.FirstOrDefault(t => t.Name == name) is not { } tier) return false;
-        await KeepAsync([.. state.State.Tiers.Where(t => t.Name != name)], static () => Task.CompletedTask, ct);
+        await KeepAsync([.. state.State.Tiers.Where(t => t.Name != name)], state.State.HotCost, static () => Task.CompletedTask, ct);
         var moves = 0L;
         for (var ended = (long)EndedAtOnceMax; ended == EndedAtOnceMax; moves += ended) ended = await index.EndMovesAsync(tier.StorageClass, EndedAtOnceMax, ct);
         LogRemoved(log, name, moves);
@@ -78,7 +89,7 @@ internal sealed partial class TiersGrain(IMetadataIndex index, TimeProvider cloc
 
     private async Task<Tier> FindUsableAsync(string name, CancellationToken ct)
     {
-        var found = state.State.Tiers.Append(Tier.Hot).FirstOrDefault(t => t.Name == name) ?? throw new StorageException(StorageError.NoSuchTier, $"There is no tier {name}.");
+        var found = state.State.Tiers.Append(Hot).FirstOrDefault(t => t.Name == name) ?? throw new StorageException(StorageError.NoSuchTier, $"There is no tier {name}.");
         await RequireUsableAsync(found, ct);
         return found;
     }
@@ -99,18 +110,18 @@ internal sealed partial class TiersGrain(IMetadataIndex index, TimeProvider cloc
     }
 
     /// <param name="check">The last look, when whoever asks for the tiers sees the new ones.</param>
-    private async Task KeepAsync(ImmutableArray<Tier> tiers, Func<Task> check, CancellationToken ct)
+    private async Task KeepAsync(ImmutableArray<Tier> tiers, decimal? hotCost, Func<Task> check, CancellationToken ct)
     {
-        var before = state.State.Tiers;
+        var before = (state.State.Tiers, state.State.HotCost);
         try
         {
-            state.State.Tiers = tiers;
+            (state.State.Tiers, state.State.HotCost) = (tiers, hotCost);
             await check();
             await state.WriteStateAsync(ct);
         }
         catch
         {
-            state.State.Tiers = before;
+            (state.State.Tiers, state.State.HotCost) = before;
             DeactivateOnIdle(); // it may have been written: what the index has is loaded anew
             throw;
         }

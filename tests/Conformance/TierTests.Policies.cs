@@ -124,6 +124,32 @@ public sealed partial class TierTests
         async Task<List<string>> ExplainAsync(string key) => [.. (await LifecycleAsync(HttpMethod.Get, bucket, $"/explain?key={key}"))["lines"]!.AsArray().Select(l => (string)l!)];
     }
 
+    [Fact]
+    public async Task A_preview_says_what_its_moves_save_where_the_costs_of_tiers_are_known()
+    {
+        await using var node = await NodeProcess.StartAsync();
+        using var client = node.S3();
+        var bucket = await client.NewBucketAsync();
+        await NewTierAsync("cold", node: node);
+        await NewTierAsync("warm", node: node);
+        await client.PutBytesAsync(bucket, "large", new byte[2_000_000]);
+        await client.PutBytesAsync(bucket, "small", new byte[1_000_000]);
+        const string text = "size > 1MB -> cold\n-> warm";
+        Assert.Null((await LifecycleAsync(node, HttpMethod.Post, bucket, "/preview", new { text }))["savedPerMonth"]);
+        Assert.Equal((null, 25m), (await JsonAsync(node, HttpMethod.Put, "/hot", new { cost = 25m }, HttpStatusCode.OK) is var hot ? (string?)hot["integration"] : "", (decimal)hot["cost"]!));
+        await JsonAsync(node, HttpMethod.Put, "/cold", new { cost = 4 }, HttpStatusCode.OK);
+        Assert.Equal([("GLACIER_IR", 0.042m), ("STANDARD_IA", null)], (await LifecycleAsync(node, HttpMethod.Post, bucket, "/preview", new { text }))["moves"]!.AsArray().Select(m => ((string)m!["to"]!, (decimal?)m["savedPerMonth"])).Order());
+        await JsonAsync(node, HttpMethod.Put, "/warm", new { cost = 30.5m }, HttpStatusCode.OK);
+        await node.RestartAsync();
+        Assert.Equal(0.0365m, (decimal)(await LifecycleAsync(node, HttpMethod.Post, bucket, "/preview", new { text }))["savedPerMonth"]!);
+        var told = await node.CommandLineAsync(["lifecycle", "preview", bucket, "--rule", "size > 1MB -> cold", "--rule", "-> warm"]);
+        Assert.EndsWith("That saves 0.0365 a month.\n", told.Output, StringComparison.Ordinal);
+        var listed = await node.CommandLineAsync(["tiers", "list"]);
+        Assert.Contains("\nhot   STANDARD     25    the cluster's own drives\n", listed.Output, StringComparison.Ordinal);
+        Assert.StartsWith("cost: 0 to", (string?)(await JsonAsync(node, HttpMethod.Put, "/cold", new { cost = -1 }, HttpStatusCode.BadRequest))["error"], StringComparison.Ordinal);
+        Assert.Contains("no more than its cost", (string?)(await JsonAsync(node, HttpMethod.Put, "/hot", new { integration = "x", cost = 1 }, HttpStatusCode.BadRequest))["error"], StringComparison.Ordinal);
+    }
+
     public static TheoryData<string, string, string, string, HttpStatusCode> BadPolicies => new()
     {
         { "PUT", "/policies/p", """{"text":"size > 1XB -> cold"}""", "Line 1, column 8: ", HttpStatusCode.BadRequest },

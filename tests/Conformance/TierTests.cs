@@ -267,7 +267,7 @@ public sealed partial class TierTests(TierNodeFixture fixture) : IClassFixture<T
 
     public static TheoryData<string, string, string, HttpStatusCode, string> BadInput => new()
     {
-        { "PUT", "/hot", """{"integration":"nas"}""", HttpStatusCode.BadRequest, "The tier hot is the cluster's own drives, and always there." },
+        { "PUT", "/hot", """{"integration":"nas"}""", HttpStatusCode.BadRequest, "The tier hot is the cluster's own drives, and always there: no more than its cost can be said." },
         { "PUT", "/Cold", """{"integration":"nas","storageClass":"GLACIER"}""", HttpStatusCode.BadRequest, "A tier's name has 1 to 32 lower-case letters, digits and dashes." },
         { "PUT", "/attic", """{"integration":"nas"}""", HttpStatusCode.BadRequest, "storageClass: one of REDUCED_REDUNDANCY" },
         { "PUT", "/attic", """{"integration":"nas","storageClass":"FROZEN"}""", HttpStatusCode.BadRequest, "storageClass: one of REDUCED_REDUNDANCY" },
