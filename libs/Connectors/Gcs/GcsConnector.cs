@@ -19,7 +19,7 @@ internal static partial class GcsConnector
     public static readonly Connector Connector = new(
         new ConnectorType("gcs", "Google Cloud Storage", "A bucket of Google Cloud Storage, by its JSON API and a service account.",
         [
-            new(Endpoint, "Where the service listens: a regional or private endpoint, or an emulator. https, or http on this machine.", ConnectorFieldKind.Url, Default: PublicEndpoint, IsPlace: true),
+            new(Endpoint, "Where the service listens: also a regional endpoint (https://storage.REGION.rep.googleapis.com), a private one, or an emulator. https, or http on this machine.", ConnectorFieldKind.Url, Default: PublicEndpoint, IsPlace: true),
             new(Bucket, "The bucket. It has to be there.", IsRequired: true, IsPlace: true),
             new(Prefix, "What every object's name begins with, such as darkstorage/. The bucket can then have other things too.", IsPlace: true),
             new(Key, "The JSON file of a key of a service account that may list, read, create and delete objects there, as the role Storage Object User may.", ConnectorFieldKind.Secret, IsRequired: true),
@@ -27,8 +27,7 @@ internal static partial class GcsConnector
                 ConnectorFieldKind.Choice, Choices: ["STANDARD", "NEARLINE", "COLDLINE", "ARCHIVE"]),
         ],
         [
-            Preset("google", "Google Cloud Storage", "Needs bucket and a service account's key.", PublicEndpoint),
-            Preset("google-belgium", "Google Cloud Storage, europe-west1 alone", "Needs bucket (in that region) and a service account's key. Requests stay within the region; other regions have such endpoints too.", "https://storage.europe-west1.rep.googleapis.com"),
+            new("google", "Google Cloud Storage", "Needs bucket and a service account's key.", ImmutableSortedDictionary.CreateRange(StringComparer.Ordinal, [KeyValuePair.Create(Endpoint, PublicEndpoint)])),
         ]),
         Open);
 
@@ -45,8 +44,6 @@ internal static partial class GcsConnector
         var http = OutboundConnections.NewClient();
         return new(new(endpoint, new(key, http, clock), http), place, clock);
     }
-
-    private static ConnectorPreset Preset(string name, string title, string help, string endpoint) => new(name, title, help, ImmutableSortedDictionary.CreateRange(StringComparer.Ordinal, [KeyValuePair.Create(Endpoint, endpoint)]));
 
     [GeneratedRegex(@"^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]\z")]
     private static partial Regex BucketName();
