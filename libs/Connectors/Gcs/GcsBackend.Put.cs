@@ -31,7 +31,7 @@ internal sealed partial class GcsBackend
                 if (await FindAsync(name, ct) is { } held && await HasAsync(held, name, content, ct)) return held.ToBlob(name);
                 throw;
             }
-            if (made is not null) return await TakenAsync(name, made, digest, ct);
+            if (made is not null) return await TakenAsync(name, made, content.Length, digest, ct);
             if (attempt == PutAttemptsMax) throw new BackendException(BackendError.Unavailable, $"{name} is replaced by others again and again.");
             there = await FindAsync(name, ct);
         }
@@ -54,11 +54,12 @@ internal sealed partial class GcsBackend
     }
 
     /// <summary>Compares what the server says that it has made of it with the content.</summary>
-    private async Task<BackendBlob> TakenAsync(BlobName name, GcsObject made, ContentDigest digest, CancellationToken ct)
+    private async Task<BackendBlob> TakenAsync(BlobName name, GcsObject made, long length, ContentDigest digest, CancellationToken ct)
     {
-        if (digest.Matches(made)) return await RequireAsync(name, made, ct);
+        // A server may say that it is done before it was sent all.
+        if (digest.Length == length && digest.Matches(made)) return await RequireAsync(name, made, ct);
         await TakeBackAsync(name, made);
-        if (made.Size != digest.Length) throw BackendException.WrongLength(name, digest.Length, made.Size ?? -1);
+        if (made.Size != length) throw BackendException.WrongLength(name, length, made.Size ?? -1);
         throw new BackendException(BackendError.Unavailable, $"{name} has another checksum there than was sent.");
     }
 

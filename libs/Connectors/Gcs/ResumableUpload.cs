@@ -82,11 +82,11 @@ internal sealed class ResumableUpload(GcsClient client, GcsPlace place, string k
                 continue;
             }
             if (step.IsDone) return step.Made;
-            if (step.Persisted > digest.Length) throw new BackendException(BackendError.Unavailable, $"{name}: the server says that it has {step.Persisted} bytes, of {digest.Length} that were sent.");
-            if (step.Persisted > at) failures = 0;
+            if (step.Persisted is not { } persisted || persisted > digest.Length) throw new BackendException(BackendError.Unavailable, $"{name}: the server does not say how much it has, or more than the {digest.Length} bytes that were sent.");
+            if (persisted > at) failures = 0;
             else if (isKnown && ++failures >= FailuresMax) throw new BackendException(BackendError.Unavailable, $"{name}: the server takes nothing behind byte {at}.");
             else await WaitAsync(null, failures, ct);
-            at = step.Persisted;
+            at = persisted;
         }
     }
 
@@ -141,12 +141,11 @@ internal sealed class ResumableUpload(GcsClient client, GcsPlace place, string k
     }
 
     /// <summary><c>Range: bytes=0-41</c> for 42 bytes, and no such header for none.</summary>
-    private long PersistedOf(HttpResponseHeaders headers)
+    /// <returns>Null where it makes no sense.</returns>
+    private static long? PersistedOf(HttpResponseHeaders headers)
     {
         if (!headers.TryGetValues("Range", out var values)) return 0;
-        return RangeHeaderValue.TryParse(string.Join(',', values), out var range) && range.Unit == "bytes" && range.Ranges is { Count: 1 } && range.Ranges.Single() is { From: 0, To: { } last }
-            ? last + 1
-            : throw new BackendException(BackendError.Unavailable, $"{name}: the server does not say how much it has.");
+        return RangeHeaderValue.TryParse(string.Join(',', values), out var range) && range.Unit == "bytes" && range.Ranges is { Count: 1 } && range.Ranges.Single() is { From: 0, To: { } last } ? last + 1 : null;
     }
 
     private Task WaitAsync(TimeSpan? wanted, int failures, CancellationToken ct)
@@ -171,6 +170,6 @@ internal sealed class ResumableUpload(GcsClient client, GcsPlace place, string k
     }
 
     /// <param name="IsDone">With an object, or without one where there is another content than the one that this is to replace.</param>
-    /// <param name="Persisted">Bytes that the server has.</param>
-    private readonly record struct Step(bool IsDone, GcsObject? Made, long Persisted);
+    /// <param name="Persisted">Bytes that the server has; null where it does not say.</param>
+    private readonly record struct Step(bool IsDone, GcsObject? Made, long? Persisted);
 }

@@ -3,6 +3,7 @@ using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Storage;
 using DarkStorage.Storage.Backends;
 using Microsoft.AspNetCore.Http;
+using Microsoft.Net.Http.Headers;
 
 namespace DarkStorage.Connectors.Gcs;
 
@@ -246,11 +247,27 @@ public sealed partial class GcsBackendTests(ITestOutputHelper output) : BackendC
             if (!http.Request.Path.StartsWithSegments("/upload")) return false;
             await http.Request.Body.CopyToAsync(Stream.Null);
             if (http.Request.Query["uploadType"] == "resumable" && HttpMethods.IsPost(http.Request.Method)) http.Response.Headers.Location = "/upload/storage/v1/b/x/o?upload_id=1";
+            else if (ContentRangeHeaderValue.TryParse(http.Request.Headers.ContentRange.ToString(), out var range) && range.To + 1 < range.Length) (http.Response.StatusCode, http.Response.Headers.Range) = (308, $"bytes=0-{range.To}");
             else await http.Response.WriteAsync($$"""{"name":"x","size":"{{length}}","generation":"1900000000000000","crc32c":"{{Crc(content)}}","md5Hash":"{{Convert.ToBase64String(MD5.HashData(content))}}"}""");
             return true;
         };
         foreach (var (name, expected) in new[] { ("fresh", BackendError.Unavailable), ("long", BackendError.WrongLength), ("same length", BackendError.Unavailable) })
             Assert.Equal(expected, (await Assert.ThrowsAsync<BackendException>(() => backend.PutAsync(BlobName.Parse(name), BlobSource.Of(content), Ct))).Error);
+    }
+
+    [Fact]
+    public async Task A_server_that_is_done_before_it_was_sent_all_is_found_out()
+    {
+        await using var backend = OpenSmall();
+        _gcs.Answers = async http =>
+        {
+            if (!HttpMethods.IsPut(http.Request.Method)) return false;
+            await http.Request.Body.CopyToAsync(Stream.Null);
+            await http.Response.WriteAsync($$"""{"name":"early","size":"{{Chunk}}","generation":"1900000000000000","crc32c":"{{Crc(new byte[Chunk])}}"}""");
+            return true;
+        };
+        Assert.Equal(BackendError.WrongLength, (await Assert.ThrowsAsync<BackendException>(() => backend.PutAsync(BlobName.Parse("early"), BlobSource.Of(new byte[3 << 20]), Ct))).Error);
+        Assert.Equal(1, Count("DELETE", "/o/early?generation=1900000000000000"));
     }
 
     [Theory, InlineData(100), InlineData(3_000_000)]
