@@ -84,7 +84,7 @@ internal sealed class GcsClient(Uri endpoint, AccessTokens tokens, HttpClient ht
     }
 
     /// <summary>Exactly as it was escaped: a name may look like a path that leads elsewhere.</summary>
-    private Uri AddressOf(string target) => new(endpoint.GetLeftPart(UriPartial.Path).TrimEnd('/') + target, new UriCreationOptions { DangerousDisablePathAndQueryCanonicalization = true });
+    private Uri AddressOf(string target) => new(endpoint.GetLeftPart(UriPartial.Authority) + target, new UriCreationOptions { DangerousDisablePathAndQueryCanonicalization = true });
 
     private async Task<HttpResponseMessage> SendOnceAsync(HttpRequestMessage request, string what, CancellationToken ct)
     {

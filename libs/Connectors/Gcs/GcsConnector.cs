@@ -40,6 +40,7 @@ internal static partial class GcsConnector
         if (place.Prefix.StartsWith('/')) throw ConnectorType.Invalid($"{Prefix}: without a slash in front.");
         var endpoint = new Uri(settings.GetValueOrDefault(Endpoint, PublicEndpoint));
         if (!GcsClient.IsSafe(endpoint)) throw ConnectorType.Invalid($"{Endpoint}: https, or http on this machine: who sees an access token can do all that the account may.");
+        if (endpoint.AbsolutePath != "/") throw ConnectorType.Invalid($"{Endpoint}: without a path behind the host.");
         var key = ServiceAccountKey.Parse(Key, settings[Key]);
         var http = OutboundConnections.NewClient();
         return new(new(endpoint, new(key, http, clock), http), place, clock);

@@ -19,6 +19,9 @@ internal sealed class GcsStream : ReadOnlyStream
     /// <summary>Wait before the second attempt to go on; the first is at once, since servers end connections that are old.</summary>
     private static readonly TimeSpan Delay = TimeSpan.FromMilliseconds(200);
 
+    /// <summary>The longest wait, whatever the server asks for.</summary>
+    private static readonly TimeSpan DelayMax = TimeSpan.FromSeconds(10);
+
     private readonly GcsClient _client;
     private readonly string _target;
     private readonly BlobName _name;
@@ -91,7 +94,8 @@ internal sealed class GcsStream : ReadOnlyStream
         _brokeAt = _position;
         // Without a generation it can't be known whether the rest is of the same content.
         if (_generation is null || ++_breaks > BreaksMax) throw e as BackendException ?? new BackendException(BackendError.Unavailable, $"Reading {_name} broke after {_position} of {_range.Length} bytes: {GcsFailures.Plain(e.Message)}", e);
-        if (_breaks > 1) await Task.Delay((e as BackendException)?.RetryAfter ?? Delay * (_breaks - 1), _clock, ct);
+        var wait = (e as BackendException)?.RetryAfter ?? Delay * (_breaks - 1);
+        await Task.Delay(wait < DelayMax ? wait : DelayMax, _clock, ct);
     }
 
     private async Task RequestAsync(CancellationToken ct)

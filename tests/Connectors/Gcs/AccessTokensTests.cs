@@ -71,8 +71,8 @@ public sealed class AccessTokensTests : IAsyncLifetime
             return false;
         };
         var renewing = _tokens.GetAsync(Ct).AsTask();
-        await asked.Task;
-        Assert.Equal(first, await _tokens.GetAsync(Ct));
+        await asked.Task.WaitAsync(Eventually.HangsAfter, Ct);
+        Assert.Equal(first, await _tokens.GetAsync(Ct).AsTask().WaitAsync(Eventually.HangsAfter, Ct));
         mayAnswer.SetResult();
         Assert.NotEqual(first, await renewing);
     }

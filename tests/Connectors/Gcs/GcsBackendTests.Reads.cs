@@ -1,6 +1,7 @@
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Storage;
 using DarkStorage.Storage.Backends;
+using DarkStorage.TestKit;
 using Microsoft.AspNetCore.Http;
 
 namespace DarkStorage.Connectors.Gcs;
@@ -144,6 +145,7 @@ public sealed partial class GcsBackendTests
     {
         await using var backend = OpenSmall();
         await backend.PutAsync(BlobName.Parse("from"), BlobSource.Of(Content(10)), Ct);
+        _gcs.Put(_bucket, "to", Content(10));
         _gcs.Answers = async http =>
         {
             if (!http.Request.Path.Value!.Contains("/rewriteTo/", StringComparison.Ordinal)) return false;
@@ -152,5 +154,39 @@ public sealed partial class GcsBackendTests
         };
         Assert.Equal(BackendError.Unavailable, (await Assert.ThrowsAsync<BackendException>(() => backend.CopyAsync(BlobName.Parse("from"), BlobName.Parse("to"), Ct))).Error);
         Assert.InRange(Count("POST", "/rewriteTo/"), 1, 15);
+    }
+
+    [Fact]
+    public async Task A_read_that_breaks_at_a_server_that_wants_to_be_left_for_long_waits_no_longer_than_is_sensible()
+    {
+        var clock = new ManualTime();
+        _gcs.Clock = clock;
+        await using var backend = OpenSmall(clock);
+        var (name, content) = (BlobName.Parse("broken"), Content(Long));
+        _gcs.Put(_bucket, name.Value, content);
+        (_gcs.CutsReads, _gcs.CutsReadsAfter) = (1, 700_000);
+        await using var stream = await backend.OpenAsync(name, ByteRange.All(Long), Ct);
+        var refused = new TaskCompletionSource();
+        _gcs.Answers = async http =>
+        {
+            if (refused.Task.IsCompleted) return false;
+            http.Response.Headers.RetryAfter = int.MaxValue.ToString(System.Globalization.CultureInfo.InvariantCulture);
+            await GcsServer.FailAsync(http, 503, "backendError");
+            http.Response.OnCompleted(() =>
+            {
+                refused.TrySetResult();
+                return Task.CompletedTask;
+            });
+            return true;
+        };
+        var read = new byte[Long];
+        var reading = stream.ReadExactlyAsync(read, Ct).AsTask();
+        await Eventually.HoldsAsync("it is read to its end", () =>
+        {
+            clock.Advance(TimeSpan.FromSeconds(1));
+            return reading.IsCompleted;
+        });
+        await reading;
+        Assert.Equal(content, read);
     }
 }

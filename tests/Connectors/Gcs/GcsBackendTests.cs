@@ -31,12 +31,14 @@ public sealed partial class GcsBackendTests(ITestOutputHelper output) : BackendC
 
     private protected override Task<IBackend> NewAsync() => Task.FromResult<IBackend>(OpenSmall());
 
-    private GcsBackend OpenSmall(params (string Name, string Value)[] more)
+    private GcsBackend OpenSmall(params (string Name, string Value)[] more) => OpenSmall(TimeProvider.System, more);
+
+    private GcsBackend OpenSmall(TimeProvider clock, params (string Name, string Value)[] more)
     {
         var given = new Dictionary<string, string> { ["endpoint"] = _gcs.Url, ["bucket"] = _bucket, ["service-account-key"] = _key };
         foreach (var (name, value) in more) given[name] = value;
         var settings = Type.Complete("google", given);
-        return GcsConnector.Open(settings, new(settings["bucket"], settings.GetValueOrDefault("prefix", ""), settings.GetValueOrDefault("storage-class")) { ChunkBytes = Chunk, PageObjectsMax = 300 }, TimeProvider.System);
+        return GcsConnector.Open(settings, new(settings["bucket"], settings.GetValueOrDefault("prefix", ""), settings.GetValueOrDefault("storage-class")) { ChunkBytes = Chunk, PageObjectsMax = 300 }, clock);
     }
 
     private int Count(string method, string part) => _gcs.Requests.Count(r => r.StartsWith(method + " ", StringComparison.Ordinal) && r.Contains(part, StringComparison.Ordinal));
@@ -228,6 +230,7 @@ public sealed partial class GcsBackendTests(ITestOutputHelper output) : BackendC
         _gcs.CorruptsUpload = true;
         Assert.Equal(BackendError.Unavailable, (await Assert.ThrowsAsync<BackendException>(() => backend.PutAsync(name, BlobSource.Of(content), Ct))).Error);
         Assert.Null(await backend.StatAsync(name, Ct));
+        Assert.Equal(0, Count("DELETE", "?generation="));
         // By a server that looks at no checksum it is taken back.
         (_gcs.CorruptsUpload, _gcs.IgnoresChecksums) = (true, true);
         Assert.Equal(BackendError.Unavailable, (await Assert.ThrowsAsync<BackendException>(() => backend.PutAsync(name, BlobSource.Of(content), Ct))).Error);

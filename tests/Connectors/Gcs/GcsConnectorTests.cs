@@ -28,6 +28,7 @@ public sealed class GcsConnectorTests
     [InlineData("prefix", "/mine", "prefix: without a slash in front.")]
     [InlineData("storage-class", "FROZEN", "storage-class: One of STANDARD, NEARLINE, COLDLINE, ARCHIVE.")]
     [InlineData("endpoint", "http://storage.example.com", "endpoint: https, or http on this machine: who sees an access token can do all that the account may.")]
+    [InlineData("endpoint", "https://storage.googleapis.com/photos", "endpoint: without a path behind the host.")]
     [InlineData("endpoint", "https://a/?b=c", "endpoint: http:// or https://, without a user's name, a query or a fragment.")]
     public void A_setting_that_can_not_be_right_is_refused_with_a_sentence(string field, string value, string expected)
     {
