@@ -1,0 +1,106 @@
+using System.Net;
+using System.Net.Http.Headers;
+using System.Runtime.ExceptionServices;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using DarkStorage.Storage.Backends;
+
+namespace DarkStorage.Connectors.Gcs;
+
+/// <summary>Sends requests of the JSON API to one endpoint, under the access token of a service account: with a token that is not taken once more, with another.</summary>
+/// <remarks>What goes wrong on the way is a <see cref="BackendException"/>; an answer of any status is its caller's to look at. Tokens go to the endpoint and nowhere else: no redirect is followed, and of the address that a server gives for an upload the path alone is taken.</remarks>
+internal sealed class GcsClient(Uri endpoint, AccessTokens tokens, HttpClient http) : IDisposable
+{
+    private const string ApiPath = "/storage/v1/b/";
+
+    /// <summary>Of a page of a list: a thousand names, each of 1,024 bytes that JSON may make six of each.</summary>
+    private const int AnswerBytesMax = 16 << 20;
+
+    private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web) { DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull };
+
+    /// <summary>An access token is worth more than a signature of one request: who sees it can do all that the account may.</summary>
+    public static bool IsSafe(Uri url) => url.Scheme == "https" || (url.Scheme == "http" && url.IsLoopback);
+
+    /// <param name="path">Below the buckets, with names already escaped.</param>
+    public static string Api(string path) => ApiPath + path;
+
+    public static string Upload(string path) => "/upload" + ApiPath + path;
+
+    public static string Escape(string name) => Uri.EscapeDataString(name);
+
+    /// <param name="target">Path and query.</param>
+    /// <param name="fill">Gives the request what it has beside that; called for each time that it is sent.</param>
+    /// <returns>The answer, its body not yet read. The caller disposes it.</returns>
+    public async Task<HttpResponseMessage> SendAsync(HttpMethod method, string target, string what, Action<HttpRequestMessage>? fill, CancellationToken ct)
+    {
+        for (var attempt = 1; ; attempt++)
+        {
+            var token = await tokens.GetAsync(ct);
+            using var request = new HttpRequestMessage(method, AddressOf(target));
+            request.Headers.Authorization = new("Bearer", token);
+            fill?.Invoke(request);
+            var answer = await SendOnceAsync(request, what, ct);
+            if (answer.StatusCode != HttpStatusCode.Unauthorized || attempt > 1) return answer;
+            answer.Dispose();
+            tokens.Reject(token);
+        }
+    }
+
+    /// <summary>As <see cref="SendAsync"/>, for an answer that is to be JSON.</summary>
+    /// <returns>Null where the status is one of those that are an answer too.</returns>
+    public async Task<T?> AskAsync<T>(HttpMethod method, string target, string what, object? body, CancellationToken ct, params HttpStatusCode[] answersToo) where T : class
+    {
+        using var answer = await SendAsync(method, target, what, request => request.Content = body is null ? null : JsonOf(body), ct);
+        if (answersToo.Contains(answer.StatusCode)) return null;
+        if (answer.StatusCode != HttpStatusCode.OK) throw await GcsFailures.OfAsync(answer, what, ct);
+        return await ReadAsync<T>(answer, what, ct);
+    }
+
+    public static async Task<T> ReadAsync<T>(HttpResponseMessage answer, string what, CancellationToken ct) where T : class
+    {
+        try
+        {
+            var body = await BoundedBody.ReadAsync(answer, AnswerBytesMax, ct);
+            return JsonSerializer.Deserialize<T>(body.Span, Json) ?? throw new JsonException("It is null.");
+        }
+        catch (BackendException)
+        {
+            throw;
+        }
+        catch (Exception e) when (e is JsonException or IOException or HttpRequestException)
+        {
+            throw NoAnswer(what, e);
+        }
+    }
+
+    public static ByteArrayContent JsonOf(object body) => new(JsonSerializer.SerializeToUtf8Bytes(body, Json)) { Headers = { ContentType = new MediaTypeHeaderValue("application/json", "utf-8") } };
+
+    public static BackendException NoAnswer(string what, Exception e) => new(BackendError.Unavailable, $"{what}: no answer. {GcsFailures.Plain(e.Message)}", e);
+
+    public void Dispose()
+    {
+        http.Dispose();
+        tokens.Dispose();
+    }
+
+    /// <summary>Exactly as it was escaped: a name may look like a path that leads elsewhere.</summary>
+    private Uri AddressOf(string target) => new(endpoint.GetLeftPart(UriPartial.Authority) + target, new UriCreationOptions { DangerousDisablePathAndQueryCanonicalization = true });
+
+    private async Task<HttpResponseMessage> SendOnceAsync(HttpRequestMessage request, string what, CancellationToken ct)
+    {
+        try
+        {
+            return await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, ct);
+        }
+        catch (Exception e) when (SourceContent.FailureOf(e) is { } failure && !ct.IsCancellationRequested)
+        {
+            if (failure is EndOfStreamException) throw new BackendException(BackendError.WrongLength, $"{what}: {failure.Message}", failure);
+            ExceptionDispatchInfo.Throw(failure);
+            throw;
+        }
+        catch (Exception e) when (e is HttpRequestException or IOException || (e is OperationCanceledException && !ct.IsCancellationRequested))
+        {
+            throw NoAnswer(what, e);
+        }
+    }
+}

@@ -1,0 +1,51 @@
+using System.Collections.Immutable;
+using System.Text.RegularExpressions;
+using DarkStorage.Connectors.Http;
+using DarkStorage.Storage.Backends;
+
+namespace DarkStorage.Connectors.Gcs;
+
+/// <summary>What a bucket of Google Cloud Storage has to be told of, and how one is opened.</summary>
+internal static partial class GcsConnector
+{
+    private const string Endpoint = "endpoint";
+    private const string Bucket = "bucket";
+    private const string Prefix = "prefix";
+    private const string Key = "service-account-key";
+    private const string StorageClass = "storage-class";
+
+    private const string PublicEndpoint = "https://storage.googleapis.com";
+
+    public static readonly Connector Connector = new(
+        new ConnectorType("gcs", "Google Cloud Storage", "A bucket of Google Cloud Storage, by its JSON API and a service account.",
+        [
+            new(Endpoint, "Where the service listens: also a regional endpoint (https://storage.REGION.rep.googleapis.com), a private one, or an emulator. https, or http on this machine.", ConnectorFieldKind.Url, Default: PublicEndpoint, IsPlace: true),
+            new(Bucket, "The bucket. It has to be there.", IsRequired: true, IsPlace: true),
+            new(Prefix, "What every object's name begins with, such as darkstorage/. The bucket can then have other things too.", IsPlace: true),
+            new(Key, "The JSON file of a key of a service account that may list, read, create and delete objects there, as the role Storage Object User may.", ConnectorFieldKind.Secret, IsRequired: true),
+            new(StorageClass, "The storage class of what is put there. All are read at once. What is deleted earlier is paid for 30 days in NEARLINE, 90 in COLDLINE and 365 in ARCHIVE. The bucket's own where nothing is said.",
+                ConnectorFieldKind.Choice, Choices: ["STANDARD", "NEARLINE", "COLDLINE", "ARCHIVE"]),
+        ],
+        [
+            new("google", "Google Cloud Storage", "Needs bucket and a service account's key.", ImmutableSortedDictionary.CreateRange(StringComparer.Ordinal, [KeyValuePair.Create(Endpoint, PublicEndpoint)])),
+        ]),
+        Open);
+
+    private static GcsBackend Open(IReadOnlyDictionary<string, string> settings, TimeProvider clock) => Open(settings, new(settings[Bucket], settings.GetValueOrDefault(Prefix, ""), settings.GetValueOrDefault(StorageClass)), clock);
+
+    /// <param name="place">As the settings say it, but for sizes that tests choose.</param>
+    internal static GcsBackend Open(IReadOnlyDictionary<string, string> settings, GcsPlace place, TimeProvider clock)
+    {
+        if (!BucketName().IsMatch(place.Bucket)) throw ConnectorType.Invalid($"{Bucket}: 3 to 222 lower-case letters, digits, '-', '_' and '.', with a letter or digit in front and behind.");
+        if (place.Prefix.StartsWith('/')) throw ConnectorType.Invalid($"{Prefix}: without a slash in front.");
+        var endpoint = new Uri(settings.GetValueOrDefault(Endpoint, PublicEndpoint));
+        if (!GcsClient.IsSafe(endpoint)) throw ConnectorType.Invalid($"{Endpoint}: https, or http on this machine: who sees an access token can do all that the account may.");
+        if (endpoint.AbsolutePath != "/") throw ConnectorType.Invalid($"{Endpoint}: without a path behind the host.");
+        var key = ServiceAccountKey.Parse(Key, settings[Key]);
+        var http = OutboundConnections.NewClient();
+        return new(new(endpoint, new(key, http, clock), http), place, clock);
+    }
+
+    [GeneratedRegex(@"^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]\z")]
+    private static partial Regex BucketName();
+}
