@@ -5,7 +5,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Logging;
 
-namespace DarkStorage.Connectors.Azure;
+namespace DarkStorage.Connectors;
 
 /// <summary>Passes requests on to a server, and answers as a test says: for what a real service does and its emulator does not.</summary>
 internal sealed class LyingProxy : IAsyncDisposable
@@ -37,17 +37,6 @@ internal sealed class LyingProxy : IAsyncDisposable
         var proxy = new LyingProxy(server);
         await proxy._app.StartAsync();
         return proxy;
-    }
-
-    /// <summary>An error as Azure says it.</summary>
-    public static async Task<bool> FailAsync(HttpContext http, int status, string code, string message = "It went wrong.")
-    {
-        http.Response.StatusCode = status;
-        http.Response.Headers["x-ms-error-code"] = code;
-        if (HttpMethods.IsHead(http.Request.Method)) return true;
-        http.Response.ContentType = "application/xml";
-        await http.Response.WriteAsync($"<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>{code}</Code><Message>{WebUtility.HtmlEncode(message)}</Message></Error>");
-        return true;
     }
 
     public async ValueTask DisposeAsync()
