@@ -30,6 +30,9 @@ internal sealed class LyingProxy : IAsyncDisposable
     /// <summary>Changes the answer that is about to be passed back.</summary>
     public Action<HttpContext> Alters { get; set; } = _ => { };
 
+    /// <summary>Changes the bytes of an answer, where it is not null; the answer is then held until it is whole.</summary>
+    public Func<HttpContext, byte[], byte[]>? AltersBody { get; set; }
+
     public IPEndPoint EndPoint => new(IPAddress.Loopback, new Uri(_app.Urls.Single()).Port);
 
     public static async Task<LyingProxy> StartAsync(IPEndPoint server)
@@ -64,6 +67,12 @@ internal sealed class LyingProxy : IAsyncDisposable
             if (name is not ("Connection" or "Keep-Alive" or "Transfer-Encoding")) http.Response.Headers[name] = values.ToArray();
         }
         Alters(http);
-        if (!HttpMethods.IsHead(http.Request.Method)) await answer.Content.CopyToAsync(http.Response.Body, http.RequestAborted);
+        if (AltersBody is not null)
+        {
+            var body = AltersBody(http, await answer.Content.ReadAsByteArrayAsync(http.RequestAborted));
+            http.Response.ContentLength = body.Length;
+            await http.Response.Body.WriteAsync(body, http.RequestAborted);
+        }
+        else if (!HttpMethods.IsHead(http.Request.Method)) await answer.Content.CopyToAsync(http.Response.Body, http.RequestAborted);
     }
 }

@@ -14,8 +14,6 @@ internal sealed class AddedFile : HttpContent
 
     private readonly BlobSource _source;
     private readonly byte[] _head, _tail;
-    private Cid? _sent;
-
     public AddedFile(BlobSource source, int chunkBytes)
     {
         (_source, ChunkBytes) = (source, chunkBytes);
@@ -28,12 +26,12 @@ internal sealed class AddedFile : HttpContent
 
     public int ChunkBytes { get; }
 
-    /// <summary>What the content is called that was sent, which it was to its end.</summary>
-    public Cid Sent => _sent ?? throw new InvalidOperationException("It was not sent.");
+    /// <summary>What the content is called that was sent; null unless it was to its end.</summary>
+    public Cid? Sent { get; private set; }
 
     protected override async Task SerializeToStreamAsync(Stream stream, TransportContext? context, CancellationToken cancellationToken)
     {
-        _sent = null;
+        Sent = null;
         using var tree = new FileTree(ChunkBytes);
         await stream.WriteAsync(_head, cancellationToken);
         var buffer = ArrayPool<byte>.Shared.Rent(BufferBytes);
@@ -51,7 +49,7 @@ internal sealed class AddedFile : HttpContent
             ArrayPool<byte>.Shared.Return(buffer);
         }
         await stream.WriteAsync(_tail, cancellationToken);
-        _sent = tree.End();
+        Sent = tree.End();
     }
 
     protected override Task SerializeToStreamAsync(Stream stream, TransportContext? context) => SerializeToStreamAsync(stream, context, CancellationToken.None);

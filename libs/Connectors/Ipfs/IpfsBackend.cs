@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Security.Cryptography;
 using DarkStorage.Storage.Backends;
 
 namespace DarkStorage.Connectors.Ipfs;
@@ -17,6 +18,9 @@ internal sealed class IpfsBackend(KuboRpc rpc, IpfsPlace place, TimeProvider clo
 
     /// <summary>Age after which what is being put was cut off: longer than any put.</summary>
     private static readonly TimeSpan PartialMax = TimeSpan.FromDays(7);
+
+    /// <summary>Of what is sent to hear why longer content was not taken: what Go's server reads to its end, whatever becomes of it.</summary>
+    private const int ProbeBytes = 64 << 10;
 
     /// <summary>For what is undone when a put has failed.</summary>
     private static readonly TimeSpan UndoMax = TimeSpan.FromSeconds(10);
@@ -49,12 +53,10 @@ internal sealed class IpfsBackend(KuboRpc rpc, IpfsPlace place, TimeProvider clo
     public async Task<BackendBlob> PutAsync(BlobName name, BlobSource content, CancellationToken ct)
     {
         var folder = FolderOf(name);
-        using var file = new AddedFile(content, place.ChunkBytes);
-        var taken = await rpc.AddAsync(name.Value, file, ct);
-        if (taken != file.Sent) throw new BackendException(BackendError.Unavailable, $"{name}: {file.Sent} was sent, and the node has taken {taken}: the bytes were changed on their way.");
+        var cid = await AddAsync(name, content, ct);
         try
         {
-            return await KeepAsync(name, folder, file.Sent, content.Length, ct);
+            return await KeepAsync(name, folder, cid, content.Length, ct);
         }
         catch (BackendException e) when (e.Error == BackendError.Damaged)
         {
@@ -158,6 +160,36 @@ internal sealed class IpfsBackend(KuboRpc rpc, IpfsPlace place, TimeProvider clo
     private async Task<IReadOnlyList<BlobVersion>?> VersionsAsync(BlobName name, string folder, CancellationToken ct) =>
         await rpc.ListAsync(name.Value, folder, isLong: false, ct) is { } entries ? [.. entries.Select(e => BlobVersion.Find(e.Name)).OfType<BlobVersion>().OrderBy(v => v.Entry, StringComparer.Ordinal)] : null;
 
+    private async Task<Cid> AddAsync(BlobName name, BlobSource content, CancellationToken ct)
+    {
+        using var file = new AddedFile(content, place.ChunkBytes);
+        try
+        {
+            var taken = await rpc.AddAsync(name.Value, file, ct);
+            if (file.Sent is not { } sent) throw KuboFailures.NoSense(name.Value);
+            return taken == sent ? sent : throw new BackendException(BackendError.Unavailable, $"{name}: {sent} was sent, and the node has taken {taken}: the bytes were changed on their way.");
+        }
+        catch (BackendException e) when (e.Error == BackendError.Unavailable && content.Length > ProbeBytes)
+        {
+            await AskWhyAsync(name, ct);
+            throw;
+        }
+    }
+
+    /// <summary>A node that can't go on in the middle of long content breaks the connection, and its reason is lost with that. Something short is answered.</summary>
+    private async Task AskWhyAsync(BlobName name, CancellationToken ct)
+    {
+        using var probe = new AddedFile(BlobSource.Of(RandomNumberGenerator.GetBytes(ProbeBytes)), place.ChunkBytes);
+        try
+        {
+            await rpc.AddAsync(name.Value, probe, ct);
+        }
+        catch (BackendException e) when (e.IsTransient)
+        {
+            // It says no more than was known.
+        }
+    }
+
     /// <summary>Makes content that the node has a blob.</summary>
     private async Task<BackendBlob> KeepAsync(BlobName name, string folder, Cid cid, long length, CancellationToken ct)
     {
@@ -171,8 +203,8 @@ internal sealed class IpfsBackend(KuboRpc rpc, IpfsPlace place, TimeProvider clo
             var last = await VersionsAsync(name, folder, ct) is [.., var found] ? found : null;
             // The same put again, as somebody does who did not hear the answer.
             var version = last?.Cid == cid ? last : BlobVersion.New(clock.GetUtcNow(), last, length, cid);
-            isUndone = false;
             ct.ThrowIfCancellationRequested();
+            isUndone = false;
             if (version != last) await NameAsync(name, cid, $"{folder}/{version.Entry}", makesFolders: true, new(BackendError.Refused, $"{name}: something that is no folder is in the way in {Blobs}."), ct);
             var blob = await RequireAsync(name, folder, version, ct);
             await rpc.UnnameAsync(name.Value, partial, ct);

@@ -19,7 +19,7 @@ internal static class KuboFailures
         ("not found locally", BackendError.Damaged), ("ipld: could not find", BackendError.Damaged), ("merkledag: not found", BackendError.Damaged), ("blockservice: key not found", BackendError.Damaged),
         ("different hash than requested", BackendError.Damaged), ("inconsistent hash", BackendError.Damaged),
         // Of names and pins.
-        ("does not exist", BackendError.NotFound), ("did not exist", BackendError.NotFound), ("not pinned", BackendError.NotFound),
+        ("does not exist", BackendError.NotFound), ("did not exist", BackendError.NotFound), ("no link named", BackendError.NotFound), ("not pinned", BackendError.NotFound),
         ("not a directory", BackendError.NotFound), ("was not a file", BackendError.NotFound),
     ];
 

@@ -5,7 +5,7 @@ namespace DarkStorage.Connectors.Ipfs;
 /// <summary>A node as the store uses it: through the catalog and with the guard around it.</summary>
 public sealed class GuardedIpfsTests(IpfsServer ipfs, ITestOutputHelper output) : BackendConformance(output), IClassFixture<IpfsServer>
 {
-    protected override int ManyBlobs => 30;
+    protected override int ManyBlobs => 15;
 
     private protected override Task<IBackend> NewAsync()
     {

@@ -38,6 +38,7 @@ public sealed class IpfsServer : IAsyncLifetime
 
     public async Task StartAsync()
     {
+        Directory.CreateDirectory(Folder);
         // A lock of one that was killed keeps others out for a while; there is no other.
         var held = Path.Combine(Folder, "repo", "repo.lock");
         if (Directory.Exists(held)) Directory.Delete(held, recursive: true);
@@ -66,6 +67,16 @@ public sealed class IpfsServer : IAsyncLifetime
         using var answer = await _http.PostAsync($"{Url}/api/v0/{command}", content, ct);
         var text = await answer.Content.ReadAsStringAsync(ct);
         return answer.IsSuccessStatusCode ? text : throw new InvalidOperationException($"{command}: {text}");
+    }
+
+    /// <returns>What the node calls it.</returns>
+    public async Task<string> AddAsync(byte[] content, string chunker, bool isPinned, CancellationToken ct)
+    {
+        using var file = new ByteArrayContent(content);
+        file.Headers.ContentType = new("application/octet-stream");
+        using var form = new MultipartFormDataContent { { file, "file", "any" } };
+        using var json = JsonDocument.Parse(await CallAsync($"add?cid-version=1&raw-leaves=true&chunker={chunker}&pin={(isPinned ? "true" : "false")}&cid-base=base32", ct, form));
+        return json.RootElement.GetProperty("Hash").GetString()!;
     }
 
     public async Task<bool> IsPinnedAsync(string cid, CancellationToken ct)
