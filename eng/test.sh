@@ -62,6 +62,17 @@ install_azurite() {
     mv "$folder.partial" "$folder"
 }
 
+# A node of IPFS, for the connector: js-ipfs without its command line, its browsers' parts and what would have to be compiled.
+install_js_ipfs() {
+    local core=0.18.1 server=0.15.1
+    local folder=artifacts/tools/js-ipfs-$core
+    [ ! -d "$folder" ] || return 0
+    echo "Installing js-ipfs $core"
+    rm -rf "$folder.partial"
+    npm install --prefix "$folder.partial" --silent --no-audit --no-fund --no-update-notifier --ignore-scripts --omit=optional --save-exact "ipfs-core@$core" "ipfs-http-server@$server" >/dev/null
+    mv "$folder.partial" "$folder"
+}
+
 # Passed, failed, skipped and errors of one project, from its report; nothing where the report is missing or cut off.
 count() {
     local assembly name value
@@ -74,9 +85,12 @@ count() {
 }
 
 install_tools
-install_azurite
+# They come over the network while the build has the processors.
+(install_azurite; install_js_ipfs) &
+packages=$!
 echo "Building"
 if ! dotnet build Orleans.DarkStorage.sln -c Release -v quiet "$@"; then
+    wait "$packages" || true
     echo "The build failed; no test ran."
     echo "0 passed, 1 failed"
     exit 1
@@ -89,6 +103,8 @@ else
     # The test fails then.
     export DARKSTORAGE_TEST_PREVIOUS="silo of the commit before, which did not build"
 fi
+
+wait "$packages"
 
 results=artifacts/test-results
 rm -rf "$results"

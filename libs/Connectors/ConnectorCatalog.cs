@@ -3,6 +3,7 @@ using DarkStorage.Connectors.Azure;
 using DarkStorage.Connectors.Filesystem;
 using DarkStorage.Connectors.Gcs;
 using DarkStorage.Connectors.Guards;
+using DarkStorage.Connectors.Ipfs;
 using DarkStorage.Connectors.S3;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.Storage.Backends;
@@ -24,7 +25,7 @@ public sealed class ConnectorCatalog(TimeProvider clock) : IConnectors
         new(RateField, "MiB a second to and from the place, of each node. Not bounded where nothing is said.", ConnectorFieldKind.Number, Min: 1, Max: 1 << 20),
     ];
 
-    private static readonly ImmutableArray<Connector> All = [AzureConnector.Connector, FilesystemConnector.Connector, GcsConnector.Connector, S3Connector.Connector];
+    private static readonly ImmutableArray<Connector> All = [AzureConnector.Connector, FilesystemConnector.Connector, GcsConnector.Connector, IpfsConnector.Connector, S3Connector.Connector];
 
     public ImmutableArray<ConnectorType> Types { get; } = [.. All.Select(c => c.Type with { Fields = c.Type.Fields.AddRange(CommonFields) }).OrderBy(t => t.Name, StringComparer.Ordinal)];
 

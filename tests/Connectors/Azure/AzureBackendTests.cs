@@ -209,7 +209,7 @@ public sealed class AzureBackendTests(AzuriteServer azurite, ITestOutputHelper o
         proxy.Answers = http =>
         {
             seen = $"{http.Request.Path}{http.Request.QueryString}";
-            return LyingProxy.FailAsync(http, 400, "InvalidUri", $"There is something wrong with {seen} as it is.");
+            return AzuriteServer.FailAsync(http, 400, "InvalidUri", $"There is something wrong with {seen} as it is.");
         };
         await using var backend = Open(container, ("endpoint", AzuriteServer.UrlAt(proxy.EndPoint)), ("account-key", ""), ("sas", signature));
         await AssertAllFailAsync(backend, BackendError.Refused, signature[signature.IndexOf("sig=", StringComparison.Ordinal)..]);
@@ -306,7 +306,7 @@ public sealed class AzureBackendTests(AzuriteServer azurite, ITestOutputHelper o
         await backend.PutAsync(name, BlobSource.Of(new byte[10]), Ct);
         await backend.SettleAsync(name, Ct);
         var asked = 0;
-        proxy.Answers = http => http.Request.Query["comp"] == "tier" && Interlocked.Increment(ref asked) > 0 ? LyingProxy.FailAsync(http, 409, "BlobBeingRehydrated") : Task.FromResult(false);
+        proxy.Answers = http => http.Request.Query["comp"] == "tier" && Interlocked.Increment(ref asked) > 0 ? AzuriteServer.FailAsync(http, 409, "BlobBeingRehydrated") : Task.FromResult(false);
         await backend.WarmUpAsync(name, WarmUpSpeed.Standard, TimeSpan.FromDays(1), Ct);
         Assert.Equal(1, asked);
         proxy.Alters = http => http.Response.Headers["x-ms-archive-status"] = "rehydrate-pending-to-hot";
@@ -345,7 +345,7 @@ public sealed class AzureBackendTests(AzuriteServer azurite, ITestOutputHelper o
         {
             asked++;
             http.Response.Headers.RetryAfter = "7";
-            return LyingProxy.FailAsync(http, 503, "ServerBusy");
+            return AzuriteServer.FailAsync(http, 503, "ServerBusy");
         };
         await using var backend = OpenSmall((await azurite.NewContainerAsync()).Name, AzuriteServer.UrlAt(proxy.EndPoint));
         var error = await Assert.ThrowsAsync<BackendException>(() => backend.StatAsync(BlobName.Parse("a"), Ct));
@@ -448,40 +448,6 @@ public sealed class AzureBackendTests(AzuriteServer azurite, ITestOutputHelper o
             var error = await Assert.ThrowsAsync<BackendException>(call);
             Assert.Equal(expected, error.Error);
             Assert.DoesNotContain(secret, error.ToString(), StringComparison.Ordinal);
-        }
-    }
-
-    /// <summary>Content that says when it is being sent, once, a little after its beginning.</summary>
-    private sealed class NoticedSource(byte[] content, Action sending) : BlobSource
-    {
-        private const int Beginning = 20_000;
-
-        private Action? _sending = sending;
-
-        public override long Length => content.Length;
-
-        public override async ValueTask<Stream> OpenAsync(long offset, CancellationToken ct) =>
-            new NoticedStream(await PeekAsync(offset, ct), Beginning, () => Interlocked.Exchange(ref _sending, null)?.Invoke());
-
-        public override ValueTask<Stream> PeekAsync(long offset, CancellationToken ct) => Of(content).OpenAsync(offset, ct);
-    }
-
-    /// <summary>A stream on which something happens, once, when it was read to a place.</summary>
-    private sealed class NoticedStream(Stream inner, long at, Action happens) : ReadOnlyStream
-    {
-        private long _position;
-        private bool _happened;
-
-        public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
-        {
-            if (_position >= at && !_happened)
-            {
-                _happened = true;
-                happens();
-            }
-            var read = await inner.ReadAsync(_happened ? buffer : buffer[..(int)Math.Min(buffer.Length, at - _position)], cancellationToken);
-            _position += read;
-            return read;
         }
     }
 }

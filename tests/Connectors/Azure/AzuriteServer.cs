@@ -7,6 +7,7 @@ using Azure.Storage;
 using Azure.Storage.Blobs;
 using Azure.Storage.Sas;
 using DarkStorage.TestKit;
+using Microsoft.AspNetCore.Http;
 
 namespace DarkStorage.Connectors.Azure;
 
@@ -44,6 +45,17 @@ public sealed class AzuriteServer : IAsyncLifetime
     /// <summary>What is behind the question mark.</summary>
     public string Sign(string container, BlobContainerSasPermissions permissions, DateTimeOffset? until = null) =>
         new BlobSasBuilder(permissions, until ?? DateTimeOffset.UtcNow.AddHours(1)) { BlobContainerName = container }.ToSasQueryParameters(new(Account, Key)).ToString();
+
+    /// <summary>An error as Azure says it.</summary>
+    public static async Task<bool> FailAsync(HttpContext http, int status, string code, string message = "It went wrong.")
+    {
+        http.Response.StatusCode = status;
+        http.Response.Headers["x-ms-error-code"] = code;
+        if (HttpMethods.IsHead(http.Request.Method)) return true;
+        http.Response.ContentType = "application/xml";
+        await http.Response.WriteAsync($"<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>{code}</Code><Message>{WebUtility.HtmlEncode(message)}</Message></Error>");
+        return true;
+    }
 
     public async Task StartAsync()
     {

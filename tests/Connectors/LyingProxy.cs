@@ -5,7 +5,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Logging;
 
-namespace DarkStorage.Connectors.Azure;
+namespace DarkStorage.Connectors;
 
 /// <summary>Passes requests on to a server, and answers as a test says: for what a real service does and its emulator does not.</summary>
 internal sealed class LyingProxy : IAsyncDisposable
@@ -30,6 +30,9 @@ internal sealed class LyingProxy : IAsyncDisposable
     /// <summary>Changes the answer that is about to be passed back.</summary>
     public Action<HttpContext> Alters { get; set; } = _ => { };
 
+    /// <summary>Changes the bytes of an answer, where it is not null; the answer is then held until it is whole.</summary>
+    public Func<HttpContext, byte[], byte[]>? AltersBody { get; set; }
+
     public IPEndPoint EndPoint => new(IPAddress.Loopback, new Uri(_app.Urls.Single()).Port);
 
     public static async Task<LyingProxy> StartAsync(IPEndPoint server)
@@ -37,17 +40,6 @@ internal sealed class LyingProxy : IAsyncDisposable
         var proxy = new LyingProxy(server);
         await proxy._app.StartAsync();
         return proxy;
-    }
-
-    /// <summary>An error as Azure says it.</summary>
-    public static async Task<bool> FailAsync(HttpContext http, int status, string code, string message = "It went wrong.")
-    {
-        http.Response.StatusCode = status;
-        http.Response.Headers["x-ms-error-code"] = code;
-        if (HttpMethods.IsHead(http.Request.Method)) return true;
-        http.Response.ContentType = "application/xml";
-        await http.Response.WriteAsync($"<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>{code}</Code><Message>{WebUtility.HtmlEncode(message)}</Message></Error>");
-        return true;
     }
 
     public async ValueTask DisposeAsync()
@@ -75,6 +67,12 @@ internal sealed class LyingProxy : IAsyncDisposable
             if (name is not ("Connection" or "Keep-Alive" or "Transfer-Encoding")) http.Response.Headers[name] = values.ToArray();
         }
         Alters(http);
-        if (!HttpMethods.IsHead(http.Request.Method)) await answer.Content.CopyToAsync(http.Response.Body, http.RequestAborted);
+        if (AltersBody is not null)
+        {
+            var body = AltersBody(http, await answer.Content.ReadAsByteArrayAsync(http.RequestAborted));
+            http.Response.ContentLength = body.Length;
+            await http.Response.Body.WriteAsync(body, http.RequestAborted);
+        }
+        else if (!HttpMethods.IsHead(http.Request.Method)) await answer.Content.CopyToAsync(http.Response.Body, http.RequestAborted);
     }
 }
