@@ -82,15 +82,16 @@ internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGra
 
     private static (int, object) Missing(string error) => (StatusCodes.Status404NotFound, new { error });
 
-    /// <summary>Of what is not said, the cost stays; all of it stays where nothing but the cost is said.</summary>
     private async Task<(int, object)> ConfigureAsync(string name, Configuration wanted, CancellationToken ct)
     {
-        var known = (await Grain.ListAsync(ct)).FirstOrDefault(t => t.Name == name);
-        var cost = wanted.Cost ?? known?.Cost;
-        var tier = known is not null && wanted is { Integration: null, StorageClass: null, Cost: not null }
-            ? known with { Cost = cost }
-            : new Tier(name, wanted.StorageClass ?? TierRules.UsualClassOf(name) ?? "", wanted.Integration, cost);
-        return (StatusCodes.Status200OK, await Grain.ConfigureAsync(tier, ct));
+        if (wanted.Cost is { } asked)
+        {
+            if (reader is not null && (await reader.DescribeAsync(ct)).RefusalByOlder(ClusterLevels.Accesses) is { } refusal) return (StatusCodes.Status409Conflict, new { error = refusal });
+            if (TierRules.WhyNotCost(asked) is { } reason) return AdminRequests.Refused(reason);
+        }
+        // Nothing but the cost is said of one that is there; else it is configured first.
+        var tier = wanted is { Integration: null, StorageClass: null, Cost: not null } ? null : await Grain.ConfigureAsync(new(name, wanted.StorageClass ?? TierRules.UsualClassOf(name) ?? "", wanted.Integration), ct);
+        return (StatusCodes.Status200OK, wanted.Cost is { } cost ? await Grain.SetCostAsync(name, cost, ct) : tier!);
     }
 
     private async Task<(int, object)> TieringAsync(string method, string name, HttpContext http, CancellationToken ct)

@@ -22,7 +22,7 @@ public static class ClusterLevels
     /// <summary>What is archived may be readable for a time.</summary>
     public const int Restores = 8;
 
-    /// <summary>Accesses are counted.</summary>
+    /// <summary>Accesses are counted, and tiers have costs.</summary>
     public const int Accesses = 9;
 
     /// <summary>Of this program.</summary>

@@ -247,10 +247,9 @@ internal sealed partial class LifecycleGrain(
         // Every batch asks anew: a tier may come and go while a run goes on.
         var tiers = await GrainFactory.ListTiersAsync(ct);
         var page = new Batch();
-        var begin = run.Place.Key is null ? new("", null, 0) : run.Place;
-        var end = await index.ListVersionsAsync(new(bucket.Id, "", null, begin, BatchMax), page, ct);
+        var end = await index.ListVersionsAsync(new(bucket.Id, "", null, run.Place.Key is null ? new("", null, 0) : run.Place, BatchMax), page, ct);
         var now = clock.GetUtcNow();
-        var accesses = new Accesses(index, bucket, begin.Key, end.Next?.Key);
+        var accesses = new Accesses(index, bucket, page.Entries);
         var work = new List<(Entry Entry, VersionState State, LifecycleDecision Decision)>();
         var (above, noncurrent) = (run.Above, run.Noncurrent);
         foreach (var entry in page.Entries)
@@ -275,7 +274,6 @@ internal sealed partial class LifecycleGrain(
             var outcomes = act ? await Task.WhenAll(group.Select(w => ActAsync(bucket, w.Entry, w.State, w.Decision, ct))) : new Outcome[group.Length];
             for (var i = 0; i < group.Length; i++) report = Count(report, group[i].Entry, group[i].Decision, outcomes[i]);
         }
-        if (act) await accesses.ForgetAsync(now, ct);
         var place = end.Next ?? default;
         return (new(report, place, above, noncurrent), end.Next is null);
     }
@@ -339,7 +337,7 @@ internal sealed partial class LifecycleGrain(
     {
         var (now, tiers) = (clock.GetUtcNow(), await GrainFactory.ListTiersAsync(ct));
         var tags = (await index.FindVersionAsync(work.Bucket.Id, entry.Key, entry.Version, ct))?.Attributes.Tags ?? [];
-        var accesses = new Accesses(index, work.Bucket, entry.Key, entry.Key);
+        var accesses = new Accesses(index, work.Bucket, [entry]);
         var (decision, _) = await DecideAsync(work, tiers, accesses, entry, noncurrentSince, newer, now, ct);
         var lines = ImmutableArray.CreateBuilder<string>();
         var tier = tiers.FirstOrDefault(t => t.StorageClass == entry.StorageClass);
@@ -504,30 +502,19 @@ internal sealed partial class LifecycleGrain(
         return settings.Count == 0 ? BucketPolicies.None : BucketPolicies.Of(settings);
     }
 
-    /// <summary>The accesses of a range of keys, both bounds in it. They are fetched when a decision first turns on them.</summary>
-    private sealed class Accesses(IMetadataIndex index, BucketRecord bucket, string from, string? to)
+    /// <summary>The accesses of the versions of a batch. They are fetched when a decision first turns on them.</summary>
+    private sealed class Accesses(IMetadataIndex index, BucketRecord bucket, IReadOnlyList<Entry> entries)
     {
-        private const int ForgottenAtOnceMax = 10_000;
-
         private readonly DateTimeOffset? _since = BucketRules.Of(bucket).AccessCounting?.Since;
         private Dictionary<(string Key, VersionId Version), VersionAccesses>? _known;
 
         /// <returns>Null where nobody counts.</returns>
         public async ValueTask<AccessHistory?> FindAsync(Entry entry, CancellationToken ct)
         {
-            if (_since is null) return null;
-            _known ??= (await index.ListAccessesAsync(bucket.Id, from, to, ct)).ToDictionary(a => (a.Key, a.Version));
-            return _known.GetValueOrDefault((entry.Key, entry.Id)) is { } found ? new(found.Total, found.Last, found.Days, _since) : new(0, null, [], _since);
-        }
-
-        /// <summary>Forgets what nothing can turn on any more.</summary>
-        public async Task ForgetAsync(DateTimeOffset now, CancellationToken ct)
-        {
-            if (_since is null) return;
-            var before = DateOnly.FromDateTime(now.UtcDateTime).AddDays(1 - AccessHistory.DaysMax);
-            while (await index.ForgetAccessesAsync(bucket.Id, from, to, before, ForgottenAtOnceMax, ct) == ForgottenAtOnceMax)
-            {
-            }
+            if (_since is not { } since) return null;
+            _known ??= (await index.ListAccessesAsync(bucket.Id, [.. entries.Where(e => !e.IsDeleteMarker).Select(e => new VersionAddress(e.Key, e.Id))], ct)).ToDictionary(a => (a.Key, a.Version));
+            // Of an earlier time, when they were counted too, there may be some that are not forgotten yet.
+            return _known.GetValueOrDefault((entry.Key, entry.Id)) is { } found && found.Last >= since ? new(found.Total, found.Last, found.Days, since) : new(0, null, [], since);
         }
     }
 

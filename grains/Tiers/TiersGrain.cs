@@ -39,16 +39,21 @@ internal sealed partial class TiersGrain(IMetadataIndex index, TimeProvider cloc
     public async Task<Tier> ConfigureAsync(Tier tier, CancellationToken ct)
     {
         if (TierRules.WhyNot(tier, state.State.Tiers) is { } reason) throw new StorageException(StorageError.InvalidArgument, reason);
-        if (tier with { Cost = null } == Tier.Hot)
-        {
-            await KeepAsync(state.State.Tiers, tier.Cost, static () => Task.CompletedTask, ct);
-            return tier;
-        }
-        if (state.State.Tiers.All(t => t with { Cost = tier.Cost } != tier)) await RequireWorkingAsync(tier, ct);
+        await RequireWorkingAsync(tier, ct);
+        tier = tier with { Cost = state.State.Tiers.FirstOrDefault(t => t.Name == tier.Name)?.Cost };
         if (index is IClusterIndex cluster && await cluster.TryUseLevelAsync(ClusterLevels.Restores, ct) is { } older) throw new StorageException(StorageError.Conflict, ClusterLevels.RefusalBy(older));
         // The integration looks here before it leaves its place: it sees the tier, or is seen to leave.
         await KeepAsync([.. state.State.Tiers.Where(t => t.Name != tier.Name).Append(tier).OrderBy(t => t.Name, StringComparer.Ordinal)], state.State.HotCost, () => RequireUsableAsync(tier, ct), ct);
         LogConfigured(log, tier.Name, tier.StorageClass, tier.Integration!);
+        return tier;
+    }
+
+    public async Task<Tier> SetCostAsync(string name, decimal cost, CancellationToken ct)
+    {
+        var tier = Find(name) with { Cost = cost };
+        if (TierRules.WhyNotCost(cost) is { } reason) throw new StorageException(StorageError.InvalidArgument, reason);
+        if (index is IClusterIndex cluster && await cluster.TryUseLevelAsync(ClusterLevels.Accesses, ct) is { } older) throw new StorageException(StorageError.Conflict, ClusterLevels.RefusalBy(older));
+        await KeepAsync([.. state.State.Tiers.Select(t => t.Name == name ? tier : t)], name == Tier.Hot.Name ? cost : state.State.HotCost, static () => Task.CompletedTask, ct);
         return tier;
     }
 
@@ -89,10 +94,13 @@ internal sealed partial class TiersGrain(IMetadataIndex index, TimeProvider cloc
 
     private async Task<Tier> FindUsableAsync(string name, CancellationToken ct)
     {
-        var found = state.State.Tiers.Append(Hot).FirstOrDefault(t => t.Name == name) ?? throw new StorageException(StorageError.NoSuchTier, $"There is no tier {name}.");
+        var found = Find(name);
         await RequireUsableAsync(found, ct);
         return found;
     }
+
+    /// <exception cref="StorageException"><see cref="StorageError.NoSuchTier"/>.</exception>
+    private Tier Find(string name) => state.State.Tiers.Append(Hot).FirstOrDefault(t => t.Name == name) ?? throw new StorageException(StorageError.NoSuchTier, $"There is no tier {name}.");
 
     private async Task RequireUsableAsync(Tier tier, CancellationToken ct)
     {

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using DarkStorage.GrainInterfaces.Buckets;
 using DarkStorage.GrainInterfaces.Objects;
 
@@ -7,29 +8,34 @@ namespace DarkStorage.Metadata;
 /// <param name="Last">Milliseconds of Unix.</param>
 internal readonly record struct AccessRow(string Key, VersionId Version, int Day, long Count, long Last)
 {
-    /// <summary>All buckets that there are accesses of, by a seek for each. Either database understands it.</summary>
-    public const string Buckets = """
-        counted (bucket) AS (
-            SELECT min(bucket) FROM accesses
-            UNION ALL SELECT (SELECT min(a.bucket) FROM accesses a WHERE a.bucket > c.bucket) FROM counted c WHERE c.bucket IS NOT NULL)
-        """;
-
-    /// <summary>One of them that has no accesses counted.</summary>
-    public const string UncountedBucket = $"""
-        SELECT c.bucket FROM counted c WHERE c.bucket IS NOT NULL
-        AND NOT EXISTS (SELECT 1 FROM bucket_settings s WHERE s.bucket = c.bucket AND s.kind = '{BucketSettings.AccessCounting}' AND s.id = '') LIMIT 1
+    /// <summary>Of a row <c>a</c>, with the day before which days are forgotten: whether nothing can turn on it any more. Either database understands it.</summary>
+    public static string IsStale(string before) => $"""
+        (a.day > 0 AND a.day < {before}
+        OR NOT EXISTS (SELECT 1 FROM bucket_settings s WHERE s.bucket = a.bucket AND s.kind = '{BucketSettings.AccessCounting}' AND s.id = '')
+        OR NOT EXISTS (SELECT 1 FROM objects o WHERE o.bucket = a.bucket AND o.key = a.key AND o.version = a.version)
+        AND NOT EXISTS (SELECT 1 FROM versions v WHERE v.bucket = a.bucket AND v.key = a.key AND v.version = a.version))
         """;
 
     /// <param name="rows">Those of a version one after another, in the order of their days.</param>
     public static List<VersionAccesses> Gather(IEnumerable<AccessRow> rows)
     {
         var versions = new List<VersionAccesses>();
+        var days = ImmutableArray.CreateBuilder<KeyValuePair<DateOnly, long>>();
+        AccessRow? first = null;
         foreach (var row in rows)
         {
-            if (versions.Count == 0 || versions[^1] is var last && (last.Version != row.Version || last.Key != row.Key))
-                versions.Add(new(row.Key, row.Version, row.Count, DateTimeOffset.FromUnixTimeMilliseconds(row.Last), []));
-            if (row.Day > 0) versions[^1] = versions[^1] with { Days = versions[^1].Days.Add(new(DateOnly.FromDayNumber(row.Day), row.Count)) };
+            if (first is { } begun && (begun.Version != row.Version || begun.Key != row.Key)) End();
+            first ??= row;
+            if (row.Day > 0) days.Add(new(DateOnly.FromDayNumber(row.Day), row.Count));
         }
+        End();
         return versions;
+
+        void End()
+        {
+            // Where all together are forgotten already, and days are not, the first day stands for them.
+            if (first is { } all) versions.Add(new(all.Key, all.Version, all.Count, DateTimeOffset.FromUnixTimeMilliseconds(all.Last), days.DrainToImmutable()));
+            first = null;
+        }
     }
 }

@@ -106,17 +106,14 @@ public interface IMetadataIndex : IIndexReader, IAsyncDisposable
     /// <param name="counts">Each of another version.</param>
     Task CountAccessesAsync(DateOnly day, IReadOnlyList<AccessCount> counts, CancellationToken ct);
 
-    /// <returns>What is known of the accesses of a bucket's versions in a range of keys, both bounds in it, in no order. Those that were never accessed are not among them.</returns>
-    /// <param name="to">Null for all that follow.</param>
-    ValueTask<IReadOnlyList<VersionAccesses>> ListAccessesAsync(BucketId bucket, string from, string? to, CancellationToken ct);
+    /// <returns>What is known of the accesses of some versions of a bucket, in no order. Those that were never accessed are not among them.</returns>
+    ValueTask<IReadOnlyList<VersionAccesses>> ListAccessesAsync(BucketId bucket, IReadOnlyList<VersionAddress> versions, CancellationToken ct);
 
-    /// <summary>Forgets of a range of keys, as in <see cref="ListAccessesAsync"/>, the accesses of versions that are gone, and how many there were on each day before one.</summary>
-    /// <returns>How many rows: less than at most where there is no more.</returns>
-    Task<long> ForgetAccessesAsync(BucketId bucket, string from, string? to, DateOnly before, int max, CancellationToken ct);
-
-    /// <summary>Forgets accesses of a bucket that is gone, or has them counted no more.</summary>
-    /// <returns>How many rows; none where there is no such bucket.</returns>
-    Task<long> ForgetUncountedAccessesAsync(int max, CancellationToken ct);
+    /// <summary>Looks at some of what is known of accesses, and forgets what nothing can turn on any more: that of versions that are gone and of buckets that do not have them counted, and how many there were on each day before one.</summary>
+    /// <param name="after">Where the look before ended; null to begin.</param>
+    /// <param name="max">Rows that are looked at.</param>
+    /// <returns>Where it ended; null where there is no more.</returns>
+    Task<AccessPlace?> ForgetAccessesAsync(AccessPlace? after, DateOnly before, int max, CancellationToken ct);
 
     /// <summary>Blobs on the cluster's drives that were freed before a time and whose bytes may go now.</summary>
     ValueTask<IReadOnlyList<BlobId>> ListGarbageAsync(DateTimeOffset freedBefore, int max, CancellationToken ct);
@@ -229,6 +226,9 @@ public sealed record BucketChange(BucketId Bucket, long ExpectedRevision, Bucket
 /// <summary>Accesses of a version on one day.</summary>
 /// <param name="Last">When the last of them was.</param>
 public readonly record struct AccessCount(BucketId Bucket, string Key, VersionId Version, long Count, DateTimeOffset Last);
+
+/// <summary>A place among all that is known of accesses.</summary>
+public sealed record AccessPlace(BucketId Bucket, string Key, VersionId Version, int Day);
 
 /// <summary>What is known of a version's accesses.</summary>
 /// <param name="Total">All there were since they are counted, on days that are forgotten too.</param>

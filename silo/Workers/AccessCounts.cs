@@ -4,6 +4,8 @@ using System.Runtime.InteropServices;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Metadata;
+using DarkStorage.Rules.Lifecycle.Language;
+using DarkStorage.Silo.Cluster;
 using Microsoft.Extensions.Options;
 
 namespace DarkStorage.Silo.Workers;
@@ -15,7 +17,7 @@ internal sealed record AccessCountOptions
     [Range(typeof(TimeSpan), "00:00:00.100", "00:01:00")]
     public TimeSpan FlushInterval { get; init; } = TimeSpan.FromSeconds(20);
 
-    /// <summary>Versions that are remembered between two writes; half as many begin the next write. Accesses of others are not counted. Default 200,000: some 40 MB.</summary>
+    /// <summary>Versions that are remembered between two writes; half as many begin the next write. Accesses of others are not counted. Default 200,000: some 40 MB where keys are short.</summary>
     [Range(1_000, 10_000_000)]
     public int VersionsMax { get; init; } = 200_000;
 }
@@ -29,8 +31,11 @@ internal sealed partial class AccessCounts : BackgroundService, IAccessCounter
 
     private const int BatchMax = 1_000;
 
-    /// <summary>Rows of buckets that are gone, at a time.</summary>
-    private const int ForgottenAtOnceMax = 10_000;
+    /// <summary>Rows that are looked at at one time for what can be forgotten, and how often at the most after each write.</summary>
+    private const int LookedAtMax = 5_000, LooksMax = 10;
+
+    /// <summary>Between two walks through all rows.</summary>
+    private static readonly TimeSpan ForgetEvery = TimeSpan.FromHours(1);
 
     private static readonly Meter Meter = new("DarkStorage.Silo");
     private static readonly Counter<long> Written = Meter.CreateCounter<long>("darkstorage.accesses.counted", "{access}", "Accesses of versions that were counted and written to the index.");
@@ -49,8 +54,13 @@ internal sealed partial class AccessCounts : BackgroundService, IAccessCounter
     private readonly Dictionary<Counted, (long Count, long Last)>[] _shards = [.. Enumerable.Range(0, Shards).Select(static _ => new Dictionary<Counted, (long, long)>())];
     private readonly SemaphoreSlim _halfFull = new(0, 1);
 
-    public AccessCounts(IMetadataIndex index, IOptions<AccessCountOptions> options, TimeProvider clock, ILogger<AccessCounts> log) =>
-        (_index, _options, _clock, _log) = (index, options.Value, clock, log);
+    private readonly IClusterIndex? _cluster;
+    private readonly NodeIdentity? _self;
+    private AccessPlace? _forgotten;
+    private DateTimeOffset _forgetFrom;
+
+    public AccessCounts(IMetadataIndex index, IOptions<AccessCountOptions> options, TimeProvider clock, ILogger<AccessCounts> log, IClusterIndex? cluster = null, NodeIdentity? self = null) =>
+        (_index, _options, _clock, _log, _cluster, _self) = (index, options.Value, clock, log, cluster, self);
 
     /// <param name="Day">In UTC, as <see cref="DateOnly.DayNumber"/>.</param>
     private readonly record struct Counted(BucketId Bucket, string Key, VersionId Version, int Day);
@@ -69,12 +79,28 @@ internal sealed partial class AccessCounts : BackgroundService, IAccessCounter
             try
             {
                 await WriteAsync(stoppingToken);
-                await _index.ForgetUncountedAccessesAsync(ForgottenAtOnceMax, stoppingToken);
+                await ForgetAsync(stoppingToken);
             }
             catch (Exception e) when (!stoppingToken.IsCancellationRequested)
             {
                 LogFailed(_log, e); // what was counted is still there
             }
+        }
+    }
+
+    /// <summary>Goes on through all that is known of accesses, and forgets what nothing can turn on any more.</summary>
+    private async Task ForgetAsync(CancellationToken ct)
+    {
+        var now = _clock.GetUtcNow();
+        if (now < _forgetFrom) return;
+        var before = DateOnly.FromDateTime(now.UtcDateTime).AddDays(1 - AccessHistory.DaysMax);
+        for (var look = 0; look < LooksMax; look++)
+        {
+            if (_cluster is not null && !await _cluster.TryTakeTurnAsync("accesses", _self!.Store, 3 * _options.FlushInterval, ct)) return;
+            _forgotten = await _index.ForgetAccessesAsync(_forgotten, before, LookedAtMax, ct);
+            if (_forgotten is not null) continue;
+            _forgetFrom = now + ForgetEvery;
+            return;
         }
     }
 
@@ -97,7 +123,7 @@ internal sealed partial class AccessCounts : BackgroundService, IAccessCounter
         base.Dispose();
     }
 
-    private void Add(Counted counted, long count, long last)
+    private void Add(Counted counted, long count, long last, bool isAgain = false)
     {
         var shard = (counted.GetHashCode() & int.MaxValue) % Shards;
         var counts = _shards[shard];
@@ -110,7 +136,8 @@ internal sealed partial class AccessCounts : BackgroundService, IAccessCounter
             }
             ref var entry = ref CollectionsMarshal.GetValueRefOrAddDefault(counts, counted, out var isKnown);
             entry = (entry.Count + count, Math.Max(entry.Last, last));
-            if (isKnown || counts.Count != _options.VersionsMax / Shards / 2) return;
+            // What could not be written is tried again when it is time, and not at once.
+            if (isAgain || isKnown || counts.Count != _options.VersionsMax / Shards / 2) return;
         }
         lock (_halfFull)
         {
@@ -135,7 +162,7 @@ internal sealed partial class AccessCounts : BackgroundService, IAccessCounter
             }
             finally
             {
-                foreach (var (counted, (count, last)) in waiting.SelectMany(static b => b.Counts)) Add(counted, count, last);
+                foreach (var (counted, (count, last)) in waiting.SelectMany(static b => b.Counts)) Add(counted, count, last, isAgain: true);
             }
         }
     }

@@ -3,7 +3,7 @@ using System.IO.Pipelines;
 using System.Net;
 using System.Runtime.InteropServices;
 using System.Text;
-using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Buckets;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Select;
 using DarkStorage.Storage;
@@ -32,8 +32,7 @@ internal static class SelectObjectContent
             try
             {
                 answer = new(s3, request.Progress);
-                var done = await run.ExecuteAsync(new Source(s3, bucket.Id, version, key), answer, ct);
-                s3.CountAccess(bucket, s3.Key, version);
+                var done = await run.ExecuteAsync(new Source(s3, bucket, version, key), answer, ct);
                 await answer.FinishAsync(done, ct);
             }
             finally
@@ -55,20 +54,24 @@ internal static class SelectObjectContent
         new(new(refused.Code, refused.Code == "Busy" ? HttpStatusCode.ServiceUnavailable : HttpStatusCode.BadRequest, refused.Message), null, refused);
 
     /// <summary>The stored content, opened under its key, as a stream.</summary>
-    private sealed class Source(S3Request s3, BucketId bucket, ObjectVersion version, DataKey? key) : ISelectSource
+    private sealed class Source(S3Request s3, BucketRecord bucket, ObjectVersion version, DataKey? key) : ISelectSource
     {
+        private bool _isCounted;
+
         public long Length => version.Manifest.Length;
 
         public async ValueTask<Stream> OpenAsync(long first, CancellationToken ct)
         {
             var manifest = version.Manifest;
+            var isInline = key is null && !manifest.Inline.IsDefaultOrEmpty;
+            var read = isInline || first >= manifest.Length ? null : await ObjectContent.OpenAsync(s3, bucket.Id, s3.Key, version, new(first, manifest.Length - 1), key, ct);
+            // A query may begin anew, and is one access.
+            if (!_isCounted) s3.CountAccess(bucket, s3.Key, version);
+            _isCounted = true;
+            if (read is not null) return BlobStream.Start(read, ct);
             if (first >= manifest.Length) return Stream.Null;
-            if (key is null && !manifest.Inline.IsDefaultOrEmpty)
-            {
-                var content = ImmutableCollectionsMarshal.AsArray(manifest.Inline)!;
-                return new MemoryStream(content, (int)first, content.Length - (int)first, writable: false);
-            }
-            return BlobStream.Start(await ObjectContent.OpenAsync(s3, bucket, s3.Key, version, new(first, manifest.Length - 1), key, ct), ct);
+            var content = ImmutableCollectionsMarshal.AsArray(manifest.Inline)!;
+            return new MemoryStream(content, (int)first, content.Length - (int)first, writable: false);
         }
     }
 

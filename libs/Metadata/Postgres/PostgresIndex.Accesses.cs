@@ -1,12 +1,12 @@
 using System.Text;
 using DarkStorage.GrainInterfaces;
+using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.GrainInterfaces.Tiers;
 
 namespace DarkStorage.Metadata.Postgres;
 
 public sealed partial class PostgresIndex
 {
-    private const string InRange = "a.bucket = $1 AND a.key >= $2 AND ($3::bytea IS NULL OR a.key <= $3)";
-
     // In the order of the rows, which all lock them in.
     public Task CountAccessesAsync(DateOnly day, IReadOnlyList<AccessCount> counts, CancellationToken ct) =>
         ChangeAloneAsync("accesses", """
@@ -20,36 +20,29 @@ public sealed partial class PostgresIndex
             """, p => p.Int(day.DayNumber).Longs([.. counts.Select(c => c.Bucket.Value)]).BytesOfMany([.. counts.Select(c => Parameters.KeyBytes(c.Key))]).Uuids([.. counts.Select(c => c.Version.ToGuid())])
                 .Longs([.. counts.Select(c => c.Count)]).Longs([.. counts.Select(c => c.Last.ToUnixTimeMilliseconds())]), static row => row.GetInt64(0), ct);
 
-    public async ValueTask<IReadOnlyList<VersionAccesses>> ListAccessesAsync(BucketId bucket, string from, string? to, CancellationToken ct)
+    public async ValueTask<IReadOnlyList<VersionAccesses>> ListAccessesAsync(BucketId bucket, IReadOnlyList<VersionAddress> versions, CancellationToken ct)
     {
-        var rows = await ReadRowsAsync($"SELECT a.key, a.version, a.day, a.count, a.last FROM accesses a WHERE {InRange} ORDER BY a.key, a.version, a.day",
-            p => p.Long(bucket.Value).Key(from).Bytes(to is null ? null : Parameters.KeyBytes(to)),
+        var rows = await ReadRowsAsync("""
+            SELECT a.key, a.version, a.day, a.count, a.last FROM unnest($2, $3) AS v (key, version)
+            JOIN accesses a ON a.bucket = $1 AND a.key = v.key AND a.version = v.version ORDER BY a.key, a.version, a.day
+            """, p => p.Long(bucket.Value).BytesOfMany([.. versions.Select(v => Parameters.KeyBytes(v.Key))]).Uuids([.. versions.Select(v => v.Version.ToGuid())]),
             static row => new AccessRow(Encoding.UTF8.GetString(row.GetFieldValue<byte[]>(0)), row.GetGuid(1).ToVersion(), row.GetInt32(2), row.GetInt64(3), row.GetInt64(4)), ct);
         return AccessRow.Gather(rows);
     }
 
-    public Task<long> ForgetAccessesAsync(BucketId bucket, string from, string? to, DateOnly before, int max, CancellationToken ct) =>
+    // Rows that are counted just now are left to the next look.
+    public Task<AccessPlace?> ForgetAccessesAsync(AccessPlace? after, DateOnly before, int max, CancellationToken ct) =>
         ChangeAloneAsync("accesses", $"""
-            WITH found AS (
-                SELECT a.bucket, a.key, a.version, a.day FROM accesses a
-                WHERE {InRange} AND (a.day > 0 AND a.day < $4
-                    OR NOT EXISTS (SELECT 1 FROM objects o WHERE o.bucket = a.bucket AND o.key = a.key AND o.version = a.version)
-                    AND NOT EXISTS (SELECT 1 FROM versions v WHERE v.bucket = a.bucket AND v.key = a.key AND v.version = a.version))
-                ORDER BY a.bucket, a.key, a.version, a.day LIMIT $5 FOR UPDATE),
-            forgotten AS ({DeleteFound})
-            SELECT count(*) FROM forgotten
-            """, p => p.Long(bucket.Value).Key(from).Bytes(to is null ? null : Parameters.KeyBytes(to)).Int(before.DayNumber).Long(max), static row => row.GetInt64(0), ct);
-
-    public Task<long> ForgetUncountedAccessesAsync(int max, CancellationToken ct) =>
-        ChangeAloneAsync("accesses", $"""
-            WITH RECURSIVE {AccessRow.Buckets},
-            found AS (
-                SELECT a.bucket, a.key, a.version, a.day FROM accesses a WHERE a.bucket = ({AccessRow.UncountedBucket})
-                ORDER BY a.bucket, a.key, a.version, a.day LIMIT $1 FOR UPDATE SKIP LOCKED),
-            forgotten AS ({DeleteFound})
-            SELECT count(*) FROM forgotten
-            """, p => p.Long(max), static row => row.GetInt64(0), ct);
-
-    private const string DeleteFound =
-        "DELETE FROM accesses a USING found f WHERE a.bucket = f.bucket AND a.key = f.key AND a.version = f.version AND a.day = f.day RETURNING 1";
+            WITH looked AS (
+                SELECT bucket, key, version, day FROM accesses WHERE (bucket, key, version, day) > ($1, $2, $3, $4) ORDER BY bucket, key, version, day LIMIT $5),
+            stale AS (
+                SELECT a.bucket, a.key, a.version, a.day FROM looked l JOIN accesses a ON a.bucket = l.bucket AND a.key = l.key AND a.version = l.version AND a.day = l.day
+                WHERE {AccessRow.IsStale("$6")} ORDER BY a.bucket, a.key, a.version, a.day FOR UPDATE OF a SKIP LOCKED),
+            forgotten AS (
+                DELETE FROM accesses a USING stale s WHERE a.bucket = s.bucket AND a.key = s.key AND a.version = s.version AND a.day = s.day RETURNING 1),
+            ended AS (
+                SELECT bucket, key, version, day FROM looked ORDER BY bucket DESC, key DESC, version DESC, day DESC LIMIT 1)
+            SELECT (SELECT count(*) FROM looked), (SELECT count(*) FROM forgotten), (SELECT bucket FROM ended), (SELECT key FROM ended), (SELECT version FROM ended), (SELECT day FROM ended)
+            """, p => p.Long(after?.Bucket.Value ?? 0).Bytes(Parameters.KeyBytes(after?.Key ?? "")).Uuid(after?.Version.ToGuid() ?? Guid.Empty).Int(after?.Day ?? -1).Long(max).Int(before.DayNumber),
+            row => row.GetInt64(0) < max ? null : new AccessPlace(new(row.GetInt64(2)), Encoding.UTF8.GetString(row.GetFieldValue<byte[]>(3)), row.GetGuid(4).ToVersion(), row.GetInt32(5)), ct);
 }

@@ -27,13 +27,14 @@ public static class TierRules
     /// <returns>What it saves in a month that bytes are in one tier and not in another; null where that is not known. More is paid where it is negative.</returns>
     public static decimal? Saves(long bytes, Tier? from, Tier? to) => bytes / 1e9m * (from?.Cost - to?.Cost);
 
+    /// <returns>Why a gigabyte can't cost that for a month, as a sentence; null where it can.</returns>
+    public static string? WhyNotCost(decimal cost) => cost is < 0 or > CostMax ? "cost: 0 to 1,000,000 for a gigabyte and a month." : null;
+
     /// <returns>Why a tier can't be configured beside the others, as a sentence; null where it can.</returns>
     public static string? WhyNot(Tier tier, IEnumerable<Tier> others)
     {
         if (tier.Name.Length is 0 or > NameLengthMax || !tier.Name.All(static c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c == '-'))
             return $"A tier's name has 1 to {NameLengthMax} lower-case letters, digits and dashes.";
-        if (tier.Cost is < 0 or > CostMax) return "cost: 0 to 1,000,000 for a gigabyte and a month.";
-        if (tier with { Cost = null } == Tier.Hot) return null;
         if (tier.Name == Tier.Hot.Name) return $"The tier {tier.Name} is the cluster's own drives, and always there: no more than its cost can be said.";
         if (string.IsNullOrEmpty(tier.Integration)) return $"The tier {tier.Name} wants an integration: where its bytes are to be.";
         if (tier.StorageClass == Tier.Hot.StorageClass) return $"The storage class {tier.StorageClass} is that of the tier {Tier.Hot.Name}.";

@@ -33,7 +33,7 @@ internal sealed class Thing
         // One of 64 is more than an index keeps, and has bytes that move.
         Length = number % 64 == 5 ? 4_200 + (number % 5_000) : number % 97;
         IsTagged = !HasDocument && Seeds.Mix((ulong)number) % 4 == 0;
-        Reads = HasDocument ? [] : (Seeds.Mix((ulong)number) / 4 % 150) switch { 0 => [(95, 3)], 1 => [(296, 1)], 2 => [(95, 1), (296, 4)], _ => [] };
+        Reads = HasDocument ? [] : (Seeds.Mix((ulong)number) / 4 % 150) switch { 0 => [(95, 3)], 1 => [(297, 1)], 2 => [(95, 1), (297, 4)], _ => [] };
         Reads = [.. Reads.Where(r => r.Day > MadeOn && !(Folder == "data" && Extension == ".CSV"))];
     }
 

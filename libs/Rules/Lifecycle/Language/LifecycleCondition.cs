@@ -227,9 +227,9 @@ public sealed record NumberComparison : LifecycleComparison
     private long CountOf(AccessHistory access, long now) =>
         Attribute.Kind == LifecycleAttributeKind.AccessCount ? access.Total : access.CountOf(Attribute.Days, (int)(now / TimeSpan.TicksPerDay));
 
-    /// <summary>The first day on which it is known how many accesses there were on it and the days before; 0 for every one. How many there were ever is how many were counted.</summary>
+    /// <summary>The first day on which it is known how many accesses there were on it and the days before; 0 for every one. How many there were ever can't be known of what was made before they were counted: then those of as many days as are told apart stand for all.</summary>
     private int FirstDayKnown(in LifecyclePolicySubject subject) =>
-        Attribute.Kind == LifecycleAttributeKind.RecentAccessCount && subject.FirstDayCounted is > 0 and var first ? first + Attribute.Days - 1 : 0;
+        subject.FirstDayCounted is > 0 and var first ? first + (Attribute.Kind == LifecycleAttributeKind.AccessCount ? AccessHistory.DaysMax : Attribute.Days) - 1 : 0;
 
     internal override long NextTurn(in LifecyclePolicySubject subject, long after)
     {

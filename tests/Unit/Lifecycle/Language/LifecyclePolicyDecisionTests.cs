@@ -72,7 +72,8 @@ public sealed class LifecyclePolicyDecisionTests(ITestOutputHelper output)
 
     [Theory]
     [InlineData("access == 3d", true)]             // it may have been accessed until somebody counted
-    [InlineData("access_count == 4", true)]        // since then
+    [InlineData("access_count == 4", null)]
+    [InlineData("access_count >= 4", true)]
     [InlineData("access_count_3d == 4", true)]     // today, and the two days that are counted whole
     [InlineData("access_count_4d == 4", null)]
     [InlineData("access_count_4d > 3", true)]      // there may be more, and never fewer
@@ -92,8 +93,11 @@ public sealed class LifecyclePolicyDecisionTests(ITestOutputHelper output)
     {
         var subject = Subject with { Access = new(0, null, [], new(2026, 8, 19, 10, 0, 0, TimeSpan.Zero)) };
         var midnight = new DateTimeOffset(2026, 8, 26, 0, 0, 0, TimeSpan.Zero);
-        var policy = LifecyclePolicy.Parse("access_count_7d == 0 -> warm");
-        Assert.Equal((false, "warm"), (policy.Decide(subject, midnight.AddTicks(-1)).IsKnown, policy.Decide(subject, midnight).Tier));
+        foreach (var (condition, from) in ((string, DateTimeOffset)[])[("access_count_7d == 0", midnight), ("access_count == 0", midnight.AddDays(83))])
+        {
+            var policy = LifecyclePolicy.Parse($"{condition} -> warm");
+            Assert.Equal((false, "warm"), (policy.Decide(subject, from.AddTicks(-1)).IsKnown, policy.Decide(subject, from).Tier));
+        }
     }
 
     [Fact]
