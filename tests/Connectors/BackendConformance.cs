@@ -19,6 +19,9 @@ public abstract class BackendConformance(ITestOutputHelper output)
         string.Join('/', Enumerable.Repeat("deep", 60)), new string('n', 200),
     ];
 
+    /// <summary>Blobs of the long list. More than a page of S3 has.</summary>
+    protected virtual int ManyBlobs => 1_100;
+
     protected static CancellationToken Ct => TestContext.Current.CancellationToken;
 
     [Theory, InlineData(0), InlineData(1), InlineData(65_536), InlineData(9_000_001)]
@@ -176,8 +179,8 @@ public abstract class BackendConformance(ITestOutputHelper output)
     public async Task A_list_has_all_that_begins_so_and_nothing_else_over_many_pages()
     {
         await using var backend = await ReadyAsync();
-        // More than a page of S3 has, in folders and beside each other.
-        var names = Enumerable.Range(0, 1_100).Select(i => i % 2 == 0 ? $"many/{i % 7}/blob-{i}" : $"many-{i}").Append("other").ToList();
+        // In folders and beside each other.
+        var names = Enumerable.Range(0, ManyBlobs).Select(i => i % 2 == 0 ? $"many/{i % 7}/blob-{i}" : $"many-{i}").Append("other").ToList();
         await Parallel.ForEachAsync(names, new ParallelOptions { MaxDegreeOfParallelism = 8, CancellationToken = Ct }, async (name, ct) => await backend.PutAsync(BlobName.Parse(name), BlobSource.Of(new byte[3]), ct));
         foreach (var prefix in new[] { "", "many", "many/", "many/3", "many/3/blob-1", "many-1", "other", "none", "many/3/blob-10/" })
         {

@@ -72,24 +72,26 @@ internal sealed class ContentOffer(string address, BlobSource content, PlaceHash
     private async Task<bool> SendAllAsync(Stream stream, CancellationToken listening)
     {
         using var either = CancellationTokenSource.CreateLinkedTokenSource(_ending.Token, listening);
-        var buffer = ArrayPool<byte>.Shared.Rent(BufferBytes);
+        var buffer = ArrayPool<byte>.Shared.Rent(BufferBytes + 1);
         try
         {
             await using var from = await OfContentAsync(() => content.OpenAsync(0, either.Token));
             var head = $"HTTP/1.1 200 OK\r\nContent-Length: {content.Length}\r\nContent-Type: application/octet-stream\r\nConnection: close\r\n\r\n";
             await stream.WriteAsync(System.Text.Encoding.Latin1.GetBytes(head), either.Token);
-            while (SentBytes < content.Length)
+            while (true)
             {
-                var left = (int)Math.Min(BufferBytes, content.Length - SentBytes);
-                var read = await OfContentAsync(() => from.ReadAsync(buffer.AsMemory(0, left), either.Token));
-                if (read == 0)
+                var read = await OfContentAsync(() => from.ReadAsync(buffer.AsMemory(0, BufferBytes), either.Token));
+                // Looked for behind the last byte before that goes: what has more than it said is not to be taken for whole.
+                var atEnd = SentBytes + read == content.Length && (read == 0 || await OfContentAsync(() => from.ReadAsync(buffer.AsMemory(read), either.Token)) == 0);
+                if (!atEnd && (read == 0 || SentBytes + read >= content.Length))
                 {
-                    Failure = new BackendException(BackendError.WrongLength, $"The content ends {content.Length - SentBytes} bytes early.");
+                    Failure = new BackendException(BackendError.WrongLength, $"The content was to have {content.Length} bytes, and has {(read == 0 ? "fewer" : "more")}.");
                     return false;
                 }
                 hash?.Append(buffer.AsSpan(0, read));
                 await stream.WriteAsync(buffer.AsMemory(0, read), either.Token);
                 SentBytes += read;
+                if (atEnd) break;
             }
             if (hash is not null) Hash = hash.Finish();
             return true;

@@ -59,7 +59,7 @@ internal sealed partial class RcloneBackend : IBackend
     public Task PrepareAsync(CancellationToken ct) => CallAsync(What, null, async session =>
     {
         if (!session.CanRename) throw new BackendException(BackendError.Refused, $"{_remote.Kind.Name} can neither move nor copy a file, so that a blob could not be there whole or not at all.");
-        if (await FindAsync(session, Marker, null, ct) is { IsFolder: false }) return true;
+        if (await FindAsync(session, Marker, null, ct) is not null) return true;
         await SendAsync(session, Marker, BlobSource.Of("darkstorage\n"u8.ToArray()), ct);
         await RequirePlaceAsync(session, ct);
         return true;
@@ -111,7 +111,7 @@ internal sealed partial class RcloneBackend : IBackend
     public Task<BackendBlob?> StatAsync(BlobName name, CancellationToken ct) => CallAsync(name.Value, name, async session =>
     {
         RequireTaken(session, name);
-        if (await FindAsync(session, name.Value, null, ct) is { Item: { IsFolder: false, Size: >= 0 } found }) return new BackendBlob(name, found.Size, found.Modified);
+        if (await FindAsync(session, name.Value, null, ct) is { Item: { Size: >= 0 } found }) return new BackendBlob(name, found.Size, found.Modified);
         await RequirePlaceAsync(session, ct);
         return null;
     }, ct);
@@ -120,7 +120,7 @@ internal sealed partial class RcloneBackend : IBackend
     {
         RequireTaken(session, name);
         if (!await DeleteAsync(session, name.Value, ct)) await RequirePlaceAsync(session, ct);
-        else if (_remote.Kind.RemovesEmptyFoldersOnly) await RemoveEmptyFoldersAsync(session, name, ct);
+        else if (_remote.Kind.KeepsFolders) await RemoveEmptyFoldersAsync(session, name, ct);
         return true;
     }, ct);
 
@@ -154,7 +154,7 @@ internal sealed partial class RcloneBackend : IBackend
         RequireTaken(session, from);
         RequireTaken(session, to);
         await RequirePlaceAsync(session, ct);
-        if (await FindAsync(session, from.Value, session.HashName, ct) is not { Item: { IsFolder: false } item } found) throw BackendException.NotFound(from);
+        if (await FindAsync(session, from.Value, session.HashName, ct) is not { Item: var item } found) throw BackendException.NotFound(from);
         return await InPlaceAsync(session, to, item.Size, async partial =>
         {
             await session.CallAsync("operations/copyfile", new() { ["srcFs"] = session.Fs, ["srcRemote"] = from.Value, ["dstFs"] = session.Fs, ["dstRemote"] = partial }, ct);
@@ -190,10 +190,10 @@ internal sealed partial class RcloneBackend : IBackend
             var hash = await bring(partial);
             // Looked at anew: bringing it may have taken hours.
             var place = RequirePlaceAsync(session, ct);
-            var folder = session.HasFolders ? FindAsync(session, name.Value, null, ct) : Task.FromResult<Found?>(null);
+            var folder = session.HasFolders && !_remote.Kind.KeepsFolders ? IsFolderAsync(session, name, ct) : Task.FromResult(false);
             RequireSame(name, length, hash, await FindAsync(session, partial, session.HashName, ct));
             // Servers of WebDAV would throw all of the folder away.
-            if (await folder is { Item.IsFolder: true }) throw new BackendException(BackendError.Refused, $"{name} is a folder there, and a blob can't have its name.");
+            if (await folder) throw IsFolder(name);
             await place;
             await MoveAsync(session, partial, name, ct);
             var found = await FindAsync(session, name.Value, null, ct);
@@ -227,7 +227,7 @@ internal sealed partial class RcloneBackend : IBackend
         }
         catch (BackendException e) when (e.Error == BackendError.Unavailable && session.HasFolders)
         {
-            await RequireNoBlobAboveAsync(session, name, ct);
+            await RequireNoneInTheWayAsync(session, name, ct);
             throw;
         }
         finally
@@ -236,18 +236,28 @@ internal sealed partial class RcloneBackend : IBackend
         }
     }
 
-    /// <summary>Not every server says what is wrong with a file below a file.</summary>
-    private static async Task RequireNoBlobAboveAsync(Session session, BlobName name, CancellationToken ct)
+    /// <summary>Not every server says what is wrong with a file below a file, or in place of a folder.</summary>
+    private static async Task RequireNoneInTheWayAsync(Session session, BlobName name, CancellationToken ct)
     {
         for (var slash = name.Value.IndexOf('/'); slash > 0; slash = name.Value.IndexOf('/', slash + 1))
         {
-            if (await FindAsync(session, name.Value[..slash], null, ct) is { Item.IsFolder: false }) throw new BackendException(BackendError.Refused, $"{name}: {name.Value[..slash]} is a blob, and a folder can't have its name.");
+            if (await FindAsync(session, name.Value[..slash], null, ct) is not null) throw new BackendException(BackendError.Refused, $"{name}: {name.Value[..slash]} is a blob, and a folder can't have its name.");
         }
+        if (await FindFolderAsync(session, name.Value, ct)) throw IsFolder(name);
+    }
+
+    private static BackendException IsFolder(BlobName name) => new(BackendError.Refused, $"{name} is a folder there, and a blob can't have its name.");
+
+    /// <summary>As where a file is to be read, which costs one look. Asked for a folder, rclone lists all that is beside it.</summary>
+    private static async Task<bool> IsFolderAsync(Session session, BlobName name, CancellationToken ct)
+    {
+        using var answer = await session.Process.GetAsync(session.Fs, name.Value, 0, 0, ct);
+        return !answer.IsSuccessStatusCode && RcloneFailures.SaysFolder((await RcloneProcess.FailureAsync(answer, ct)).Message);
     }
 
     private static void RequireSame(BlobName name, long length, string? hash, Found? found)
     {
-        if (found is not { Item.IsFolder: false }) throw new BackendException(BackendError.Unavailable, $"The place said that it has taken {name}, and does not have it.");
+        if (found is null) throw new BackendException(BackendError.Unavailable, $"The place said that it has taken {name}, and does not have it.");
         if (found.Item.Size != length) throw BackendException.WrongLength(name, length, found.Item.Size);
         if (hash is not null && found.Hash is not null && !hash.Equals(found.Hash, StringComparison.OrdinalIgnoreCase)) throw new BackendException(BackendError.Unavailable, $"{name}: what the place has is not what was sent.");
     }
@@ -330,8 +340,21 @@ internal sealed partial class RcloneBackend : IBackend
 
     private static async Task<Found?> FindAsync(Session session, string path, string? hashName, CancellationToken ct)
     {
-        var options = new JsonObject { ["noMimeType"] = true, ["showHash"] = hashName is not null };
+        var options = new JsonObject { ["noMimeType"] = true, ["filesOnly"] = true, ["showHash"] = hashName is not null };
         if (hashName is not null) options["hashTypes"] = new JsonArray(hashName);
+        if (await AskAsync(session, path, options, ct) is not { } item) return null;
+        var hash = hashName is not null && item.TryGetProperty("Hashes", out var hashes) && hashes.ValueKind == JsonValueKind.Object && hashes.TryGetProperty(hashName, out var value) ? value.GetString() : null;
+        var found = RcloneItem.Parse(item) ?? throw Nonsense();
+        return found.IsFolder ? null : new(found, string.IsNullOrEmpty(hash) ? null : hash);
+    }
+
+    /// <summary>Not for what happens often: rclone lists the folder above.</summary>
+    private static async Task<bool> FindFolderAsync(Session session, string path, CancellationToken ct) =>
+        await AskAsync(session, path, new() { ["noMimeType"] = true }, ct) is { } item && RcloneItem.Parse(item) is { IsFolder: true };
+
+    /// <returns>What there is; null for nothing.</returns>
+    private static async Task<JsonElement?> AskAsync(Session session, string path, JsonObject options, CancellationToken ct)
+    {
         JsonElement answer;
         try
         {
@@ -341,15 +364,15 @@ internal sealed partial class RcloneBackend : IBackend
         {
             return null;
         }
-        if (!answer.TryGetProperty("item", out var item)) throw new RcloneException(0, "rclone's answer makes no sense");
-        if (item.ValueKind == JsonValueKind.Null) return null;
-        var hash = hashName is not null && item.TryGetProperty("Hashes", out var hashes) && hashes.ValueKind == JsonValueKind.Object && hashes.TryGetProperty(hashName, out var value) ? value.GetString() : null;
-        return new(RcloneItem.Parse(item) ?? throw new RcloneException(0, "rclone's answer makes no sense"), string.IsNullOrEmpty(hash) ? null : hash);
+        if (!answer.TryGetProperty("item", out var item)) throw Nonsense();
+        return item.ValueKind == JsonValueKind.Null ? null : item;
     }
+
+    private static RcloneException Nonsense() => new(0, "rclone's answer makes no sense");
 
     private async Task RequirePlaceAsync(Session session, CancellationToken ct)
     {
-        if (await FindAsync(session, Marker, null, ct) is not { IsFolder: false })
+        if (await FindAsync(session, Marker, null, ct) is null)
             throw new BackendException(BackendError.PlaceMissing, $"{What} has no {Marker}: it is not the place that was made ready. Is all of it mounted there?");
     }
 
@@ -360,7 +383,7 @@ internal sealed partial class RcloneBackend : IBackend
         var folder = prefix[..Math.Max(0, prefix.LastIndexOf('/'))];
         if (folder.Length == 0) return prefix.StartsWith('/') ? null : "";
         // Looked at: servers of FTP list a file as if it were in itself.
-        return BlobName.Find(folder) is { } name && !IsOwn(name) && await FindAsync(session, folder, null, ct) is { IsFolder: true } ? folder : null;
+        return BlobName.Find(folder) is { } name && !IsOwn(name) && await FindFolderAsync(session, folder, ct) ? folder : null;
     }
 
     private async IAsyncEnumerable<RcloneItem> FolderAsync(string folder, [EnumeratorCancellation] CancellationToken ct)
@@ -496,10 +519,7 @@ internal sealed partial class RcloneBackend : IBackend
         public Task<JsonElement> CallAsync(string command, JsonObject parameters, CancellationToken ct) => Process.CallAsync(command, parameters, ct);
     }
 
-    private sealed record Found(RcloneItem Item, string? Hash)
-    {
-        public bool IsFolder => Item.IsFolder;
-    }
+    private sealed record Found(RcloneItem Item, string? Hash);
 
     [GeneratedRegex(@"^bytes (?<first>\d*)[^/]*/(?<length>\d{1,18})$")]
     private static partial Regex ContentRange();

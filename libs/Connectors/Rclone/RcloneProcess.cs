@@ -98,7 +98,11 @@ internal sealed partial class RcloneProcess : IDisposable
     /// <exception cref="RcloneException">It says what went wrong.</exception>
     public async Task<HttpResponseMessage> SendAsync(string command, JsonObject parameters, CancellationToken ct)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Post, command) { Content = new StringContent(parameters.ToJsonString(), Encoding.UTF8, "application/json") };
+        using var request = new HttpRequestMessage(HttpMethod.Post, command) 
+        {
+            // rclone looks for this type and no other: one that says its charset it takes for a form.
+            Content = new ByteArrayContent(Encoding.UTF8.GetBytes(parameters.ToJsonString())) { Headers = { ContentType = new("application/json") } },
+        };
         var answer = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, ct);
         if (answer.StatusCode == HttpStatusCode.OK) return answer;
         using (answer) throw await FailureAsync(answer, ct);
