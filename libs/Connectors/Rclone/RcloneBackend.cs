@@ -225,10 +225,11 @@ internal sealed partial class RcloneBackend : IBackend
         {
             // The attempt before was answered with an error, and had moved it: what is there now is looked at next.
         }
-        catch (BackendException e) when (e.Error == BackendError.Unavailable && session.HasFolders)
+        catch (BackendException e) when (e.Error is BackendError.Unavailable or BackendError.NotFound)
         {
-            await RequireNoneInTheWayAsync(session, name, ct);
-            throw;
+            // rclone says of a folder that it is no file, as it does where it looks for one.
+            if (session.HasFolders) await RequireNoneInTheWayAsync(session, name, ct);
+            throw e.Error == BackendError.Unavailable ? e : new BackendException(BackendError.Unavailable, $"{name}: what was put is not there any more.", e);
         }
         finally
         {

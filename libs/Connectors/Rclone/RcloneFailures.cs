@@ -8,12 +8,17 @@ internal static partial class RcloneFailures
 {
     private const int TextLengthMax = 600;
 
+    /// <summary>A shorter one is a part of other words, and none of the signs below is as long but with words of its own.</summary>
+    private const int NameLengthMin = 8;
+
     private static readonly (BackendError Error, Regex Signs)[] Kinds =
     [
-        // A token that could not be fetched because nothing answers is not a wrong one: so these come first.
-        (BackendError.Unavailable, NoAnswer()),
+        // Of requests a place may say that their quota is exceeded.
         (BackendError.Throttled, TooOften()),
+        // A server whose drive is full may break the connection too.
         (BackendError.Full, NoRoom()),
+        // A token that could not be fetched because nothing answers is not a wrong one.
+        (BackendError.Unavailable, NoAnswer()),
         (BackendError.AccessDenied, Denied()),
         (BackendError.Refused, NotTaken()),
         (BackendError.PlaceMissing, NoPlace()),
@@ -24,10 +29,9 @@ internal static partial class RcloneFailures
     {
         var text = e.Message;
         foreach (var secret in secrets) text = text.Replace(secret, "…", StringComparison.Ordinal);
-        text = Plain(text);
-        var seen = name is { } known ? text.Replace(known.Value, "…", StringComparison.Ordinal).Replace(Uri.EscapeDataString(known.Value), "…", StringComparison.Ordinal) : text;
+        var seen = name is { Value.Length: >= NameLengthMin } known ? text.Replace(known.Value, "…", StringComparison.Ordinal).Replace(Uri.EscapeDataString(known.Value), "…", StringComparison.Ordinal) : text;
         // The exception itself is not kept: it has the text as it came.
-        return new(ErrorOf(e.Status, seen), $"{what}: {text}.");
+        return new(ErrorOf(e.Status, Plain(seen)), $"{what}: {Plain(text)}.");
     }
 
     public static BackendError ErrorOf(int status, string text)

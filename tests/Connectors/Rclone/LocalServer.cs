@@ -155,6 +155,9 @@ public class SftpServer : LocalServer
 
     /// <summary>A key that the server does not know.</summary>
     public string OtherKey() => File.ReadAllText(Path.Combine(Folder, "other"));
+
+    /// <summary>What is not the server's.</summary>
+    public string OtherHostKey() => File.ReadAllText(Path.Combine(Folder, "other.pub"));
 }
 
 /// <summary>The same without a shell: it knows no checksums.</summary>
