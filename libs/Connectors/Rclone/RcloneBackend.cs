@@ -32,7 +32,7 @@ internal sealed partial class RcloneBackend : IBackend
     private static readonly TimeSpan PartialLifetime = TimeSpan.FromDays(7);
 
     /// <summary>For what a put that failed has left.</summary>
-    private static readonly TimeSpan DeletingMax = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan DeletingMax = TimeSpan.FromSeconds(5);
 
     private readonly RcloneProgram _program;
     private readonly RcloneRemote _remote;
@@ -120,7 +120,7 @@ internal sealed partial class RcloneBackend : IBackend
     {
         RequireTaken(session, name);
         if (!await DeleteAsync(session, name.Value, ct)) await RequirePlaceAsync(session, ct);
-        else if (_remote.Kind.KeepsFolders) await RemoveEmptyFoldersAsync(session, name, ct);
+        else if (_remote.Kind.RemovesEmptyFoldersOnly) await RemoveEmptyFoldersAsync(session, name, ct);
         return true;
     }, ct);
 
@@ -190,10 +190,7 @@ internal sealed partial class RcloneBackend : IBackend
             var hash = await bring(partial);
             // Looked at anew: bringing it may have taken hours.
             var place = RequirePlaceAsync(session, ct);
-            var folder = session.HasFolders && !_remote.Kind.KeepsFolders ? IsFolderAsync(session, name, ct) : Task.FromResult(false);
             RequireSame(name, length, hash, await FindAsync(session, partial, session.HashName, ct));
-            // Servers of WebDAV would throw all of the folder away.
-            if (await folder) throw IsFolder(name);
             await place;
             await MoveAsync(session, partial, name, ct);
             var found = await FindAsync(session, name.Value, null, ct);
@@ -244,16 +241,7 @@ internal sealed partial class RcloneBackend : IBackend
         {
             if (await FindAsync(session, name.Value[..slash], null, ct) is not null) throw new BackendException(BackendError.Refused, $"{name}: {name.Value[..slash]} is a blob, and a folder can't have its name.");
         }
-        if (await FindFolderAsync(session, name.Value, ct)) throw IsFolder(name);
-    }
-
-    private static BackendException IsFolder(BlobName name) => new(BackendError.Refused, $"{name} is a folder there, and a blob can't have its name.");
-
-    /// <summary>As where a file is to be read, which costs one look. Asked for a folder, rclone lists all that is beside it.</summary>
-    private static async Task<bool> IsFolderAsync(Session session, BlobName name, CancellationToken ct)
-    {
-        using var answer = await session.Process.GetAsync(session.Fs, name.Value, 0, 0, ct);
-        return !answer.IsSuccessStatusCode && RcloneFailures.SaysFolder((await RcloneProcess.FailureAsync(answer, ct)).Message);
+        if (await FindFolderAsync(session, name.Value, ct)) throw new BackendException(BackendError.Refused, $"{name} is a folder there, and a blob can't have its name.");
     }
 
     private static void RequireSame(BlobName name, long length, string? hash, Found? found)

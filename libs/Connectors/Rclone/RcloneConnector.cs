@@ -32,10 +32,10 @@ internal static partial class RcloneConnector
     /// <summary>Backends of rclone that keep files outside and can move or copy one there. None that wraps another, reads this machine's files (local, alias, crypt, union, combine, chunker, compress, cache, hasher), keeps nothing (memory), or can't be written to.</summary>
     private static readonly ImmutableArray<RcloneKind> Kinds =
     [
-        new("sftp", Map((Host, "host"), (Port, "port"), (User, "user"), (Password, "pass"), (Key, "key_pem"), (KeyPassphrase, "key_file_pass"), (HostKeys, "known_hosts_file"))) { Needs = [Host, User], Defaults = Map(("skip_links", "true")), KeepsFolders = true },
-        new("ftp", Map((Host, "host"), (Port, "port"), (User, "user"), (Password, "pass"))) { Needs = [Host], KeepsFolders = true },
+        new("sftp", Map((Host, "host"), (Port, "port"), (User, "user"), (Password, "pass"), (Key, "key_pem"), (KeyPassphrase, "key_file_pass"), (HostKeys, "known_hosts_file"))) { Needs = [Host, User], Defaults = Map(("skip_links", "true")), RemovesEmptyFoldersOnly = true },
+        new("ftp", Map((Host, "host"), (Port, "port"), (User, "user"), (Password, "pass"))) { Needs = [Host], RemovesEmptyFoldersOnly = true },
         new("webdav", Map((Url, "url"), (User, "user"), (Password, "pass"), (Vendor, "vendor"), (Token, "bearer_token"))) { Needs = [Url], Defaults = Map(("vendor", "other")) },
-        new("smb", Map((Host, "host"), (Port, "port"), (User, "user"), (Password, "pass"))) { Needs = [Host, PathField], KeepsFolders = true },
+        new("smb", Map((Host, "host"), (Port, "port"), (User, "user"), (Password, "pass"))) { Needs = [Host, PathField], RemovesEmptyFoldersOnly = true },
         // Parts of uploads are held in memory: smaller than rclone's own 48 and 96 MiB.
         OAuth("dropbox") with { Defaults = Map(("chunk_size", "16Mi"), ("batch_mode", "off")) },
         new("b2", Map()) { Defaults = Map(("chunk_size", "16Mi")) },

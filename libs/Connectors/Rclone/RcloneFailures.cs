@@ -45,9 +45,7 @@ internal static partial class RcloneFailures
     }
 
     /// <summary>rclone's own words for a file that is not there, or is a folder. Which of the two, 404 does not say: methods that there are not have it too.</summary>
-    public static bool IsMissing(int status, string text) => text.EndsWith("object not found", StringComparison.Ordinal) || (status == 500 && SaysFolder(text));
-
-    public static bool SaysFolder(string text) => text.EndsWith("is a directory not a file", StringComparison.Ordinal);
+    public static bool IsMissing(int status, string text) => text.EndsWith("object not found", StringComparison.Ordinal) || (status == 500 && text.EndsWith("is a directory not a file", StringComparison.Ordinal));
 
     public static bool IsFolderMissing(RcloneException e) => e.Message.EndsWith("directory not found", StringComparison.Ordinal);
 

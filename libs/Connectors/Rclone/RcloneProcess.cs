@@ -66,7 +66,8 @@ internal sealed partial class RcloneProcess : IDisposable
         {
             process = await StartOnOwnThreadAsync(StartInfo(setpriv, rclone, proxy, password));
             var port = await ReadPortAsync(process, ct);
-            _ = process.StandardError.BaseStream.CopyToAsync(Stream.Null, CancellationToken.None); // what it says there may have names and addresses in it
+            // What it says may have names and addresses in it.
+            foreach (var said in new[] { process.StandardOutput, process.StandardError }) _ = said.BaseStream.CopyToAsync(Stream.Null, CancellationToken.None);
             return new(process, folder, password, port);
         }
         catch
@@ -179,7 +180,7 @@ internal sealed partial class RcloneProcess : IDisposable
             "--low-level-retries", "3", "--contimeout", "15s", "--timeout", "11m",
             // A file that looks the same, by length and time, is not the same.
             "--ignore-times", "--use-server-modtime",
-        ]) { RedirectStandardError = true, RedirectStandardInput = true, RedirectStandardOutput = false, WorkingDirectory = "/" };
+        ]) { RedirectStandardError = true, RedirectStandardInput = true, RedirectStandardOutput = true, WorkingDirectory = "/" };
         start.Environment.Clear();
         start.Environment["PATH"] = "/usr/local/bin:/usr/bin:/bin";
         start.Environment["HOME"] = "/nonexistent";

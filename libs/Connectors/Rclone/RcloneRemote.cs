@@ -26,6 +26,6 @@ internal sealed record RcloneKind(string Name, ImmutableSortedDictionary<string,
     /// <summary>Fields that have to be there.</summary>
     public ImmutableArray<string> Needs { get; init; } = [];
 
-    /// <summary>The server itself refuses to remove a folder that is not empty, and to move a file over one. Elsewhere rclone looks, and then has all of it removed: what was put in between would go with it.</summary>
-    public bool KeepsFolders { get; init; }
+    /// <summary>The server itself refuses to remove a folder that is not empty. Elsewhere rclone looks, and then has all of it removed: what was put in between would go with it.</summary>
+    public bool RemovesEmptyFoldersOnly { get; init; }
 }

@@ -194,6 +194,7 @@ public sealed class FtpServer : LocalServer
             anon_world_readable_only=NO
             write_enable=YES
             force_dot_files=YES
+            delay_failed_login=0
             secure_email_list_enable=YES
             email_password_file={Folder}/passwords
             pasv_address=127.0.0.1
