@@ -192,9 +192,9 @@ internal sealed partial class RcloneBackend : IBackend
             var place = RequirePlaceAsync(session, ct);
             RequireSame(name, length, hash, await FindAsync(session, partial, session.HashName, ct));
             await place;
-            await MoveAsync(session, partial, name, ct);
-            var found = await FindAsync(session, name.Value, null, ct);
-            RequireSame(name, length, null, found);
+            var isSure = await MoveAsync(session, partial, name, ct);
+            var found = await FindAsync(session, name.Value, isSure ? null : session.HashName, ct);
+            RequireSame(name, length, isSure ? null : hash, found);
             return new(name, length, found!.Item.Modified);
         }
         catch
@@ -204,7 +204,8 @@ internal sealed partial class RcloneBackend : IBackend
         }
     }
 
-    private async Task MoveAsync(Session session, string partial, BlobName name, CancellationToken ct)
+    /// <returns>False where it is to be looked at what was moved.</returns>
+    private async Task<bool> MoveAsync(Session session, string partial, BlobName name, CancellationToken ct)
     {
         var oneAtATime = _moves[(uint)name.GetHashCode() % _moves.Length];
         await oneAtATime.WaitAsync(ct);
@@ -217,10 +218,12 @@ internal sealed partial class RcloneBackend : IBackend
                 ct.ThrowIfCancellationRequested();
                 return await session.CallAsync("operations/movefile", new() { ["srcFs"] = session.Fs, ["srcRemote"] = partial, ["dstFs"] = session.Fs, ["dstRemote"] = name.Value }, ct);
             }, ct), _clock, ct);
+            return true;
         }
         catch (BackendException e) when (e.Error == BackendError.NotFound && attempt > 1)
         {
-            // The attempt before was answered with an error, and had moved it: what is there now is looked at next.
+            // The attempt before was answered with an error, and had moved it.
+            return false;
         }
         catch (BackendException e) when (e.Error is BackendError.Unavailable or BackendError.NotFound)
         {
@@ -458,11 +461,10 @@ internal sealed partial class RcloneBackend : IBackend
             CanRename = Has("Move") || Has("Copy"), IsCaseBlind = Has("CaseInsensitive"), HasFolders = Has("CanHaveEmptyDirectories"), TellsRoom = Has("About"),
         };
 
-        bool Has(string feature) => features.TryGetProperty(feature, out var value) && value.ValueKind == JsonValueKind.True;
+        bool Has(string feature) => features.ValueKind == JsonValueKind.Object && features.TryGetProperty(feature, out var value) && value.ValueKind == JsonValueKind.True;
     }
 
-    private static bool IsOfCall(Exception e) => e is BackendException or RcloneException or HttpRequestException or IOException or SocketException or ObjectDisposedException
-        or KeyNotFoundException or InvalidOperationException;
+    private static bool IsOfCall(Exception e) => e is BackendException or RcloneException or HttpRequestException or IOException or SocketException or ObjectDisposedException;
 
     /// <summary>Says in the contract's words what rclone, or the way to it, says.</summary>
     private async Task<T> CallAsync<T>(string what, BlobName? name, Func<Session, Task<T>> call, CancellationToken ct)
@@ -479,7 +481,7 @@ internal sealed partial class RcloneBackend : IBackend
         {
             throw RcloneFailures.Of(e, what, name, _remote.Secrets);
         }
-        catch (Exception e) when (e is HttpRequestException or SocketException or ForbiddenAddressException or ObjectDisposedException or KeyNotFoundException || (e is IOException && e is not InvalidDataException))
+        catch (Exception e) when (e is HttpRequestException or SocketException or ForbiddenAddressException or ObjectDisposedException or KeyNotFoundException or IOException)
         {
             throw new BackendException(BackendError.Unavailable, $"{what}: {(_session is { Process.HasExited: true } ? "rclone died. " : "")}{RcloneFailures.Plain(e.Message)}", e);
         }

@@ -23,8 +23,9 @@ internal sealed class RcloneProgram(string program, TimeProvider clock) : IDispo
     private DateTimeOffset _startedAt = DateTimeOffset.MinValue;
     private bool _isDisposed;
 
-    /// <summary>Where it fetches what is to be put. Only while there is a user who has asked for the process.</summary>
-    public ContentListener Contents => _contents!;
+    /// <summary>Where it fetches what is to be put.</summary>
+    /// <exception cref="BackendException">It has not been started, or has ended.</exception>
+    public ContentListener Contents => _contents ?? throw NotNeeded();
 
     /// <summary>Told by who may need it, and by the same one when it does not any more (<see cref="Leave"/>).</summary>
     public void Join()
@@ -83,7 +84,7 @@ internal sealed class RcloneProgram(string program, TimeProvider clock) : IDispo
         string proxy;
         lock (_lock)
         {
-            if (_isDisposed || _users == 0) throw new BackendException(BackendError.Unavailable, "rclone is not needed any more.");
+            if (_isDisposed || _users == 0) throw NotNeeded();
             _contents ??= new();
             proxy = (_proxy ??= new()).Address;
         }
@@ -103,8 +104,10 @@ internal sealed class RcloneProgram(string program, TimeProvider clock) : IDispo
             if (!_isDisposed && _users > 0) return _process = process;
         }
         process.Dispose();
-        throw new BackendException(BackendError.Unavailable, "rclone is not needed any more.");
+        throw NotNeeded();
     }
+
+    private static BackendException NotNeeded() => new(BackendError.Unavailable, "rclone is not needed any more.");
 
     private void End()
     {
