@@ -32,6 +32,10 @@ install_tools() {
     for daemon in ceph-mon ceph-osd radosgw; do command -v "$daemon" >/dev/null || missing+=("$daemon"); done
     # A clock that a test sets forward.
     compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || missing+=(faketime)
+    # Servers behind rclone, for the connector.
+    [ -x /usr/sbin/sshd ] || missing+=(openssh-server)
+    [ -x /usr/sbin/vsftpd ] || missing+=(vsftpd)
+    [ -e /usr/lib/nginx/modules/ngx_http_dav_ext_module.so ] || missing+=(nginx-extras)
     # For tests that cut the wires between nodes, which root alone can.
     command -v ip >/dev/null || [ -x /usr/sbin/ip ] || missing+=(iproute2)
     command -v nft >/dev/null || [ -x /usr/sbin/nft ] || missing+=(nftables)
@@ -47,8 +51,13 @@ install_tools() {
         $sudo sed -ri 's/^#?create_main_cluster .*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
     fi
     $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-    # Prometheus' tool is wanted, and not the server that its package starts.
-    if [[ " ${missing[*]} " == *' prometheus '* && -d /run/systemd/system ]]; then $sudo systemctl disable --now --quiet prometheus; fi
+    # The programs are wanted, and not the servers that their packages start: the tests start their own.
+    if [ -d /run/systemd/system ]; then
+        local served
+        for served in prometheus:prometheus openssh-server:ssh vsftpd:vsftpd nginx-extras:nginx; do
+            if [[ " ${missing[*]} " == *" ${served%%:*} "* ]]; then $sudo systemctl disable --now --quiet "${served##*:}"; fi
+        done
+    fi
 }
 
 # Azure's emulator, for the connector: a package of npm, in a folder of its version.

@@ -8,6 +8,7 @@ using DarkStorage.ClientApi.S3;
 using DarkStorage.Connectors;
 using DarkStorage.Connectors.Events;
 using DarkStorage.Connectors.Identity;
+using DarkStorage.Connectors.Rclone;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Events;
 using DarkStorage.GrainInterfaces.Identity;
@@ -75,6 +76,7 @@ static async Task<int> RunAsync(NodeOptions node)
     Settings.Add<LifecycleOptions>(builder, "Lifecycle");
     Settings.Add<EventOptions>(builder, "Events");
     Settings.Add<IntegrationOptions>(builder, "Integrations");
+    Settings.Add<RcloneOptions>(builder, "Rclone");
     Settings.Add<TransitionOptions>(builder, "Transitions");
     Settings.Add<AccessCountOptions>(builder, "AccessCounts");
     Settings.Add<AccessLogOptions>(builder, "AccessLogs");

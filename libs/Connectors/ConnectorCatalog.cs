@@ -4,14 +4,16 @@ using DarkStorage.Connectors.Filesystem;
 using DarkStorage.Connectors.Gcs;
 using DarkStorage.Connectors.Guards;
 using DarkStorage.Connectors.Ipfs;
+using DarkStorage.Connectors.Rclone;
 using DarkStorage.Connectors.S3;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.Storage.Backends;
+using Microsoft.Extensions.Options;
 
 namespace DarkStorage.Connectors;
 
 /// <summary>All connectors of this program.</summary>
-public sealed class ConnectorCatalog(TimeProvider clock) : IConnectors
+public sealed class ConnectorCatalog : IConnectors, IDisposable
 {
     internal const string TimeoutField = "timeout-seconds";
     internal const string CallsField = "calls-max";
@@ -25,16 +27,30 @@ public sealed class ConnectorCatalog(TimeProvider clock) : IConnectors
         new(RateField, "MiB a second to and from the place, of each node. Not bounded where nothing is said.", ConnectorFieldKind.Number, Min: 1, Max: 1 << 20),
     ];
 
-    private static readonly ImmutableArray<Connector> All = [AzureConnector.Connector, FilesystemConnector.Connector, GcsConnector.Connector, IpfsConnector.Connector, S3Connector.Connector];
+    private readonly TimeProvider _clock;
+    private readonly RcloneProgram _rclone;
+    private readonly ImmutableArray<Connector> _all;
 
-    public ImmutableArray<ConnectorType> Types { get; } = [.. All.Select(c => c.Type with { Fields = c.Type.Fields.AddRange(CommonFields) }).OrderBy(t => t.Name, StringComparer.Ordinal)];
+    /// <param name="rclone">Null for what is so where nothing is said.</param>
+    public ConnectorCatalog(TimeProvider clock, IOptions<RcloneOptions>? rclone = null)
+    {
+        _clock = clock;
+        _rclone = new((rclone?.Value ?? new()).Program, clock);
+        _all = [AzureConnector.Connector, FilesystemConnector.Connector, GcsConnector.Connector, IpfsConnector.Connector, RcloneConnector.On(_rclone), S3Connector.Connector];
+        Types = [.. _all.Select(c => c.Type with { Fields = c.Type.Fields.AddRange(CommonFields) }).OrderBy(t => t.Name, StringComparer.Ordinal)];
+    }
+
+    public ImmutableArray<ConnectorType> Types { get; }
 
     public IMeteredBackend Open(string name, string type, IReadOnlyDictionary<string, string> settings)
     {
-        var connector = All.FirstOrDefault(c => c.Type.Name == type)
+        var connector = _all.FirstOrDefault(c => c.Type.Name == type)
             ?? throw new StorageException(StorageError.InvalidArgument, $"There is no connector {type}; there are: {string.Join(", ", Types.Select(t => t.Name))}.");
-        return new GuardedBackend(connector.Open(settings, clock), name, BackendLimits.From(settings), clock);
+        return new GuardedBackend(connector.Open(settings, _clock), name, BackendLimits.From(settings), _clock);
     }
+
+    /// <summary>Ends the programs that connectors have started.</summary>
+    public void Dispose() => _rclone.Dispose();
 }
 
 /// <summary>A kind of place, and how to open one.</summary>

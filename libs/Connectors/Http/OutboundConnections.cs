@@ -22,15 +22,16 @@ internal static class OutboundConnections
     };
 
     /// <summary>The name is looked up here, once, so that what was checked is what is connected to.</summary>
-    public static async ValueTask<Stream> ConnectAsync(SocketsHttpConnectionContext context, CancellationToken ct)
+    public static ValueTask<Stream> ConnectAsync(SocketsHttpConnectionContext context, CancellationToken ct) => ConnectAsync(context.DnsEndPoint, ct);
+
+    /// <returns>A <see cref="NetworkStream"/> that has its socket.</returns>
+    public static async ValueTask<Stream> ConnectAsync(DnsEndPoint target, CancellationToken ct)
     {
-        var addresses = await Dns.GetHostAddressesAsync(context.DnsEndPoint.Host, ct);
-        var allowed = Array.FindAll(addresses, a => !IsForbidden(a));
-        if (allowed.Length == 0) throw addresses.Length == 0 ? new SocketException((int)SocketError.HostNotFound) : new ForbiddenAddressException();
+        var allowed = await AllowedAddressesAsync(target.Host, ct);
         var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         try
         {
-            await socket.ConnectAsync(allowed, context.DnsEndPoint.Port, ct);
+            await socket.ConnectAsync(allowed, target.Port, ct);
             return new NetworkStream(socket, ownsSocket: true);
         }
         catch
@@ -38,6 +39,16 @@ internal static class OutboundConnections
             socket.Dispose();
             throw;
         }
+    }
+
+    /// <summary>For who connects itself: what a name leads to may change between this look and that.</summary>
+    /// <exception cref="ForbiddenAddressException">It leads to none that may be connected to.</exception>
+    public static async Task<IPAddress[]> AllowedAddressesAsync(string host, CancellationToken ct)
+    {
+        var addresses = await Dns.GetHostAddressesAsync(host, ct);
+        var allowed = Array.FindAll(addresses, a => !IsForbidden(a));
+        if (allowed.Length == 0) throw addresses.Length == 0 ? new SocketException((int)SocketError.HostNotFound) : new ForbiddenAddressException();
+        return allowed;
     }
 
     private static bool IsForbidden(IPAddress address)

@@ -1,0 +1,119 @@
+using DarkStorage.Storage.Backends;
+
+namespace DarkStorage.Connectors.Rclone;
+
+/// <summary>This node's rclone: one process for all its integrations, started when the first needs it, started again where it died, and ended with the last of them.</summary>
+internal sealed class RcloneProgram(string program, TimeProvider clock) : IDisposable
+{
+    /// <summary>Wait before it is started again, where it died soon after it was started; doubled each time.</summary>
+    private static readonly TimeSpan RestartDelay = TimeSpan.FromSeconds(1);
+
+    private static readonly TimeSpan RestartDelayMax = TimeSpan.FromMinutes(1);
+
+    /// <summary>One that ran for so long did not die of how it was started.</summary>
+    private static readonly TimeSpan Settled = TimeSpan.FromMinutes(1);
+
+    private readonly SemaphoreSlim _starting = new(1);
+    private readonly Lock _lock = new();
+    private RcloneProcess? _process;
+    private ContentListener? _contents;
+    private GuardedProxy? _proxy;
+    private int _users;
+    private int _deaths;
+    private DateTimeOffset _startedAt = DateTimeOffset.MinValue;
+    private bool _isDisposed;
+
+    /// <summary>Where it fetches what is to be put.</summary>
+    /// <exception cref="BackendException">It has not been started, or has ended.</exception>
+    public ContentListener Contents => _contents ?? throw NotNeeded();
+
+    /// <summary>Told by who may need it, and by the same one when it does not any more (<see cref="Leave"/>).</summary>
+    public void Join()
+    {
+        lock (_lock) _users++;
+    }
+
+    public void Leave()
+    {
+        lock (_lock)
+        {
+            if (--_users == 0) End();
+        }
+    }
+
+    /// <exception cref="BackendException">It can't be started, or has died and is not started again yet.</exception>
+    public async Task<RcloneProcess> RunningAsync(CancellationToken ct)
+    {
+        if (_process is { HasExited: false } running) return running;
+        await _starting.WaitAsync(ct);
+        try
+        {
+            if (_process is { HasExited: false } other) return other;
+            if (_process is { } dead)
+            {
+                _deaths = clock.GetUtcNow() - _startedAt >= Settled ? 1 : _deaths + 1;
+                lock (_lock)
+                {
+                    dead.Dispose();
+                    _process = null;
+                }
+            }
+            // The first time at once: an accident. Then later and later.
+            var delay = _deaths <= 1 ? TimeSpan.Zero : RestartDelay * Math.Pow(2, Math.Min(_deaths - 2, 10));
+            var wait = _startedAt + (delay < RestartDelayMax ? delay : RestartDelayMax) - clock.GetUtcNow();
+            if (wait > TimeSpan.Zero) throw new BackendException(BackendError.Unavailable, $"rclone died {_deaths} times soon after it was started, and is started again in {wait.TotalSeconds:0.0} s.") { RetryAfter = wait };
+            return await StartAsync(ct);
+        }
+        finally
+        {
+            _starting.Release();
+        }
+    }
+
+    public void Dispose()
+    {
+        lock (_lock)
+        {
+            _isDisposed = true;
+            End();
+        }
+    }
+
+    private async Task<RcloneProcess> StartAsync(CancellationToken ct)
+    {
+        string proxy;
+        lock (_lock)
+        {
+            if (_isDisposed || _users == 0) throw NotNeeded();
+            _contents ??= new();
+            proxy = (_proxy ??= new()).Address;
+        }
+        _startedAt = clock.GetUtcNow();
+        RcloneProcess process;
+        try
+        {
+            process = await RcloneProcess.StartAsync(program, proxy, ct);
+        }
+        catch (BackendException e) when (e.IsTransient)
+        {
+            _deaths++;
+            throw;
+        }
+        lock (_lock)
+        {
+            if (!_isDisposed && _users > 0) return _process = process;
+        }
+        process.Dispose();
+        throw NotNeeded();
+    }
+
+    private static BackendException NotNeeded() => new(BackendError.Unavailable, "rclone is not needed any more.");
+
+    private void End()
+    {
+        _process?.Dispose();
+        _contents?.Dispose();
+        _proxy?.Dispose();
+        (_process, _contents, _proxy) = (null, null, null);
+    }
+}
