@@ -26,6 +26,9 @@ internal sealed class AccessTokens(ServiceAccountKey key, HttpClient http, TimeP
     /// <summary>Between two attempts to renew one that is good still.</summary>
     private static readonly TimeSpan RenewPause = TimeSpan.FromSeconds(30);
 
+    /// <summary>For an answer: a token endpoint that hangs must not keep those who have a good token still.</summary>
+    private static readonly TimeSpan AnswerWithin = TimeSpan.FromSeconds(10);
+
     private readonly SemaphoreSlim _renewing = new(1);
     private Token? _current;
 
@@ -66,12 +69,14 @@ internal sealed class AccessTokens(ServiceAccountKey key, HttpClient http, TimeP
     {
         var asked = clock.GetTimestamp();
         var what = $"The token endpoint {key.TokenUri.Authority}";
+        using var over = new CancellationTokenSource(AnswerWithin, clock);
+        using var bounded = CancellationTokenSource.CreateLinkedTokenSource(ct, over.Token);
         try
         {
             using var form = new FormUrlEncodedContent([new("grant_type", GrantType), new("assertion", key.Assert(clock.GetUtcNow()))]);
             using var request = new HttpRequestMessage(HttpMethod.Post, key.TokenUri) { Content = form };
-            using var answer = await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, ct);
-            var body = await BoundedBody.ReadAsync(answer, AnswerBytesMax, ct);
+            using var answer = await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, bounded.Token);
+            var body = await BoundedBody.ReadAsync(answer, AnswerBytesMax, bounded.Token);
             if (!answer.IsSuccessStatusCode) throw GcsFailures.OfTokens(answer, body, what);
             var token = JsonSerializer.Deserialize<Answer>(body.Span);
             if (token?.Text is not { Length: > 0 and <= TokenLengthMax } text || text.Any(c => c is <= ' ' or > '~') || token.Seconds is not (> 0 and <= LifeSecondsMax) || !"Bearer".Equals(token.Type, StringComparison.OrdinalIgnoreCase))

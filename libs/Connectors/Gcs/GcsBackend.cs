@@ -125,6 +125,7 @@ internal sealed partial class GcsBackend(GcsClient client, GcsPlace place, TimeP
     /// <summary>Deletes a content that is not what it is to be, and no other that was put there since.</summary>
     private async Task TakeBackAsync(BlobName name, GcsObject made)
     {
+        if (made.Generation is null) return; // without one it would be whatever is there
         try
         {
             using var bounded = new CancellationTokenSource(TakingBackMax, clock);

@@ -69,6 +69,8 @@ internal sealed class ResumableUpload(GcsClient client, GcsPlace place, string k
             var end = Math.Min(at + place.ChunkBytes, content.Length);
             await digest.ReadToAsync(name, content, end, ct);
             Step step;
+            // A question whose answer is that nothing more is there belongs to a failure that was counted.
+            var isFirstQuestion = !isKnown && at < content.Length;
             try
             {
                 step = isKnown && at < content.Length ? await SendChunkAsync(at, end, ct) : await AskAsync(ct);
@@ -84,8 +86,8 @@ internal sealed class ResumableUpload(GcsClient client, GcsPlace place, string k
             if (step.IsDone) return step.Made;
             if (step.Persisted is not { } persisted || persisted > digest.Length) throw new BackendException(BackendError.Unavailable, $"{name}: the server does not say how much it has, or more than the {digest.Length} bytes that were sent.");
             if (persisted > at) failures = 0;
-            else if (isKnown && ++failures >= FailuresMax) throw new BackendException(BackendError.Unavailable, $"{name}: the server takes nothing behind byte {at}.");
-            else await WaitAsync(null, failures, ct);
+            else if (!isFirstQuestion && ++failures >= FailuresMax) throw new BackendException(BackendError.Unavailable, $"{name}: the server takes nothing behind byte {at}.");
+            else if (!isFirstQuestion) await WaitAsync(null, failures, ct);
             at = persisted;
         }
     }
