@@ -25,8 +25,8 @@ internal sealed class IpfsBackend(KuboRpc rpc, IpfsPlace place, TimeProvider clo
     /// <summary>For what is undone when a put has failed.</summary>
     private static readonly TimeSpan UndoMax = TimeSpan.FromSeconds(10);
 
-    /// <summary>Nothing of IPFS bounds a file. The node looks at each block of it before a put is done, for which 1 TiB takes hours already.</summary>
-    public BackendTraits Traits => new(1L << 40);
+    /// <summary>Nothing of IPFS bounds a file. But the node looks at each block of it before a put is done, within the time that a put has when all is sent (<see cref="Guards.BackendLimits"/>): at 150 MB/s these take 8 minutes.</summary>
+    public BackendTraits Traits => new(64L << 30);
 
     private string Blobs => $"{place.Path}/blobs";
 
@@ -95,6 +95,8 @@ internal sealed class IpfsBackend(KuboRpc rpc, IpfsPlace place, TimeProvider clo
         }
         foreach (var cid in versions.Select(v => v.Cid).Distinct()) await rpc.UnpinAsync(name.Value, cid, ct);
         await rpc.UnnameAsync(name.Value, folder, ct);
+        // The node keeps that a moment later, and a crash would bring the name back, which nobody would delete again.
+        await rpc.FlushAsync(name.Value, Blobs, ct);
     }
 
     public async IAsyncEnumerable<BackendBlob> ListAsync(string prefix, [EnumeratorCancellation] CancellationToken ct)
@@ -205,7 +207,15 @@ internal sealed class IpfsBackend(KuboRpc rpc, IpfsPlace place, TimeProvider clo
             var version = last?.Cid == cid ? last : BlobVersion.New(clock.GetUtcNow(), last, length, cid);
             ct.ThrowIfCancellationRequested();
             isUndone = false;
-            if (version != last) await NameAsync(name, cid, $"{folder}/{version.Entry}", makesFolders: true, new(BackendError.Refused, $"{name}: something that is no folder is in the way in {Blobs}."), ct);
+            try
+            {
+                if (version != last) await NameAsync(name, cid, $"{folder}/{version.Entry}", makesFolders: true, new(BackendError.Refused, $"{name}: something that is no folder is in the way in {Blobs}."), ct);
+            }
+            catch (BackendException e) when (!e.IsTransient)
+            {
+                isUndone = true; // it was refused, and is not there
+                throw;
+            }
             var blob = await RequireAsync(name, folder, version, ct);
             await rpc.UnnameAsync(name.Value, partial, ct);
             return blob;

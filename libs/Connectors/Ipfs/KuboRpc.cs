@@ -29,6 +29,7 @@ internal sealed class KuboRpc(string endpoint, AuthenticationHeaderValue? author
     private const long ExpectContinueFrom = 1 << 20;
 
     private readonly HttpClient _http = OutboundConnections.NewClient();
+    private readonly SemaphoreSlim _changing = new(1);
 
     /// <summary>Adds a file, without a name and without a pin, as <see cref="FileTree"/> cuts it.</summary>
     /// <returns>What the node calls it.</returns>
@@ -54,22 +55,25 @@ internal sealed class KuboRpc(string endpoint, AuthenticationHeaderValue? author
     /// <returns>A block's bytes, which are those that are called so.</returns>
     public async Task<ReadOnlyMemory<byte>> BlockAsync(string what, Cid cid, CancellationToken ct)
     {
-        var block = await CallAsync(what, new("block/get", [cid.ToString()]), BlockBytesMax, null, ct);
+        var block = await CallAsync(what, new KuboCommand("block/get", [cid.ToString()]).With("offline", "true"), BlockBytesMax, null, ct);
         return cid.IsOf(block.Span) ? block : throw new BackendException(BackendError.Damaged, $"{what}: the node gave other bytes for the block {cid}.");
     }
 
-    public Task MakeFolderAsync(string path, CancellationToken ct) => CallAsync(path, new KuboCommand("files/mkdir", [path]).With("parents", "true"), AnswerBytesMax, null, ct);
+    public Task MakeFolderAsync(string path, CancellationToken ct) => ChangeAsync(path, new KuboCommand("files/mkdir", [path]).With("parents", "true"), ct);
 
     /// <summary>Gives content a name.</summary>
     /// <exception cref="BackendException"><see cref="BackendError.NotFound"/>: the folder is not there, and is not to be made.</exception>
     public Task NameAsync(string what, Cid cid, string path, bool makesFolders, CancellationToken ct) =>
-        CallAsync(what, new KuboCommand("files/cp", [$"/ipfs/{cid}", path]).With("parents", makesFolders ? "true" : "false"), AnswerBytesMax, null, ct);
+        ChangeAsync(what, new KuboCommand("files/cp", [$"/ipfs/{cid}", path]).With("parents", makesFolders ? "true" : "false").With("offline", "true"), ct);
 
     /// <summary>Removes names, of a folder with all that is in it. Those that are not there are removed already.</summary>
-    public Task UnnameAsync(string what, string path, CancellationToken ct) => UnlessMissingAsync(CallAsync(what, new KuboCommand("files/rm", [path]).With("recursive", "true"), AnswerBytesMax, null, ct));
+    public Task UnnameAsync(string what, string path, CancellationToken ct) => UnlessMissingAsync(ChangeAsync(what, new KuboCommand("files/rm", [path]).With("recursive", "true"), ct));
+
+    /// <summary>Has the node keep the changes below a folder, and waits for that.</summary>
+    public Task FlushAsync(string what, string path, CancellationToken ct) => CallAsync(what, new("files/flush", [path]), AnswerBytesMax, null, ct);
 
     /// <summary>Pins content with all that is below it. The node looks at each block, and waits for a garbage collection that is under way.</summary>
-    public Task PinAsync(string what, Cid cid, CancellationToken ct) => CallAsync(what, new KuboCommand("pin/add", [cid.ToString()]).With("recursive", "true"), AnswerBytesMax, null, ct);
+    public Task PinAsync(string what, Cid cid, CancellationToken ct) => CallAsync(what, new KuboCommand("pin/add", [cid.ToString()]).With("recursive", "true").With("offline", "true"), AnswerBytesMax, null, ct);
 
     public Task UnpinAsync(string what, Cid cid, CancellationToken ct) => UnlessMissingAsync(CallAsync(what, new KuboCommand("pin/rm", [cid.ToString()]).With("recursive", "true"), AnswerBytesMax, null, ct));
 
@@ -93,7 +97,25 @@ internal sealed class KuboRpc(string endpoint, AuthenticationHeaderValue? author
         }
     }
 
-    public void Dispose() => _http.Dispose();
+    public void Dispose()
+    {
+        _http.Dispose();
+        _changing.Dispose();
+    }
+
+    /// <summary>One change of the node's files at a time: it does not keep two that are made at once from each other, and one may find a folder that the other has just replaced.</summary>
+    private async Task ChangeAsync(string what, KuboCommand command, CancellationToken ct)
+    {
+        await _changing.WaitAsync(ct);
+        try
+        {
+            await CallAsync(what, command, AnswerBytesMax, null, ct);
+        }
+        finally
+        {
+            _changing.Release();
+        }
+    }
 
     private static async Task UnlessMissingAsync(Task call)
     {

@@ -38,6 +38,10 @@ internal sealed class RawServer : IAsyncDisposable
                 }
                 await client.GetStream().WriteAsync(answer);
             }
+            catch (IOException)
+            {
+                // Whoever asked has left.
+            }
             catch (Exception e) when (e is SocketException or ObjectDisposedException or InvalidOperationException)
             {
                 return;

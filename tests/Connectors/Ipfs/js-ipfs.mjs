@@ -28,6 +28,9 @@ api._createApiServer = async (...how) => {
     if (base && request.path === '/api/v0/files/ls' && request.url.searchParams.get('long') === 'true') {
       request.url.searchParams.set('cidBase', base)
       request.setUrl(request.url)
+    } else if (base && request.path === '/api/v0/files/flush') {
+      request.url.searchParams.delete('cid-base')
+      request.setUrl(request.url)
     }
     return h.continue
   })
