@@ -41,9 +41,14 @@ internal static class OutboundConnections
         }
     }
 
-    /// <summary>For who connects itself: what a name leads to may change between this look and that.</summary>
-    /// <exception cref="ForbiddenAddressException">It leads to none that may be connected to.</exception>
-    public static async Task<IPAddress[]> AllowedAddressesAsync(string host, CancellationToken ct)
+    /// <summary>For who connects itself, to any address of a name: what it leads to may change between this look and that.</summary>
+    /// <exception cref="ForbiddenAddressException">It leads to one that may not be connected to.</exception>
+    public static async Task RequireAllAllowedAsync(string host, CancellationToken ct)
+    {
+        if (Array.Exists(await Dns.GetHostAddressesAsync(host, ct), IsForbidden)) throw new ForbiddenAddressException();
+    }
+
+    private static async Task<IPAddress[]> AllowedAddressesAsync(string host, CancellationToken ct)
     {
         var addresses = await Dns.GetHostAddressesAsync(host, ct);
         var allowed = Array.FindAll(addresses, a => !IsForbidden(a));

@@ -59,6 +59,12 @@ internal sealed class ContentOffer(string address, BlobSource content, PlaceHash
     /// <returns>Whether all of it was.</returns>
     public Task<bool> SendAsync(Stream stream, CancellationToken listening) => _sending = SendAllAsync(stream, listening);
 
+    /// <summary>Waits for the end of what is being sent, well or not: whoever got the last byte may be through with it sooner than who sent it.</summary>
+    public async Task SentAsync()
+    {
+        if (_sending is { } sending) await ((Task)sending).WaitAsync(_ending.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    }
+
     /// <summary>Nothing of the content is read any more when it returns: it is the caller's again.</summary>
     public async ValueTask DisposeAsync()
     {

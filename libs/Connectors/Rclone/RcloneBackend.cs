@@ -59,6 +59,7 @@ internal sealed partial class RcloneBackend : IBackend
     public Task PrepareAsync(CancellationToken ct) => CallAsync(What, null, async session =>
     {
         if (!session.CanRename) throw new BackendException(BackendError.Refused, $"{_remote.Kind.Name} can neither move nor copy a file, so that a blob could not be there whole or not at all.");
+        if (session.HasDuplicates) throw new BackendException(BackendError.Refused, $"{_remote.Kind.Name} may have two files of one name, so that each node could find another one.");
         if (await FindAsync(session, Marker, null, ct) is not null) return true;
         await SendAsync(session, Marker, BlobSource.Of("darkstorage\n"u8.ToArray()), ct);
         await RequirePlaceAsync(session, ct);
@@ -71,7 +72,7 @@ internal sealed partial class RcloneBackend : IBackend
         var old = new List<string>();
         await foreach (var item in ItemsAsync(session, Partials, ct))
         {
-            if (!item.IsFolder && Guid.TryParseExact(item.Name, "N", out _) && _clock.GetUtcNow() - item.Modified > PartialLifetime) old.Add(item.Name);
+            if (!item.IsFolder && Guid.TryParseExact(item.Name, "N", out _) && item.Modified > DateTimeOffset.UnixEpoch && _clock.GetUtcNow() - item.Modified > PartialLifetime) old.Add(item.Name);
         }
         foreach (var name in old) await DeleteAsync(session, $"{Partials}/{name}", ct);
         return true;
@@ -216,7 +217,16 @@ internal sealed partial class RcloneBackend : IBackend
             {
                 attempt++;
                 ct.ThrowIfCancellationRequested();
-                return await session.CallAsync("operations/movefile", new() { ["srcFs"] = session.Fs, ["srcRemote"] = partial, ["dstFs"] = session.Fs, ["dstRemote"] = name.Value }, ct);
+                try
+                {
+                    return await session.CallAsync("operations/movefile", new() { ["srcFs"] = session.Fs, ["srcRemote"] = partial, ["dstFs"] = session.Fs, ["dstRemote"] = name.Value }, ct);
+                }
+                catch (RcloneException e) when (RcloneFailures.ErrorOf(e.Status, e.Message) == BackendError.PlaceMissing)
+                {
+                    // The folder was made for it, and may have been taken away by who deleted the last that was in it.
+                    await RequirePlaceAsync(session, ct);
+                    throw new BackendException(BackendError.Unavailable, $"{name}: its folder is not there any more.");
+                }
             }, ct), _clock, ct);
             return true;
         }
@@ -273,6 +283,7 @@ internal sealed partial class RcloneBackend : IBackend
                 throw new BackendException(BackendError.Full, $"{What} has room for {free} bytes, and {content.Length} were to go there.");
             throw;
         }
+        await offer.SentAsync();
         return offer.SentBytes == content.Length ? offer.Hash : throw new BackendException(BackendError.WrongLength, $"{What}: rclone has taken {offer.SentBytes} of {content.Length} bytes, and said that it is done.");
     }
 
@@ -446,7 +457,7 @@ internal sealed partial class RcloneBackend : IBackend
     private async Task<Session> OpenSessionAsync(RcloneProcess process, CancellationToken ct)
     {
         // What goes by HTTP is looked at where it connects.
-        if (_remote.Host is { } host) await OutboundConnections.AllowedAddressesAsync(host, ct);
+        if (_remote.Host is { } host) await OutboundConnections.RequireAllAllowedAsync(host, ct);
         var parameters = new JsonObject();
         foreach (var (option, value) in _remote.Parameters) parameters[option] = value;
         if (_remote.HostKeys is { } keys) parameters["known_hosts_file"] = await process.WriteFileAsync(_name, keys, ct);
@@ -458,7 +469,7 @@ internal sealed partial class RcloneBackend : IBackend
         using var hash = hashes.ValueKind == JsonValueKind.Array ? PlaceHash.Best([.. hashes.EnumerateArray().Select(h => h.GetString() ?? "")]) : null;
         return new(process, fs, hash?.Name)
         {
-            CanRename = Has("Move") || Has("Copy"), IsCaseBlind = Has("CaseInsensitive"), HasFolders = Has("CanHaveEmptyDirectories"), TellsRoom = Has("About"),
+            CanRename = Has("Move") || Has("Copy"), HasDuplicates = Has("DuplicateFiles"), IsCaseBlind = Has("CaseInsensitive"), HasFolders = Has("CanHaveEmptyDirectories"), TellsRoom = Has("About"),
         };
 
         bool Has(string feature) => features.ValueKind == JsonValueKind.Object && features.TryGetProperty(feature, out var value) && value.ValueKind == JsonValueKind.True;
@@ -479,7 +490,7 @@ internal sealed partial class RcloneBackend : IBackend
         }
         catch (RcloneException e)
         {
-            throw RcloneFailures.Of(e, what, name, _remote.Secrets);
+            throw RcloneFailures.Of(e, what, _remote.WordsWith(name), _remote.Secrets);
         }
         catch (Exception e) when (e is HttpRequestException or SocketException or ForbiddenAddressException or ObjectDisposedException or KeyNotFoundException or IOException)
         {
@@ -497,6 +508,8 @@ internal sealed partial class RcloneBackend : IBackend
     private sealed record Session(RcloneProcess Process, string Fs, string? HashName)
     {
         public bool CanRename { get; init; }
+
+        public bool HasDuplicates { get; init; }
 
         public bool IsCaseBlind { get; init; }
 

@@ -29,7 +29,7 @@ internal static partial class RcloneConnector
 
     private const int OptionsMax = 100;
 
-    /// <summary>Backends of rclone that keep files outside and can move or copy one there. None that wraps another, reads this machine's files (local, alias, crypt, union, combine, chunker, compress, cache, hasher), keeps nothing (memory), or can't be written to.</summary>
+    /// <summary>Backends of rclone that keep files outside and can move or copy one there. None that wraps another, reads this machine's files (local, alias, crypt, union, combine, chunker, compress, cache, hasher), keeps nothing (memory), can't be written to, or may have two files of one name (drive, mega): each node could find another one. Nor any that spools what it is given to this machine's drive (jottacloud, pikpak).</summary>
     private static readonly ImmutableArray<RcloneKind> Kinds =
     [
         new("sftp", Map((Host, "host"), (Port, "port"), (User, "user"), (Password, "pass"), (Key, "key_pem"), (KeyPassphrase, "key_file_pass"), (HostKeys, "known_hosts_file"))) { Needs = [Host, User], Defaults = Map(("skip_links", "true")), RemovesEmptyFoldersOnly = true },
@@ -39,10 +39,10 @@ internal static partial class RcloneConnector
         // Parts of uploads are held in memory: smaller than rclone's own 48 and 96 MiB.
         OAuth("dropbox") with { Defaults = Map(("chunk_size", "16Mi"), ("batch_mode", "off")) },
         new("b2", Map()) { Defaults = Map(("chunk_size", "16Mi")) },
-        OAuth("box"), OAuth("onedrive"), OAuth("drive"), OAuth("pcloud"), OAuth("yandex"), OAuth("jottacloud"), OAuth("hidrive"), OAuth("zoho"), OAuth("putio"), OAuth("premiumizeme"), OAuth("sharefile"),
-        new("koofr", Map((User, "user"), (Password, "password"))), new("mega", Map((User, "user"), (Password, "pass"))), new("mailru", Map((User, "user"), (Password, "pass"))), new("protondrive", Map((User, "username"), (Password, "password"))),
+        OAuth("box"), OAuth("onedrive"), OAuth("pcloud"), OAuth("yandex"), OAuth("hidrive"), OAuth("zoho"), OAuth("putio"), OAuth("premiumizeme"), OAuth("sharefile"),
+        new("koofr", Map((User, "user"), (Password, "password"))), new("mailru", Map((User, "user"), (Password, "pass"))), new("protondrive", Map((User, "username"), (Password, "password"))),
         new("seafile", Map((Url, "url"), (User, "user"), (Password, "pass"))), new("opendrive", Map((User, "username"), (Password, "password"))),
-        new("storj", Map()), new("azureblob", Map()), new("azurefiles", Map()), new("filefabric", Map((Url, "url"))), new("internetarchive", Map()), new("pikpak", Map((User, "user"), (Password, "pass"))), new("qingstor", Map()), new("quatrix", Map()), new("s3", Map()),
+        new("storj", Map()), new("azureblob", Map()), new("azurefiles", Map()), new("filefabric", Map((Url, "url"))), new("internetarchive", Map()), new("qingstor", Map()), new("quatrix", Map()), new("s3", Map()),
         new("sugarsync", Map()), new("swift", Map()),
     ];
 
@@ -74,7 +74,6 @@ internal static partial class RcloneConnector
         Preset("dropbox", "Dropbox", "Needs token: rclone authorize dropbox.", "dropbox"),
         Preset("box", "Box", "Needs token: rclone authorize box. Of each such token one node alone can make use.", "box"),
         Preset("onedrive", "OneDrive and SharePoint", "Needs token (rclone authorize onedrive), and the options drive_id and drive_type, as 'rclone config' finds them.", "onedrive"),
-        Preset("drive", "Google Drive", "Needs token: rclone authorize drive; or the option service_account_credentials.", "drive"),
         Preset("pcloud", "pCloud", "Needs token: rclone authorize pcloud.", "pcloud"),
         Preset("storj", "Storj", "Needs path (BUCKET/FOLDER) and the option access_grant. Debian's rclone has no storj; rclone's own has.", "storj"),
     ]);
@@ -122,7 +121,8 @@ internal static partial class RcloneConnector
             // The line may be a secret: it is not repeated.
             if (line.Split('=', 2) is not [var name, var value] || !OptionName().IsMatch(name = name.Trim())) throw ConnectorType.Invalid($"{Options}: each line is name=value, and a name has lower-case letters, digits and underscores.");
             if (kind.Options.FirstOrDefault(o => o.Value == name) is { Key: { } field }) throw ConnectorType.Invalid($"{Options}: {name} is the field {field}.");
-            if (OfThisMachine().IsMatch(name) && !IsHarmless(name)) throw ConnectorType.Invalid($"{Options}: {name} is not taken: it could make rclone read, run or reach what is this machine's.");
+            if (name == "type") throw ConnectorType.Invalid($"{Options}: {name} is the field {RemoteType}.");
+            if ((OfThisMachine().IsMatch(name) && !IsHarmless(name)) || name is "ask_password" or "use_az") throw ConnectorType.Invalid($"{Options}: {name} is not taken: it could make rclone read, run or reach what is this machine's.");
             parameters[name] = value.Trim();
         }
     }

@@ -24,12 +24,13 @@ internal static partial class RcloneFailures
         (BackendError.PlaceMissing, NoPlace()),
     ];
 
-    /// <param name="name">Left out of what is looked at: a name may have anything in it.</param>
-    public static BackendException Of(RcloneException e, string what, BlobName? name, IEnumerable<string> secrets)
+    /// <param name="words">Left out of what is looked at: a name, a path or a host may have anything in it.</param>
+    public static BackendException Of(RcloneException e, string what, IEnumerable<string> words, IEnumerable<string> secrets)
     {
         var text = e.Message;
         foreach (var secret in secrets) text = text.Replace(secret, "…", StringComparison.Ordinal);
-        var seen = name is { Value.Length: >= NameLengthMin } known ? text.Replace(known.Value, "…", StringComparison.Ordinal).Replace(Uri.EscapeDataString(known.Value), "…", StringComparison.Ordinal) : text;
+        var seen = text;
+        foreach (var word in words.Where(w => w.Length >= NameLengthMin)) seen = seen.Replace(word, "…", StringComparison.Ordinal).Replace(Uri.EscapeDataString(word), "…", StringComparison.Ordinal);
         // The exception itself is not kept: it has the text as it came.
         return new(ErrorOf(e.Status, Plain(seen)), $"{what}: {Plain(text)}.");
     }

@@ -175,7 +175,7 @@ internal sealed partial class RcloneProcess : IDisposable
             "--config", "",
             // Where it would spool something, that fails instead of filling a drive.
             "--temp-dir", "/dev/null/none", "--cache-dir", "/dev/null/none",
-            "--buffer-size", "1Mi", "--use-mmap", "--transfers", "1", "--checkers", "1", "--multi-thread-streams", "0",
+            "--buffer-size", "1Mi", "--use-mmap", "--transfers", "64", "--checkers", "1", "--multi-thread-streams", "0",
             // Attempts, and the time for them, are the caller's to bound; a few are left for what a place means to be repeated.
             "--low-level-retries", "3", "--contimeout", "15s", "--timeout", "11m",
             // A file that looks the same, by length and time, is not the same.

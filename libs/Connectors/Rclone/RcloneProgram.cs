@@ -20,7 +20,7 @@ internal sealed class RcloneProgram(string program, TimeProvider clock) : IDispo
     private GuardedProxy? _proxy;
     private int _users;
     private int _deaths;
-    private DateTimeOffset _startedAt = DateTimeOffset.MinValue;
+    private long _startedAt;
     private bool _isDisposed;
 
     /// <summary>Where it fetches what is to be put.</summary>
@@ -51,7 +51,7 @@ internal sealed class RcloneProgram(string program, TimeProvider clock) : IDispo
             if (_process is { HasExited: false } other) return other;
             if (_process is { } dead)
             {
-                _deaths = clock.GetUtcNow() - _startedAt >= Settled ? 1 : _deaths + 1;
+                _deaths = clock.GetElapsedTime(_startedAt) >= Settled ? 1 : _deaths + 1;
                 lock (_lock)
                 {
                     dead.Dispose();
@@ -60,7 +60,7 @@ internal sealed class RcloneProgram(string program, TimeProvider clock) : IDispo
             }
             // The first time at once: an accident. Then later and later.
             var delay = _deaths <= 1 ? TimeSpan.Zero : RestartDelay * Math.Pow(2, Math.Min(_deaths - 2, 10));
-            var wait = _startedAt + (delay < RestartDelayMax ? delay : RestartDelayMax) - clock.GetUtcNow();
+            var wait = (delay < RestartDelayMax ? delay : RestartDelayMax) - clock.GetElapsedTime(_startedAt);
             if (wait > TimeSpan.Zero) throw new BackendException(BackendError.Unavailable, $"rclone died {_deaths} times soon after it was started, and is started again in {wait.TotalSeconds:0.0} s.") { RetryAfter = wait };
             return await StartAsync(ct);
         }
@@ -88,7 +88,7 @@ internal sealed class RcloneProgram(string program, TimeProvider clock) : IDispo
             _contents ??= new();
             proxy = (_proxy ??= new()).Address;
         }
-        _startedAt = clock.GetUtcNow();
+        _startedAt = clock.GetTimestamp();
         RcloneProcess process;
         try
         {

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using DarkStorage.Storage.Backends;
 
 namespace DarkStorage.Connectors.Rclone;
 
@@ -13,6 +14,9 @@ internal sealed record RcloneRemote(RcloneKind Kind, string Root, ImmutableSorte
 
     /// <summary>Lines of a file known_hosts; null where any server is believed.</summary>
     public string? HostKeys { get; init; }
+
+    /// <summary>What things are called here and by the operator: in an error they say nothing of what went wrong.</summary>
+    public IEnumerable<string> WordsWith(BlobName? name) => new[] { name?.Value, Root.Contains('/', StringComparison.Ordinal) ? Root : null, Host, Parameters.GetValueOrDefault("url") }.OfType<string>();
 }
 
 /// <summary>One of rclone's backends.</summary>

@@ -23,13 +23,23 @@ public sealed class RcloneConnectorTests
 
     [Theory]
     [InlineData("sftp", "key_file=/etc/shadow"), InlineData("sftp", "known_hosts_file=/etc/passwd"), InlineData("sftp", "ssh=sh -c id"), InlineData("sftp", "key_use_agent=true"), InlineData("sftp", "pubkey_file=/x"), InlineData("sftp", "host=169.254.169.254"), InlineData("sftp", "pass=x"),
-     InlineData("webdav", "bearer_token_command=id"), InlineData("webdav", "unix_socket=/run/x"), InlineData("drive", "service_account_file=/x"), InlineData("drive", "env_auth=true"), InlineData("box", "box_config_file=/x"), InlineData("azureblob", "use_msi=true"), InlineData("azureblob", "client_certificate_path=/x"),
+     InlineData("webdav", "bearer_token_command=id"), InlineData("webdav", "unix_socket=/run/x"), InlineData("onedrive", "service_account_file=/x"), InlineData("swift", "env_auth=true"), InlineData("ftp", "type=local"), InlineData("webdav", "type = ftp"), InlineData("ftp", "ask_password=true"), InlineData("azureblob", "use_az=true"), InlineData("box", "box_config_file=/x"), InlineData("azureblob", "use_msi=true"), InlineData("azureblob", "client_certificate_path=/x"),
      InlineData("s3", "shared_credentials_file=/x"), InlineData("s3", "profile=x"), InlineData("smb", "kerberos_ccache=/x"), InlineData("ftp", "socks_proxy=x:1"), InlineData("ftp", "global.config=/x"), InlineData("ftp", "override.type=local"), InlineData("ftp", "NAME=x"), InlineData("ftp", "no value")]
     public void Options_by_which_rclone_would_read_or_run_what_is_this_machines_are_not_taken(string type, string option)
     {
-        var error = Assert.Throws<StorageException>(() => Remote(("remote-type", type), ("path", "share"), ("host", "h"), ("user", "u"), ("url", "http://h/"), ("options", $"a_good=one\n{option}")));
+        Assert.Equal("one", Remote([.. NeedsOf(type), ("options", "a_good=one")]).Parameters["a_good"]);
+        var error = Assert.Throws<StorageException>(() => Remote([.. NeedsOf(type), ("options", $"a_good=one\n{option}")]));
         Assert.Equal(StorageError.InvalidArgument, error.Error);
+        Assert.Matches("^options: (.* is not taken|.* is the field|each line is)", error.Message);
     }
+
+    private static (string, string)[] NeedsOf(string type) => type switch
+    {
+        "sftp" => [("remote-type", type), ("path", "share"), ("host", "h"), ("user", "u")],
+        "ftp" or "smb" => [("remote-type", type), ("path", "share"), ("host", "h")],
+        "webdav" => [("remote-type", type), ("path", "share"), ("url", "http://h/")],
+        _ => [("remote-type", type), ("path", "share")],
+    };
 
     [Fact]
     public void Every_option_of_this_rclone_that_names_a_file_or_a_command_is_not_taken()
@@ -47,12 +57,12 @@ public sealed class RcloneConnectorTests
                 if (!help.Contains("path to", StringComparison.OrdinalIgnoreCase) && !help.Contains("command to", StringComparison.OrdinalIgnoreCase) && !help.Contains("command used", StringComparison.OrdinalIgnoreCase) && !help.Contains("environment", StringComparison.OrdinalIgnoreCase) && !help.Contains("file path", StringComparison.OrdinalIgnoreCase)) continue;
                 try
                 {
-                    Remote(("remote-type", type), ("path", "share"), ("options", $"{name}=x"));
+                    Remote([.. NeedsOf(type), ("options", $"{name}=x")]);
                     taken.Add($"{type} {name}: {help}");
                 }
-                catch (StorageException)
+                catch (StorageException e)
                 {
-                    // Or a field that it needs is missing.
+                    Assert.StartsWith("options: ", e.Message, StringComparison.Ordinal);
                 }
             }
         }
@@ -107,14 +117,14 @@ public sealed class RcloneConnectorTests
     [InlineData("couldn't find backend for type \"storj\"", BackendError.PlaceMissing)]
     [InlineData("failed to find object: object not found", BackendError.NotFound)]
     [InlineData("something that nobody thought of", BackendError.Unavailable)]
-    public void Texts_are_of_the_kind_that_they_mean(string text, BackendError expected) => Assert.Equal(expected, RcloneFailures.Of(new(500, text), "it", null, []).Error);
+    public void Texts_are_of_the_kind_that_they_mean(string text, BackendError expected) => Assert.Equal(expected, RcloneFailures.Of(new(500, text), "it", [], []).Error);
 
     [Fact]
     public void A_message_has_no_secret_no_page_and_no_name_that_decides_its_kind()
     {
-        var remote = Remote(("remote-type", "onedrive"), ("token", """{"access_token":"eyJ0-very-secret","refresh_token":"refr/esh+secret","expiry":"2026-01-01"}"""), ("options", "drive_id=b!12345\nlink_password=pass word"));
+        var remote = Remote(("remote-type", "onedrive"), ("token", """{"access_token":"eyJ0-very-secret","refresh_token":"refr/esh+secret","expiry":"2026-01-01"}"""), ("path", "/throttled/certificate"), ("options", "drive_id=b!12345\nlink_password=pass word"));
         var name = BlobName.Parse("quota exceeded 429 ");
-        var error = RcloneFailures.Of(new(500, "<html><body>no: eyJ0-very-secret, refr/esh+secret, refr%2Fesh%2Bsecret, pass word, https://h/x?sig=abc&y=1 of quota exceeded 429 </body></html>"), "it", name, remote.Secrets);
+        var error = RcloneFailures.Of(new(500, "<html><body>no: eyJ0-very-secret, refr/esh+secret, refr%2Fesh%2Bsecret, pass word, https://h/x?sig=abc&y=1 of quota exceeded 429 in /throttled/certificate</body></html>"), "it", remote.WordsWith(name), remote.Secrets);
         foreach (var secret in new[] { "secret", "pass word", "abc", "<html" }) Assert.DoesNotContain(secret, error.ToString(), StringComparison.Ordinal);
         Assert.Equal(BackendError.Unavailable, error.Error);
     }
