@@ -113,7 +113,7 @@ internal sealed partial class LifecycleGrain(
         return Task.CompletedTask;
     }
 
-    public async Task<LifecycleStatus> GetStatusAsync(CancellationToken ct) => new(state.State.Running, state.State.Last, state.State.Before, (await FindAsync(ct))?.Policies.Problem);
+    public async Task<LifecycleStatus> GetStatusAsync(CancellationToken ct) => new(state.State.Running, state.State.Last, state.State.Before, (await FindAsync(ct))?.Problem);
 
     public async Task<LifecycleReport> PreviewAsync(int versionsMax, CancellationToken ct) => await PreviewAsync(await FindAsync(ct), versionsMax, ct);
 
@@ -210,7 +210,7 @@ internal sealed partial class LifecycleGrain(
         current.Running = ended ? null : run.Report;
         if (ended)
         {
-            if (work.Policies.Problem is { } problem) LogProblem(log, Bucket, problem);
+            if (work.Problem is { } problem) LogProblem(log, Bucket, problem);
             if (current.Last is { } before && HasDone(before)) current.Before = [before, .. current.Before.Take(ReportsMax - 1)];
             current.Last = run.Report with { Ended = clock.GetUtcNow() };
             LogRun(log, Bucket, current.Last.Looked, current.Last.Expired, current.Last.Removed, current.Last.Transitioned, current.Last.UploadsAborted, current.Last.Locked, current.Last.Failed);
@@ -220,7 +220,12 @@ internal sealed partial class LifecycleGrain(
     }
 
     /// <summary>What a run goes by.</summary>
-    private sealed record Work(BucketRecord Bucket, LifecycleConfiguration Rules, BucketPolicies Policies);
+    private sealed record Work(BucketRecord Bucket, LifecycleConfiguration Rules, BucketPolicies Policies)
+    {
+        /// <summary>What keeps versions from being moved, as a sentence; null where nothing does.</summary>
+        public string? Problem => Policies.Problem
+            ?? (Policies.Needs.HasFlag(LifecycleNeeds.Access) && BucketRules.Of(Bucket).AccessCounting is null ? "Policies ask for accesses, and nobody counts them: save one of them again, or have them counted." : null);
+    }
 
     private static bool HasDone(LifecycleReport report) => report.Expired + report.Removed + report.Transitioned + report.UploadsAborted + report.Locked + report.Failed > 0;
 

@@ -228,7 +228,7 @@ public sealed partial class TierTests
         await fixture.Client.PutBytesAsync(bucket, "a.log", RandomNumberGenerator.GetBytes(Large));
         var file = Path.Combine(_folder, "rules");
         await File.WriteAllTextAsync(file, "# by age\nage > 365d -> cold\n");
-        Assert.Equal("Of 1 versions 1 move, 0 expire and 0 are removed for good\nFROM      TO          VERSIONS  BYTES\nSTANDARD  GLACIER_IR  1         683.6 KiB\n",
+        Assert.Equal("Of 1 versions 1 move, 0 expire and 0 are removed for good\nFROM      TO          VERSIONS  BYTES      SAVES A MONTH\nSTANDARD  GLACIER_IR  1         683.6 KiB  ?\nWhat that saves is not known: tiers configure NAME --cost COST says what a tier costs.\n",
             await DoneAsync("preview", bucket, "--rule", "file_extension == .log -> cold"));
         Assert.Equal($"{bucket} has the policy old\n", await DoneAsync("add", bucket, "old", "--file", file));
         Assert.Equal($"{bucket} has the policy logs, which is disabled\n", await DoneAsync("add", bucket, "logs", "--disabled", "--rule", "file_extension == .log -> cold", "--rule", "size > 5GB -> cold"));

@@ -40,6 +40,9 @@ public sealed class BucketPolicies
 
     public bool IsEmpty => _all is null && Problem is null;
 
+    /// <summary>What a decision could turn on.</summary>
+    public LifecycleNeeds Needs => _all?.Needs ?? LifecycleNeeds.None;
+
     /// <summary>Of the settings of a bucket; those that are not enabled are left out. One that can't be read, as a newer program wrote it, is a <see cref="Problem"/>.</summary>
     public static BucketPolicies Of(IEnumerable<BucketSetting> settings)
     {
