@@ -47,6 +47,8 @@ internal sealed partial class AccessCounts : BackgroundService, IAccessCounter
     }
 
     private readonly IMetadataIndex _index;
+    private readonly IClusterIndex? _cluster;
+    private readonly NodeIdentity? _self;
     private readonly AccessCountOptions _options;
     private readonly TimeProvider _clock;
     private readonly ILogger<AccessCounts> _log;
@@ -54,8 +56,7 @@ internal sealed partial class AccessCounts : BackgroundService, IAccessCounter
     private readonly Dictionary<Counted, (long Count, long Last)>[] _shards = [.. Enumerable.Range(0, Shards).Select(static _ => new Dictionary<Counted, (long, long)>())];
     private readonly SemaphoreSlim _halfFull = new(0, 1);
 
-    private readonly IClusterIndex? _cluster;
-    private readonly NodeIdentity? _self;
+    /// <summary>How far the walk through all rows is, and when the next one begins.</summary>
     private AccessPlace? _forgotten;
     private DateTimeOffset _forgetFrom;
 

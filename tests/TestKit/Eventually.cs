@@ -17,11 +17,13 @@ public static class Eventually
     public static Task HoldsAsync(string what, Func<bool> condition) => HoldsAsync(() => Task.FromResult(condition()), () => what);
 
     /// <param name="seen">What was there instead, asked when it did not come about.</param>
-    public static async Task HoldsAsync(Func<Task<bool>> condition, Func<string> seen)
+    /// <param name="within">Of what takes longer than anything else; null for <see cref="HangsAfter"/>.</param>
+    public static async Task HoldsAsync(Func<Task<bool>> condition, Func<string> seen, TimeSpan? within = null)
     {
+        var patience = within ?? HangsAfter;
         for (var since = Stopwatch.StartNew(); !await condition();)
         {
-            if (since.Elapsed > HangsAfter) throw new TimeoutException($"Not within {HangsAfter}: {seen()}");
+            if (since.Elapsed > patience) throw new TimeoutException($"Not within {patience}: {seen()}");
             await Task.Delay(Breath);
         }
     }

@@ -165,20 +165,16 @@ internal sealed class AgeingWorld : IAsyncDisposable
         var (looked, seconds) = (0d, 0d);
         foreach (var bucket in (string[])[_policyBucket, _documentBucket])
         {
-            var giveUp = DateTime.UtcNow + SettlesWithin;
-            while (true)
+            JsonNode? status = null;
+            await Eventually.HoldsAsync(async () =>
             {
-                var status = await AskAsync(HttpMethod.Get, $"lifecycle/{bucket}");
+                status = await AskAsync(HttpMethod.Get, $"lifecycle/{bucket}");
                 Assert.Null(status["problem"]);
-                if (status["last"] is { } last && Time(last["begun"]) >= _begun.AddDays(_day) && ((string[])["transitioned", "expired", "removed", "failed", "locked"]).All(c => (long)last[c]! == 0))
-                {
-                    looked += (long)last["looked"]!;
-                    seconds += (Time(last["ended"]) - Time(last["begun"])).TotalSeconds;
-                    break;
-                }
-                Assert.True(DateTime.UtcNow < giveUp, $"Day {_day} of {bucket} does not settle: {status}");
-                await Task.Delay(200);
-            }
+                return status["last"] is { } last && Time(last["begun"]) >= _begun.AddDays(_day) && ((string[])["transitioned", "expired", "removed", "failed", "locked"]).All(c => (long)last[c]! == 0);
+            }, () => $"Day {_day} of {bucket} does not settle: {status}", SettlesWithin);
+            var settled = status!["last"]!;
+            looked += (long)settled["looked"]!;
+            seconds += (Time(settled["ended"]) - Time(settled["begun"])).TotalSeconds;
         }
         return looked / seconds;
 
