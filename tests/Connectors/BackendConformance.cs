@@ -22,6 +22,18 @@ public abstract class BackendConformance(ITestOutputHelper output)
     /// <summary>More than a page of the longest list, where lists have pages.</summary>
     protected virtual int ManyBlobs => 1_100;
 
+    /// <summary>Of two places in one container, told apart by a prefix.</summary>
+    protected static async Task AssertApartAsync(IBackend one, IBackend two)
+    {
+        var name = BlobName.Parse("blob");
+        await one.PutAsync(name, BlobSource.Of(new byte[1]), Ct);
+        await two.PutAsync(name, BlobSource.Of(new byte[2]), Ct);
+        Assert.Equal(1, Assert.Single(await ListAsync(one, "")).Length);
+        Assert.Equal(2, (await two.StatAsync(name, Ct))!.Length);
+        await one.DeleteAsync(name, Ct);
+        Assert.Equal(2, (await two.StatAsync(name, Ct))!.Length);
+    }
+
     protected static CancellationToken Ct => TestContext.Current.CancellationToken;
 
     [Theory, InlineData(0), InlineData(1), InlineData(65_536), InlineData(9_000_001)]

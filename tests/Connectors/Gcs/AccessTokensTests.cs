@@ -96,6 +96,24 @@ public sealed class AccessTokensTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_token_endpoint_that_hangs_is_left_and_a_good_token_used()
+    {
+        var first = await _tokens.GetAsync(Ct);
+        _clock.Advance(TimeSpan.FromMinutes(56));
+        var asked = new TaskCompletionSource();
+        _gcs.Answers = async http =>
+        {
+            asked.TrySetResult();
+            await Task.Delay(Timeout.Infinite, http.RequestAborted).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            return true;
+        };
+        var renewing = _tokens.GetAsync(Ct).AsTask();
+        await asked.Task.WaitAsync(Eventually.HangsAfter, Ct);
+        _clock.Advance(TimeSpan.FromSeconds(11));
+        Assert.Equal(first, await renewing.WaitAsync(Eventually.HangsAfter, Ct));
+    }
+
+    [Fact]
     public async Task One_that_was_rejected_is_replaced_once()
     {
         var first = await _tokens.GetAsync(Ct);

@@ -48,13 +48,7 @@ public sealed partial class GcsBackendTests(ITestOutputHelper output) : BackendC
     {
         await using var one = OpenSmall(("prefix", "one/"));
         await using var two = OpenSmall(("prefix", "two/"));
-        var name = BlobName.Parse("blob");
-        await one.PutAsync(name, BlobSource.Of(new byte[1]), Ct);
-        await two.PutAsync(name, BlobSource.Of(new byte[2]), Ct);
-        Assert.Equal(1, Assert.Single(await ListAsync(one, "")).Length);
-        Assert.Equal(2, (await two.StatAsync(name, Ct))!.Length);
-        await one.DeleteAsync(name, Ct);
-        Assert.Equal(2, (await two.StatAsync(name, Ct))!.Length);
+        await AssertApartAsync(one, two);
     }
 
     [Fact]

@@ -36,13 +36,7 @@ public sealed class S3BackendTests(NodeFixture fixture, ITestOutputHelper output
         var bucket = await fixture.Client.NewBucketAsync();
         await using var one = Open(bucket, "one/");
         await using var two = Open(bucket, "two/");
-        var name = BlobName.Parse("blob");
-        await one.PutAsync(name, BlobSource.Of(new byte[1]), Ct);
-        await two.PutAsync(name, BlobSource.Of(new byte[2]), Ct);
-        Assert.Equal(1, Assert.Single(await ListAsync(one, "")).Length);
-        Assert.Equal(2, (await two.StatAsync(name, Ct))!.Length);
-        await one.DeleteAsync(name, Ct);
-        Assert.Equal(2, (await two.StatAsync(name, Ct))!.Length);
+        await AssertApartAsync(one, two);
     }
 
     [Fact]
