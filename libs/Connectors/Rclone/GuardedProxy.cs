@@ -93,22 +93,47 @@ internal sealed class GuardedProxy : LoopbackListener
     private static bool IsOfConnection(string line) =>
         line.StartsWith("Proxy-", StringComparison.OrdinalIgnoreCase) || line.StartsWith("Connection:", StringComparison.OrdinalIgnoreCase) || line.StartsWith("Keep-Alive:", StringComparison.OrdinalIgnoreCase);
 
-    /// <summary>Until either side is through.</summary>
+    /// <summary>Until the server is through, or rclone has left: it never ends its side while it waits for an answer.</summary>
     private static async Task PassAsync(NetworkStream client, NetworkStream server, bool isTunnel, CancellationToken ct)
     {
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(ct);
-        var sending = CopyAsync(client, server, ending.Token);
+        var sending = SendAsync(client, server, ending.Token);
+        var receiving = ReceiveAsync(client, server, isTunnel, ending.Token);
         try
         {
-            // rclone is told of an answer's head that the connection ends with it, whatever the server says.
-            if (!isTunnel) await PassHeadsAsync(server, client, ct);
-            await CopyAsync(server, client, ct);
+            await await Task.WhenAny(sending, receiving);
         }
         finally
         {
             await ending.CancelAsync();
-            await sending.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await Task.WhenAll(sending, receiving).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
+    }
+
+    /// <summary>Until rclone has left: a server that does not listen any more may still have an answer.</summary>
+    private static async Task SendAsync(NetworkStream client, NetworkStream server, CancellationToken ct)
+    {
+        var buffer = new byte[BufferBytes];
+        for (var isHeard = true; await client.ReadAsync(buffer, ct) is > 0 and var count;)
+        {
+            if (!isHeard) continue;
+            try
+            {
+                await server.WriteAsync(buffer.AsMemory(0, count), ct);
+            }
+            catch (IOException)
+            {
+                isHeard = false;
+            }
+        }
+    }
+
+    private static async Task ReceiveAsync(NetworkStream client, NetworkStream server, bool isTunnel, CancellationToken ct)
+    {
+        // rclone is told of an answer's head that the connection ends with it, whatever the server says.
+        if (!isTunnel) await PassHeadsAsync(server, client, ct);
+        await server.CopyToAsync(client, BufferBytes, ct);
+        client.Socket.Shutdown(SocketShutdown.Send);
     }
 
     private static async Task PassHeadsAsync(NetworkStream server, NetworkStream client, CancellationToken ct)
@@ -121,11 +146,5 @@ internal sealed class GuardedProxy : LoopbackListener
             await WriteHeadAsync(client, isInterim ? head : string.Join("\r\n", head.Split("\r\n").Where(l => l.Length > 0 && !IsOfConnection(l)).Append("Connection: close")) + "\r\n\r\n", ct);
             if (!isInterim) return;
         }
-    }
-
-    private static async Task CopyAsync(NetworkStream from, NetworkStream to, CancellationToken ct)
-    {
-        await from.CopyToAsync(to, BufferBytes, ct);
-        to.Socket.Shutdown(SocketShutdown.Send);
     }
 }

@@ -14,6 +14,8 @@ internal abstract class LoopbackListener : IDisposable
     /// <summary>Others on the machine can connect too: they are not to hold what is here for long.</summary>
     private static readonly TimeSpan HeadTimeout = TimeSpan.FromSeconds(30);
 
+    private static readonly TimeSpan AcceptDelay = TimeSpan.FromMilliseconds(10);
+
     private const int ConnectionsMax = 4096;
 
     private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
@@ -25,6 +27,9 @@ internal abstract class LoopbackListener : IDisposable
         _listener.Start();
         _ = AcceptAsync();
     }
+
+    /// <summary>Connections that are open now.</summary>
+    internal int OpenCount => _open.Count;
 
     protected int Port { get; private set; }
 
@@ -70,9 +75,14 @@ internal abstract class LoopbackListener : IDisposable
                 if (_open.Count < ConnectionsMax) _ = AnswerAsync(socket);
                 else socket.Dispose();
             }
-            catch (Exception e) when (e is SocketException or ObjectDisposedException or OperationCanceledException)
+            catch (SocketException)
             {
-                // One that left before it was taken; or the end.
+                // One that left before it was taken; or there are no file descriptors, which is not over at once.
+                await Task.Delay(AcceptDelay, _ending.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            }
+            catch (Exception e) when (e is ObjectDisposedException or OperationCanceledException)
+            {
+                // The end.
             }
         }
     }

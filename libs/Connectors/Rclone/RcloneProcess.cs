@@ -55,7 +55,7 @@ internal sealed partial class RcloneProcess : IDisposable
     /// <param name="program">A path, or a name on PATH.</param>
     /// <param name="proxy">What its HTTP goes through.</param>
     /// <exception cref="BackendException"><see cref="BackendError.PlaceMissing"/>: there is no such program.</exception>
-    public static async Task<RcloneProcess> StartAsync(string program, string proxy, CancellationToken ct)
+    public static async Task<RcloneProcess> StartAsync(string program, string proxy)
     {
         var rclone = Find(program) ?? throw new BackendException(BackendError.PlaceMissing, $"There is no {program} on this node. Install rclone 1.60 or later (on Debian and Ubuntu: apt install rclone), or say where it is (Rclone:Program).");
         var setpriv = Find("setpriv") ?? throw new BackendException(BackendError.PlaceMissing, "There is no setpriv on this node, by which rclone ends with it. Install util-linux 2.33 or later.");
@@ -65,7 +65,7 @@ internal sealed partial class RcloneProcess : IDisposable
         try
         {
             process = await StartOnOwnThreadAsync(StartInfo(setpriv, rclone, proxy, password));
-            var port = await ReadPortAsync(process, ct);
+            var port = await ReadPortAsync(process);
             // What it says may have names and addresses in it.
             foreach (var said in new[] { process.StandardOutput, process.StandardError }) _ = said.BaseStream.CopyToAsync(Stream.Null, CancellationToken.None);
             return new(process, folder, password, port);
@@ -216,10 +216,9 @@ internal sealed partial class RcloneProcess : IDisposable
     }
 
     /// <summary>rclone says where it listens.</summary>
-    private static async Task<int> ReadPortAsync(Process process, CancellationToken ct)
+    private static async Task<int> ReadPortAsync(Process process)
     {
-        using var patience = CancellationTokenSource.CreateLinkedTokenSource(ct);
-        patience.CancelAfter(StartTimeout);
+        using var patience = new CancellationTokenSource(StartTimeout);
         var last = "nothing";
         try
         {
@@ -229,7 +228,7 @@ internal sealed partial class RcloneProcess : IDisposable
                 if (line.Length > 0) last = line.Length > LineLengthMax ? line[..LineLengthMax] : line;
             }
         }
-        catch (OperationCanceledException) when (!ct.IsCancellationRequested)
+        catch (OperationCanceledException)
         {
             throw new BackendException(BackendError.Unavailable, $"rclone did not say within {StartTimeout.TotalSeconds:0} s that it listens. The last it said: {last}");
         }

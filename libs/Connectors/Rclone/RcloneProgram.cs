@@ -13,9 +13,9 @@ internal sealed class RcloneProgram(string program, TimeProvider clock) : IDispo
     /// <summary>One that ran for so long did not die of how it was started.</summary>
     private static readonly TimeSpan Settled = TimeSpan.FromMinutes(1);
 
-    private readonly SemaphoreSlim _starting = new(1);
     private readonly Lock _lock = new();
     private RcloneProcess? _process;
+    private Task<RcloneProcess>? _starting;
     private ContentListener? _contents;
     private GuardedProxy? _proxy;
     private int _users;
@@ -42,31 +42,14 @@ internal sealed class RcloneProgram(string program, TimeProvider clock) : IDispo
     }
 
     /// <exception cref="BackendException">It can't be started, or has died and is not started again yet.</exception>
-    public async Task<RcloneProcess> RunningAsync(CancellationToken ct)
+    public Task<RcloneProcess> RunningAsync(CancellationToken ct)
     {
-        if (_process is { HasExited: false } running) return running;
-        await _starting.WaitAsync(ct);
-        try
+        lock (_lock)
         {
-            if (_process is { HasExited: false } other) return other;
-            if (_process is { } dead)
-            {
-                _deaths = clock.GetElapsedTime(_startedAt) >= Settled ? 1 : _deaths + 1;
-                lock (_lock)
-                {
-                    dead.Dispose();
-                    _process = null;
-                }
-            }
-            // The first time at once: an accident. Then later and later.
-            var delay = _deaths <= 1 ? TimeSpan.Zero : RestartDelay * Math.Pow(2, Math.Min(_deaths - 2, 10));
-            var wait = (delay < RestartDelayMax ? delay : RestartDelayMax) - clock.GetElapsedTime(_startedAt);
-            if (wait > TimeSpan.Zero) throw new BackendException(BackendError.Unavailable, $"rclone died {_deaths} times soon after it was started, and is started again in {wait.TotalSeconds:0.0} s.") { RetryAfter = wait };
-            return await StartAsync(ct);
-        }
-        finally
-        {
-            _starting.Release();
+            if (_process is { HasExited: false } running) return Task.FromResult(running);
+            // Whoever asks first may leave: the others wait for it too.
+            if (_starting is not { IsCompleted: false }) _starting = StartAsync();
+            return _starting.WaitAsync(ct);
         }
     }
 
@@ -79,29 +62,40 @@ internal sealed class RcloneProgram(string program, TimeProvider clock) : IDispo
         }
     }
 
-    private async Task<RcloneProcess> StartAsync(CancellationToken ct)
+    private async Task<RcloneProcess> StartAsync()
     {
-        string proxy;
+        GuardedProxy proxy;
         lock (_lock)
         {
             if (_isDisposed || _users == 0) throw NotNeeded();
+            if (_process is not null)
+            {
+                _deaths = clock.GetElapsedTime(_startedAt) >= Settled ? 1 : _deaths + 1;
+                _process.Dispose();
+                _process = null;
+            }
+            // The first time at once: an accident. Then later and later.
+            var delay = _deaths <= 1 ? TimeSpan.Zero : RestartDelay * Math.Pow(2, Math.Min(_deaths - 2, 10));
+            var wait = (delay < RestartDelayMax ? delay : RestartDelayMax) - clock.GetElapsedTime(_startedAt);
+            if (wait > TimeSpan.Zero) throw new BackendException(BackendError.Unavailable, $"rclone died {_deaths} times soon after it was started, and is started again in {wait.TotalSeconds:0.0} s.") { RetryAfter = wait };
             _contents ??= new();
-            proxy = (_proxy ??= new()).Address;
+            proxy = _proxy ??= new();
+            _startedAt = clock.GetTimestamp();
         }
-        _startedAt = clock.GetTimestamp();
         RcloneProcess process;
         try
         {
-            process = await RcloneProcess.StartAsync(program, proxy, ct);
+            process = await RcloneProcess.StartAsync(program, proxy.Address);
         }
         catch (BackendException e) when (e.IsTransient)
         {
-            _deaths++;
+            lock (_lock) _deaths++;
             throw;
         }
         lock (_lock)
         {
-            if (!_isDisposed && _users > 0) return _process = process;
+            // All may have left meanwhile, and others come: its proxy is gone then.
+            if (_proxy == proxy) return _process = process;
         }
         process.Dispose();
         throw NotNeeded();

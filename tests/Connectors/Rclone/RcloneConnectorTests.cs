@@ -1,9 +1,12 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Net;
 using System.Net.Http;
+using System.Net.Sockets;
 using System.Text;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.Storage.Backends;
+using DarkStorage.TestKit;
 
 namespace DarkStorage.Connectors.Rclone;
 
@@ -191,6 +194,25 @@ public sealed class RcloneConnectorTests
             using var request = new HttpRequestMessage(HttpMethod.Get, address) { Headers = { { "Proxy-Authorization", $"Basic {Convert.ToBase64String(Encoding.ASCII.GetBytes(url.UserInfo))}" } } };
             using var answer = await http.SendAsync(request, Ct);
             return (answer.StatusCode, await answer.Content.ReadAsStringAsync(Ct));
+        }
+    }
+
+    [Theory, InlineData("CONNECT {0} HTTP/1.1"), InlineData("GET http://{0}/ HTTP/1.1")]
+    public async Task The_proxy_keeps_nothing_open_for_who_has_left_however_silent_the_server(string request)
+    {
+        using var proxy = new GuardedProxy();
+        using var silent = new TcpListener(IPAddress.Loopback, 0);
+        silent.Start();
+        var url = new Uri(proxy.Address);
+        using (var client = new TcpClient())
+        {
+            await client.ConnectAsync(IPAddress.Loopback, url.Port, Ct);
+            var first = string.Format(CultureInfo.InvariantCulture, request, silent.LocalEndpoint);
+            await client.GetStream().WriteAsync(Encoding.ASCII.GetBytes($"{first}\r\nProxy-Authorization: Basic {Convert.ToBase64String(Encoding.ASCII.GetBytes(url.UserInfo))}\r\n\r\n"), Ct);
+            using var server = await silent.AcceptTcpClientAsync(Ct);
+            Assert.Equal(1, proxy.OpenCount);
+            client.Close();
+            await Eventually.HoldsAsync("nothing is open", () => proxy.OpenCount == 0);
         }
     }
 
