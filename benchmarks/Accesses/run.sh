@@ -4,20 +4,14 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 rounds=$(((${1:-8} + 1) / 2 * 2)) seconds=${2:-10}
-work=$(mktemp -d)
-trap 'kill "$node" 2>/dev/null || true; wait; rm -rf "$work"' EXIT
-export DARKSTORAGE_ROOT_ACCESS_KEY=benchmark DARKSTORAGE_ROOT_SECRET_KEY=benchmark-secret-key
-export AWS_ACCESS_KEY_ID=benchmark AWS_SECRET_ACCESS_KEY=benchmark-secret-key
+source benchmarks/node.sh
 s3=http://127.0.0.1:9310 management=http://127.0.0.1:9311
-
-dotnet artifacts/bin/Silo/release/darkstorage-silo.dll --data "$work/data" --s3-url $s3 --management-url $management > "$work/log" 2>&1 &
-node=$!
-until curl -sf $management/health/ready > /dev/null; do sleep 0.2; done
+start node 9310 9311
 load() { # bucket, further options: requests a second
     dotnet artifacts/bin/Load/release/DarkStorage.Load.dll run --url $s3 --bucket "$1" --objects 10000 --size 4096 --mix get "${@:2}" | sed -nE 's|^([0-9,]+) requests/s.*|\1|p' | tr -d ,
 }
 for bucket in plain counted; do load $bucket --prepare --seconds 5 > /dev/null; done
-curl -sf -u benchmark:benchmark-secret-key -X PUT -H 'Content-Type: application/json' $management/v1/lifecycle/counted/accesses -d '{"counted":true}' > /dev/null
+admin -X PUT $management/v1/lifecycle/counted/accesses -d '{"counted":true}' > /dev/null
 
 echo "round  plain/s  counted/s"
 for round in $(seq "$rounds"); do

@@ -4,16 +4,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 objects=${1:-100000} rounds=${2:-5}
-work=$(mktemp -d)
-trap 'kill "$node" 2>/dev/null || true; wait; rm -rf "$work"' EXIT
-export DARKSTORAGE_ROOT_ACCESS_KEY=benchmark DARKSTORAGE_ROOT_SECRET_KEY=benchmark-secret-key
-export AWS_ACCESS_KEY_ID=benchmark AWS_SECRET_ACCESS_KEY=benchmark-secret-key
+source benchmarks/node.sh
 s3=http://127.0.0.1:9310 management=http://127.0.0.1:9311
-
-dotnet artifacts/bin/Silo/release/darkstorage-silo.dll --data "$work/data" --s3-url $s3 --management-url $management > "$work/log" 2>&1 &
-node=$!
-until curl -sf $management/health/ready > /dev/null; do sleep 0.2; done
-admin() { curl -sf -u benchmark:benchmark-secret-key -H 'Content-Type: application/json' "$@"; }
+start node 9310 9311
 mkdir "$work/nas"
 admin $management/v1/integrations -d "{\"name\":\"nas\",\"type\":\"filesystem\",\"settings\":{\"path\":\"$work/nas\"}}" > /dev/null
 for tier in warm cold; do admin -X PUT $management/v1/tiers/$tier -d '{"integration":"nas"}' > /dev/null; done
@@ -38,5 +31,4 @@ preview "$listing" > /dev/null; preview "$tags" > /dev/null # warm
 for round in $(seq "$rounds"); do
     echo "$round  $(echo "$looked / $(preview "$listing")" | bc)  $(echo "$looked / $(preview "$tags")" | bc)" | tee -a "$work/rounds"
 done
-median() { awk -v c="$1" '{ print $c }' "$work/rounds" | sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 echo "median: $(median 2) decisions/s from the listing, $(median 3) with tags"

@@ -5,19 +5,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 rounds=${1:-7}
-work=$(mktemp -d)
-nodes=()
-trap 'kill "${nodes[@]}" 2>/dev/null || true; wait; rm -rf "$work"' EXIT
-
-export DARKSTORAGE_ROOT_ACCESS_KEY=benchmark DARKSTORAGE_ROOT_SECRET_KEY=benchmark-secret-key DARKSTORAGE_ACCESS_KEY=benchmark DARKSTORAGE_SECRET_KEY=benchmark-secret-key
-export AWS_ACCESS_KEY_ID=benchmark AWS_SECRET_ACCESS_KEY=benchmark-secret-key AWS_DEFAULT_REGION=us-east-1
+source benchmarks/node.sh
 front=http://127.0.0.1:9310 place=http://127.0.0.1:9320
-
-start() {
-    dotnet artifacts/bin/Silo/release/darkstorage-silo.dll --data "$work/$1" --s3-url "http://127.0.0.1:$2" --management-url "http://127.0.0.1:$3" > "$work/$1.log" 2>&1 &
-    nodes+=($!)
-    until curl -sf "http://127.0.0.1:$3/health/ready" > /dev/null; do sleep 0.2; done
-}
 
 darkstorage() { DARKSTORAGE_URL=http://127.0.0.1:9311 DARKSTORAGE_S3_URL=$front dotnet artifacts/bin/Cli/release/darkstorage.dll "$@" > /dev/null; }
 
@@ -43,5 +32,4 @@ for round in $(seq "$rounds"); do
     read -r through_ms through_rate <<< "$(read_once "$through")"
     echo "$round  $place_ms $place_rate  $through_ms $through_rate" | tee -a "$work/rounds"
 done
-median() { awk -v c="$1" '{ print $c }' "$work/rounds" | sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 echo "median: first byte $(median 2) ms at the place, $(median 4) ms through; $(median 3) MB/s at the place, $(median 5) MB/s through: $(awk -v a="$(median 5)" -v b="$(median 3)" 'BEGIN { printf "%.0f %%", 100 * a / b }')"
