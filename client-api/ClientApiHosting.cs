@@ -30,7 +30,7 @@ public enum ApiEndpoint
 public static class ClientApiHosting
 {
     /// <summary>Adds what the front end needs besides <see cref="IIndexReader"/>, <see cref="IBlobStore"/>, <see cref="IDataKeys"/>, <see cref="IGrainFactory"/>,
-    /// <see cref="ISecretBox"/>, <see cref="IConnectors"/>, <see cref="IIdentityProviders"/>, <see cref="IAccessLog"/>, <see cref="IAccessCounter"/> and <see cref="RootKey"/>.</summary>
+    /// <see cref="ISecretBox"/>, <see cref="IConnectors"/>, <see cref="IIdentityProviders"/>, <see cref="IAccessLog"/>, <see cref="IAccessCounter"/>, <see cref="ITrafficCounter"/> and <see cref="RootKey"/>.</summary>
     public static IServiceCollection AddClientApi(this IServiceCollection services) => services
         .AddSingleton(p => new Sessions(p.GetRequiredService<ISecretBox>(), p.GetRequiredService<Roles>(), p.GetRequiredService<IOptions<S3Options>>().Value, p.GetRequiredService<TimeProvider>()))
         .AddSingleton(p => new Credentials(p.GetRequiredService<RootKey>(), p.GetRequiredService<Sessions>(), p.GetRequiredService<IGrainFactory>(),
@@ -44,7 +44,7 @@ public static class ClientApiHosting
             var options = p.GetRequiredService<IOptions<S3Options>>().Value;
             var clock = p.GetRequiredService<TimeProvider>();
             return new S3Services(p.GetRequiredService<IIndexReader>(), p.GetRequiredService<IBlobStore>(), p.GetRequiredService<IDataKeys>(), p.GetRequiredService<IGrainFactory>(),
-                new SignatureVerifier([options.Region], clock, options.SignatureVersion2), p.GetRequiredService<Credentials>(), options, clock, p.GetRequiredService<IAccessLog>(), p.GetRequiredService<IAccessCounter>(), p.GetRequiredService<IndexMemory>());
+                new SignatureVerifier([options.Region], clock, options.SignatureVersion2), p.GetRequiredService<Credentials>(), options, clock, p.GetRequiredService<IAccessLog>(), p.GetRequiredService<IAccessCounter>(), p.GetRequiredService<ITrafficCounter>(), p.GetRequiredService<IndexMemory>());
         })
         .AddSingleton(p => new IndexMemory(p.GetRequiredService<IIndexReader>(), p.GetRequiredService<IOptions<S3Options>>().Value.StaleReadsMax, p.GetRequiredService<TimeProvider>()))
         .AddSingleton<S3Endpoint>()
@@ -57,6 +57,7 @@ public static class ClientApiHosting
         .AddSingleton<EventTargetsApi>()
         .AddSingleton<IntegrationsApi>()
         .AddSingleton<TiersApi>()
+        .AddSingleton<UsageApi>()
         .AddSingleton<EncryptionKeysApi>()
         .AddSingleton<ClusterApi>()
         .AddSingleton<ManagementEndpoint>();

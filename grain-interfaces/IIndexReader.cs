@@ -1,5 +1,6 @@
 using DarkStorage.GrainInterfaces.Buckets;
 using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.GrainInterfaces.Tiers;
 using DarkStorage.GrainInterfaces.Uploads;
 
 namespace DarkStorage.GrainInterfaces;
@@ -39,6 +40,10 @@ public interface IIndexReader
     /// <summary>Uploads under way, by key and then by the time they began.</summary>
     /// <param name="afterUpload">With <paramref name="afterKey"/>: uploads of that very key that began after this one are included too.</param>
     ValueTask<UploadPage> ListUploadsAsync(BucketId bucket, string prefix, string? delimiter, string afterKey, UploadId? afterUpload, int max, CancellationToken ct);
+
+    /// <returns>What each month changed, and of which storage class, in the order of both: counted in the same transactions as the changes themselves; requests within a minute.</returns>
+    /// <param name="bucket">Null for all buckets together, those that are gone among them.</param>
+    ValueTask<IReadOnlyList<UsageChange>> ListUsageAsync(BucketId? bucket, CancellationToken ct);
 
     /// <returns>Null where there is none.</returns>
     ValueTask<UploadRecord?> FindUploadAsync(UploadId upload, CancellationToken ct);

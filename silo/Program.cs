@@ -79,6 +79,7 @@ static async Task<int> RunAsync(NodeOptions node)
     Settings.Add<RcloneOptions>(builder, "Rclone");
     Settings.Add<TransitionOptions>(builder, "Transitions");
     Settings.Add<AccessCountOptions>(builder, "AccessCounts");
+    Settings.Add<UsageCountOptions>(builder, "UsageCounts");
     Settings.Add<AccessLogOptions>(builder, "AccessLogs");
     Settings.Add<GarbageOptions>(builder, "Garbage");
     Settings.Add<DriveCareOptions>(builder, "DriveCare");
@@ -131,8 +132,11 @@ static async Task<int> RunAsync(NodeOptions node)
         .AddSingleton<IAccessLog>(p => p.GetRequiredService<AccessLogSpool>())
         .AddSingleton<AccessCounts>()
         .AddSingleton<IAccessCounter>(p => p.GetRequiredService<AccessCounts>())
+        .AddSingleton<UsageCounts>()
+        .AddSingleton<ITrafficCounter>(p => p.GetRequiredService<UsageCounts>())
         .AddClientApi()
         .AddHostedService(p => p.GetRequiredService<AccessCounts>())
+        .AddHostedService(p => p.GetRequiredService<UsageCounts>())
         .AddHostedService<GarbageCollector>()
         .AddHostedService<AccessLogDelivery>();
     if (drive is not null) builder.Services.AddSingleton(drive).AddHostedService<DriveCare>();

@@ -38,9 +38,9 @@ public sealed class NodeStatus
     }
 }
 
-/// <summary>The management API: health for orchestrators, metrics for Prometheus, users, roles, access keys, lifecycles, event targets, integrations, tiers, encryption keys, the cluster.</summary>
+/// <summary>The management API: health for orchestrators, metrics for Prometheus, users, roles, access keys, lifecycles, event targets, integrations, tiers, usage, encryption keys, the cluster.</summary>
 internal sealed partial class ManagementEndpoint(
-    NodeStatus node, PrometheusMetrics metrics, AccessKeysApi accessKeys, UsersApi users, RolesApi roles, LifecycleApi lifecycle, EventTargetsApi eventTargets, IntegrationsApi integrations, TiersApi tiers, EncryptionKeysApi encryptionKeys, ClusterApi cluster, Credentials credentials,
+    NodeStatus node, PrometheusMetrics metrics, AccessKeysApi accessKeys, UsersApi users, RolesApi roles, LifecycleApi lifecycle, EventTargetsApi eventTargets, IntegrationsApi integrations, TiersApi tiers, UsageApi usage, EncryptionKeysApi encryptionKeys, ClusterApi cluster, Credentials credentials,
     ILogger<ManagementEndpoint> log)
 {
     public async Task HandleAsync(HttpContext http)
@@ -53,6 +53,7 @@ internal sealed partial class ManagementEndpoint(
             : http.Request.Path.StartsWithSegments(EventTargetsApi.Path, StringComparison.Ordinal) ? eventTargets.HandleAsync
             : http.Request.Path.StartsWithSegments(IntegrationsApi.Path, StringComparison.Ordinal) ? integrations.HandleAsync
             : http.Request.Path.StartsWithSegments(TiersApi.Path, StringComparison.Ordinal) ? tiers.HandleAsync
+            : http.Request.Path.StartsWithSegments(UsageApi.Path, StringComparison.Ordinal) ? usage.HandleAsync
             : http.Request.Path.StartsWithSegments(EncryptionKeysApi.Path, StringComparison.Ordinal) ? encryptionKeys.HandleAsync
             : http.Request.Path.StartsWithSegments(ClusterApi.Path, StringComparison.Ordinal) ? cluster.HandleAsync
             : null;
@@ -78,7 +79,7 @@ internal sealed partial class ManagementEndpoint(
                 new { status = node.Ready ? "ready" : "not ready", waitsFor = node.WaitsFor() }),
             "/health" => AnswerAsync(http, StatusCodes.Status200OK, new { node = node.Name, version = node.Version, engine = node.Engine, index = node.Index, ready = node.Ready }),
             "/metrics" => AnswerMetricsAsync(http),
-            _ => AnswerAsync(http, StatusCodes.Status404NotFound, new { error = "There are /health, /health/live, /health/ready, /metrics, /v1/access-keys, /v1/users, /v1/roles, /v1/lifecycle, /v1/event-targets, /v1/integrations, /v1/tiers, /v1/encryption-keys and /v1/cluster." }),
+            _ => AnswerAsync(http, StatusCodes.Status404NotFound, new { error = "There are /health, /health/live, /health/ready, /metrics, /v1/access-keys, /v1/users, /v1/roles, /v1/lifecycle, /v1/event-targets, /v1/integrations, /v1/tiers, /v1/usage, /v1/encryption-keys and /v1/cluster." }),
         });
     }
 

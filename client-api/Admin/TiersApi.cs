@@ -21,7 +21,10 @@ internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGra
 {
     public const string Path = "/v1/tiers";
 
-    private sealed record Configuration(string? StorageClass, string? Integration, decimal? Cost);
+    private sealed record Configuration(string? StorageClass, string? Integration, decimal? Cost, decimal? ReadCost, decimal? WriteCost, decimal? EgressCost)
+    {
+        public TierCosts Costs => new(Cost, ReadCost, WriteCost, EgressCost);
+    }
 
     /// <param name="Key">Of one version; else there is a prefix.</param>
     /// <param name="VersionId">Null for the current one.</param>
@@ -84,14 +87,15 @@ internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGra
 
     private async Task<(int, object)> ConfigureAsync(string name, Configuration wanted, CancellationToken ct)
     {
-        if (wanted.Cost is { } asked)
+        var saysCosts = wanted.Costs != TierCosts.None;
+        if (saysCosts)
         {
-            if (reader is not null && (await reader.DescribeAsync(ct)).RefusalByOlder(ClusterLevels.Accesses) is { } refusal) return (StatusCodes.Status409Conflict, new { error = refusal });
-            if (TierRules.WhyNotCost(asked) is { } reason) return AdminRequests.Refused(reason);
+            if (reader is not null && (await reader.DescribeAsync(ct)).RefusalByOlder(ClusterLevels.Usage) is { } refusal) return (StatusCodes.Status409Conflict, new { error = refusal });
+            if (TierRules.WhyNotCosts(wanted.Costs) is { } reason) return AdminRequests.Refused(reason);
         }
-        // Nothing but the cost is said of one that is there; else it is configured first.
-        var tier = wanted is { Integration: null, StorageClass: null, Cost: not null } ? null : await Grain.ConfigureAsync(new(name, wanted.StorageClass ?? TierRules.UsualClassOf(name) ?? "", wanted.Integration), ct);
-        return (StatusCodes.Status200OK, wanted.Cost is { } cost ? await Grain.SetCostAsync(name, cost, ct) : tier!);
+        // Nothing but costs are said of one that is there; else it is configured first.
+        var tier = saysCosts && wanted is { Integration: null, StorageClass: null } ? null : await Grain.ConfigureAsync(new(name, wanted.StorageClass ?? TierRules.UsualClassOf(name) ?? "", wanted.Integration), ct);
+        return (StatusCodes.Status200OK, saysCosts ? await Grain.SetCostsAsync(name, wanted.Costs, ct) : tier!);
     }
 
     private async Task<(int, object)> TieringAsync(string method, string name, HttpContext http, CancellationToken ct)

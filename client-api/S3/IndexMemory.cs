@@ -2,6 +2,7 @@ using System.Globalization;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Buckets;
 using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.GrainInterfaces.Tiers;
 using DarkStorage.GrainInterfaces.Uploads;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Caching.Memory;
@@ -89,6 +90,8 @@ internal sealed class IndexMemory(IIndexReader index, TimeSpan staleMax, TimePro
 
         public ValueTask<UploadPage> ListUploadsAsync(BucketId bucket, string prefix, string? delimiter, string afterKey, UploadId? afterUpload, int max, CancellationToken ct) =>
             _index.ListUploadsAsync(bucket, prefix, delimiter, afterKey, afterUpload, max, ct);
+
+        public ValueTask<IReadOnlyList<UsageChange>> ListUsageAsync(BucketId? bucket, CancellationToken ct) => _index.ListUsageAsync(bucket, ct);
 
         public ValueTask<UploadRecord?> FindUploadAsync(UploadId upload, CancellationToken ct) => _index.FindUploadAsync(upload, ct);
 

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.IO.Pipelines;
 using System.Security.Authentication;
 using DarkStorage.GrainInterfaces.Buckets;
 using DarkStorage.Rules.Buckets;
@@ -16,15 +15,14 @@ internal sealed class RequestLog
 {
     private readonly HttpContext _http;
     private readonly S3Services _services;
-    private readonly CountedBody _body;
+    private readonly RequestTraffic _body;
     private readonly List<Line> _lines = [];
     private long _takenIn;
 
     private RequestLog(HttpContext http, S3Services services)
     {
         (_http, _services) = (http, services);
-        _body = new(http.Features.GetRequiredFeature<IHttpResponseBodyFeature>());
-        http.Features.Set<IHttpResponseBodyFeature>(_body);
+        _body = RequestTraffic.Of(http);
         http.Features.Set(this);
     }
 
@@ -143,54 +141,4 @@ internal sealed class RequestLog
 
     private static string VersionOf(HttpRequest request) =>
         request.Headers.Authorization.ToString().StartsWith(SignatureVerifier.Version2 + " ", StringComparison.Ordinal) || request.Query.ContainsKey(SignatureVerifier.SignatureParameter) ? "SigV2" : "SigV4";
-
-    /// <summary>The answer's body, counted on its way to the server.</summary>
-    private sealed class CountedBody(IHttpResponseBodyFeature inner) : PipeWriter, IHttpResponseBodyFeature
-    {
-        private Stream? _stream;
-
-        /// <summary>Bytes so far.</summary>
-        public long Sent { get; private set; }
-
-        /// <summary>When the first of them was there; 0 before.</summary>
-        public long Begun { get; private set; }
-
-        public PipeWriter Writer => this;
-        public Stream Stream => _stream ??= AsStream(leaveOpen: true);
-        public void DisableBuffering() => inner.DisableBuffering();
-        public Task StartAsync(CancellationToken cancellationToken = default) => inner.StartAsync(cancellationToken);
-        public Task CompleteAsync() => inner.CompleteAsync();
-
-        public async Task SendFileAsync(string path, long offset, long? count, CancellationToken cancellationToken = default)
-        {
-            Count(count ?? new FileInfo(path).Length - offset);
-            await inner.SendFileAsync(path, offset, count, cancellationToken);
-        }
-
-        public override bool CanGetUnflushedBytes => inner.Writer.CanGetUnflushedBytes;
-        public override long UnflushedBytes => inner.Writer.UnflushedBytes;
-        public override Memory<byte> GetMemory(int sizeHint = 0) => inner.Writer.GetMemory(sizeHint);
-        public override Span<byte> GetSpan(int sizeHint = 0) => inner.Writer.GetSpan(sizeHint);
-        public override void CancelPendingFlush() => inner.Writer.CancelPendingFlush();
-        public override void Complete(Exception? exception = null) => inner.Writer.Complete(exception);
-        public override ValueTask<FlushResult> FlushAsync(CancellationToken cancellationToken = default) => inner.Writer.FlushAsync(cancellationToken);
-
-        public override void Advance(int bytes)
-        {
-            Count(bytes);
-            inner.Writer.Advance(bytes);
-        }
-
-        public override ValueTask<FlushResult> WriteAsync(ReadOnlyMemory<byte> source, CancellationToken cancellationToken = default)
-        {
-            Count(source.Length);
-            return inner.Writer.WriteAsync(source, cancellationToken);
-        }
-
-        private void Count(long bytes)
-        {
-            if (Begun == 0) Begun = Stopwatch.GetTimestamp();
-            Sent += bytes;
-        }
-    }
 }

@@ -41,6 +41,7 @@ internal sealed partial class S3Endpoint(S3Services node, StsEndpoint sts, ILogg
         Active.Add(1);
         S3Operation? operation = null;
         var services = node.For(http);
+        var traffic = RequestTraffic.Begin(http);
         using var scope = log.BeginScope(new RequestScope(requestId));
         try
         {
@@ -85,7 +86,8 @@ internal sealed partial class S3Endpoint(S3Services node, StsEndpoint sts, ILogg
             Requests.Add(1, new("operation", name), new("status", http.Response.StatusCode));
             Durations.Record(elapsed.TotalSeconds, new KeyValuePair<string, object?>("operation", name));
             if (http.Request.ContentLength is > 0 and var received) BytesIn.Add(received, new KeyValuePair<string, object?>("operation", name));
-            if (http.Response.ContentLength is > 0 and var sent && http.Request.Method != HttpMethods.Head) BytesOut.Add(sent, new KeyValuePair<string, object?>("operation", name));
+            if (traffic.Sent > 0) BytesOut.Add(traffic.Sent, new KeyValuePair<string, object?>("operation", name));
+            traffic.End(operation, http, services.Traffic);
             RequestLog.Of(http)?.End(S3Operations.LogNameOf(operation, http.Request.Method), start);
             LogRequest(log, name, http.Request.Method, http.Request.Path, http.Response.StatusCode, elapsed.TotalMilliseconds);
         }

@@ -6,7 +6,16 @@ using Microsoft.AspNetCore.Http;
 namespace DarkStorage.ClientApi.S3;
 
 /// <summary>One operation of S3, by its name. Where nothing handles it, it answers <c>NotImplemented</c>.</summary>
-internal sealed record S3Operation(string Name, Func<S3Request, CancellationToken, Task>? Handle = null);
+internal sealed record S3Operation(string Name, Func<S3Request, CancellationToken, Task>? Handle = null)
+{
+    /// <summary>What a request is counted as: lists are charged for as writes are, and a query reads (Amazon S3 pricing, "Requests and data retrievals").</summary>
+    public RequestKind CountedAs(string method)
+    {
+        if (HttpMethods.IsDelete(method) || Name == nameof(DeleteObjects)) return RequestKind.Delete;
+        if (HttpMethods.IsGet(method) || HttpMethods.IsHead(method)) return Name.StartsWith("List", StringComparison.Ordinal) ? RequestKind.Write : RequestKind.Read;
+        return Name == nameof(SelectObjectContent) ? RequestKind.Read : RequestKind.Write;
+    }
+}
 
 /// <summary>The table of S3's operations: what a request's method, level and parameters mean.</summary>
 /// <remarks>An operation is told from its siblings by a query parameter or, for copies, a header. A parameter that names none is not looked at,

@@ -52,6 +52,7 @@ internal sealed partial class S3Request
         {
             // Whether something is there is told only to those who may list the bucket, or could have had it.
             if (!Decide(S3Action.ListBucket, bucket, Arn + bucketName, null, null)) throw new S3Exception(S3Error.AccessDenied);
+            CountIn(bucket);
             throw name is { } missing
                 ? new S3Exception(S3Error.NoSuchVersion).With("Key", key).With("VersionId", missing.ToString())
                 : await MissingAsync(bucket, key, ct);
@@ -97,6 +98,14 @@ internal sealed partial class S3Request
     {
         if (!IsAllowed(action, bucket, key, named, version)) throw new S3Exception(S3Error.AccessDenied);
         RequirePayer(bucket);
+        CountIn(bucket);
+        if (version is not null) CountAs(version.StorageClass);
+    }
+
+    /// <summary>A copy is counted where it goes, and not where it comes from.</summary>
+    private void CountIn(BucketRecord bucket)
+    {
+        if (bucket.Name == BucketName) RequestTraffic.Of(http).Concerns(bucket.Id);
     }
 
     private bool Decide(string action, BucketRecord? bucket, string resource, VersionName? named, ObjectVersion? version)

@@ -12,7 +12,7 @@ namespace DarkStorage.ClientApi.S3;
 
 /// <summary>What every S3 request needs of the node.</summary>
 internal sealed record S3Services(
-    IIndexReader Index, IBlobStore Blobs, IDataKeys Keys, IGrainFactory Grains, SignatureVerifier Verifier, Credentials Credentials, S3Options Options, TimeProvider Clock, IAccessLog AccessLog, IAccessCounter Accesses, IndexMemory Memory)
+    IIndexReader Index, IBlobStore Blobs, IDataKeys Keys, IGrainFactory Grains, SignatureVerifier Verifier, Credentials Credentials, S3Options Options, TimeProvider Clock, IAccessLog AccessLog, IAccessCounter Accesses, ITrafficCounter Traffic, IndexMemory Memory)
 {
     /// <summary>Places for queries that run.</summary>
     public SemaphoreSlim QueryPlaces { get; } = new(Options.QueriesMax);
@@ -71,6 +71,9 @@ internal sealed partial class S3Request(
     {
         if (BucketRules.Of(bucket).AccessCounting is not null) services.Accesses.Count(bucket.Id, key, version.Manifest.Version);
     }
+
+    /// <summary>The request is counted for this storage class, and not for the usual one.</summary>
+    public void CountAs(string storageClass) => RequestTraffic.Of(http).Concerns(storageClass);
 
     /// <summary>As <see cref="ClientAddress"/>.</summary>
     public static string? AddressOf(HttpContext http) => http.Connection.RemoteIpAddress is { } address ? (address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address).ToString() : null;

@@ -6,7 +6,7 @@ using Amazon.S3.Model;
 
 namespace DarkStorage.Cli;
 
-/// <summary>Tiers, and what is in which: <c>tiers list|configure|remove|set|get|assign|restore|show|files|moves</c>.</summary>
+/// <summary>Tiers, and what is in which: <c>tiers list|configure|remove|set|get|assign|restore|show|files|moves|stats|cost</c>.</summary>
 internal static class TierCommands
 {
     private const string Api = "tiers";
@@ -21,6 +21,9 @@ internal static class TierCommands
     private static readonly Argument<string> Address = new("ADDRESS") { Description = "darkstorage://BUCKET/KEY" };
     private static readonly Option<string?> Backend = new("--backend") { Description = "The integration that has its bytes" };
     private static readonly Option<decimal?> Cost = new("--cost") { Description = "What a gigabyte (10^9 bytes) costs there for a month, in the currency that you count in; of hot too" };
+    private static readonly Option<decimal?> ReadCost = new("--read-cost") { Description = "What a thousand requests cost that read" };
+    private static readonly Option<decimal?> WriteCost = new("--write-cost") { Description = "What a thousand requests cost that write or list" };
+    private static readonly Option<decimal?> EgressCost = new("--egress-cost") { Description = "What a gigabyte costs that goes to clients" };
     private static readonly Option<string?> Class = new("--class") { Description = "The storage class that S3 calls it; warm, cold, archive and offsite have one of their own" };
     private static readonly Option<string> Tier = new("--tier") { Description = "The tier it is to be in; hot is the cluster's own drives", Required = true };
     private static readonly Option<string?> Version = new("--version-id") { Description = "Another version than the current one" };
@@ -41,7 +44,7 @@ internal static class TierCommands
     public static void AddTo(RootCommand root) => root.Subcommands.Add(new("tiers", "Classes of places that bytes may be in.")
     {
         Command(new("list", "Lists the tiers.") { Json }, ListAsync),
-        Command(new("configure", "Adds a tier, or changes one. What lies in one that is changed stays where it is, and can be read.") { Name, Backend, Class, Cost }, ConfigureAsync),
+        Command(new("configure", "Adds a tier, or changes one. What lies in one that is changed stays where it is, and can be read.") { Name, Backend, Class, Cost, ReadCost, WriteCost, EgressCost }, ConfigureAsync),
         Command(new("remove", "Forgets a tier. What lies there stays, and can be read.") { Name }, RemoveAsync),
         Command(new("set", "Says where what is written to a bucket, or below an address, goes, and where to with its age. What is there already follows.") { Scope, Default, Transition, Clear }, SetAsync),
         Command(new("get", "Says what was set for a bucket.") { Scope, Json }, GetAsync),
@@ -49,6 +52,8 @@ internal static class TierCommands
         Command(new("restore", "Makes what is archived readable for some days.") { Address, Days, Speed, Version, Recursive, WaitReadable }, RestoreAsync),
         Command(new("show", "Says which tier an object is in, where its bytes are, and where they are to go.") { Address, Version, Json }, ShowAsync),
         Command(new("files", "Lists what is in a tier, or what is in which, in a bucket or below an address.") { Scope, InTier, EveryVersion, Json }, FilesAsync),
+        UsageCommands.Stats,
+        UsageCommands.Cost,
         Command(new("moves", "Lists moves that are wanted and not done, and why not.") { Json }, MovesAsync),
     });
 
@@ -72,9 +77,20 @@ internal static class TierCommands
     private static async Task<int> ConfigureAsync(ParseResult parsed, CancellationToken ct)
     {
         using var cluster = Cluster.FromEnvironment();
-        var tier = await cluster.AskAsync(HttpMethod.Put, PathOf(parsed.GetRequiredValue(Name)), new { storageClass = parsed.GetValue(Class), integration = parsed.GetValue(Backend), cost = parsed.GetValue(Cost) }, ct);
-        Console.WriteLine($"{tier["name"]} is at {PlaceOf(tier)}, and S3 calls it {tier["storageClass"]}{(tier["cost"] is { } cost ? $"; a gigabyte costs {cost} a month" : "")}");
+        var tier = await cluster.AskAsync(HttpMethod.Put, PathOf(parsed.GetRequiredValue(Name)), new
+        {
+            storageClass = parsed.GetValue(Class), integration = parsed.GetValue(Backend), cost = parsed.GetValue(Cost),
+            readCost = parsed.GetValue(ReadCost), writeCost = parsed.GetValue(WriteCost), egressCost = parsed.GetValue(EgressCost),
+        }, ct);
+        Console.WriteLine($"{tier["name"]} is at {PlaceOf(tier)}, and S3 calls it {tier["storageClass"]}{CostsOf(tier)}");
         return ExitCodes.Done;
+    }
+
+    private static string CostsOf(JsonNode tier)
+    {
+        (string Name, string Words)[] costs = [("cost", "a gigabyte costs {0} a month"), ("readCost", "a thousand reads {0}"), ("writeCost", "a thousand writes {0}"), ("egressCost", "a gigabyte to clients {0}")];
+        var known = costs.Where(c => tier[c.Name] is not null).Select(c => c.Words.Replace("{0}", $"{tier[c.Name]}", StringComparison.Ordinal)).ToList();
+        return known.Count == 0 ? "" : $"; {string.Join(", ", known)}";
     }
 
     private static async Task<int> RemoveAsync(ParseResult parsed, CancellationToken ct)

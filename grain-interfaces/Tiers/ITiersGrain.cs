@@ -17,15 +17,15 @@ public interface ITiersGrain : IGrainWithStringKey
     [Alias("list"), AlwaysInterleave]
     Task<ImmutableArray<Tier>> ListAsync(CancellationToken ct);
 
-    /// <summary>Adds a tier, or changes the one of that name, whose cost stays. What lies in one that is changed stays where it is, and can be read.</summary>
+    /// <summary>Adds a tier, or changes the one of that name, whose costs stay. What lies in one that is changed stays where it is, and can be read.</summary>
     /// <exception cref="StorageException"><see cref="StorageError.InvalidArgument"/>: why it can't be; <see cref="StorageError.NoSuchIntegration"/>; <see cref="StorageError.Conflict"/>: a node runs an older program.</exception>
     [Alias("configure")]
     Task<Tier> ConfigureAsync(Tier tier, CancellationToken ct);
 
-    /// <summary>Says what a gigabyte costs for a month in a tier, in that which is always there too.</summary>
+    /// <summary>Says what a tier costs, that which is always there too.</summary>
     /// <exception cref="StorageException"><see cref="StorageError.NoSuchTier"/>; <see cref="StorageError.InvalidArgument"/>: it can't be that; <see cref="StorageError.Conflict"/>: a node runs an older program.</exception>
-    [Alias("set-cost")]
-    Task<Tier> SetCostAsync(string name, decimal cost, CancellationToken ct);
+    [Alias("set-costs")]
+    Task<Tier> SetCostsAsync(string name, TierCosts costs, CancellationToken ct);
 
     /// <summary>Forgets a tier: nothing more goes there. What lies there stays, and can be read.</summary>
     /// <returns>Whether there was one.</returns>

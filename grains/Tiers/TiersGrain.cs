@@ -20,9 +20,13 @@ public sealed class TiersState
     [Id(0)]
     public ImmutableArray<Tier> Tiers { get; set; } = [];
 
-    /// <summary>Of the tier that is always there.</summary>
+    /// <summary>Of the tier that is always there, as programs from before said it.</summary>
     [Id(1)]
     public decimal? HotCost { get; set; }
+
+    /// <summary>The tier that is always there, with its costs; null where nothing was said of them, or by programs from before.</summary>
+    [Id(2)]
+    public Tier? Hot { get; set; }
 }
 
 internal sealed partial class TiersGrain(IMetadataIndex index, TimeProvider clock, [PersistentState("tiers", StorageNames.Index)] IPersistentState<TiersState> state, ILogger<TiersGrain> log) : Grain, ITiersGrain
@@ -34,33 +38,33 @@ internal sealed partial class TiersGrain(IMetadataIndex index, TimeProvider cloc
 
     public Task<ImmutableArray<Tier>> ListAsync(CancellationToken ct) => Task.FromResult(state.State.Tiers.Insert(0, Hot));
 
-    private Tier Hot => Tier.Hot with { Cost = state.State.HotCost };
+    private Tier Hot => state.State.Hot ?? Tier.Hot with { Cost = state.State.HotCost };
 
     public async Task<Tier> ConfigureAsync(Tier tier, CancellationToken ct)
     {
         if (TierRules.WhyNot(tier, state.State.Tiers) is { } reason) throw new StorageException(StorageError.InvalidArgument, reason);
         await RequireWorkingAsync(tier, ct);
-        tier = tier with { Cost = state.State.Tiers.FirstOrDefault(t => t.Name == tier.Name)?.Cost };
+        tier = TierCosts.From(state.State.Tiers.FirstOrDefault(t => t.Name == tier.Name)).Of(tier);
         if (index is IClusterIndex cluster && await cluster.TryUseLevelAsync(ClusterLevels.Restores, ct) is { } older) throw new StorageException(StorageError.Conflict, ClusterLevels.RefusalBy(older));
         // The integration looks here before it leaves its place: it sees the tier, or is seen to leave.
-        await KeepAsync([.. state.State.Tiers.Where(t => t.Name != tier.Name).Append(tier).OrderBy(t => t.Name, StringComparer.Ordinal)], state.State.HotCost, () => RequireUsableAsync(tier, ct), ct);
+        await KeepAsync([.. state.State.Tiers.Where(t => t.Name != tier.Name).Append(tier).OrderBy(t => t.Name, StringComparer.Ordinal)], state.State.Hot, () => RequireUsableAsync(tier, ct), ct);
         LogConfigured(log, tier.Name, tier.StorageClass, tier.Integration!);
         return tier;
     }
 
-    public async Task<Tier> SetCostAsync(string name, decimal cost, CancellationToken ct)
+    public async Task<Tier> SetCostsAsync(string name, TierCosts costs, CancellationToken ct)
     {
-        var tier = Find(name) with { Cost = cost };
-        if (TierRules.WhyNotCost(cost) is { } reason) throw new StorageException(StorageError.InvalidArgument, reason);
-        if (index is IClusterIndex cluster && await cluster.TryUseLevelAsync(ClusterLevels.Accesses, ct) is { } older) throw new StorageException(StorageError.Conflict, ClusterLevels.RefusalBy(older));
-        await KeepAsync([.. state.State.Tiers.Select(t => t.Name == name ? tier : t)], name == Tier.Hot.Name ? cost : state.State.HotCost, static () => Task.CompletedTask, ct);
+        var tier = costs.Of(Find(name));
+        if (TierRules.WhyNotCosts(costs) is { } reason) throw new StorageException(StorageError.InvalidArgument, reason);
+        if (index is IClusterIndex cluster && await cluster.TryUseLevelAsync(ClusterLevels.Usage, ct) is { } older) throw new StorageException(StorageError.Conflict, ClusterLevels.RefusalBy(older));
+        await KeepAsync([.. state.State.Tiers.Select(t => t.Name == name ? tier : t)], name == Tier.Hot.Name ? tier : state.State.Hot, static () => Task.CompletedTask, ct);
         return tier;
     }
 
     public async Task<bool> RemoveAsync(string name, CancellationToken ct)
     {
         if (state.State.Tiers.FirstOrDefault(t => t.Name == name) is not { } tier) return false;
-        await KeepAsync([.. state.State.Tiers.Where(t => t.Name != name)], state.State.HotCost, static () => Task.CompletedTask, ct);
+        await KeepAsync([.. state.State.Tiers.Where(t => t.Name != name)], state.State.Hot, static () => Task.CompletedTask, ct);
         var moves = 0L;
         for (var ended = (long)EndedAtOnceMax; ended == EndedAtOnceMax; moves += ended) ended = await index.EndMovesAsync(tier.StorageClass, EndedAtOnceMax, ct);
         LogRemoved(log, name, moves);
@@ -118,18 +122,18 @@ internal sealed partial class TiersGrain(IMetadataIndex index, TimeProvider cloc
     }
 
     /// <param name="check">The last look, when whoever asks for the tiers sees the new ones.</param>
-    private async Task KeepAsync(ImmutableArray<Tier> tiers, decimal? hotCost, Func<Task> check, CancellationToken ct)
+    private async Task KeepAsync(ImmutableArray<Tier> tiers, Tier? hot, Func<Task> check, CancellationToken ct)
     {
-        var before = (state.State.Tiers, state.State.HotCost);
+        var before = (state.State.Tiers, state.State.Hot);
         try
         {
-            (state.State.Tiers, state.State.HotCost) = (tiers, hotCost);
+            (state.State.Tiers, state.State.Hot) = (tiers, hot);
             await check();
             await state.WriteStateAsync(ct);
         }
         catch
         {
-            (state.State.Tiers, state.State.HotCost) = before;
+            (state.State.Tiers, state.State.Hot) = before;
             DeactivateOnIdle(); // it may have been written: what the index has is loaded anew
             throw;
         }

@@ -21,9 +21,6 @@ public interface IMetadataIndex : IIndexReader, IAsyncDisposable
     /// <exception cref="StorageException"><see cref="StorageError.NoSuchBucket"/>, <see cref="StorageError.BucketNotEmpty"/>.</exception>
     Task DeleteBucketAsync(BucketId bucket, DateTimeOffset now, CancellationToken ct);
 
-    /// <returns>What the bucket holds, counted in the same transactions as its changes.</returns>
-    ValueTask<BucketUsage> GetUsageAsync(BucketId bucket, CancellationToken ct);
-
     /// <summary>Changes a bucket's record.</summary>
     /// <returns>The record as it is now.</returns>
     /// <exception cref="StorageException"><see cref="StorageError.Conflict"/>: it is at another revision. <see cref="StorageError.NoSuchBucket"/>,
@@ -114,6 +111,13 @@ public interface IMetadataIndex : IIndexReader, IAsyncDisposable
     /// <param name="max">Rows that are looked at.</param>
     /// <returns>Where it ended; null where there is no more.</returns>
     Task<AccessPlace?> ForgetAccessesAsync(AccessPlace? after, DateOnly before, int max, CancellationToken ct);
+
+    /// <summary>Adds requests to what is known.</summary>
+    /// <param name="counts">Each of another bucket, month and class. Those of buckets that are gone count too.</param>
+    Task CountTrafficAsync(IReadOnlyList<TrafficCount> counts, CancellationToken ct);
+
+    /// <summary>Puts what is known of usage in order, as far as there is anything to do: says of which class that is which was there before it was counted by class, and makes few rows of many.</summary>
+    Task SortUsageAsync(DateTimeOffset now, CancellationToken ct);
 
     /// <summary>Blobs on the cluster's drives that were freed before a time and whose bytes may go now.</summary>
     ValueTask<IReadOnlyList<BlobId>> ListGarbageAsync(DateTimeOffset freedBefore, int max, CancellationToken ct);
@@ -227,6 +231,9 @@ public sealed record BucketChange(BucketId Bucket, long ExpectedRevision, Bucket
 /// <param name="Last">When the last of them was.</param>
 public readonly record struct AccessCount(BucketId Bucket, string Key, VersionId Version, long Count, DateTimeOffset Last);
 
+/// <summary>Requests of one month.</summary>
+public readonly record struct TrafficCount(BucketId Bucket, UsageMonth Month, string StorageClass, Traffic Traffic);
+
 /// <summary>A place among all that is known of accesses.</summary>
 public sealed record AccessPlace(BucketId Bucket, string Key, VersionId Version, int Day);
 
@@ -234,9 +241,6 @@ public sealed record AccessPlace(BucketId Bucket, string Key, VersionId Version,
 /// <param name="Total">All there were since they are counted, on days that are forgotten too.</param>
 /// <param name="Days">Those that had accesses, in UTC, the oldest first.</param>
 public sealed record VersionAccesses(string Key, VersionId Version, long Total, DateTimeOffset Last, ImmutableArray<KeyValuePair<DateOnly, long>> Days);
-
-/// <summary>What a bucket holds: all versions of all objects; delete markers and parts of unfinished uploads are not counted.</summary>
-public readonly record struct BucketUsage(long Objects, long Bytes);
 
 public sealed record GrainStateRecord(ImmutableArray<byte> State, string ETag);
 

@@ -28,6 +28,7 @@ internal static class CopyObject
         }
         if (source.Version.Manifest.Length > PutObject.LengthMax)
             throw new S3Exception(S3Error.InvalidRequest, $"The specified copy source is larger than the maximum allowable size for a copy source: {PutObject.LengthMax}");
+        s3.CountAs(storageClass);
         var condition = RequestConditions.OfWrite(s3.Headers);
         var algorithm = ChecksumOf(s3, source.Version);
 

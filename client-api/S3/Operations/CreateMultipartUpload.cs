@@ -14,6 +14,7 @@ internal static class CreateMultipartUpload
         var now = s3.Clock.GetUtcNow();
         var upload = new UploadRecord(UploadId.New(s3.Clock), bucket.Id, bucket.Name, s3.Key, s3.Caller.Account, owner, now,
             RequestMetadata.Read(s3.Headers), RequestMetadata.ReadStorageClass(s3, bucket), algorithm, type, attributes, seal.Encryption);
+        s3.CountAs(upload.StorageClass);
         await s3.Grains.GetGrain<IUploadGrain>(upload.Id.ToString()).BeginAsync(upload, ct);
 
         RequestEncryption.WriteHeaders(s3, upload.Encryption);

@@ -14,6 +14,7 @@ internal static class PutObject
         var bucket = await s3.AuthorizeAsync(S3Action.PutObject, ct);
         var metadata = RequestMetadata.Read(s3.Headers);
         var storageClass = RequestMetadata.ReadStorageClass(s3, bucket);
+        s3.CountAs(storageClass);
         var (attributes, owner) = await RequestAttributes.ReadAsync(s3, bucket, ct);
         var condition = RequestConditions.OfWrite(s3.Headers);
         var expected = ExpectedChecksums.Parse(s3.Headers, s3.Signing.Payload);

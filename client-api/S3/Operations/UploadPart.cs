@@ -65,6 +65,8 @@ internal static class UploadPart
     public static async Task<(IUploadGrain Grain, UploadRecord Upload)> RequireUploadAsync(S3Request s3, GrainInterfaces.BucketId bucket, CancellationToken ct)
     {
         var grain = UploadGrain(s3);
-        return (grain, await grain.GetAsync(bucket, s3.Key, ct));
+        var upload = await grain.GetAsync(bucket, s3.Key, ct);
+        s3.CountAs(upload.StorageClass);
+        return (grain, upload);
     }
 }

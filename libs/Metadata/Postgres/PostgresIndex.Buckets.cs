@@ -69,13 +69,6 @@ public sealed partial class PostgresIndex
         }
     }
 
-    public ValueTask<BucketUsage> GetUsageAsync(BucketId bucket, CancellationToken ct) =>
-        ReadAsync("SELECT coalesce(sum(objects), 0)::bigint, coalesce(sum(bytes), 0)::bigint FROM bucket_usage WHERE bucket = $1", p => p.Long(bucket.Value), static async (rows, ct) =>
-        {
-            await rows.ReadAsync(ct);
-            return new BucketUsage(rows.GetInt64(0), rows.GetInt64(1));
-        }, ct);
-
     private static BucketRecord ReadBucket(NpgsqlDataReader row)
     {
         var (kinds, documents) = (row.GetFieldValue<string[]>(7), row.GetFieldValue<string[]>(8));

@@ -97,19 +97,10 @@ public sealed partial class SqliteIndex
             foreach (var upload in ListUploads(session.Connection, bucket)) RemoveUpload(session, upload, keep: [], now);
             ForgetAtEnd(session, bucket);
             session.Connection.Prepare("DELETE FROM bucket_settings WHERE bucket = ?1").Bind(1, bucket.Value).Run();
+            LeaveUsage(session, bucket);
             session.Connection.Prepare("DELETE FROM buckets WHERE id = ?1").Bind(1, bucket.Value).Run();
             session.RemoveBucket(bucket);
             return true;
-        }, ct);
-
-    public ValueTask<BucketUsage> GetUsageAsync(BucketId bucket, CancellationToken ct) =>
-        ReadAsync(bucket, static (connection, bucket) =>
-        {
-            var query = connection.Prepare("SELECT objects, bytes FROM buckets WHERE id = ?1").Bind(1, bucket.Value);
-            if (!query.Step()) return default;
-            var usage = new BucketUsage(query.Long(0), query.Long(1));
-            query.Reset();
-            return usage;
         }, ct);
 
     private static List<UploadId> ListUploads(SqliteConnection connection, BucketId bucket)

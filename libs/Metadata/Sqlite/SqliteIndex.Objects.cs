@@ -13,7 +13,7 @@ namespace DarkStorage.Metadata.Sqlite;
 public sealed partial class SqliteIndex
 {
     private const string VersionColumnNames = "revision, version, modified, length, etag, flags, storage_class, owner, detail, content";
-    private const string HeldColumnNames = "revision, length, flags, detail, version";
+    private const string HeldColumnNames = "revision, length, flags, detail, version, storage_class";
     private const string OfKey = "bucket = ?1 AND key = ?2";
 
     public ValueTask<ObjectVersion?> FindObjectAsync(BucketId bucket, string key, CancellationToken ct)
@@ -73,7 +73,8 @@ public sealed partial class SqliteIndex
             if (wish == WishChange.Restores) Wish(session.Connection, wished, now);
             session.ChangeObject(bucket, key);
             foreach (var blob in held.Blobs.Except(next.Manifest.Blobs)) session.FreeBlob(blob, now);
-            session.CountUsage(bucket, 0, next.Manifest.Length - held.Length);
+            session.CountUsage(bucket, held.StorageClass, now, -1, -held.Length);
+            session.CountUsage(bucket, next.StorageClass, now, 1, next.Manifest.Length);
             Write(session.Connection, table, bucket, key, next, detail);
             AddEvents(session.Connection, bucket, key, events, now);
             return true;
@@ -109,7 +110,7 @@ public sealed partial class SqliteIndex
         if (next.IsNull && FindHeld(connection, bucket, key, VersionName.Null) is var (table, replaced)) Remove(session, table, bucket, key, replaced, next.Modified);
         if (current is { } old && !(old.IsNull && next.IsNull)) Move(connection, "objects", "versions", bucket, key, old.Revision);
         Write(connection, next.IsDeleteMarker ? "versions" : "objects", bucket, key, next, detail);
-        if (!next.IsDeleteMarker) session.CountUsage(bucket, 1, next.Manifest.Length);
+        if (!next.IsDeleteMarker) session.CountUsage(bucket, next.StorageClass, next.Modified, 1, next.Manifest.Length);
         AddEvents(connection, bucket, key, change.Events, next.Modified);
         if (change.WishesMove) Wish(connection, new(bucket, key, next.Manifest.Version, next.StorageClass, MoveOrigin.Writer), next.Modified);
         return true;
@@ -118,7 +119,7 @@ public sealed partial class SqliteIndex
     private static void Remove(WriteSession session, string table, BucketId bucket, string key, HeldVersion held, DateTimeOffset now)
     {
         foreach (var blob in held.Blobs) session.FreeBlob(blob, now);
-        if (!held.IsDeleteMarker) session.CountUsage(bucket, -1, -held.Length);
+        if (!held.IsDeleteMarker) session.CountUsage(bucket, held.StorageClass, now, -1, -held.Length);
         session.Connection.Prepare($"DELETE FROM {table} WHERE {OfKey} AND revision = ?3").Bind(1, bucket.Value).BindKey(2, key).Bind(3, held.Revision).Run();
     }
 
@@ -176,7 +177,7 @@ public sealed partial class SqliteIndex
     }
 
     /// <summary>What a writer needs to know of a version that is there.</summary>
-    private readonly record struct HeldVersion(VersionId Version, long Revision, long Length, long Flags, long Change, ImmutableArray<BlobId> Blobs)
+    private readonly record struct HeldVersion(VersionId Version, long Revision, long Length, long Flags, long Change, string StorageClass, ImmutableArray<BlobId> Blobs)
     {
         public bool IsNull => (Flags & VersionFlags.Null) != 0;
         public bool IsDeleteMarker => (Flags & VersionFlags.DeleteMarker) != 0;
@@ -211,10 +212,12 @@ public sealed partial class SqliteIndex
     {
         if (!query.Step()) return null;
         var (change, blobs) = DetailCodec.DecodeHeld(query.Bytes(3));
-        var held = new HeldVersion(VersionId.Read(query.Bytes(4)), query.Long(0), query.Long(1), query.Long(2), change, blobs);
+        var held = new HeldVersion(VersionId.Read(query.Bytes(4)), query.Long(0), query.Long(1), query.Long(2), change, ReadClass(query, 5), blobs);
         query.Reset();
         return held;
     }
+
+    private static string ReadClass(SqliteStatement query, int column) => query.IsNull(column) ? VersionFlags.StandardClass : query.Text(column);
 
     private static SqliteStatement OfCurrent(SqliteConnection connection, BucketId bucket, string key) =>
         connection.Prepare($"SELECT {VersionColumnNames} FROM objects WHERE {OfKey}").Bind(1, bucket.Value).BindKey(2, key);
@@ -244,7 +247,7 @@ public sealed partial class SqliteIndex
             Revision: query.Long(0),
             IsNull: (flags & VersionFlags.Null) != 0,
             IsDeleteMarker: (flags & VersionFlags.DeleteMarker) != 0,
-            StorageClass: query.IsNull(6) ? VersionFlags.StandardClass : query.Text(6),
+            StorageClass: ReadClass(query, 6),
             Owner: query.Text(7),
             // The array is ours alone, so it may be taken for an immutable one without a copy.
             Content: ImmutableCollectionsMarshal.AsImmutableArray(query.Bytes(9).ToArray()));

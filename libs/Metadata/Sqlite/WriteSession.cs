@@ -1,12 +1,14 @@
+using System.Runtime.InteropServices;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.GrainInterfaces.Tiers;
 
 namespace DarkStorage.Metadata.Sqlite;
 
 /// <summary>The writer's connection and what it knows by heart. Lives on the writer's thread alone.</summary>
 internal sealed class WriteSession : IDisposable
 {
-    private readonly Dictionary<BucketId, BucketUsage> _usage = [];
+    private readonly Dictionary<(BucketId Bucket, UsageMonth Month, string StorageClass), (long Objects, long Bytes, Int128 Moment)> _usage = [];
     private readonly Dictionary<BucketId, long> _buckets = [];
     private readonly List<Action> _onEnd = [];
     private readonly List<int> _changing = [];
@@ -28,12 +30,7 @@ internal sealed class WriteSession : IDisposable
 
     public void Commit()
     {
-        foreach (var (bucket, delta) in _usage)
-        {
-            Connection.Prepare("UPDATE buckets SET objects = objects + ?2, bytes = bytes + ?3 WHERE id = ?1")
-                .Bind(1, bucket.Value).Bind(2, delta.Objects).Bind(3, delta.Bytes).Run();
-        }
-        _usage.Clear();
+        WriteUsage();
         Connection.Execute("COMMIT");
         End();
     }
@@ -57,16 +54,31 @@ internal sealed class WriteSession : IDisposable
     /// <summary>Notes a bucket that was made or changed.</summary>
     public void NoteBucket(BucketId bucket, long revision) => _buckets[bucket] = revision;
 
+    public bool HasBucket(BucketId bucket) => _buckets.ContainsKey(bucket);
+
     public void RemoveBucket(BucketId bucket) => _buckets.Remove(bucket);
 
     /// <summary>To be called before an object's row is written: readers are to look at the database until the transaction has ended.</summary>
     public void ChangeObject(BucketId bucket, string key) => _changing.Add(_cache.BeginChange(bucket, key));
 
     /// <summary>Counts a change; all of a transaction's are written at once.</summary>
-    public void CountUsage(BucketId bucket, int objects, long bytes)
+    public void CountUsage(BucketId bucket, string storageClass, DateTimeOffset time, int objects, long bytes)
     {
-        _usage.TryGetValue(bucket, out var sum);
-        _usage[bucket] = new(sum.Objects + objects, sum.Bytes + bytes);
+        var month = UsageMonth.Of(time);
+        ref var sum = ref CollectionsMarshal.GetValueRefOrAddDefault(_usage, (bucket, month, storageClass), out _);
+        sum = (sum.Objects + objects, sum.Bytes + bytes, sum.Moment + ((Int128)bytes * (time.ToUnixTimeMilliseconds() - month.Begin.ToUnixTimeMilliseconds())));
+    }
+
+    /// <summary>Writes what was counted until now.</summary>
+    public void WriteUsage()
+    {
+        foreach (var ((bucket, month, storageClass), (objects, bytes, moment)) in _usage)
+        {
+            if (objects == 0 && bytes == 0 && moment == 0) continue;
+            Connection.Prepare($"INSERT INTO usage (bucket, month, storage_class, objects, bytes, moment_high, moment_low) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) {UsageRow.AddUp}")
+                .Bind(1, bucket.Value).Bind(2, month.Number).BindText(3, storageClass).Bind(4, objects).Bind(5, bytes).Bind(6, UsageRow.HighOf(moment)).Bind(7, UsageRow.LowOf(moment)).Run();
+        }
+        _usage.Clear();
     }
 
     public void AddBlob(BlobId blob)

@@ -27,8 +27,12 @@ public static class TierRules
     /// <returns>What it saves in a month that bytes are in one tier and not in another; null where that is not known. More is paid where it is negative.</returns>
     public static decimal? Saves(long bytes, Tier? from, Tier? to) => bytes / 1e9m * (from?.Cost - to?.Cost);
 
-    /// <returns>Why a gigabyte can't cost that for a month, as a sentence; null where it can.</returns>
-    public static string? WhyNotCost(decimal cost) => cost is < 0 or > CostMax ? "cost: 0 to 1,000,000 for a gigabyte and a month." : null;
+    /// <returns>Why a tier can't have these costs, as a sentence; null where it can.</returns>
+    public static string? WhyNotCosts(TierCosts costs)
+    {
+        (string Name, decimal? Cost)[] all = [("cost", costs.Storage), ("readCost", costs.Reads), ("writeCost", costs.Writes), ("egressCost", costs.Egress)];
+        return all.FirstOrDefault(static c => c.Cost is < 0 or > CostMax).Name is { } wrong ? $"{wrong}: 0 to 1,000,000." : null;
+    }
 
     /// <returns>Why a tier can't be configured beside the others, as a sentence; null where it can.</returns>
     public static string? WhyNot(Tier tier, IEnumerable<Tier> others)

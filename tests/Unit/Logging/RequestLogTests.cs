@@ -31,6 +31,7 @@ public sealed class RequestLogTests : IAsyncDisposable
         var logging = hadOne ? SettingJson.Write(new LoggingConfiguration(null)) : null;
         var services = await ServicesAsync(logging, new Kept());
         var http = new DefaultHttpContext();
+        RequestTraffic.Begin(http);
         Assert.Null(await BeginAsync(http, services));
         var before = GC.GetAllocatedBytesForCurrentThread();
         for (var i = 0; i < 1_000; i++)
@@ -51,6 +52,7 @@ public sealed class RequestLogTests : IAsyncDisposable
         var kept = new Kept();
         var services = await ServicesAsync(SettingJson.Write(new LoggingConfiguration(new("target", "p/", [], null))), kept);
         var http = new DefaultHttpContext();
+        RequestTraffic.Begin(http);
         http.Features.Get<Microsoft.AspNetCore.Http.Features.IHttpRequestFeature>()!.RawTarget = "/bucket/key?X-Amz-Signature=secret";
         (http.Request.Method, http.Request.Protocol, http.Response.StatusCode) = ("GET", "HTTP/1.1", 200);
         var log = await BeginAsync(http, services);
@@ -71,7 +73,7 @@ public sealed class RequestLogTests : IAsyncDisposable
     private async Task<S3Services> ServicesAsync(string? logging, IAccessLog log)
     {
         await _index.CreateBucketAsync("bucket", new("owner", "us-east-1", BucketVersioning.Off, logging is null ? [] : [new(BucketSettings.Logging, "", logging)]), DateTimeOffset.UnixEpoch, CancellationToken.None);
-        return new(_index, null!, null!, null!, null!, null!, new(), TimeProvider.System, log, null!, null!);
+        return new(_index, null!, null!, null!, null!, null!, new(), TimeProvider.System, log, null!, null!, null!);
     }
 
     private sealed class Kept : IAccessLog

@@ -327,6 +327,50 @@ public sealed partial class PostgresIndexTests(PostgresFixture postgres) : Metad
         }
     }
 
+    /// <summary>A function that was under way when the script came goes on as it was.</summary>
+    [Fact]
+    public async Task What_was_there_before_usage_was_counted_by_class_is_sorted_and_so_is_what_a_function_from_before_adds()
+    {
+        const int before = 9;
+        var url = await _server.NewDatabaseAsync();
+        var database = url[(url.LastIndexOf('/') + 1)..];
+        await _server.ExecuteAsync(database, $"""
+            CREATE SCHEMA darkstorage; SET search_path = darkstorage;
+            CREATE TABLE format (only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one), version integer NOT NULL, readable_from integer NOT NULL);
+            INSERT INTO format (version, readable_from) VALUES ({before}, {before});
+            {string.Join(';', MigrationScripts.Load("Postgres").Take(before))};
+            INSERT INTO buckets (name, owner, region, created, versioning) VALUES ('b', 'o', 'r', 0, 0);
+            {Save(0, "warm", 100, "'STANDARD_IA'")}; {Save(1, "hot", 20, "NULL")}; {Save(1, "gone", 3, "NULL")};
+            """);
+        await using var holder = await _server.OpenAsync(database);
+        await using var locked = await holder.BeginTransactionAsync(Ct);
+        await using (var hold = new NpgsqlCommand("SELECT pg_advisory_xact_lock(x'446B0001'::integer, 1)", holder)) await hold.ExecuteNonQueryAsync(Ct);
+        var late = _server.ExecuteAsync(database, $"SET search_path = darkstorage; {Save(2, "late", 5_000, "'GLACIER'")}");
+        await using (var looker = await _server.OpenAsync(database))
+        {
+            await using var waits = new NpgsqlCommand("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = x'446B0001'::integer::oid AND NOT granted", looker);
+            await Eventually.HoldsAsync(async () => (long)(await waits.ExecuteScalarAsync(Ct))! == 1, () => "nobody waits");
+        }
+
+        await using var index = await OpenAsync(url);
+        await locked.CommitAsync(Ct);
+        await late;
+        var bucket = (await index.FindBucketAsync("b", Ct))!.Id;
+        Assert.True(await index.RemoveVersionAsync(new(bucket, "gone", VersionName.Null, 1, 0), DateTimeOffset.UtcNow, Ct));
+        Assert.Equal((3, 5_120), await index.GetUsageAsync(bucket, Ct));
+        Assert.Equal([("", 4, 5_123), ("STANDARD", -1, -3)], await ShownAsync());
+
+        await index.SortUsageAsync(DateTimeOffset.UtcNow, Ct);
+        await index.SortUsageAsync(DateTimeOffset.UtcNow, Ct);
+
+        Assert.Equal([("", 0, 0), ("GLACIER", 1, 5_000), ("STANDARD", 1, 20), ("STANDARD_IA", 1, 100)], await ShownAsync());
+
+        async Task<IEnumerable<(string, long, long)>> ShownAsync() => (await index.ListUsageAsync(bucket, Ct)).GroupBy(u => u.StorageClass).Select(c => (c.Key, c.Sum(u => u.Objects), c.Sum(u => u.Bytes)));
+
+        static string Save(int slot, string key, int length, string storageClass) =>
+            $"SELECT save_object({slot}, 1, 1, 0, '{key}', 0, NULL, 1, gen_random_uuid(), 0, {length}, 'e', 1, {storageClass}, 'o', 0, '{{}}', '', NULL, '{{}}', '{{}}', '{{}}')";
+    }
+
     [Fact]
     public async Task Many_events_are_counted_and_replayed_in_pieces()
     {

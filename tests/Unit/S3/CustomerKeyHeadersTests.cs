@@ -29,7 +29,7 @@ public sealed class CustomerKeyHeadersTests
         http.Request.Headers[CustomerKeyHeaders.OfRequest + "algorithm"] = "AES256";
         http.Request.Headers[CustomerKeyHeaders.OfRequest + "key"] = Convert.ToBase64String(Key);
         http.Request.Headers[CustomerKeyHeaders.OfRequest + "key-MD5"] = Convert.ToBase64String(MD5.HashData(Key));
-        var services = new S3Services(null!, null!, null!, null!, null!, null!, new() { AllowCustomerKeysOverHttp = allowed }, TimeProvider.System, null!, null!, null!);
+        var services = new S3Services(null!, null!, null!, null!, null!, null!, new() { AllowCustomerKeysOverHttp = allowed }, TimeProvider.System, null!, null!, null!, null!);
         var request = new S3Request(http, S3Target.Parse("/bucket/key", "host", []), services, Caller.Anonymous, SigningContext.Anonymous(http.Request.Headers));
         if (taken)
         {
