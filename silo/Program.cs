@@ -137,6 +137,7 @@ static async Task<int> RunAsync(NodeOptions node)
         .AddClientApi()
         .AddHostedService(p => p.GetRequiredService<AccessCounts>())
         .AddHostedService(p => p.GetRequiredService<UsageCounts>())
+        .AddHostedService<UsageCare>()
         .AddHostedService<GarbageCollector>()
         .AddHostedService<AccessLogDelivery>();
     if (drive is not null) builder.Services.AddSingleton(drive).AddHostedService<DriveCare>();

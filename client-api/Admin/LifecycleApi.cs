@@ -31,6 +31,9 @@ internal sealed class LifecycleApi(Credentials credentials, IIndexReader index, 
 
     private sealed record Counting(bool? Counted);
 
+    /// <param name="From">A month, as 2026-01; null for eleven months before this one.</param>
+    private sealed record CostQuestion(string? Text, string? From);
+
     /// <returns>The status and the body of the answer.</returns>
     public async Task<(int Status, object Body)> HandleAsync(HttpContext http, CancellationToken ct)
     {
@@ -46,6 +49,7 @@ internal sealed class LifecycleApi(Credentials credentials, IIndexReader index, 
                 ("GET", []) => (StatusCodes.Status200OK, Describe(await grain.GetStatusAsync(ct))),
                 ("GET", ["preview"]) => (StatusCodes.Status200OK, await DescribeAsync(LifecycleReport.Whole(await grain.PreviewAsync(PreviewMax, ct))!, ct)),
                 ("POST", ["preview"]) => await PreviewAsync(bucket, grain, await AdminRequests.ReadAsync<Wanted>(http, ct), ct),
+                ("POST", ["cost"]) => await EstimateAsync(bucket, grain, await AdminRequests.ReadAsync<CostQuestion>(http, ct), ct),
                 ("GET", ["explain"]) => await ExplainAsync(grain, bucket.Name, http.Request.Query["key"], http.Request.Query["versionId"], ct),
                 ("GET", ["accesses"]) => (StatusCodes.Status200OK, Describe(BucketRules.Of(bucket).AccessCounting)),
                 ("PUT", ["accesses"]) => await CountAsync(bucket, await AdminRequests.ReadAsync<Counting>(http, ct), ct),
@@ -76,7 +80,7 @@ internal sealed class LifecycleApi(Credentials credentials, IIndexReader index, 
 
     private static (int, object) NotThere => (StatusCodes.Status405MethodNotAllowed, new
     {
-        error = $"There are GET {Path}/BUCKET, GET and POST {Path}/BUCKET/preview, GET {Path}/BUCKET/explain, GET and PUT {Path}/BUCKET/accesses, GET {Path}/BUCKET/policies, PUT and DELETE {Path}/BUCKET/policies/NAME, POST {Path}/BUCKET/policies/NAME/enable and disable.",
+        error = $"There are GET {Path}/BUCKET, GET and POST {Path}/BUCKET/preview, POST {Path}/BUCKET/cost, GET {Path}/BUCKET/explain, GET and PUT {Path}/BUCKET/accesses, GET {Path}/BUCKET/policies, PUT and DELETE {Path}/BUCKET/policies/NAME, POST {Path}/BUCKET/policies/NAME/enable and disable.",
     });
 
     private static (int, object) Missing(string error) => (StatusCodes.Status404NotFound, new { error });
@@ -101,6 +105,31 @@ internal sealed class LifecycleApi(Credentials credentials, IIndexReader index, 
     private static object Describe(AccessCounting? counting) => new { counted = counting is not null, counting?.Since };
 
     private static object Describe(string name, BucketPolicySetting policy) => new { name, enabled = policy.IsEnabled, policy.Text };
+
+    private async Task<(int, object)> EstimateAsync(BucketRecord bucket, ILifecycleGrain grain, CostQuestion question, CancellationToken ct)
+    {
+        if (question.Text is null) return AdminRequests.Refused("text: a policy is wanted.");
+        var from = new UsageMonth(UsageMonth.Of(clock.GetUtcNow()).Number - 11);
+        if (question.From is not null && !UsageMonth.TryParse(question.From, out from)) return AdminRequests.Refused("from: a month, as 2026-11.");
+        var tiers = await RequireMeantAsync(LifecyclePolicy.Parse(question.Text), ct);
+        if (reader is not null && (await reader.DescribeAsync(ct)).RefusalByOlder(ClusterLevels.Usage) is { } refusal) return (StatusCodes.Status409Conflict, new { error = refusal });
+        var estimate = await grain.EstimateAsync(question.Text, from.Number, PreviewMax, ct);
+        return (StatusCodes.Status200OK, new { from = from.ToString(), estimate.IsWhole, estimate.Looked, with = Describe(estimate.With), asItIs = Describe(estimate.AsItIs), unmoved = Describe(estimate.Unmoved) });
+
+        object Describe(ImmutableArray<EstimatedUsage> usage)
+        {
+            var months = usage.Select(u => (Usage: u, Tier: tiers.FirstOrDefault(t => t.StorageClass == u.StorageClass))).Select(static m => (m.Usage, m.Tier, Cost: UsageReport.CostOf(m.Usage, m.Tier))).ToList();
+            return new
+            {
+                total = months.TrueForAll(static m => m.Cost.Total is null) ? null : months.Sum(static m => m.Cost.Total),
+                months = months.Select(static m => new
+                {
+                    month = new UsageMonth(m.Usage.Month).ToString(), tier = m.Tier?.Name, m.Usage.StorageClass, byteMonths = decimal.Round(m.Usage.ByteMonths, 3), m.Usage.Moves,
+                    cost = new { m.Cost.Storage, moves = m.Cost.Writes, m.Cost.Total },
+                }),
+            };
+        }
+    }
 
     private async Task<(int, object)> PreviewAsync(BucketRecord bucket, ILifecycleGrain grain, Wanted wanted, CancellationToken ct)
     {

@@ -38,6 +38,7 @@ internal sealed class UsageApi(Credentials credentials, IIndexReader index, IGra
         string? name = query["bucket"];
         if (!TryReadMonth(query, "to", UsageMonth.Of(now), out var to, out var refusal)) return refusal;
         if (!TryReadMonth(query, "from", new(Math.Max(UsageMonth.First.Number, to.Number - MonthsUsual + 1)), out var from, out refusal)) return refusal;
+        if (from.Number > to.Number) return AdminRequests.Refused($"from: {from} is after {to}.");
         if (to.Number - from.Number >= MonthsMax) return AdminRequests.Refused($"At most {MonthsMax} months are told at one time.");
         BucketId? id = null;
         if (!string.IsNullOrEmpty(name))
@@ -100,7 +101,7 @@ internal sealed class UsageApi(Credentials credentials, IIndexReader index, IGra
             usage.Traffic.Deletes,
             usage.Traffic.Received,
             usage.Traffic.Sent,
-            cost = new { cost.Storage, cost.Requests, cost.Egress, cost.Total },
+            cost = new { cost.Storage, cost.Reads, cost.Writes, cost.Egress, cost.Total },
         };
     }
 }

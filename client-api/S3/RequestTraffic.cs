@@ -38,12 +38,15 @@ internal sealed class RequestTraffic : PipeWriter, IHttpResponseBodyFeature
 
     public void Concerns(string storageClass) => _storageClass = storageClass;
 
-    /// <summary>The answer is complete, or broke off. What failed by our fault is not counted, nor what was not allowed.</summary>
+    /// <summary>It is not to be paid: it was not allowed after all, or failed by our fault.</summary>
+    public void Forget() => _bucket = null;
+
+    /// <summary>The answer is complete, or broke off.</summary>
     public void End(S3Operation? operation, HttpContext http, ITrafficCounter counter)
     {
-        var status = http.Response.StatusCode;
-        if (_bucket is not { } bucket || operation is null || status >= StatusCodes.Status500InternalServerError) return;
-        var received = status < StatusCodes.Status400BadRequest ? http.Request.ContentLength ?? 0 : 0;
+        if (_bucket is not { } bucket || operation is null) return;
+        // What was refused may have been so before its body was read.
+        var received = http.Response.StatusCode < StatusCodes.Status400BadRequest ? http.Request.ContentLength ?? 0 : 0;
         counter.Count(bucket, _storageClass, operation.CountedAs(http.Request.Method) switch
         {
             RequestKind.Read => new(1, 0, 0, received, Sent),

@@ -128,6 +128,7 @@ internal sealed partial class S3Endpoint(S3Services node, StsEndpoint sts, ILogg
         }
         var error = ToS3(exception);
         RequestLog.Of(http)?.ErrorCode = error.Error.Code;
+        if (error.Error == S3Error.AccessDenied || (int)error.Error.Status >= StatusCodes.Status500InternalServerError) RequestTraffic.Of(http).Forget();
         // That the index is away, or a silo, they say themselves, once.
         var isKnown = error.Error == S3Error.NotImplemented || exception is StorageException { Error: StorageError.IndexAway } or OrleansMessageRejectionException;
         if ((int)error.Error.Status >= StatusCodes.Status500InternalServerError && !isKnown)

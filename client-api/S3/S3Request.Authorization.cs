@@ -99,7 +99,7 @@ internal sealed partial class S3Request
         if (!IsAllowed(action, bucket, key, named, version)) throw new S3Exception(S3Error.AccessDenied);
         RequirePayer(bucket);
         CountIn(bucket);
-        if (version is not null) CountAs(version.StorageClass);
+        if (version is not null && bucket.Name == BucketName && key == target.Key) CountAs(version.StorageClass);
     }
 
     /// <summary>A copy is counted where it goes, and not where it comes from.</summary>

@@ -43,7 +43,8 @@ internal sealed class Website(HttpContext http, S3Services services, string buck
         }
         catch (Exception e) when (!http.Response.HasStarted && !ct.IsCancellationRequested && S3Endpoint.ToS3(e) is var error && (int)error.Error.Status < StatusCodes.Status500InternalServerError)
         {
-            await AnswerErrorAsync(S3Endpoint.ToS3(e), ct);
+            await AnswerErrorAsync(error, ct);
+            if (error.Error == S3Error.AccessDenied) RequestTraffic.Of(http).Forget();
         }
     }
 

@@ -3,7 +3,7 @@ using System.Text.Json.Nodes;
 
 namespace DarkStorage.Cli;
 
-/// <summary>What becomes of objects with time: <c>lifecycle add|list|enable|disable|remove|preview|explain|runs|accesses</c>.</summary>
+/// <summary>What becomes of objects with time: <c>lifecycle add|list|enable|disable|remove|preview|cost|explain|runs|accesses</c>.</summary>
 internal static class LifecycleCommands
 {
     private const string Api = "lifecycle";
@@ -16,6 +16,7 @@ internal static class LifecycleCommands
     private static readonly Option<bool> Disabled = new("--disabled") { Description = "It is kept, and does nothing until it is enabled" };
     private static readonly Option<string?> Count = new("--count") { Description = "on or off" };
     private static readonly Option<string?> Version = new("--version-id") { Description = "Another version than the current one" };
+    private static readonly Option<string?> From = new("--from") { Description = "The first month, as 2026-01  [eleven months before this one]" };
     private static readonly Option<bool> Json = new("--json") { Description = "What the cluster answered, as it is" };
 
     public static void AddTo(RootCommand root) => root.Subcommands.Add(new("lifecycle", "Policies that say which tier objects belong in.")
@@ -26,6 +27,7 @@ internal static class LifecycleCommands
         Command(new("disable", "Keeps a policy, which asks for no more moves.") { Bucket, Name }, (parsed, ct) => SwitchAsync(parsed, "disable", ct)),
         Command(new("remove", "Forgets a policy.") { Bucket, Name }, RemoveAsync),
         Command(new("preview", "Says what the next run would do; with rules, what it would do if they were the bucket's only policy.") { Bucket, Rule, File, Json }, PreviewAsync),
+        Command(new("cost", "Estimates what a bucket's objects would have cost, had rules stood in the place of its policies since they were made.") { Bucket, Rule, File, From, Json }, CostAsync),
         Command(new("explain", "Says why an object is where it is, and what happens to it next and when.") { Address, Version, Json }, ExplainAsync),
         Command(new("accesses", "Says whether accesses of a bucket's objects are counted; with --count on or off, has it so.") { Bucket, Count, Json }, AccessesAsync),
         Command(new("runs", "Says what the runs did, the newest first.") { Bucket, Json }, RunsAsync),
@@ -84,6 +86,23 @@ internal static class LifecycleCommands
         Print(report);
         if (report["ended"] is null) Console.WriteLine("There are more, which were not looked at.");
         return ExitCodes.Done;
+    }
+
+    private static async Task<int> CostAsync(ParseResult parsed, CancellationToken ct)
+    {
+        using var cluster = Cluster.FromEnvironment();
+        var text = await TextOfAsync(parsed, ct) ?? throw new UsageException("--rule or --file says what is asked about.");
+        var estimate = await cluster.AskAsync(HttpMethod.Post, $"{PathOf(parsed.GetRequiredValue(Bucket))}/cost", new { text, from = parsed.GetValue(From) }, ct);
+        if (parsed.GetValue(Json)) return Output.Json(estimate);
+        Output.Table(["MONTH", "TIER", "GB-MONTHS", "MOVES THERE", "STORAGE", "MOVES", "TOTAL"], estimate["with"]!["months"]!.AsArray().Select(m => new[]
+        {
+            $"{m!["month"]}", $"{m["tier"] ?? m["storageClass"]}", Output.Gigabytes(m["byteMonths"]!), $"{m["moves"]}", Output.Money(m["cost"]!["storage"]), Output.Money(m["cost"]!["moves"]), Output.Money(m["cost"]!["total"]),
+        }));
+        Console.WriteLine($"Of the {estimate["looked"]} versions that are there, since {estimate["from"]}: {TotalOf("with")} with these rules, {TotalOf("asItIs")} as the bucket's lifecycle is now, {TotalOf("unmoved")} had nothing been moved.");
+        if (!(bool)estimate["isWhole"]!) Console.WriteLine("There are more, which were not looked at.");
+        return ExitCodes.Done;
+
+        string TotalOf(string which) => Output.Money(estimate[which]!["total"]);
     }
 
     private static async Task<int> ExplainAsync(ParseResult parsed, CancellationToken ct)

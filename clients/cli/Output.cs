@@ -26,6 +26,9 @@ internal static class Output
     /// <summary>As exact as it is worth: a small sum has more digits.</summary>
     public static string Money(JsonNode? sum) => sum is null ? "?" : (decimal)sum is var amount && Math.Abs(amount) < 1 ? amount.ToString("0.####", CultureInfo.InvariantCulture) : amount.ToString("0.00", CultureInfo.InvariantCulture);
 
+    /// <summary>Of 10^9 bytes, as providers charge by.</summary>
+    public static string Gigabytes(JsonNode bytes) => ((decimal)bytes / 1e9m).ToString("0.######", CultureInfo.InvariantCulture);
+
     public static string Bytes(long bytes)
     {
         var (amount, unit) = ((double)bytes, 0);

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Globalization;
 using System.Text.Json.Nodes;
 
 namespace DarkStorage.Cli;
@@ -9,22 +8,22 @@ internal static class UsageCommands
 {
     private const string Api = "usage";
 
-    private static readonly Argument<string?> Bucket = new("BUCKET") { Description = "Of this bucket alone; else of all, those that are gone among them", Arity = ArgumentArity.ZeroOrOne };
+    private static readonly Argument<string?> Bucket = new("BUCKET") { Description = "Of this bucket alone, as a name or darkstorage://BUCKET; else of all, those that are gone among them", Arity = ArgumentArity.ZeroOrOne };
     private static readonly Option<string?> From = new("--from") { Description = "The first month, as 2026-01  [eleven months before the last]" };
     private static readonly Option<string?> To = new("--to") { Description = "The last month  [this one]" };
-    private static readonly Option<bool> ByBucket = new("--by-bucket") { Description = "Each bucket for itself, of the last month alone" };
+    private static readonly Option<bool> ByBucket = new("--by-bucket") { Description = "Each bucket that is there for itself, of the last month alone" };
     private static readonly Option<bool> Json = new("--json") { Description = "What the cluster answered, as it is" };
 
     public static Command Stats { get; } = New("stats", "Says what was in each tier, month by month, and what was asked of it.",
         ["VERSIONS", "SIZE", "GB-MONTHS", "READS", "WRITES", "DELETES", "RECEIVED", "SENT"], static u =>
         [
-            $"{u["objects"]}", Output.Bytes((long)u["bytes"]!), GigabyteMonths(u), $"{u["reads"]}", $"{u["writes"]}", $"{u["deletes"]}", Output.Bytes((long)u["received"]!), Output.Bytes((long)u["sent"]!),
+            $"{u["objects"]}", Output.Bytes((long)u["bytes"]!), Output.Gigabytes(u["byteMonths"]!), $"{u["reads"]}", $"{u["writes"]}", $"{u["deletes"]}", Output.Bytes((long)u["received"]!), Output.Bytes((long)u["sent"]!),
         ], totals: false);
 
     public static Command Cost { get; } = New("cost", "Estimates what each tier costs, month by month, by what was said of the tiers' costs.",
-        ["GB-MONTHS", "STORAGE", "REQUESTS", "EGRESS", "TOTAL"], static u =>
+        ["GB-MONTHS", "STORAGE", "READS", "WRITES", "EGRESS", "TOTAL"], static u =>
         [
-            GigabyteMonths(u), Output.Money(u["cost"]!["storage"]), Output.Money(u["cost"]!["requests"]), Output.Money(u["cost"]!["egress"]), Output.Money(u["cost"]!["total"]),
+            Output.Gigabytes(u["byteMonths"]!), Output.Money(u["cost"]!["storage"]), Output.Money(u["cost"]!["reads"]), Output.Money(u["cost"]!["writes"]), Output.Money(u["cost"]!["egress"]), Output.Money(u["cost"]!["total"]),
         ], totals: true);
 
     private static Command New(string name, string description, string[] head, Func<JsonNode, string[]> row, bool totals)
@@ -38,7 +37,7 @@ internal static class UsageCommands
     {
         using var cluster = Cluster.FromEnvironment();
         if (parsed.GetValue(ByBucket)) return await ShowBucketsAsync(cluster, parsed, head, row, ct);
-        var usage = await cluster.AskAsync(HttpMethod.Get, $"{Api}?bucket={Text(parsed, Bucket)}&from={Text(parsed, From)}&to={Text(parsed, To)}", null, ct);
+        var usage = await cluster.AskAsync(HttpMethod.Get, $"{Api}?bucket={Uri.EscapeDataString(BucketOf(parsed) ?? "")}&from={Text(parsed, From)}&to={Text(parsed, To)}", null, ct);
         if (parsed.GetValue(Json)) return Output.Json(usage);
         var entries = usage["entries"]!.AsArray();
         var rows = entries.Select(u => (string[])[$"{u!["month"]}", TierOf(u), .. row(u)]);
@@ -65,12 +64,15 @@ internal static class UsageCommands
 
     private static string Text(ParseResult parsed, Option<string?> option) => Uri.EscapeDataString(parsed.GetValue(option) ?? "");
 
-    private static string Text(ParseResult parsed, Argument<string?> argument) => Uri.EscapeDataString(parsed.GetValue(argument) ?? "");
+    private static string? BucketOf(ParseResult parsed)
+    {
+        if (parsed.GetValue(Bucket) is not { } text || !ObjectAddress.IsOne(text)) return parsed.GetValue(Bucket);
+        var address = ObjectAddress.Parse(text);
+        return address.Key.Length == 0 ? address.Bucket : throw new UsageException($"'{text}' is no bucket; usage is known of whole buckets.");
+    }
 
     /// <summary>A class that is no tier's has its own name; what was there before classes were counted has none until it is sorted.</summary>
     private static string TierOf(JsonNode usage) => $"{usage["tier"] ?? usage["storageClass"] ?? "?"}";
-
-    private static string GigabyteMonths(JsonNode usage) => ((decimal)usage["byteMonths"]! / 1e9m).ToString("0.######", CultureInfo.InvariantCulture);
 
     private static JsonNode? TotalOf(JsonArray entries)
     {

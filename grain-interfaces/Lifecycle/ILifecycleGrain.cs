@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.GrainInterfaces.Tiers;
 using Orleans;
 
 namespace DarkStorage.GrainInterfaces.Lifecycle;
@@ -25,6 +26,13 @@ public interface ILifecycleGrain : IGrainWithStringKey
     /// <exception cref="StorageException"><see cref="StorageError.InvalidArgument"/>: the text is no policy.</exception>
     [Alias("preview-policy")]
     Task<LifecycleReport> PreviewPolicyAsync(string policy, int versionsMax, CancellationToken ct);
+
+    /// <summary>What the versions that are there would have been stored as, month by month, had a text stood in the place of the bucket's policies since they were made; as the bucket's lifecycle is now; and in the tier where they were written alone.</summary>
+    /// <param name="from">The first month that is told of, as <see cref="UsageMonth.Number"/>.</param>
+    /// <param name="versionsMax">Versions looked at, at the most.</param>
+    /// <exception cref="StorageException"><see cref="StorageError.InvalidArgument"/>: the text is no policy.</exception>
+    [Alias("estimate")]
+    Task<LifecycleEstimate> EstimateAsync(string policy, int from, int versionsMax, CancellationToken ct);
 
     /// <returns>Why a version is where it is, what the next run does with it, and what comes later, in sentences; null where there is no such version.</returns>
     /// <param name="version">Null for the current one.</param>
@@ -61,3 +69,11 @@ public sealed record LifecycleReport(
 /// <param name="Bytes">Of the versions.</param>
 [GenerateSerializer, Immutable, Alias("lifecycle-moves")]
 public sealed record LifecycleMoves(string From, string To, long Versions, long Bytes);
+
+/// <summary>What versions would have been stored as.</summary>
+/// <param name="IsWhole">All versions were looked at.</param>
+/// <param name="With">The text in the place of the bucket's policies.</param>
+/// <param name="AsItIs">The bucket's lifecycle as it is now.</param>
+/// <param name="Unmoved">Where they were written.</param>
+[GenerateSerializer, Immutable, Alias("lifecycle-estimate")]
+public sealed record LifecycleEstimate(bool IsWhole, long Looked, ImmutableArray<EstimatedUsage> With, ImmutableArray<EstimatedUsage> AsItIs, ImmutableArray<EstimatedUsage> Unmoved);

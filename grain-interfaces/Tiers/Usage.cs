@@ -1,5 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
+using Orleans;
 
 namespace DarkStorage.GrainInterfaces.Tiers;
 
@@ -50,3 +51,10 @@ public readonly record struct Traffic(long Reads, long Writes, long Deletes, lon
 /// <param name="Objects">Versions; delete markers and parts of unfinished uploads are not counted.</param>
 /// <param name="Moment">The sum of each change of bytes times the milliseconds since the month's begin at which it was. What these bytes and the time that they were there came to until a time is bytes × time − moment.</param>
 public readonly record struct UsageChange(UsageMonth Month, string StorageClass, long Objects, long Bytes, decimal Moment, Traffic Traffic);
+
+/// <summary>What would have been stored in a month.</summary>
+/// <param name="Month">As <see cref="UsageMonth.Number"/>.</param>
+/// <param name="ByteMonths">Bytes times the part of the month for which they would have been there.</param>
+/// <param name="Moves">Versions that would have been moved there, each a write.</param>
+[GenerateSerializer, Immutable, Alias("estimated-usage")]
+public sealed record EstimatedUsage(int Month, string StorageClass, decimal ByteMonths, long Moves);

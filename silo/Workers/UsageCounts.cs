@@ -4,7 +4,6 @@ using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.GrainInterfaces.Tiers;
 using DarkStorage.Metadata;
-using DarkStorage.Silo.Cluster;
 using Microsoft.Extensions.Options;
 
 namespace DarkStorage.Silo.Workers;
@@ -17,19 +16,13 @@ internal sealed record UsageCountOptions
     public TimeSpan FlushInterval { get; init; } = TimeSpan.FromSeconds(20);
 }
 
-/// <summary>Counts requests in memory, and writes them to the index every now and then; keeps what the index knows of usage in order.</summary>
-/// <remarks>A write that fails is tried again; where it was done all the same its requests count twice.</remarks>
-internal sealed partial class UsageCounts(IMetadataIndex index, IOptions<UsageCountOptions> options, TimeProvider clock, ILogger<UsageCounts> log, IClusterIndex? cluster = null, NodeIdentity? self = null) : BackgroundService, ITrafficCounter
+/// <summary>Counts requests in memory, and writes them to the index every now and then.</summary>
+/// <remarks>There are no more sums than buckets that are asked for something, times their storage classes. A write that fails is tried again; where it was done all the same its requests count twice.</remarks>
+internal sealed partial class UsageCounts(IMetadataIndex index, IOptions<UsageCountOptions> options, TimeProvider clock, ILogger<UsageCounts> log) : BackgroundService, ITrafficCounter
 {
     private const int BatchMax = 1_000;
 
-    private static readonly TimeSpan SortEvery = TimeSpan.FromHours(1);
-
-    /// <summary>One node puts it in order, for as long as that takes.</summary>
-    private static readonly TimeSpan SortTurn = TimeSpan.FromMinutes(10);
-
     private readonly ConcurrentDictionary<Counted, Sum> _sums = new();
-    private DateTimeOffset _sortFrom;
 
     private readonly record struct Counted(BucketId Bucket, UsageMonth Month, string StorageClass);
 
@@ -51,7 +44,6 @@ internal sealed partial class UsageCounts(IMetadataIndex index, IOptions<UsageCo
             try
             {
                 await WriteAsync(stoppingToken);
-                await SortAsync(stoppingToken);
             }
             catch (Exception e) when (!stoppingToken.IsCancellationRequested)
             {
@@ -116,14 +108,6 @@ internal sealed partial class UsageCounts(IMetadataIndex index, IOptions<UsageCo
         return taken;
     }
 
-    private async Task SortAsync(CancellationToken ct)
-    {
-        var now = clock.GetUtcNow();
-        if (now < _sortFrom) return;
-        if (cluster is null || await cluster.TryTakeTurnAsync("usage", self!.Store, SortTurn, ct)) await index.SortUsageAsync(now, ct);
-        _sortFrom = now + SortEvery;
-    }
-
-    [LoggerMessage(LogLevel.Warning, "What was counted of requests could not be written, or usage not put in order; it is tried again")]
+    [LoggerMessage(LogLevel.Warning, "Requests that were counted could not be written; they are tried again")]
     private static partial void LogFailed(ILogger log, Exception e);
 }

@@ -129,6 +129,40 @@ public sealed partial class TierTests
     }
 
     [Fact]
+    public async Task What_other_rules_would_have_cost_is_told_of_what_is_there()
+    {
+        await using var node = await NodeProcess.StartAsync();
+        using var client = node.S3();
+        var bucket = await client.NewBucketAsync();
+        foreach (var (tier, cost) in new[] { ("cold", 4m), ("warm", 10m) })
+        {
+            await NewTierAsync(tier, node: node);
+            await JsonAsync(node, HttpMethod.Put, $"/{tier}", new { cost, writeCost = 1_000m }, HttpStatusCode.OK);
+        }
+        await JsonAsync(node, HttpMethod.Put, "/hot", new { cost = 20m }, HttpStatusCode.OK);
+        await client.PutBytesAsync(bucket, "large", new byte[2_000_000]);
+        await client.PutBytesAsync(bucket, "small", new byte[1_000_000]);
+        await client.PutObjectTaggingAsync(new() { BucketName = bucket, Key = "small", Tagging = new() { TagSet = [new() { Key = "keep", Value = "hot" }] } });
+        await LifecycleAsync(node, HttpMethod.Put, bucket, "/policies/p", new { text = "-> warm" });
+
+        var told = await LifecycleAsync(node, HttpMethod.Post, bucket, "/cost", new { text = "tag.keep == \"hot\" -> hot\n-> cold" });
+
+        Assert.Equal((true, 2, 1), ((bool)told["isWhole"]!, (long)told["looked"]!, told["asItIs"]!["months"]!.AsArray().Count));
+        Assert.Equal([("hot", 0), ("cold", 0)], told["with"]!["months"]!.AsArray().Select(m => ((string)m!["tier"]!, (long)m["moves"]!)).OrderByDescending(m => m.Item1));
+        var byteMonths = told["with"]!["months"]!.AsArray().ToDictionary(m => (string)m!["tier"]!, m => (decimal)m!["byteMonths"]!);
+        Assert.All(byteMonths.Values, b => Assert.True(b > 0));
+        var (with, asItIs, unmoved) = ((decimal)told["with"]!["total"]!, (decimal)told["asItIs"]!["total"]!, (decimal)told["unmoved"]!["total"]!);
+        Assert.Equal((byteMonths["hot"] * 20) + (byteMonths["cold"] * 4), with * 1e9m, 2);
+        Assert.True(with < asItIs && asItIs < unmoved && 0 < with, $"{told}");
+        Assert.Equal("warm", (string?)told["asItIs"]!["months"]![0]!["tier"]);
+
+        var printed = (await node.CommandLineAsync(["lifecycle", "cost", bucket, "--rule", "-> cold"])).Output;
+        Assert.Matches(@"^MONTH +TIER +GB-MONTHS +MOVES THERE +STORAGE +MOVES +TOTAL\n\d{4}-\d\d +cold +0[.0-9]* +0 .*\nOf the 2 versions that are there, since \d{4}-\d\d: 0[.0-9]* with these rules, 0[.0-9]* as the bucket's lifecycle is now, 0[.0-9]* had nothing been moved\.\n$", printed);
+        foreach (var wrong in (object[])[new { text = "-> gone" }, new { text = "age >" }, new { from = "2026-01" }, new { text = "-> cold", from = "soon" }])
+            await LifecycleAsync(node, HttpMethod.Post, bucket, "/cost", wrong, HttpStatusCode.BadRequest);
+    }
+
+    [Fact]
     public async Task A_preview_says_what_its_moves_save_where_the_costs_of_tiers_are_known()
     {
         await using var node = await NodeProcess.StartAsync();

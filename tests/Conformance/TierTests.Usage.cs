@@ -20,6 +20,9 @@ public sealed partial class TierTests
         await JsonAsync(node, HttpMethod.Put, "/cold", new { readCost = 10m }, HttpStatusCode.OK);
         await client.PutBytesAsync(bucket, "hot", new byte[1_000]);
         await client.PutObjectAsync(new() { BucketName = bucket, Key = "cold", InputStream = new MemoryStream(new byte[Large]), StorageClass = S3StorageClass.GlacierInstantRetrieval });
+        var upload = await client.InitiateMultipartUploadAsync(new() { BucketName = bucket, Key = "parts", StorageClass = S3StorageClass.GlacierInstantRetrieval });
+        var part = await client.CopyPartAsync(new() { SourceBucket = bucket, SourceKey = "hot", DestinationBucket = bucket, DestinationKey = "parts", UploadId = upload.UploadId, PartNumber = 1 });
+        await client.CompleteMultipartUploadAsync(new() { BucketName = bucket, Key = "parts", UploadId = upload.UploadId, PartETags = [new(1, part.ETag)] });
         await client.GetBytesAsync(bucket, "hot");
         using (await client.GetObjectAsync(new() { BucketName = bucket, Key = "hot", ByteRange = new(10, 19) })) { }
         await client.GetBytesAsync(bucket, "cold");
@@ -29,7 +32,9 @@ public sealed partial class TierTests
         await client.DeleteObjectAsync(bucket, "text");
         await Assert.ThrowsAnyAsync<AmazonS3Exception>(() => client.GetObjectAsync(bucket, "none"));
         // What is not allowed, and what is not there to be counted in.
-        using (var stranger = new HttpClient()) Assert.Equal(HttpStatusCode.Forbidden, (await stranger.GetAsync(new Uri(node.S3Url, $"/{bucket}/hot"))).StatusCode);
+        using (var writer = node.S3(await node.NewUserAsync(null, """{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:PutObject","Resource":"*"}]}""")))
+            await Assert.ThrowsAnyAsync<AmazonS3Exception>(() => writer.PutObjectAsync(new() { BucketName = bucket, Key = "hot", ContentBody = "x", TagSet = [new() { Key = "a", Value = "b" }] }));
+        using (var anyone = new HttpClient()) Assert.Equal(HttpStatusCode.Forbidden, (await anyone.GetAsync(new Uri(node.S3Url, $"/{bucket}/hot"))).StatusCode);
         await Assert.ThrowsAnyAsync<AmazonS3Exception>(() => client.GetObjectAsync(S3Clients.NewBucketName(), "hot"));
 
         JsonNode hot = null!;
@@ -37,11 +42,12 @@ public sealed partial class TierTests
         Assert.Equal((1, 1_000, "hot", 4, 1), ((long)hot["objects"]!, (long)hot["bytes"]!, (string?)hot["tier"], (long)hot["writes"]!, (long)hot["deletes"]!));
         Assert.InRange((long)hot["sent"]!, 1_010, 4_000); // and what the list, the copy and the error said
         Assert.InRange((long)hot["received"]!, 1_005, 2_000); // and what a signed body has around it
-        Assert.Equal((0.029m, (long)hot["sent"]! * 90 / 1e9m), ((decimal)hot["cost"]!["requests"]!, (decimal)hot["cost"]!["egress"]!));
+        Assert.Equal((0.009m, 0.02m, (long)hot["sent"]! * 90 / 1e9m), ((decimal)hot["cost"]!["reads"]!, (decimal)hot["cost"]!["writes"]!, (decimal)hot["cost"]!["egress"]!));
         var cold = await UsedAsync("GLACIER_IR");
-        Assert.Equal((1, Large, "cold", 1, 1, 0, Large), ((long)cold["objects"]!, (long)cold["bytes"]!, (string?)cold["tier"], (long)cold["reads"]!, (long)cold["writes"]!, (long)cold["deletes"]!, (long)cold["sent"]!));
+        Assert.Equal((2, Large + 1_000, "cold", 1, 4, 0), ((long)cold["objects"]!, (long)cold["bytes"]!, (string?)cold["tier"], (long)cold["reads"]!, (long)cold["writes"]!, (long)cold["deletes"]!));
+        Assert.InRange((long)cold["sent"]!, Large, Large + 3_000); // and what the upload said
         Assert.True((decimal)cold["byteMonths"]! > 0 && (long)cold["received"]! >= Large);
-        Assert.Equal((null, 0.01m, null, 0.01m), ((decimal?)cold["cost"]!["storage"], (decimal?)cold["cost"]!["requests"], (decimal?)cold["cost"]!["egress"], (decimal?)cold["cost"]!["total"]));
+        Assert.Equal((null, 0.01m, null, 0.01m), ((decimal?)cold["cost"]!["storage"], (decimal?)cold["cost"]!["reads"], (decimal?)cold["cost"]!["writes"], (decimal?)cold["cost"]!["total"]));
 
         // What was counted a moment before the node is stopped is kept too.
         await client.GetBytesAsync(bucket, "cold");
@@ -50,18 +56,19 @@ public sealed partial class TierTests
         Assert.Equal(2, (long)(await UsedAsync("GLACIER_IR"))["reads"]!);
 
         var stats = await node.CommandLineAsync(["tiers", "stats", bucket]);
-        Assert.Matches(@"^MONTH +TIER +VERSIONS +SIZE +GB-MONTHS +READS +WRITES +DELETES +RECEIVED +SENT\n\d{4}-\d\d +hot +1 +1000 B .*\n\d{4}-\d\d +cold +1 +683.6 KiB +0[.0-9]* +2 +1 +0 +68[0-9.]+ KiB +1.3 MiB\n$", stats.Output);
-        var cost = await node.CommandLineAsync(["tiers", "cost", bucket]);
-        Assert.Matches(@"^MONTH +TIER +GB-MONTHS +STORAGE +REQUESTS +EGRESS +TOTAL\n.* hot .*\n.* cold +0[.0-9]* +\? +0.02 +\? +0.02\nall +0[.0-9]+\n$", cost.Output);
+        Assert.Matches(@"^MONTH +TIER +VERSIONS +SIZE +GB-MONTHS +READS +WRITES +DELETES +RECEIVED +SENT\n\d{4}-\d\d +hot +1 +1000 B .*\n\d{4}-\d\d +cold +2 +684.6 KiB +0[.0-9]* +2 +4 +0 +68[0-9.]+ KiB +1.3 MiB\n$", stats.Output);
+        var cost = await node.CommandLineAsync(["tiers", "cost", $"darkstorage://{bucket}"]);
+        Assert.Matches(@"^MONTH +TIER +GB-MONTHS +STORAGE +READS +WRITES +EGRESS +TOTAL\n.* hot .*\n.* cold +0[.0-9]* +\? +0.02 +\? +\? +0.02\nall +0[.0-9]+\n$", cost.Output);
         Assert.Contains($"\n{bucket}  ", (await node.CommandLineAsync(["tiers", "stats", "--by-bucket"])).Output, StringComparison.Ordinal);
         Assert.Equal((1, "darkstorage: from: a month, as 2026-11.\n"), await node.CommandLineAsync(["tiers", "cost", "--from", "2026-13"]) is var wrong ? (wrong.ExitCode, wrong.Error) : default);
 
-        foreach (var key in (string[])["hot", "cold"]) await client.DeleteObjectAsync(bucket, key);
+        foreach (var key in (string[])["hot", "cold", "parts"]) await client.DeleteObjectAsync(bucket, key);
         await client.DeleteBucketAsync(bucket);
         var gone = (await UsageAsync(""))["entries"]!.AsArray().Single(u => (string?)u!["storageClass"] == "GLACIER_IR")!;
         Assert.Equal((0, 0, 2), ((long)gone["objects"]!, (long)gone["bytes"]!, (long)gone["reads"]!));
         await UsageAsync($"?bucket={bucket}", HttpStatusCode.NotFound);
         await UsageAsync("?from=2026-13", HttpStatusCode.BadRequest);
+        await UsageAsync("?from=2999-01", HttpStatusCode.BadRequest);
 
         async Task<JsonNode> UsedAsync(string storageClass)
         {

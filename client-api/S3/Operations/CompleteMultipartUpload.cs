@@ -17,6 +17,7 @@ internal static class CompleteMultipartUpload
         var parts = CompleteMultipartUploadRequest.Parse(document);
         var version = await grain.CompleteAsync(new(bucket.Id, s3.Key, parts, condition, stated, ObjectSize(s3), s3.OriginOf(ChangeMeans.Multipart)), ct);
 
+        s3.CountAs(version.StorageClass);
         s3.WriteVersionId(bucket, version.Name);
         s3.Log?.ObjectSize = version.Manifest.Length;
         // Nothing is opened here, so nothing is said of a customer's key that may have come.

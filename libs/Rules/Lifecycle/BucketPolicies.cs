@@ -40,6 +40,9 @@ public sealed class BucketPolicies
 
     public bool IsEmpty => _all is null && Problem is null;
 
+    /// <summary>All of them, as one; null where there are none.</summary>
+    public LifecyclePolicy? All => _all;
+
     /// <summary>What a decision could turn on.</summary>
     public LifecycleNeeds Needs => _all?.Needs ?? LifecycleNeeds.None;
 

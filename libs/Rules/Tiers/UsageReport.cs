@@ -9,10 +9,10 @@ namespace DarkStorage.Rules.Tiers;
 public sealed record ClassUsage(UsageMonth Month, string StorageClass, long Objects, long Bytes, decimal ByteMonths, Traffic Traffic);
 
 /// <summary>What usage costs, in the currency of the tiers' costs. What no cost is known of is null.</summary>
-public sealed record UsageCost(decimal? Storage, decimal? Requests, decimal? Egress)
+public sealed record UsageCost(decimal? Storage, decimal? Reads, decimal? Writes, decimal? Egress)
 {
     /// <summary>Of all that is known; null where nothing is.</summary>
-    public decimal? Total => (Storage, Requests, Egress) is (null, null, null) ? null : (Storage ?? 0) + (Requests ?? 0) + (Egress ?? 0);
+    public decimal? Total => (Storage, Reads, Writes, Egress) is (null, null, null, null) ? null : (Storage ?? 0) + (Reads ?? 0) + (Writes ?? 0) + (Egress ?? 0);
 }
 
 /// <summary>Makes months of changes.</summary>
@@ -31,8 +31,12 @@ public static class UsageReport
     /// <param name="tier">The tier of the class; null where there is none.</param>
     public static UsageCost CostOf(ClassUsage usage, Tier? tier) => new(
         Storage: usage.ByteMonths / 1e9m * tier?.Cost,
-        Requests: tier is null or { ReadCost: null, WriteCost: null } ? null : (usage.Traffic.Reads / 1000m * (tier.ReadCost ?? 0)) + (usage.Traffic.Writes / 1000m * (tier.WriteCost ?? 0)),
+        Reads: usage.Traffic.Reads / 1000m * tier?.ReadCost,
+        Writes: usage.Traffic.Writes / 1000m * tier?.WriteCost,
         Egress: usage.Traffic.Sent / 1e9m * tier?.EgressCost);
+
+    /// <summary>Each move is a write of the tier.</summary>
+    public static UsageCost CostOf(EstimatedUsage usage, Tier? tier) => new(usage.ByteMonths / 1e9m * tier?.Cost, Reads: null, usage.Moves / 1000m * tier?.WriteCost, Egress: null);
 
     private static IEnumerable<ClassUsage> Months(string storageClass, IEnumerable<UsageChange> changes, UsageMonth from, UsageMonth last, DateTimeOffset now)
     {

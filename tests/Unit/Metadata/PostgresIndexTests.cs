@@ -340,7 +340,8 @@ public sealed partial class PostgresIndexTests(PostgresFixture postgres) : Metad
             INSERT INTO format (version, readable_from) VALUES ({before}, {before});
             {string.Join(';', MigrationScripts.Load("Postgres").Take(before))};
             INSERT INTO buckets (name, owner, region, created, versioning) VALUES ('b', 'o', 'r', 0, 0);
-            {Save(0, "warm", 100, "'STANDARD_IA'")}; {Save(1, "hot", 20, "NULL")}; {Save(1, "gone", 3, "NULL")};
+            INSERT INTO buckets (name, owner, region, created, versioning) VALUES ('gone', 'o', 'r', 0, 0);
+            {Save(0, "k", 7, "'GLACIER'", bucket: 2)}; {Save(0, "warm", 100, "'STANDARD_IA'")}; {Save(1, "hot", 20, "NULL")}; {Save(1, "gone", 3, "NULL")};
             """);
         await using var holder = await _server.OpenAsync(database);
         await using var locked = await holder.BeginTransactionAsync(Ct);
@@ -355,20 +356,34 @@ public sealed partial class PostgresIndexTests(PostgresFixture postgres) : Metad
         await using var index = await OpenAsync(url);
         await locked.CommitAsync(Ct);
         await late;
-        var bucket = (await index.FindBucketAsync("b", Ct))!.Id;
-        Assert.True(await index.RemoveVersionAsync(new(bucket, "gone", VersionName.Null, 1, 0), DateTimeOffset.UtcNow, Ct));
-        Assert.Equal((3, 5_120), await index.GetUsageAsync(bucket, Ct));
+        BucketId? bucket = (await index.FindBucketAsync("b", Ct))!.Id;
+        Assert.True(await index.RemoveVersionAsync(new(bucket.Value, "gone", VersionName.Null, 1, 0), DateTimeOffset.UtcNow, Ct));
+        Assert.Equal((3, 5_120), await index.GetUsageAsync(bucket.Value, Ct));
         Assert.Equal([("", 4, 5_123), ("STANDARD", -1, -3)], await ShownAsync());
 
+        // One that goes before it is sorted.
+        var gone = (await index.FindBucketAsync("gone", Ct))!.Id;
+        Assert.True(await index.RemoveVersionAsync(new(gone, "k", VersionName.Null, 1, 0), DateTimeOffset.UtcNow, Ct));
+        await index.DeleteBucketAsync(gone, DateTimeOffset.UtcNow, Ct);
+        // What somebody is amid is sorted when it is there.
+        await using var adding = await holder.BeginTransactionAsync(Ct);
+        await using (var add = new NpgsqlCommand("SET LOCAL search_path = darkstorage; UPDATE bucket_usage SET objects = objects + 1, bytes = bytes + 9 WHERE bucket = 1 AND slot = 2", holder)) await add.ExecuteNonQueryAsync(Ct);
+
         await index.SortUsageAsync(DateTimeOffset.UtcNow, Ct);
+        Assert.Equal([("", 0, 0), ("GLACIER", 1, 5_000), ("STANDARD", 1, 20), ("STANDARD_IA", 1, 100)], await ShownAsync());
+        await adding.CommitAsync(Ct);
+        Assert.Equal(("", 1, 9), (await ShownAsync()).First());
+        await _server.ExecuteAsync(database, "UPDATE darkstorage.bucket_usage SET objects = objects - 1, bytes = bytes - 9 WHERE bucket = 1 AND slot = 2");
         await index.SortUsageAsync(DateTimeOffset.UtcNow, Ct);
 
-        Assert.Equal([("", 0, 0), ("GLACIER", 1, 5_000), ("STANDARD", 1, 20), ("STANDARD_IA", 1, 100)], await ShownAsync());
+        Assert.Equal([("GLACIER", 1, 5_000), ("STANDARD", 1, 20), ("STANDARD_IA", 1, 100)], await ShownAsync());
+        bucket = null;
+        Assert.Equal([("GLACIER", 1, 5_000), ("STANDARD", 1, 20), ("STANDARD_IA", 1, 100)], await ShownAsync());
 
         async Task<IEnumerable<(string, long, long)>> ShownAsync() => (await index.ListUsageAsync(bucket, Ct)).GroupBy(u => u.StorageClass).Select(c => (c.Key, c.Sum(u => u.Objects), c.Sum(u => u.Bytes)));
 
-        static string Save(int slot, string key, int length, string storageClass) =>
-            $"SELECT save_object({slot}, 1, 1, 0, '{key}', 0, NULL, 1, gen_random_uuid(), 0, {length}, 'e', 1, {storageClass}, 'o', 0, '{{}}', '', NULL, '{{}}', '{{}}', '{{}}')";
+        static string Save(int slot, string key, int length, string storageClass, int bucket = 1) =>
+            $"SELECT save_object({slot}, 1, {bucket}, 0, '{key}', 0, NULL, 1, gen_random_uuid(), 0, {length}, 'e', 1, {storageClass}, 'o', 0, '{{}}', '', NULL, '{{}}', '{{}}', '{{}}')";
     }
 
     [Fact]

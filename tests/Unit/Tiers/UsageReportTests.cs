@@ -53,12 +53,10 @@ public sealed class UsageReportTests
     {
         var usage = new ClassUsage(January, "STANDARD", 1, 1, 2_500_000_000, new(2_000, 500, 7, 9, 3_000_000_000));
         var tier = Tier.Hot with { Cost = 0.02m, ReadCost = 0.5m, WriteCost = 4, EgressCost = 0.1m };
-        Assert.Equal((0.05m, 3m, 0.3m, 3.35m), Told(tier));
-        Assert.Equal((null, 1m, null, 1m), Told(Tier.Hot with { ReadCost = 0.5m }));
-        Assert.Equal((null, null, null, null), Told(Tier.Hot));
-        Assert.Equal((null, null, null, null), Told(null));
-
-        (decimal?, decimal?, decimal?, decimal?) Told(Tier? of) => UsageReport.CostOf(usage, of) is var cost ? (cost.Storage, cost.Requests, cost.Egress, cost.Total) : default;
+        Assert.Equal(new(0.05m, 1, 2, 0.3m), UsageReport.CostOf(usage, tier));
+        Assert.Equal(3.35m, UsageReport.CostOf(usage, tier).Total);
+        Assert.Equal(new(null, 1m, null, null), UsageReport.CostOf(usage, Tier.Hot with { ReadCost = 0.5m }));
+        foreach (var unknown in (Tier?[])[Tier.Hot, null]) Assert.Null(UsageReport.CostOf(usage, unknown).Total);
     }
 
     [Theory, InlineData("2026-13"), InlineData("2026-1"), InlineData("26-01"), InlineData("2026-01-01"), InlineData("9999-12"), InlineData("0000-01"), InlineData(""), InlineData(null)]

@@ -1,7 +1,25 @@
 -- Usage by storage class and month (docs/FORMATS.md). Programs from before go on with this: what they call counts for them too. They don't know what requests cost in a tier: the level of this script is that.
 UPDATE format SET readable_from = 1;
 
--- Months are those of UTC, as year * 12 + month - 1.
+-- A row is what a month changed in what a bucket has of one class, by one connection: what is there is the sum of all. Months are those of UTC, as year * 12 + month - 1; bucket 0 is all that are gone.
+CREATE TABLE usage (
+    bucket         bigint  NOT NULL,
+    month          integer NOT NULL,
+    storage_class  text    COLLATE "C" NOT NULL,
+    writer         integer NOT NULL,                  -- the connection's slot; -1 is nobody's own
+    objects        bigint  NOT NULL DEFAULT 0,
+    bytes          bigint  NOT NULL DEFAULT 0,
+    moment         numeric NOT NULL DEFAULT 0,        -- the sum of each change of bytes, times the milliseconds since the month's begin at which it was
+    reads          bigint  NOT NULL DEFAULT 0,        -- requests
+    writes         bigint  NOT NULL DEFAULT 0,
+    deletes        bigint  NOT NULL DEFAULT 0,
+    received       bigint  NOT NULL DEFAULT 0,        -- bytes
+    sent           bigint  NOT NULL DEFAULT 0,
+    PRIMARY KEY (bucket, month, storage_class, writer)
+) WITH (fillfactor = 50);                             -- those of this month change all the time: room for their next states on the same page
+
+CREATE INDEX usage_unsorted ON usage (bucket) WHERE storage_class = '';
+
 CREATE FUNCTION month_of(p_time bigint) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
     v_time timestamp := timestamp '1970-01-01' + p_time * interval '1 millisecond';
@@ -14,31 +32,11 @@ BEGIN
     RETURN (make_date(p_month / 12, p_month % 12 + 1, 1) - date '1970-01-01') * 86400000::bigint;
 END $$;
 
--- A row is what a month changed in what a bucket has of one class, by one connection: what is there is the sum of all. Functions from before that are under way go on with rows that have a slot: those are of
--- no class ('') until sort_usage has seen to it. They count from the begin of this month.
-DO $$
-BEGIN
-    EXECUTE format('ALTER TABLE bucket_usage ADD COLUMN month integer NOT NULL DEFAULT %s', month_of((extract(epoch FROM clock_timestamp()) * 1000)::bigint));
-END $$;
+-- bucket_usage keeps what was there until now, which is of no class, and gets what functions from before still add that are under way. sort_usage says of which classes it is, and then it goes. It counts
+-- from the begin of this month.
+CREATE TABLE usage_since (month integer NOT NULL);
 
-ALTER TABLE bucket_usage DROP CONSTRAINT bucket_usage_pkey;
-
-ALTER TABLE bucket_usage
-    ALTER COLUMN slot DROP NOT NULL,
-    ALTER COLUMN objects SET DEFAULT 0,
-    ALTER COLUMN bytes SET DEFAULT 0,
-    ADD COLUMN storage_class text COLLATE "C" NOT NULL DEFAULT '',
-    ADD COLUMN writer   integer,                          -- the connection's slot; -1 is nobody's own; NULL where there is a slot
-    ADD COLUMN moment   numeric NOT NULL DEFAULT 0,       -- the sum of each change of bytes, times the milliseconds since the month's begin at which it was
-    ADD COLUMN reads    bigint  NOT NULL DEFAULT 0,       -- requests
-    ADD COLUMN writes   bigint  NOT NULL DEFAULT 0,
-    ADD COLUMN deletes  bigint  NOT NULL DEFAULT 0,
-    ADD COLUMN received bigint  NOT NULL DEFAULT 0,       -- bytes
-    ADD COLUMN sent     bigint  NOT NULL DEFAULT 0;
-
-CREATE UNIQUE INDEX bucket_usage_by_slot ON bucket_usage (bucket, slot);
-
-CREATE UNIQUE INDEX bucket_usage_by_month ON bucket_usage (bucket, month, storage_class, writer);
+INSERT INTO usage_since VALUES (month_of((extract(epoch FROM clock_timestamp()) * 1000)::bigint));
 
 -- p_class NULL is STANDARD.
 CREATE FUNCTION count_usage(p_slot integer, p_bucket bigint, p_class text, p_time bigint, p_objects bigint, p_bytes bigint) RETURNS void LANGUAGE plpgsql AS $$
@@ -46,40 +44,79 @@ DECLARE
     v_month integer := month_of(p_time);
     v_moment numeric := p_bytes::numeric * (p_time - month_begin(v_month));
 BEGIN
-    INSERT INTO bucket_usage AS u (bucket, month, storage_class, writer, objects, bytes, moment) VALUES (p_bucket, v_month, coalesce(p_class, 'STANDARD'), p_slot, p_objects, p_bytes, v_moment)
+    INSERT INTO usage AS u (bucket, month, storage_class, writer, objects, bytes, moment) VALUES (p_bucket, v_month, coalesce(p_class, 'STANDARD'), p_slot, p_objects, p_bytes, v_moment)
     ON CONFLICT (bucket, month, storage_class, writer) DO UPDATE SET objects = u.objects + excluded.objects, bytes = u.bytes + excluded.bytes, moment = u.moment + excluded.moment;
 END $$;
 
--- Says of which classes that is which is of none: what is there, less what was counted by class. It is one statement, which sees one state of everything, and it only adds: nobody has to wait for it.
-CREATE FUNCTION sort_usage(p_bucket bigint) RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    PERFORM pg_advisory_xact_lock(x'446B0004'::integer, (p_bucket & x'7FFFFFFF'::bigint)::integer);
+-- What of a bucket is of no class yet, and what classes are to be added for it: what is there, less what was counted by class. One statement, which sees one state of everything.
+CREATE FUNCTION unsorted_usage(p_bucket bigint, OUT objects bigint, OUT bytes bigint, OUT class text, OUT class_objects bigint, OUT class_bytes bigint) RETURNS SETOF record LANGUAGE sql STABLE AS $$
     WITH unsorted AS (
-        SELECT min(month) AS month, sum(objects) AS objects, sum(bytes) AS bytes FROM bucket_usage WHERE bucket = p_bucket AND storage_class = '' HAVING sum(objects) <> 0 OR sum(bytes) <> 0),
+        SELECT sum(u.objects) AS objects, sum(u.bytes) AS bytes FROM (
+            SELECT b.objects, b.bytes FROM bucket_usage b WHERE b.bucket = p_bucket
+            UNION ALL SELECT s.objects, s.bytes FROM usage s WHERE s.bucket = p_bucket AND s.storage_class = '') u
+        HAVING sum(u.objects) <> 0 OR sum(u.bytes) <> 0),
     held AS (
-        SELECT storage_class, length FROM objects WHERE bucket = p_bucket AND EXISTS (SELECT FROM unsorted)
-        UNION ALL SELECT storage_class, length FROM versions WHERE bucket = p_bucket AND flags & 2 = 0 AND EXISTS (SELECT FROM unsorted)),
+        SELECT o.storage_class, o.length FROM objects o WHERE o.bucket = p_bucket AND EXISTS (SELECT FROM unsorted)
+        UNION ALL SELECT v.storage_class, v.length FROM versions v WHERE v.bucket = p_bucket AND v.flags & 2 = 0 AND EXISTS (SELECT FROM unsorted)),
     sorted AS (
-        SELECT class, sum(objects) AS objects, sum(bytes) AS bytes FROM (
-            SELECT coalesce(storage_class, 'STANDARD') AS class, 1::bigint AS objects, length AS bytes FROM held
-            UNION ALL SELECT storage_class, -objects, -bytes FROM bucket_usage WHERE bucket = p_bucket AND storage_class <> '') c GROUP BY class
-        UNION ALL SELECT '', -objects, -bytes FROM unsorted)
-    INSERT INTO bucket_usage AS u (bucket, month, storage_class, writer, objects, bytes)
-    SELECT p_bucket, n.month, s.class, -1, s.objects, s.bytes FROM sorted s CROSS JOIN unsorted n WHERE s.objects <> 0 OR s.bytes <> 0 ORDER BY s.class
+        SELECT c.class, sum(c.objects) AS objects, sum(c.bytes) AS bytes FROM (
+            SELECT coalesce(h.storage_class, 'STANDARD') AS class, 1::bigint AS objects, h.length AS bytes FROM held h
+            UNION ALL SELECT s.storage_class, -s.objects, -s.bytes FROM usage s WHERE s.bucket = p_bucket AND s.storage_class <> '') c GROUP BY c.class)
+    SELECT n.objects::bigint, n.bytes::bigint, s.class, coalesce(s.objects, 0)::bigint, coalesce(s.bytes, 0)::bigint
+    FROM unsorted n LEFT JOIN sorted s ON s.objects <> 0 OR s.bytes <> 0 ORDER BY s.class;
+$$;
+
+-- Adds what unsorted_usage has found, if nobody did so since: rows are only added, so whatever was counted meanwhile stays right. Called again it finds what functions from before have added since. Where all is
+-- sorted, and nobody is adding, what was of no class goes.
+CREATE FUNCTION sort_usage(p_bucket bigint, p_objects bigint, p_bytes bigint, p_classes text[], p_class_objects bigint[], p_class_bytes bigint[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_month integer;
+    v_unsorted record;
+BEGIN
+    PERFORM lock_bucket(p_bucket);
+    PERFORM pg_advisory_xact_lock(x'446B0004'::integer, (p_bucket & x'7FFFFFFF'::bigint)::integer);
+    PERFORM 1 FROM buckets WHERE id = p_bucket;
+    IF NOT FOUND THEN RETURN; END IF;
+    SELECT coalesce(sum(u.objects), 0) AS objects, coalesce(sum(u.bytes), 0) AS bytes INTO v_unsorted FROM (
+        SELECT objects, bytes FROM bucket_usage WHERE bucket = p_bucket UNION ALL SELECT objects, bytes FROM usage WHERE bucket = p_bucket AND storage_class = '') u;
+    IF v_unsorted.objects <> p_objects OR v_unsorted.bytes <> p_bytes THEN RETURN; END IF;
+    SELECT month INTO v_month FROM usage_since;
+    INSERT INTO usage AS u (bucket, month, storage_class, writer, objects, bytes)
+    SELECT p_bucket, v_month, s.class, -1, s.objects, s.bytes
+    FROM (SELECT class, objects, bytes FROM unnest(p_classes, p_class_objects, p_class_bytes) AS c (class, objects, bytes) UNION ALL SELECT '', -p_objects, -p_bytes) s ORDER BY s.class COLLATE "C"
     ON CONFLICT (bucket, month, storage_class, writer) DO UPDATE SET objects = u.objects + excluded.objects, bytes = u.bytes + excluded.bytes;
+    -- Not those that somebody has just added to and not committed: they, and what makes up for them, stay for the next time.
+    WITH quiet AS (SELECT slot, objects, bytes FROM bucket_usage WHERE bucket = p_bucket FOR UPDATE SKIP LOCKED)
+    SELECT array_agg(slot) AS slots, count(*) = (SELECT count(*) FROM bucket_usage WHERE bucket = p_bucket) AS is_all, coalesce(sum(objects), 0) AS objects, coalesce(sum(bytes), 0) AS bytes INTO v_unsorted FROM quiet;
+    IF v_unsorted.is_all AND (SELECT (coalesce(sum(objects), 0), coalesce(sum(bytes), 0)) = (-v_unsorted.objects, -v_unsorted.bytes) FROM usage WHERE bucket = p_bucket AND storage_class = '') THEN
+        DELETE FROM bucket_usage WHERE bucket = p_bucket AND slot = ANY (v_unsorted.slots);
+        DELETE FROM usage WHERE bucket = p_bucket AND storage_class = '';
+    END IF;
 END $$;
 
--- Makes one row of those that all connections have of a month. One that somebody adds to meanwhile is left to the next time, or made anew by them.
+-- What was there is still to be paid when the bucket is gone.
+CREATE FUNCTION leave_usage(p_bucket bigint) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    WITH gone AS (DELETE FROM usage WHERE bucket = p_bucket RETURNING *)
+    INSERT INTO usage AS u (bucket, month, storage_class, writer, objects, bytes, moment, reads, writes, deletes, received, sent)
+    SELECT 0, month, storage_class, -1, sum(objects), sum(bytes), sum(moment), sum(reads), sum(writes), sum(deletes), sum(received), sum(sent) FROM gone GROUP BY month, storage_class ORDER BY month, storage_class
+    ON CONFLICT (bucket, month, storage_class, writer) DO UPDATE SET objects = u.objects + excluded.objects, bytes = u.bytes + excluded.bytes, moment = u.moment + excluded.moment,
+        reads = u.reads + excluded.reads, writes = u.writes + excluded.writes, deletes = u.deletes + excluded.deletes, received = u.received + excluded.received, sent = u.sent + excluded.sent;
+END $$;
+
+-- Makes one row of those that all connections have of a month. One that somebody adds to meanwhile is left to the next time, or made anew by them; and so is a bucket that is being deleted, or changed.
 CREATE FUNCTION fold_usage(p_before integer, p_max integer) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     v_gone bigint;
 BEGIN
-    WITH old AS (
-        SELECT bucket, month, storage_class, writer FROM bucket_usage WHERE month < p_before AND writer >= 0 ORDER BY bucket, month, storage_class, writer LIMIT p_max FOR UPDATE SKIP LOCKED),
+    WITH old AS MATERIALIZED (
+        SELECT bucket, month, storage_class, writer FROM usage WHERE month < p_before AND writer >= 0 ORDER BY bucket, month, storage_class, writer LIMIT p_max FOR UPDATE SKIP LOCKED),
+    quiet AS MATERIALIZED (
+        SELECT bucket FROM (SELECT DISTINCT bucket FROM old) b WHERE pg_try_advisory_xact_lock_shared(x'446B0001'::integer, (bucket & x'7FFFFFFF'::bigint)::integer)),
     gone AS (
-        DELETE FROM bucket_usage u USING old o WHERE u.bucket = o.bucket AND u.month = o.month AND u.storage_class = o.storage_class AND u.writer = o.writer RETURNING u.*),
+        DELETE FROM usage u USING old o, quiet q WHERE q.bucket = o.bucket AND u.bucket = o.bucket AND u.month = o.month AND u.storage_class = o.storage_class AND u.writer = o.writer RETURNING u.*),
     folded AS (
-        INSERT INTO bucket_usage AS u (bucket, month, storage_class, writer, objects, bytes, moment)
+        INSERT INTO usage AS u (bucket, month, storage_class, writer, objects, bytes, moment)
         SELECT bucket, month, storage_class, -1, sum(objects), sum(bytes), sum(moment) FROM gone GROUP BY bucket, month, storage_class ORDER BY bucket, month, storage_class
         ON CONFLICT (bucket, month, storage_class, writer) DO UPDATE SET objects = u.objects + excluded.objects, bytes = u.bytes + excluded.bytes, moment = u.moment + excluded.moment)
     SELECT count(*) INTO v_gone FROM gone;
@@ -292,7 +329,7 @@ BEGIN
     RETURN '';
 END $$;
 
--- As before, but that usage stays.
+-- As before, but that usage stays, as that of the bucket 0.
 CREATE OR REPLACE FUNCTION delete_bucket(p_bucket bigint, p_now bigint) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     v_name text;
@@ -309,13 +346,14 @@ BEGIN
         PERFORM end_upload(v_upload, '{}', p_now);
     END LOOP;
     DELETE FROM bucket_settings WHERE bucket = p_bucket;
-    -- What was there is still to be paid: it stays as the bucket 0's, which is all that are gone.
-    PERFORM sort_usage(p_bucket);
-    WITH gone AS (DELETE FROM bucket_usage WHERE bucket = p_bucket RETURNING *)
-    INSERT INTO bucket_usage AS u (bucket, month, storage_class, writer, objects, bytes, moment, reads, writes, deletes, received, sent)
-    SELECT 0, month, storage_class, -1, sum(objects), sum(bytes), sum(moment), sum(reads), sum(writes), sum(deletes), sum(received), sum(sent) FROM gone GROUP BY month, storage_class ORDER BY month, storage_class
-    ON CONFLICT (bucket, month, storage_class, writer) DO UPDATE SET objects = u.objects + excluded.objects, bytes = u.bytes + excluded.bytes, moment = u.moment + excluded.moment,
-        reads = u.reads + excluded.reads, writes = u.writes + excluded.writes, deletes = u.deletes + excluded.deletes, received = u.received + excluded.received, sent = u.sent + excluded.sent;
+    -- Empty, and nobody changes it: what was of no class is what is missing to nothing in each.
+    INSERT INTO usage AS u (bucket, month, storage_class, writer, objects, bytes)
+    SELECT p_bucket, n.month, c.storage_class, -1, -c.objects, -c.bytes
+    FROM (SELECT storage_class, sum(objects) AS objects, sum(bytes) AS bytes FROM usage WHERE bucket = p_bucket GROUP BY storage_class) c CROSS JOIN usage_since n WHERE c.objects <> 0 OR c.bytes <> 0 ORDER BY c.storage_class
+    ON CONFLICT (bucket, month, storage_class, writer) DO UPDATE SET objects = u.objects + excluded.objects, bytes = u.bytes + excluded.bytes;
+    DELETE FROM bucket_usage WHERE bucket = p_bucket;
+    DELETE FROM usage WHERE bucket = p_bucket AND storage_class = '';
+    PERFORM leave_usage(p_bucket);
     DELETE FROM buckets WHERE id = p_bucket;
     PERFORM pg_notify('darkstorage_bucket', v_name);
     RETURN '';

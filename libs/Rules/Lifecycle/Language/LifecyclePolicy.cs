@@ -95,15 +95,20 @@ public sealed partial class LifecyclePolicy : IEquatable<LifecyclePolicy>
     {
         var current = Decide(subject, now);
         if (!current.IsKnown) throw new ArgumentException($"The decision turns on {current.Missing}, which was not fetched.", nameof(subject));
-        for (var at = now.UtcTicks; ;)
+        for (var at = now; NextTurn(subject, at) is { } next; at = next)
         {
-            var next = long.MaxValue;
-            foreach (var rule in _rules) next = Math.Min(next, rule.Condition?.NextTurn(subject, at) ?? long.MaxValue);
-            if (next > DateTimeOffset.MaxValue.UtcTicks) return null;
             var decision = Decide(subject, next);
-            if (!decision.IsKnown || (decision.Tier ?? subject.Tier) != (current.Tier ?? subject.Tier)) return new(new(next, TimeSpan.Zero), decision);
-            at = next;
+            if (!decision.IsKnown || (decision.Tier ?? subject.Tier) != (current.Tier ?? subject.Tier)) return new(next, decision);
         }
+        return null;
+    }
+
+    /// <summary>The first later time at which a decision could be another; null where that never comes.</summary>
+    internal DateTimeOffset? NextTurn(in LifecyclePolicySubject subject, DateTimeOffset now)
+    {
+        var next = long.MaxValue;
+        foreach (var rule in _rules) next = Math.Min(next, rule.Condition?.NextTurn(subject, now.UtcTicks) ?? long.MaxValue);
+        return next > DateTimeOffset.MaxValue.UtcTicks ? null : new(next, TimeSpan.Zero);
     }
 
     public bool Equals(LifecyclePolicy? other) => other is not null && Rules.AsSpan().SequenceEqual(other.Rules.AsSpan());

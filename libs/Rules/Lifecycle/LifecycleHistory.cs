@@ -1,0 +1,97 @@
+using DarkStorage.GrainInterfaces.Tiers;
+using DarkStorage.Rules.Lifecycle.Language;
+using DarkStorage.Rules.Tiers;
+
+namespace DarkStorage.Rules.Lifecycle;
+
+/// <summary>A time that a version would have been of one storage class.</summary>
+public readonly record struct LifecycleStay(DateTimeOffset From, DateTimeOffset To, string StorageClass);
+
+/// <summary>Where versions would have been since they were made, had a lifecycle decided on them all the time and everything been moved at once.</summary>
+/// <param name="document">S3's; of it the transitions alone.</param>
+/// <param name="tiering">The bucket's own.</param>
+/// <param name="policy">What it says outranks both; null for none.</param>
+/// <param name="day">How long a day of the document and of the bucket's own transitions is.</param>
+public sealed class LifecycleHistory(LifecycleConfiguration document, BucketTiering? tiering, LifecyclePolicy? policy, IReadOnlyList<Tier> tiers, TimeSpan day)
+{
+    /// <summary>Times at which a policy may decide otherwise that are looked at between two other turns: more is no policy that anybody means.</summary>
+    private const int ChangesMax = 1_000;
+
+    /// <summary>Moves at one time, each because of the one before.</summary>
+    private const int HopsMax = 8;
+
+    /// <param name="version">With its tags and accesses where a policy may turn on them, as it is now.</param>
+    /// <param name="newer">How many noncurrent versions of the key are newer.</param>
+    /// <returns>In their order, each from when the one before ends: from when it was made until now.</returns>
+    public IEnumerable<LifecycleStay> StaysOf(LifecyclePolicySubject version, int newer, DateTimeOffset now)
+    {
+        var turns = TurnsOf(version).Where(t => t > version.Modified && t < now).Order().Distinct().ToList();
+        var (since, current) = (version.Modified, tiering?.EntryOf(version.Key)?.DefaultClass ?? Tier.Hot.StorageClass);
+        for (var turn = -1; turn < turns.Count; turn++)
+        {
+            var (at, end) = (turn < 0 ? version.Modified : turns[turn], turn + 1 < turns.Count ? turns[turn + 1] : now);
+            var then = AsOf(version, at);
+            for (var change = 0; change < ChangesMax && at < end; change++)
+            {
+                var settled = current;
+                for (var hop = 0; hop < HopsMax && ClassOf(In(then, settled), newer, at) is { } next && next != settled; hop++) settled = next;
+                if (settled != current)
+                {
+                    if (at > since) yield return new(since, at, current);
+                    (since, current) = (at, settled);
+                }
+                if (policy?.NextTurn(In(then, current), at) is not { } later) break;
+                at = later;
+            }
+        }
+        if (now > since) yield return new(since, now, current);
+    }
+
+    private LifecyclePolicySubject In(LifecyclePolicySubject version, string storageClass) =>
+        version with { StorageClass = storageClass, Tier = tiers.FirstOrDefault(t => t.StorageClass == storageClass)?.Name ?? "" };
+
+    /// <returns>Null for where it is.</returns>
+    private string? ClassOf(in LifecyclePolicySubject version, int newer, DateTimeOffset at)
+    {
+        var decided = policy?.Decide(version, at) ?? default;
+        // What turns on accesses that nobody counted then is not moved, and a tier that is gone takes nothing.
+        if (!decided.IsKnown) return null;
+        if (decided.Tier is { } tier) return tiers.FirstOrDefault(t => t.Name == tier)?.StorageClass;
+        var subject = new LifecycleSubject(version.Key, version.Size, version.Modified, version.StorageClass, version.Tags ?? [], IsDeleteMarker: false, version.NoncurrentSince, newer, IsAlone: false);
+        return document.Decide(subject, at, day, tiering) is { Act: LifecycleAct.Transition } decision ? decision.StorageClass : null;
+    }
+
+    /// <summary>When decisions may change that no policy foresees.</summary>
+    private IEnumerable<DateTimeOffset> TurnsOf(LifecyclePolicySubject version)
+    {
+        if (version.NoncurrentSince is { } noncurrent) yield return noncurrent;
+        foreach (var (accessed, _) in version.Access?.Days ?? []) yield return After(accessed);
+        // Day by day it is known of more days how often it was accessed on them.
+        if (version.Access?.Since is { } counted && counted > version.Modified)
+        {
+            for (var known = 0; known <= AccessHistory.DaysMax; known++) yield return After(DateOnly.FromDateTime(counted.UtcDateTime).AddDays(known));
+        }
+        foreach (var step in tiering?.EntryOf(version.Key)?.Transitions ?? []) yield return LifecycleRules.Due(version.Modified, step.Days, null, day);
+        foreach (var rule in document.Rules)
+        {
+            foreach (var step in rule.Transitions) yield return LifecycleRules.Due(version.Modified, step.Days, step.Date, day);
+            if (version.NoncurrentSince is not { } since) continue;
+            foreach (var step in rule.NoncurrentTransitions) yield return LifecycleRules.Due(since, step.Days, null, day);
+        }
+    }
+
+    /// <summary>What was known of it at a time: an access from the end of its day on.</summary>
+    private static LifecyclePolicySubject AsOf(LifecyclePolicySubject version, DateTimeOffset at)
+    {
+        var access = version.Access;
+        if (access is not null)
+        {
+            var (known, later) = (access.Days.RemoveAll(d => After(d.Key) > at), access.Days.RemoveAll(d => After(d.Key) <= at));
+            var last = later.IsEmpty ? access.Last : known.IsEmpty ? null : After(known[0].Key);
+            access = new(access.Total - later.Sum(static d => d.Value), last, known, access.Since);
+        }
+        return version with { NoncurrentSince = version.NoncurrentSince <= at ? version.NoncurrentSince : null, Access = access };
+    }
+
+    private static DateTimeOffset After(DateOnly day) => new(day.AddDays(1).ToDateTime(TimeOnly.MinValue), TimeSpan.Zero);
+}

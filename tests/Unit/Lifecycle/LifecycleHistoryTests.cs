@@ -1,0 +1,142 @@
+using DarkStorage.GrainInterfaces.Tiers;
+using DarkStorage.Rules.Lifecycle;
+using DarkStorage.Rules.Lifecycle.Language;
+using DarkStorage.Rules.Tiers;
+using Xunit;
+
+namespace DarkStorage.Unit.Lifecycle;
+
+public sealed class LifecycleHistoryTests
+{
+    private static readonly TimeSpan Day = TimeSpan.FromDays(1);
+    private static readonly DateTimeOffset Made = new(2026, 1, 10, 6, 0, 0, TimeSpan.Zero);
+    private static readonly Tier[] Tiers = [Tier.Hot, new("warm", "STANDARD_IA", "nas"), new("cold", "GLACIER_IR", "nas"), new("archive", "GLACIER", "nas")];
+    private static readonly LifecycleRule Rule = new("rule", true, LifecycleFilter.Everything, null, null, null, [], [], false);
+
+    [Fact]
+    public void A_version_goes_from_tier_to_tier_as_it_gets_older()
+    {
+        var stays = StaysOf("age > 60d -> cold\nage > 30d -> warm", Version(), Made.AddDays(100));
+        Assert.Equal([$"STANDARD {Made:s}", $"STANDARD_IA {Made.AddDays(30):s}", $"GLACIER_IR {Made.AddDays(60):s}", $"end {Made.AddDays(100):s}"], stays);
+        Assert.Equal([$"STANDARD {Made:s}", $"end {Made.AddDays(30):s}"], StaysOf("age > 30d -> warm", Version(), Made.AddDays(30)));
+        Assert.Equal([$"STANDARD_IA {Made:s}", $"end {Made.AddDays(1):s}"], StaysOf("-> warm", Version(), Made.AddDays(1)));
+        Assert.Empty(StaysOf("-> warm", Version(), Made));
+    }
+
+    [Fact]
+    public void What_was_read_and_when_counts_as_it_was_known_then()
+    {
+        var accesses = new AccessHistory(9, Made.AddDays(50), [new(DateOnly.FromDateTime(Made.AddDays(20).UtcDateTime), 5), new(DateOnly.FromDateTime(Made.AddDays(50).UtcDateTime), 4)], Made.AddDays(-1));
+        var (first, second) = (Made.AddDays(21).UtcDateTime.Date, Made.AddDays(51).UtcDateTime.Date);
+        Assert.Equal([$"STANDARD {Made:s}", $"STANDARD_IA {Made.AddDays(10):s}", $"STANDARD {first:s}", $"STANDARD_IA {first.AddDays(10):s}", $"STANDARD {second:s}", $"STANDARD_IA {Made.AddDays(60):s}", $"end {Made.AddDays(100):s}"],
+            StaysOf("access > 10d -> warm\n-> hot", Version() with { Access = accesses }, Made.AddDays(100)));
+        Assert.Equal([$"STANDARD {Made:s}", $"GLACIER {second:s}", $"end {Made.AddDays(100):s}"], StaysOf("access_count >= 9 -> archive", Version() with { Access = accesses }, Made.AddDays(100)));
+        // Of the time before they were counted nobody knows.
+        Assert.Equal([$"STANDARD {Made:s}", $"end {Made.AddDays(100):s}"], StaysOf("access > 10d -> warm", Version() with { Access = new(0, null, [], Made.AddDays(95)) }, Made.AddDays(100)));
+    }
+
+    [Fact]
+    public void The_document_and_the_buckets_own_transitions_count_beside_and_a_policy_outranks_them()
+    {
+        var midnight = Made.UtcDateTime.Date;
+        var document = new LifecycleConfiguration([Rule with { Transitions = [new(20, null, "GLACIER_IR")], NoncurrentTransitions = [new(5, null, "GLACIER")] }]);
+        var tiering = new BucketTiering([new("a/", "STANDARD_IA", [new("GLACIER", 50)])]);
+        Assert.Equal([$"STANDARD_IA {Made:s}", $"GLACIER_IR {midnight.AddDays(21):s}", $"GLACIER {midnight.AddDays(51):s}", $"end {Made.AddDays(100):s}"], StaysOf(null, Version(), Made.AddDays(100), document, tiering));
+        Assert.Equal([$"STANDARD {Made:s}", $"end {Made.AddDays(100):s}"], StaysOf("-> hot", Version() with { Key = "b" }, Made.AddDays(100), document, tiering));
+        Assert.Equal([$"STANDARD {Made:s}", $"GLACIER {midnight.AddDays(16):s}", $"end {Made.AddDays(100):s}"], StaysOf(null, Version() with { Key = "b", NoncurrentSince = Made.AddDays(10) }, Made.AddDays(100), document, tiering));
+        // A class that is no tier's, and a tier that is gone.
+        Assert.Equal([$"STANDARD {Made:s}", $"ONEZONE_IA {midnight.AddDays(21):s}", $"end {Made.AddDays(100):s}"],
+            StaysOf("age > 30d -> gone", Version(), Made.AddDays(100), new([Rule with { Transitions = [new(20, null, "ONEZONE_IA")] }])));
+    }
+
+    [Fact]
+    public void A_circle_and_a_policy_that_never_rests_come_to_an_end()
+    {
+        Assert.Equal([$"STANDARD {Made:s}", $"end {Made.AddDays(100):s}"], StaysOf("tier == hot -> warm\ntier == warm -> hot", Version(), Made.AddDays(100)));
+        Assert.InRange(StaysOf(string.Join('\n', Enumerable.Range(1, 60).Reverse().Select(n => $"age > {n}d -> {(n % 2 == 0 ? "hot" : "cold")}")), Version(), Made.AddDays(100)).Count, 60, 62);
+    }
+
+    /// <summary>Against a look at each hour.</summary>
+    [Theory, InlineData(1), InlineData(2), InlineData(3)]
+    public void Every_hour_it_is_where_a_look_at_each_hour_says(int seed)
+    {
+        var random = new Random(seed);
+        for (var round = 0; round < 60; round++)
+        {
+            var text = string.Join('\n', Enumerable.Range(0, random.Next(1, 5)).Select(_ => RandomRule(random)));
+            var policy = LifecyclePolicy.Parse(text);
+            // Those are refused when they are saved.
+            if (policy.FindMistakes(n => Tiers.Single(t => t.Name == n).StorageClass).Any(m => m.Kind == LifecycleFindingKind.Circular)) continue;
+            var now = Made.AddDays(random.Next(1, 120)).AddHours(random.Next(24));
+            var days = Enumerable.Range(0, random.Next(5)).Select(_ => DateOnly.FromDateTime(Made.AddDays(random.Next(100)).UtcDateTime)).Distinct().Where(d => After(d) <= now).Select(d => KeyValuePair.Create(d, (long)random.Next(1, 5))).ToList();
+            var version = Version() with
+            {
+                NoncurrentSince = random.Next(3) == 0 ? Made.AddHours(random.Next(1, 2_000)) : null,
+                Access = new(days.Sum(d => d.Value) + random.Next(2), days.Count == 0 ? null : After(days.Max(d => d.Key)), days, Made.AddHours(random.Next(-50, 500))),
+            };
+            var document = random.Next(2) == 0 ? LifecycleConfiguration.None : new([Rule with { Transitions = [new(random.Next(1, 80), null, RandomClass(random))], NoncurrentTransitions = [new(random.Next(1, 40), null, RandomClass(random))] }]);
+            var tiering = random.Next(2) == 0 ? null : new BucketTiering([new("", random.Next(2) == 0 ? null : RandomClass(random), [new(RandomClass(random), random.Next(1, 60))])]);
+
+            var stays = new LifecycleHistory(document, tiering, policy, Tiers, Day).StaysOf(version, 0, now).ToList();
+
+            var current = tiering?.Entries[0].DefaultClass ?? "STANDARD";
+            for (var at = Made; at < now; at = at.AddHours(1))
+            {
+                for (var hop = 0; hop < 8; hop++) current = Look(at, current);
+                var stay = Assert.Single(stays, s => s.From <= at && at < s.To);
+                Assert.True(current == stay.StorageClass, $"Seed {seed}, round {round}, {at:s}: {current} and not {stay.StorageClass}\n{text}\n{string.Join('\n', stays)}");
+            }
+            Assert.Equal((Made, now), (stays[0].From, stays[^1].To));
+            Assert.All(stays.Zip(stays.Skip(1)), p => Assert.True(p.First.To == p.Second.From && p.First.From < p.First.To && p.First.StorageClass != p.Second.StorageClass));
+
+            string Look(DateTimeOffset at, string storageClass)
+            {
+                var known = days.Where(d => After(d.Key) <= at).ToList();
+                DateTimeOffset? noncurrent = version.NoncurrentSince is { } since && since <= at ? since : null;
+                var then = version with
+                {
+                    StorageClass = storageClass, Tier = Tiers.Single(t => t.StorageClass == storageClass).Name, NoncurrentSince = noncurrent,
+                    Access = new(version.Access!.Total - days.Where(d => After(d.Key) > at).Sum(d => d.Value), known.Count == 0 ? null : After(known.Max(d => d.Key)), known, version.Access.Since),
+                };
+                if (policy.Decide(then, at) is not { IsKnown: true } decided) return storageClass;
+                if (decided.Tier is { } tier) return Tiers.Single(t => t.Name == tier).StorageClass;
+                var decision = document.Decide(new(version.Key, version.Size, Made, storageClass, [], false, noncurrent, 0, false), at, Day, tiering);
+                return decision.Act == LifecycleAct.Transition ? decision.StorageClass! : storageClass;
+            }
+        }
+    }
+
+    [Fact]
+    public void Sums_are_of_months_and_classes_and_each_move_counts_where_it_goes()
+    {
+        Assert.True(UsageMonth.TryParse("2026-02", out var february));
+        var estimate = new UsageEstimate(february);
+        var (january, march) = (new DateTimeOffset(2026, 1, 1, 0, 0, 0, TimeSpan.Zero), new DateTimeOffset(2026, 3, 1, 0, 0, 0, TimeSpan.Zero));
+        estimate.Add([new(january, january.AddDays(10), "STANDARD"), new(january.AddDays(10), march.AddDays(-14), "STANDARD_IA"), new(march.AddDays(-14), march.AddDays(31), "GLACIER")], 1_000);
+        estimate.Add([new(march, march.AddDays(31), "GLACIER")], 5_000_000_000_000_000);
+        Assert.Equal([(february.Number, "GLACIER", 500m, 1L), (february.Number, "STANDARD_IA", 500, 0), (february.Number + 1, "GLACIER", 5_000_000_000_001_000, 0)], estimate.Months().Select(m => (m.Month, m.StorageClass, m.ByteMonths, m.Moves)));
+    }
+
+    private static LifecyclePolicySubject Version() => new("a/key", 1_000, Made, "hot", "STANDARD", Tags: []);
+
+    private static string RandomClass(Random random) => Tiers[random.Next(Tiers.Length)].StorageClass;
+
+    private static string RandomRule(Random random)
+    {
+        string[] conditions =
+        [
+            $"age > {random.Next(90)}d", $"age < {random.Next(1, 90)}d", $"access > {random.Next(60)}d", $"access_count_{random.Next(1, 30)}d >= {random.Next(1, 4)}", $"access_count < {random.Next(1, 6)}", "noncurrent",
+            $"tier == {Tiers[random.Next(Tiers.Length)].Name}", "size > 10",
+        ];
+        return $"{string.Join(random.Next(3) == 0 ? " OR " : " AND ", Enumerable.Range(0, random.Next(1, 3)).Select(_ => conditions[random.Next(conditions.Length)]))} -> {Tiers[random.Next(Tiers.Length)].Name}";
+    }
+
+    private static DateTimeOffset After(DateOnly day) => new(day.AddDays(1).ToDateTime(TimeOnly.MinValue), TimeSpan.Zero);
+
+    /// <summary>To the second: what is more than 30 days old is so a tick later.</summary>
+    private static List<string> StaysOf(string? policy, LifecyclePolicySubject version, DateTimeOffset now, LifecycleConfiguration? document = null, BucketTiering? tiering = null)
+    {
+        var stays = new LifecycleHistory(document ?? LifecycleConfiguration.None, tiering, policy is null ? null : LifecyclePolicy.Parse(policy), Tiers, Day).StaysOf(version, 0, now).ToList();
+        return stays.Count == 0 ? [] : [.. stays.Select(s => $"{s.StorageClass} {s.From:s}"), $"end {stays[^1].To:s}"];
+    }
+}
