@@ -118,7 +118,7 @@ internal sealed class LifecycleApi(Credentials credentials, IIndexReader index, 
 
         object Describe(ImmutableArray<EstimatedUsage> usage)
         {
-            var months = usage.Select(u => (Usage: u, Tier: tiers.FirstOrDefault(t => t.StorageClass == u.StorageClass))).Select(static m => (m.Usage, m.Tier, Cost: UsageReport.CostOf(m.Usage, m.Tier))).ToList();
+            var months = UsageReport.InOrder(usage, tiers, static u => (u.Month, u.StorageClass)).Select(static m => (m.Usage, m.Tier, Cost: UsageReport.CostOf(m.Usage, m.Tier))).ToList();
             return new
             {
                 total = months.TrueForAll(static m => m.Cost.Total is null) ? null : months.Sum(static m => m.Cost.Total),

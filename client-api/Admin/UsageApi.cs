@@ -48,7 +48,7 @@ internal sealed class UsageApi(Credentials credentials, IIndexReader index, IGra
         }
         var tiers = await ListTiersAsync(ct);
         var months = UsageReport.Months(await index.ListUsageAsync(id, ct), from, to, now);
-        return (StatusCodes.Status200OK, new { bucket = id is null ? null : name, from = from.ToString(), to = to.ToString(), entries = InOrder(months, tiers) });
+        return (StatusCodes.Status200OK, new { bucket = id is null ? null : name, from = from.ToString(), to = to.ToString(), entries = Describe(months, tiers) });
     }
 
     /// <summary>One page: <c>next</c> is the <c>after</c> of the next request, and null at the end.</summary>
@@ -62,7 +62,7 @@ internal sealed class UsageApi(Credentials credentials, IIndexReader index, IGra
         foreach (var bucket in buckets)
         {
             var usage = UsageReport.Months(await index.ListUsageAsync(bucket.Id, ct), month, month, now);
-            entries.AddRange(InOrder(usage, tiers).Select(u => new { bucket = bucket.Name, usage = u }));
+            entries.AddRange(Describe(usage, tiers).Select(u => new { bucket = bucket.Name, usage = u }));
         }
         return (StatusCodes.Status200OK, new { month = month.ToString(), entries, next = buckets.Count == BucketsMax ? buckets[^1].Name : null });
     }
@@ -78,12 +78,7 @@ internal sealed class UsageApi(Credentials credentials, IIndexReader index, IGra
         return false;
     }
 
-    /// <summary>In each month the tiers as they are listed, and then what is no tier's.</summary>
-    private static IEnumerable<object> InOrder(IEnumerable<ClassUsage> usage, IReadOnlyList<Tier> tiers)
-    {
-        var places = tiers.Select(static (tier, place) => (tier, place)).ToDictionary(static t => t.tier.StorageClass, static t => (t.tier, t.place), StringComparer.Ordinal);
-        return usage.OrderBy(static u => u.Month.Number).ThenBy(u => places.TryGetValue(u.StorageClass, out var found) ? found.place : int.MaxValue).Select(u => Describe(u, places.GetValueOrDefault(u.StorageClass).tier));
-    }
+    private static IEnumerable<object> Describe(IEnumerable<ClassUsage> usage, IReadOnlyList<Tier> tiers) => UsageReport.InOrder(usage, tiers, static u => (u.Month.Number, u.StorageClass)).Select(static u => Describe(u.Usage, u.Tier));
 
     private static object Describe(ClassUsage usage, Tier? tier)
     {

@@ -5,8 +5,6 @@ namespace DarkStorage.Metadata.Sqlite;
 
 public sealed partial class SqliteIndex
 {
-    private const string UsageColumnNames = "month, storage_class, objects, bytes, moment_high, moment_low, reads, writes, deletes, received, sent";
-
     public ValueTask<IReadOnlyList<UsageChange>> ListUsageAsync(BucketId? bucket, CancellationToken ct) =>
         ReadAsync(bucket, static (connection, bucket) =>
         {
@@ -30,7 +28,7 @@ public sealed partial class SqliteIndex
         {
             foreach (var (bucket, month, storageClass, traffic) in counts)
             {
-                session.Connection.Prepare($"INSERT INTO usage (bucket, month, storage_class, reads, writes, deletes, received, sent) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) {UsageRow.AddUp}")
+                session.Connection.Prepare(UsageRow.AddTraffic)
                     .Bind(1, session.HasBucket(bucket) ? bucket.Value : GoneBucket).Bind(2, month.Number).BindText(3, storageClass)
                     .Bind(4, traffic.Reads).Bind(5, traffic.Writes).Bind(6, traffic.Deletes).Bind(7, traffic.Received).Bind(8, traffic.Sent).Run();
             }
@@ -47,7 +45,7 @@ public sealed partial class SqliteIndex
     private static void LeaveUsage(WriteSession session, BucketId bucket)
     {
         session.WriteUsage();
-        session.Connection.Prepare($"INSERT INTO usage (bucket, {UsageColumnNames}) SELECT {GoneBucket}, {UsageColumnNames} FROM usage WHERE bucket = ?1 {UsageRow.AddUp}").Bind(1, bucket.Value).Run();
+        session.Connection.Prepare(UsageRow.AddBucket).Bind(1, bucket.Value).Bind(2, GoneBucket).Run();
         session.Connection.Prepare("DELETE FROM usage WHERE bucket = ?1").Bind(1, bucket.Value).Run();
     }
 }

@@ -75,7 +75,7 @@ internal sealed class WriteSession : IDisposable
         foreach (var ((bucket, month, storageClass), (objects, bytes, moment)) in _usage)
         {
             if (objects == 0 && bytes == 0 && moment == 0) continue;
-            Connection.Prepare($"INSERT INTO usage (bucket, month, storage_class, objects, bytes, moment_high, moment_low) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) {UsageRow.AddUp}")
+            Connection.Prepare(UsageRow.AddChange)
                 .Bind(1, bucket.Value).Bind(2, month.Number).BindText(3, storageClass).Bind(4, objects).Bind(5, bytes).Bind(6, UsageRow.HighOf(moment)).Bind(7, UsageRow.LowOf(moment)).Run();
         }
         _usage.Clear();

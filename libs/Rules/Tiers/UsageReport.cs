@@ -35,6 +35,14 @@ public static class UsageReport
         Writes: usage.Traffic.Writes / 1000m * tier?.WriteCost,
         Egress: usage.Traffic.Sent / 1e9m * tier?.EgressCost);
 
+    /// <summary>By months, and in each the tiers as they are listed, and then what is no tier's.</summary>
+    public static IEnumerable<(T Usage, Tier? Tier)> InOrder<T>(IEnumerable<T> usage, IReadOnlyList<Tier> tiers, Func<T, (int Month, string StorageClass)> which)
+    {
+        var places = tiers.Select(static (tier, place) => (tier, place)).ToDictionary(static t => t.tier.StorageClass, StringComparer.Ordinal);
+        return usage.Select(u => (Usage: u, which(u).Month, Place: places.TryGetValue(which(u).StorageClass, out var found) ? found : (tier: null, place: int.MaxValue)))
+            .OrderBy(static u => u.Month).ThenBy(static u => u.Place.place).Select(static u => (u.Usage, u.Place.tier));
+    }
+
     /// <summary>Each move is a write of the tier.</summary>
     public static UsageCost CostOf(EstimatedUsage usage, Tier? tier) => new(usage.ByteMonths / 1e9m * tier?.Cost, Reads: null, usage.Moves / 1000m * tier?.WriteCost, Egress: null);
 
