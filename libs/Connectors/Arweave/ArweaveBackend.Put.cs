@@ -12,6 +12,9 @@ internal sealed partial class ArweaveBackend
 
     private static readonly TimeSpan LookDelayMax = TimeSpan.FromSeconds(4);
 
+    /// <summary>What was taken and does not show for so long the bundler has lost, or will not bring: another item is made of it.</summary>
+    private static readonly TimeSpan SignedAnewAfter = TimeSpan.FromHours(1);
+
     private static readonly byte[] NoDataSha384 = SHA384.HashData(BlobRecord.NoData.Span);
 
     public async Task<BackendBlob> PutAsync(BlobName name, BlobSource content, CancellationToken ct)
@@ -70,7 +73,8 @@ internal sealed partial class ArweaveBackend
         if (_own.FindUnseen(record.Key) is { } begun)
         {
             if (BlobRecord.IsLater(begun.Record, last)) last = begun.Record;
-            if (last == begun.Record && begun.Record with { Id = "", Version = "" } == record) return begun;
+            var isSame = last == begun.Record && begun.Record with { Id = "", Version = "" } == record;
+            if (isSame && clock.GetUtcNow() - begun.Record.Made < SignedAnewAfter) return begun;
         }
         record = record with { Version = BlobRecord.NextVersion(clock.GetUtcNow(), last) };
         var item = DataItem.Sign(wallet, record.ToTags(wallet, place), record.DataLength, record.HasData ? digest!.Sha384.Span : NoDataSha384);

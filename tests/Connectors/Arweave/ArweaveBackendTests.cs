@@ -148,6 +148,23 @@ public sealed partial class ArweaveBackendTests(ITestOutputHelper output) : Back
     }
 
     [Fact]
+    public async Task What_a_bundler_took_and_never_brought_is_made_anew_after_a_while()
+    {
+        var clock = new HurriedTime();
+        _clock = clock;
+        await using var backend = await ReadyHereAsync(("visible-within-seconds", "60"));
+        _arweave.Lag = (int.MaxValue, 0);
+        var (name, content) = (BlobName.Parse("never"), Content(1000));
+        for (var attempt = 0; attempt < 2; attempt++) await Assert.ThrowsAsync<BackendException>(() => backend.PutAsync(name, BlobSource.Of(content), Ct));
+        Assert.Equal(2, _arweave.Uploads);
+        _arweave.Lag = (0, 0);
+        clock.Pass(TimeSpan.FromHours(1));
+        await backend.PutAsync(name, BlobSource.Of(content), Ct);
+        Assert.Equal((3, 3), (_arweave.Taken.Count, _arweave.Uploads));
+        Assert.Equal(content, await ReadAsync(backend, name, ByteRange.All(1000)));
+    }
+
+    [Fact]
     public async Task Of_what_is_written_in_one_instant_the_last_is_true_in_whatever_order_blocks_are_made_of_it()
     {
         // It stands still where nobody waits.
