@@ -7,11 +7,6 @@ namespace DarkStorage.Connectors.Arweave;
 /// <remarks>What is written. Each item costs, and stays for good: so it is looked before whether it is there already.</remarks>
 internal sealed partial class ArweaveBackend
 {
-    /// <summary>Between the first looks whether what was taken is found; doubled for each one after.</summary>
-    private static readonly TimeSpan LookDelay = TimeSpan.FromMilliseconds(250);
-
-    private static readonly TimeSpan LookDelayMax = TimeSpan.FromSeconds(4);
-
     /// <summary>What was taken and does not show for so long the bundler has lost, or will not bring: another item is made of it.</summary>
     private static readonly TimeSpan SignedAnewAfter = TimeSpan.FromHours(1);
 
@@ -20,8 +15,8 @@ internal sealed partial class ArweaveBackend
     public async Task<BackendBlob> PutAsync(BlobName name, BlobSource content, CancellationToken ct)
     {
         if (content.Length > Traits.BlobBytesMax) throw new BackendException(BackendError.Refused, $"{name} has {content.Length} bytes, and an item {Traits.BlobBytesMax} at most.");
-        var digest = await ContentDigest.OfAsync(name, content, ct);
-        var sha256 = Base64Url.EncodeToString(digest.Sha256.Span);
+        var hashes = await SourceDigest.OfAsync(name, content, ct, HashAlgorithmName.SHA256, HashAlgorithmName.SHA384);
+        var sha256 = Base64Url.EncodeToString(hashes[0]);
         var last = await LastAsync(name, ct);
         // The same put again, as somebody does who did not hear the answer.
         if (last is { Kind: RecordKind.Put } there && there.Length == content.Length && there.Sha256 == sha256)
@@ -29,7 +24,7 @@ internal sealed partial class ArweaveBackend
             await WaitForDataAsync(name.Value, there, ct);
             return there.ToBlob();
         }
-        return (await WriteAsync(name.Value, new(place.KeyOf(name), name, RecordKind.Put, "", content.Length, sha256, null), last, content, digest, ct)).ToBlob();
+        return (await WriteAsync(name.Value, new(place.KeyOf(name), name, RecordKind.Put, "", content.Length, sha256, null), last, content, hashes[1], ct)).ToBlob();
     }
 
     /// <summary>Also where nothing is found: what an earlier put has left on its way would come to light after it was deleted, and nobody would delete it again.</summary>
@@ -53,11 +48,11 @@ internal sealed partial class ArweaveBackend
     /// <summary>Signs an item, has it taken, and waits until it is found.</summary>
     /// <param name="record">Without a version yet.</param>
     /// <param name="last">What is known of the name: the new one is later.</param>
-    /// <param name="content">Null for a record without content of its own, as is <paramref name="digest"/>.</param>
+    /// <param name="content">Null for a record without content of its own, as is <paramref name="sha384"/>.</param>
     /// <returns>The record as it is there.</returns>
-    private async Task<BlobRecord> WriteAsync(string what, BlobRecord record, BlobRecord? last, BlobSource? content, ContentDigest? digest, CancellationToken ct)
+    private async Task<BlobRecord> WriteAsync(string what, BlobRecord record, BlobRecord? last, BlobSource? content, byte[]? sha384, CancellationToken ct)
     {
-        var unseen = BeginWrite(record, last, digest);
+        var unseen = BeginWrite(record, last, sha384);
         ct.ThrowIfCancellationRequested();
         _own.AddUnseen(unseen);
         if (!unseen.IsTaken) unseen.IsTaken = await bundler.UploadAsync(what, unseen.Item, record.HasData ? content! : BlobSource.Of(BlobRecord.NoData), ct);
@@ -68,7 +63,7 @@ internal sealed partial class ArweaveBackend
     }
 
     /// <returns>The very item that an attempt before this has sent; else a new one.</returns>
-    private UnseenItem BeginWrite(BlobRecord record, BlobRecord? last, ContentDigest? digest)
+    private UnseenItem BeginWrite(BlobRecord record, BlobRecord? last, byte[]? sha384)
     {
         if (_own.FindUnseen(record.Key) is { } begun)
         {
@@ -76,8 +71,8 @@ internal sealed partial class ArweaveBackend
             var isSame = last == begun.Record && begun.Record with { Id = "", Version = "" } == record;
             if (isSame && clock.GetUtcNow() - begun.Record.Made < SignedAnewAfter) return begun;
         }
-        record = record with { Version = BlobRecord.NextVersion(clock.GetUtcNow(), last) };
-        var item = DataItem.Sign(wallet, record.ToTags(wallet, place), record.DataLength, record.HasData ? digest!.Sha384.Span : NoDataSha384);
+        record = record with { Version = RecordVersion.Next(clock.GetUtcNow(), last?.Version) };
+        var item = DataItem.Sign(wallet, record.ToTags(wallet, place), record.DataLength, record.HasData ? sha384 : NoDataSha384);
         return new(record with { Id = item.Id }, item);
     }
 
@@ -93,13 +88,5 @@ internal sealed partial class ArweaveBackend
     private Task WaitForDataAsync(string what, BlobRecord record, CancellationToken ct) => !record.HasData ? Task.CompletedTask
         : WaitAsync($"{what}: the index shows it, and the gateway does not have its content yet.", () => gateway.HasAsync(what, record.Id, record.Length, record.Sha256, ct), ct);
 
-    private async Task WaitAsync(string tooLate, Func<Task<bool>> isThere, CancellationToken ct)
-    {
-        var began = clock.GetTimestamp();
-        for (var delay = LookDelay; !await PartAttempts.RunAsync(isThere, clock, ct); delay = delay * 2 < LookDelayMax ? delay * 2 : LookDelayMax)
-        {
-            if (clock.GetElapsedTime(began) >= place.VisibleWithin) throw new BackendException(BackendError.Unavailable, tooLate);
-            await Task.Delay(delay, clock, ct);
-        }
-    }
+    private Task WaitAsync(string tooLate, Func<Task<bool>> isThere, CancellationToken ct) => Visibility.WaitAsync(isThere, place.VisibleWithin, tooLate, clock, ct);
 }

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Buffers.Text;
 using System.Runtime.CompilerServices;
+using DarkStorage.Connectors.Http;
 using DarkStorage.Storage;
 using DarkStorage.Storage.Backends;
 
@@ -10,7 +11,7 @@ namespace DarkStorage.Connectors.Arweave;
 /// <remarks>Nothing there can be changed or deleted. So an item says that a blob has a content from then on, or that it is deleted from then on (<see cref="BlobRecord"/>), and of a name's items the last is true: by the time that they say themselves, since blocks are made of them in any order.
 /// A put or a delete is done when the index shows its item, for everybody who asks it, and the gateway has the data. Until then an attempt that is made again sends the same item. What the index does not show is said to be missing only where it shows the item that marks the place: one that knows only a part of Arweave, or is somebody else's, does not pass for an empty place.
 /// What others signed is nothing here, and what the index says of our own is sealed. What it keeps back can't be known.</remarks>
-internal sealed partial class ArweaveBackend(ArweaveWallet wallet, ArweavePlace place, Bundler bundler, ArweaveIndex index, Gateway gateway, HttpClient http, TimeProvider clock) : IBackend
+internal sealed partial class ArweaveBackend(ArweaveWallet wallet, ArweavePlace place, Bundler bundler, ArweaveIndex index, ContentGateway gateway, HttpClient http, TimeProvider clock) : IBackend
 {
     /// <summary>Pages of one list: ten million items. Each name is remembered, so that it shows once, with some 40 bytes.</summary>
     private const int PagesMax = 100_000;
@@ -30,7 +31,7 @@ internal sealed partial class ArweaveBackend(ArweaveWallet wallet, ArweavePlace 
     {
         var record = await FindAsync(name, ct) ?? throw BackendException.NotFound(name);
         if (range.Last >= record.Length) throw BackendException.WrongLength(name, range.Last + 1, record.Length);
-        return await ItemStream.OpenAsync(gateway, name, record, range, clock, ct);
+        return await ContentStream.OpenAsync(gateway, name, new(record.ContentId, record.Length, record.Length, record.Sha256), range, clock, ct);
     }
 
     public async Task<BackendBlob?> StatAsync(BlobName name, CancellationToken ct) => (await FindAsync(name, ct))?.ToBlob();

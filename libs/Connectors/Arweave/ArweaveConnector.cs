@@ -51,8 +51,10 @@ internal static partial class ArweaveConnector
             BlobBytesMax = (long.Parse(settings[ItemMax], CultureInfo.InvariantCulture) << 20) - DataItem.HeadBytesMax,
             VisibleWithin = TimeSpan.FromSeconds(int.Parse(settings[VisibleWithin], CultureInfo.InvariantCulture)),
         });
+        // No gateway leads elsewhere from there, or makes of a content what its type says.
+        var raw = new Uri($"{gateway.AbsoluteUri.TrimEnd('/')}/raw/");
         var http = OutboundConnections.NewClient();
-        return new(wallet, place, new(new(settings[UploadEndpoint]), http), new(graphql, http, wallet, place), new(gateway, http), http, clock);
+        return new(wallet, place, new(new(settings[UploadEndpoint]), http), new(graphql, http, wallet, place), new(raw, http), http, clock);
     }
 
     [GeneratedRegex(@"^[A-Za-z0-9._/-]{1,64}\z")]

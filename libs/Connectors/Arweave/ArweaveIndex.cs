@@ -81,12 +81,12 @@ internal sealed class ArweaveIndex(Uri address, HttpClient http, ArweaveWallet w
             var body = await BoundedBody.ReadAsync(answer, AnswerBytesMax, ct);
             var said = JsonSerializer.Deserialize<Answer>(body.Span, Json);
             // With errors the rest may be a part, which would pass for the whole.
-            if (said?.Errors is { Count: > 0 } errors) throw new BackendException(BackendError.Unavailable, $"{What} answered with an error. {ArweaveFailures.Plain(errors[0]?.Message)}");
+            if (said?.Errors is { Count: > 0 } errors) throw new BackendException(BackendError.Unavailable, $"{What} answered with an error. {HttpFailures.Plain(errors[0]?.Message)}");
             return said?.Data?.Transactions ?? throw new JsonException("There are no transactions in it.");
         }
-        catch (Exception e) when (ArweaveFailures.IsBroken(e, ct))
+        catch (Exception e) when (HttpFailures.IsBroken(e, ct))
         {
-            throw ArweaveFailures.NoAnswer(What, e);
+            throw HttpFailures.NoAnswer(What, e);
         }
     }
 

@@ -10,7 +10,7 @@ namespace DarkStorage.Connectors.Arweave;
 /// <remarks>Records are sealed with the wallet: whoever answers for the index can keep one back, but can't make one up or change it.</remarks>
 /// <param name="Key">Of the name (<see cref="ArweavePlace.KeyOf(BlobName)"/>).</param>
 /// <param name="Name">Null for the one that marks the place.</param>
-/// <param name="Version">When it was made, by the clock of who made it, and a little chance: in the order of their text they are in the order in which they were made. See <see cref="NextVersion"/>.</param>
+/// <param name="Version">See <see cref="RecordVersion"/>.</param>
 /// <param name="Sha256">Of the content, in Base64 for URLs; empty where there is none.</param>
 /// <param name="CopyOf">Id of the item that has the content, where it is not this one.</param>
 internal sealed record BlobRecord(string Key, BlobName? Name, RecordKind Kind, string Version, long Length, string Sha256, string? CopyOf)
@@ -19,8 +19,6 @@ internal sealed record BlobRecord(string Key, BlobName? Name, RecordKind Kind, s
     public static readonly ReadOnlyMemory<byte> NoData = " "u8.ToArray();
 
     private const string App = "DarkStorage";
-    private const string TimeFormat = "yyyyMMdd'T'HHmmssfff'Z'";
-    private const int TimeLength = 19;
 
     /// <summary>Of the item; empty while it has none.</summary>
     public string Id { get; init; } = "";
@@ -34,17 +32,9 @@ internal sealed record BlobRecord(string Key, BlobName? Name, RecordKind Kind, s
     /// <summary>Bytes of the item's own data.</summary>
     public long DataLength => HasData ? Length : NoData.Length;
 
-    public DateTimeOffset Made => TimeOf(Version)!.Value;
+    public DateTimeOffset Made => RecordVersion.TimeOf(Version)!.Value;
 
     public static bool IsLater(BlobRecord one, BlobRecord? other) => string.CompareOrdinal(one.Version, other?.Version) > 0;
-
-    /// <param name="last">The last that is known of the name; the new one is later, whatever the clocks say.</param>
-    public static string NextVersion(DateTimeOffset now, BlobRecord? last)
-    {
-        var time = now.UtcDateTime;
-        if (last is not null && last.Made >= new DateTimeOffset(time.AddTicks(-(time.Ticks % TimeSpan.TicksPerMillisecond)), TimeSpan.Zero)) time = last.Made.UtcDateTime.AddMilliseconds(1);
-        return $"{time.ToString(TimeFormat, CultureInfo.InvariantCulture)}-{RandomNumberGenerator.GetHexString(16, lowercase: true)}";
-    }
 
     public BackendBlob ToBlob() => new(Name!.Value, Length, Made);
 
@@ -79,7 +69,7 @@ internal sealed record BlobRecord(string Key, BlobName? Name, RecordKind Kind, s
         if (tags.TryGetValue(Tag.Name, out var escaped) && (name = Unescape(escaped)) is null) return null;
         var key = name is { } n ? place.KeyOf(n) : place.MarkerKey;
         if (tags.GetValueOrDefault(Tag.Key) != key || KindOf(tags.GetValueOrDefault(Tag.Kind)) is not { } kind || kind == RecordKind.Place != name is null) return null;
-        if (tags.GetValueOrDefault(Tag.Version) is not { } version || TimeOf(version) is null) return null;
+        if (tags.GetValueOrDefault(Tag.Version) is not { } version || RecordVersion.TimeOf(version) is null) return null;
         if (kind != RecordKind.Put) return new(key, name, kind, version, 0, "", null);
         var copyOf = tags.GetValueOrDefault(Tag.CopyOf);
         if (!long.TryParse(tags.GetValueOrDefault(Tag.Length), NumberStyles.None, CultureInfo.InvariantCulture, out var length) || !DataItem.IsId(tags.GetValueOrDefault(Tag.Sha256)) || (copyOf is not null && !DataItem.IsId(copyOf))) return null;
@@ -88,9 +78,6 @@ internal sealed record BlobRecord(string Key, BlobName? Name, RecordKind Kind, s
 
     /// <summary>All that is said, each on a line: no part has one.</summary>
     private byte[] SealedText() => Encoding.UTF8.GetBytes(string.Join('\n', "1", Key, Name is { } name ? Escape(name.Value) : "", KindText(Kind), Version, Length.ToString(CultureInfo.InvariantCulture), Sha256, CopyOf));
-
-    private static DateTimeOffset? TimeOf(string version) =>
-        version.Length > TimeLength && DateTimeOffset.TryParseExact(version[..TimeLength], TimeFormat, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal, out var time) && time.Year < 9999 ? time : null;
 
     private static string KindText(RecordKind kind) => kind switch { RecordKind.Put => "put", RecordKind.Deleted => "deleted", _ => "place" };
 

@@ -36,9 +36,9 @@ internal sealed class Bundler(Uri address, HttpClient http)
             ExceptionDispatchInfo.Throw(failure);
             throw;
         }
-        catch (Exception e) when (ArweaveFailures.IsBroken(e, ct))
+        catch (Exception e) when (HttpFailures.IsBroken(e, ct))
         {
-            throw ArweaveFailures.NoAnswer(what, e);
+            throw HttpFailures.NoAnswer(what, e);
         }
     }
 

@@ -1,3 +1,4 @@
+using DarkStorage.Connectors.Http;
 using DarkStorage.Storage.Backends;
 
 namespace DarkStorage.Connectors.Arweave;
@@ -35,12 +36,12 @@ public sealed class ArweaveFailuresTests
     [InlineData(429, BackendError.Throttled, BackendError.Throttled)]
     [InlineData(451, BackendError.AccessDenied, BackendError.AccessDenied)]
     [InlineData(504, BackendError.Unavailable, BackendError.Unavailable)]
-    public void An_answer_of_a_gateway_is_of_a_kind(int status, BackendError ofIndex, BackendError ofContent) => Assert.Equal((ofIndex, ofContent), (ArweaveFailures.OfIndex(status), ArweaveFailures.OfContent(status)));
+    public void An_answer_of_a_gateway_is_of_a_kind(int status, BackendError ofIndex, BackendError ofContent) => Assert.Equal((ofIndex, ofContent), (ArweaveFailures.OfIndex(status), ContentGateway.ErrorOf(status)));
 
     [Theory]
     [InlineData("It is so.\nMore.", "It is so.")]
     [InlineData("of iU_S6uuG1OD8k0XqMGOmbcKfysDckEMUy4R9-ODPXiQjKXuT4lTngRFBFKO5NQT1iIfqSDKcbTRL6g went wrong", "of … went wrong")]
     [InlineData("Data Item: QpmY8mZmFEC8RxNsgbxSV6e36OF6quIYaPRKzvUco0o.", "Data Item: QpmY8mZmFEC8RxNsgbxSV6e36OF6quIYaPRKzvUco0o.")]
     [InlineData(null, "")]
-    public void A_text_loses_signatures_and_all_but_its_first_line(string? text, string expected) => Assert.Equal(expected, ArweaveFailures.Plain(text));
+    public void A_text_loses_signatures_and_all_but_its_first_line(string? text, string expected) => Assert.Equal(expected, HttpFailures.Plain(text));
 }

@@ -50,7 +50,7 @@ public sealed class DataItemTests
         var place = new ArweavePlace(new string('p', 64));
         var name = BlobName.Parse(string.Join('/', Enumerable.Repeat("é", 8)) + "/" + new string('é', 500));
         Assert.Equal(1024, Encoding.UTF8.GetByteCount(name.Value));
-        var record = new BlobRecord(place.KeyOf(name), name, RecordKind.Put, BlobRecord.NextVersion(DateTimeOffset.UtcNow, null), long.MaxValue, new string('s', 43), new string('i', 43));
+        var record = new BlobRecord(place.KeyOf(name), name, RecordKind.Put, RecordVersion.Next(DateTimeOffset.UtcNow, null), long.MaxValue, new string('s', 43), new string('i', 43));
         var tags = record.ToTags(wallet, place);
         Assert.InRange(DataItem.Sign(wallet, tags, 1, new byte[48]).Head.Length, 4_000, DataItem.HeadBytesMax);
         Assert.All(tags, t => Assert.InRange(t.Value.Length, 1, 3072));
@@ -61,9 +61,9 @@ public sealed class DataItemTests
     public void A_version_is_later_than_the_last_whatever_the_clock_says()
     {
         var now = new DateTimeOffset(2026, 11, 22, 14, 30, 37, 123, TimeSpan.Zero).AddTicks(77);
-        var record = new BlobRecord("k", null, RecordKind.Place, BlobRecord.NextVersion(now, null), 0, "", null);
-        Assert.StartsWith("20261122T143037123Z-", record.Version, StringComparison.Ordinal);
-        foreach (var later in new[] { now, now.AddMilliseconds(-1), now.AddYears(-10) }) Assert.StartsWith("20261122T143037124Z-", BlobRecord.NextVersion(later, record), StringComparison.Ordinal);
-        Assert.StartsWith("20261122T143037200Z-", BlobRecord.NextVersion(now.AddMilliseconds(77), record), StringComparison.Ordinal);
+        var version = RecordVersion.Next(now, null);
+        Assert.StartsWith("20261122T143037123Z-", version, StringComparison.Ordinal);
+        foreach (var later in new[] { now, now.AddMilliseconds(-1), now.AddYears(-10) }) Assert.StartsWith("20261122T143037124Z-", RecordVersion.Next(later, version), StringComparison.Ordinal);
+        Assert.StartsWith("20261122T143037200Z-", RecordVersion.Next(now.AddMilliseconds(77), version), StringComparison.Ordinal);
     }
 }

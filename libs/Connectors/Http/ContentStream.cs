@@ -3,11 +3,11 @@ using System.Security.Cryptography;
 using DarkStorage.Storage;
 using DarkStorage.Storage.Backends;
 
-namespace DarkStorage.Connectors.Arweave;
+namespace DarkStorage.Connectors.Http;
 
 /// <summary>A range of a content. Where the connection breaks it goes on by itself, a few times: here it is known which content it is, and a guard that looks the name up again would not see that it was replaced.</summary>
 /// <remarks>Where the range is the whole, its last bytes are handed out when its SHA-256 is the one that was put.</remarks>
-internal sealed class ItemStream : ReadOnlyStream
+internal sealed class ContentStream : ReadOnlyStream
 {
     /// <summary>Within <see cref="ForgivenAfter"/> bytes.</summary>
     private const int BreaksMax = 3;
@@ -21,9 +21,9 @@ internal sealed class ItemStream : ReadOnlyStream
     /// <summary>The longest wait, whatever the gateway asks for.</summary>
     private static readonly TimeSpan DelayMax = TimeSpan.FromSeconds(10);
 
-    private readonly Gateway _gateway;
+    private readonly ContentGateway _gateway;
     private readonly BlobName _name;
-    private readonly BlobRecord _record;
+    private readonly GatewayContent _content;
     private readonly ByteRange _range;
     private readonly TimeProvider _clock;
     private readonly IncrementalHash? _hash;
@@ -33,16 +33,16 @@ internal sealed class ItemStream : ReadOnlyStream
     private long _brokeAt;
     private int _breaks;
 
-    private ItemStream(Gateway gateway, BlobName name, BlobRecord record, ByteRange range, TimeProvider clock)
+    private ContentStream(ContentGateway gateway, BlobName name, GatewayContent content, ByteRange range, TimeProvider clock)
     {
-        (_gateway, _name, _record, _range, _clock) = (gateway, name, record, range, clock);
-        if (range.Length == record.Length) _hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        (_gateway, _name, _content, _range, _clock) = (gateway, name, content, range, clock);
+        if (range.Length == content.Length) _hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
     }
 
     /// <param name="range">Within the content.</param>
-    public static async Task<Stream> OpenAsync(Gateway gateway, BlobName name, BlobRecord record, ByteRange range, TimeProvider clock, CancellationToken ct)
+    public static async Task<Stream> OpenAsync(ContentGateway gateway, BlobName name, GatewayContent content, ByteRange range, TimeProvider clock, CancellationToken ct)
     {
-        var stream = new ItemStream(gateway, name, record, range, clock);
+        var stream = new ContentStream(gateway, name, content, range, clock);
         try
         {
             await stream.RequestAsync(ct);
@@ -89,14 +89,14 @@ internal sealed class ItemStream : ReadOnlyStream
     private void Take(ReadOnlySpan<byte> bytes)
     {
         _hash?.AppendData(bytes);
-        if (_hash is not null && _position + bytes.Length == _range.Length && Base64Url.EncodeToString(_hash.GetHashAndReset()) != _record.Sha256)
+        if (_hash is not null && _position + bytes.Length == _range.Length && Base64Url.EncodeToString(_hash.GetHashAndReset()) != _content.Sha256)
             throw new BackendException(BackendError.Damaged, $"{_name} does not match its checksum.");
         _position += bytes.Length;
     }
 
     private async Task RequestAsync(CancellationToken ct)
     {
-        _answer = await _gateway.OpenAsync(_name, _record.ContentId, _range with { First = _range.First + _position }, _record.Length, ct);
+        _answer = await _gateway.OpenAsync(_name, _content.Id, _range with { First = _range.First + _position }, _content.FileLength, ct);
         _body = await _answer.Content.ReadAsStreamAsync(ct);
     }
 
@@ -105,7 +105,7 @@ internal sealed class ItemStream : ReadOnlyStream
     {
         if (_position - _brokeAt >= ForgivenAfter) _breaks = 0;
         _brokeAt = _position;
-        if (++_breaks > BreaksMax) throw e as BackendException ?? new BackendException(BackendError.Unavailable, $"Reading {_name} broke after {_position} of {_range.Length} bytes: {ArweaveFailures.Plain(e.Message)}", e);
+        if (++_breaks > BreaksMax) throw e as BackendException ?? new BackendException(BackendError.Unavailable, $"Reading {_name} broke after {_position} of {_range.Length} bytes: {HttpFailures.Plain(e.Message)}", e);
         var wait = (e as BackendException)?.RetryAfter ?? Delay * (_breaks - 1);
         await Task.Delay(wait < DelayMax ? wait : DelayMax, _clock, ct);
     }
@@ -117,3 +117,9 @@ internal sealed class ItemStream : ReadOnlyStream
         (_body, _answer) = (null, null);
     }
 }
+
+/// <param name="Id">What the gateway calls it.</param>
+/// <param name="Length">Of the blob.</param>
+/// <param name="FileLength">Of what is there, which begins with the blob.</param>
+/// <param name="Sha256">Of the blob, in Base64 for URLs.</param>
+internal sealed record GatewayContent(string Id, long Length, long FileLength, string Sha256);

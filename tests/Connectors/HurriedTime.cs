@@ -1,4 +1,4 @@
-namespace DarkStorage.Connectors.Arweave;
+namespace DarkStorage.Connectors;
 
 /// <summary>A clock on which whatever is waited for is over at once: it goes on by as much as somebody waits, and else stands still.</summary>
 internal sealed class HurriedTime : TimeProvider
