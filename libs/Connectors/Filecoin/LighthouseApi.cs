@@ -71,14 +71,10 @@ internal sealed class LighthouseApi(Uri upload, Uri api, string key, HttpClient 
 
     public async Task DeleteAsync(string what, LighthouseFile file, CancellationToken ct)
     {
-        try
-        {
-            await AskAsync<object>(HttpMethod.Delete, new(api, $"api/user/delete_file?id={Uri.EscapeDataString(file.Id)}"), what, ct);
-        }
-        catch (BackendException e) when (e.Error == BackendError.PlaceMissing)
-        {
-            // 404: it may be gone. Whoever deletes looks.
-        }
+        using var request = new HttpRequestMessage(HttpMethod.Delete, new Uri(api, $"api/user/delete_file?id={Uri.EscapeDataString(file.Id)}"));
+        using var answer = await SendAsync(request, what, ct);
+        // One that is not there may be gone already. Whoever deletes looks.
+        if (!answer.IsSuccessStatusCode && answer.StatusCode != HttpStatusCode.NotFound) throw await FailureOfAsync(answer, what, ct);
     }
 
     public static BackendError ErrorOf(int status) => status is 404 or 405 ? BackendError.PlaceMissing : HttpFailures.Of(status);
@@ -105,18 +101,32 @@ internal sealed class LighthouseApi(Uri upload, Uri api, string key, HttpClient 
 
     private async Task<T?> AskAsync<T>(HttpRequestMessage request, string what, CancellationToken ct) where T : class
     {
+        using var answer = await SendAsync(request, what, ct);
+        if (!answer.IsSuccessStatusCode) throw await FailureOfAsync(answer, what, ct);
+        try
+        {
+            return JsonSerializer.Deserialize<T>((await BoundedBody.ReadAsync(answer, AnswerBytesMax, ct)).Span);
+        }
+        catch (Exception e) when (HttpFailures.IsBroken(e, ct))
+        {
+            throw HttpFailures.NoAnswer(what, e);
+        }
+    }
+
+    private async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, string what, CancellationToken ct)
+    {
         try
         {
             request.Headers.Authorization = new("Bearer", key);
-            using var answer = await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, ct);
-            if (answer.StatusCode != HttpStatusCode.OK) throw await HttpFailures.OfAsync(answer, what, "the service", (status, _) => ErrorOf(status), HintOf, ct);
-            return JsonSerializer.Deserialize<T>((await BoundedBody.ReadAsync(answer, AnswerBytesMax, ct)).Span);
+            return await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, ct);
         }
         catch (Exception e) when (SourceContent.FailureOf(e) is null && HttpFailures.IsBroken(e, ct))
         {
             throw HttpFailures.NoAnswer(what, e);
         }
     }
+
+    private static Task<BackendException> FailureOfAsync(HttpResponseMessage answer, string what, CancellationToken ct) => HttpFailures.OfAsync(answer, what, "the service", (status, _) => ErrorOf(status), HintOf, ct);
 
     private static string HintOf(BackendError error, int status) => error switch
     {

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text.Json;
 using DarkStorage.Storage.Backends;
 using Microsoft.AspNetCore.Http;
 
@@ -10,7 +9,7 @@ public sealed class DocumentedExchangesTests : IAsyncLifetime
 {
     private const int Size = 1000;
 
-    private static readonly List<Exchange> Exchanges = Read();
+    private static readonly IReadOnlyList<DocumentedExchange> Exchanges = DocumentedExchange.Read("Arweave.documented.json");
 
     private readonly ArweaveServer _arweave = new();
 
@@ -31,7 +30,7 @@ public sealed class DocumentedExchangesTests : IAsyncLifetime
         var answered = 0;
         _arweave.Answers = async http =>
         {
-            if (http.Request.Method != request.Method || !Matches(request.Path, http.Request.Path)) return false;
+            if (!request.Matches(http.Request.Method, http.Request.Path)) return false;
             foreach (var (name, value) in request.Headers) Assert.Equal(value, http.Request.Headers[name].ToString());
             answered++;
             var id = "";
@@ -57,22 +56,4 @@ public sealed class DocumentedExchangesTests : IAsyncLifetime
         else Assert.Equal(Enum.Parse<BackendError>(outcome), (await Assert.ThrowsAsync<BackendException>(() => put)).Error);
         Assert.InRange(answered, 1, 3);
     }
-
-    private static bool Matches(string pattern, string? path) => pattern.EndsWith("{id}", StringComparison.Ordinal) ? path!.StartsWith(pattern[..^4], StringComparison.Ordinal) && DataItem.IsId(path[(pattern.Length - 4)..]) : path == pattern;
-
-    private static List<Exchange> Read()
-    {
-        using var file = typeof(DocumentedExchangesTests).Assembly.GetManifestResourceStream("Arweave.documented.json")!;
-        return JsonSerializer.Deserialize<Recorded>(file, JsonSerializerOptions.Web)!.Exchanges;
-    }
-
-    private sealed record Recorded(List<Exchange> Exchanges);
-
-    /// <param name="Passes">Whether the request is passed on to what stands in, before it is answered.</param>
-    /// <param name="Outcome">The kind of failure; null for none.</param>
-    private sealed record Exchange(string Name, string Source, ExchangeRequest Request, ExchangeAnswer Answer, bool Passes, string? Outcome);
-
-    private sealed record ExchangeRequest(string Method, string Path, Dictionary<string, string> Headers);
-
-    private sealed record ExchangeAnswer(int Status, string Type, Dictionary<string, string>? Headers, string Body);
 }

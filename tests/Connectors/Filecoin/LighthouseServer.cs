@@ -128,7 +128,8 @@ public sealed class LighthouseServer : IAsyncLifetime
         }
     }
 
-    private async Task AddAsync(HttpContext http)
+    /// <summary>What is done with a file that is posted.</summary>
+    public async Task AddAsync(HttpContext http)
     {
         if (http.Request.Query["cid-version"] != "1" || http.Request.Query["wrap-with-directory"] != "false" || !MediaTypeHeaderValue.TryParse(http.Request.ContentType, out var type) || type.MediaType != "multipart/form-data" || http.Request.ContentLength is null)
         {
@@ -250,7 +251,7 @@ public sealed class LighthouseServer : IAsyncLifetime
     }
 
     /// <summary>Of version 1 and raw: it is of its content alone, which is all that matters here.</summary>
-    private static string CidOf(byte[] content)
+    public static string CidOf(byte[] content)
     {
         var bytes = new byte[] { 0x01, 0x55, 0x12, 0x20 }.Concat(SHA256.HashData(content)).ToArray();
         var text = new StringBuilder("b");
