@@ -23,7 +23,7 @@ internal sealed partial class ArweaveBackend(ArweaveWallet wallet, ArweavePlace 
     /// <summary>Marks the place: with an item that is there from then on.</summary>
     public async Task PrepareAsync(CancellationToken ct)
     {
-        if (await LatestOfAsync(place.MarkerKey, ct) is not null) return;
+        if (LatestOf(place.MarkerKey, (await index.FindAsync([place.MarkerKey], ct)).Select(f => f.Record)) is not null) return;
         await WriteAsync("The place", new(place.MarkerKey, null, RecordKind.Place, "", 0, "", null), null, null, null, ct);
     }
 
@@ -85,17 +85,18 @@ internal sealed partial class ArweaveBackend(ArweaveWallet wallet, ArweavePlace 
     private async Task<BlobRecord?> LastAsync(BlobName name, CancellationToken ct)
     {
         var key = place.KeyOf(name);
-        // The marker comes with the same answer, so that it is one answer that shows the place and not the name.
+        // The marker comes with the same answer, so that it is one answer that shows the place and not the name. That this node has seen it once does not count here: it may ask another index now.
         var found = (await index.FindAsync([key, place.MarkerKey], ct)).Select(f => f.Record).ToList();
         if (LatestOf(key, found.Where(r => r.Key == key)) is { } last) return last;
-        return found.Exists(r => r.Key == place.MarkerKey) || _own.FindSeen(place.MarkerKey) is not null ? null : throw PlaceMissing();
+        return found.Exists(r => r.Key == place.MarkerKey) ? null : throw PlaceMissing();
     }
-
-    private async Task<BlobRecord?> LatestOfAsync(string key, CancellationToken ct) => LatestOf(key, (await index.FindAsync([key], ct)).Select(f => f.Record));
 
     private BlobRecord? LatestOf(string key, IEnumerable<BlobRecord> found) => found.Aggregate(_own.FindSeen(key), (last, record) => BlobRecord.IsLater(record, last) ? record : last);
 
-    private async Task RequirePlaceAsync(CancellationToken ct) => _ = await LatestOfAsync(place.MarkerKey, ct) ?? throw PlaceMissing();
+    private async Task RequirePlaceAsync(CancellationToken ct)
+    {
+        if ((await index.FindAsync([place.MarkerKey], ct)).Count == 0) throw PlaceMissing();
+    }
 
     private BackendException PlaceMissing() => new(BackendError.PlaceMissing, $"The index does not show that {place.Name} was made ready by the wallet {wallet.Address}: it does not know all, or not yet, or the place or the wallet is another.");
 }

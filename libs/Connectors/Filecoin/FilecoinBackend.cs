@@ -51,8 +51,12 @@ internal sealed class FilecoinBackend(LighthouseApi service, ContentGateway gate
             RequireNames(last.Count);
         }
         var until = clock.GetUtcNow() - ReplacedMax;
-        // By the age of what replaced it: that was read since by whoever looked.
-        foreach (var file in replaced.Where(f => RecordVersion.TimeOf(last[f.Name!.Value].Version) < until)) await service.DeleteAsync(file.Name!.Value.Value, file, ct);
+        foreach (var file in replaced)
+        {
+            var (name, by) = (file.Name!.Value.Value, last[file.Name.Value]);
+            // What replaced it may never have come to where it can be read.
+            if (RecordVersion.TimeOf(by.Version) < until && await gateway.HasAsync(name, by.Cid, by.FileLength, null, ct)) await service.DeleteAsync(name, file, ct);
+        }
     }
 
     public async Task<BackendBlob> PutAsync(BlobName name, BlobSource content, CancellationToken ct)

@@ -17,6 +17,9 @@ internal sealed class LighthouseApi(Uri upload, Uri api, string key, HttpClient 
 {
     private const string What = "The account";
 
+    /// <summary>Bytes above which it is waited a moment whether the service wants them.</summary>
+    private const long AskedFirstFrom = 1 << 20;
+
     /// <summary>Of a page: two thousand files, with names of up to 1.6 KB.</summary>
     private const int AnswerBytesMax = 32 << 20;
 
@@ -53,6 +56,7 @@ internal sealed class LighthouseApi(Uri upload, Uri api, string key, HttpClient 
         try
         {
             using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(upload, "api/v0/add?wrap-with-directory=false&cid-version=1")) { Content = new FileContent(file, content) };
+            if (file.FileLength > AskedFirstFrom) request.Headers.ExpectContinue = true;
             var added = await AskAsync<Added>(request, what, ct);
             return LighthouseFile.IsCid(added?.Hash) ? added!.Hash! : throw new BackendException(BackendError.Unavailable, $"{what}: the service says that it has taken it, and not what it is called.");
         }
@@ -126,7 +130,7 @@ internal sealed class LighthouseApi(Uri upload, Uri api, string key, HttpClient 
         }
     }
 
-    private static Task<BackendException> FailureOfAsync(HttpResponseMessage answer, string what, CancellationToken ct) => HttpFailures.OfAsync(answer, what, "the service", (status, _) => ErrorOf(status), HintOf, ct);
+    private Task<BackendException> FailureOfAsync(HttpResponseMessage answer, string what, CancellationToken ct) => HttpFailures.OfAsync(answer, what, "the service", (status, _) => ErrorOf(status), HintOf, ct, key);
 
     private static string HintOf(BackendError error, int status) => error switch
     {

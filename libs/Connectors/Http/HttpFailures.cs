@@ -15,7 +15,8 @@ internal static partial class HttpFailures
     /// <param name="who">Who has answered.</param>
     /// <param name="errorOf">Of a status and what was said.</param>
     /// <param name="hintOf">What that means there, behind a colon; empty for nothing.</param>
-    public static async Task<BackendException> OfAsync(HttpResponseMessage answer, string what, string who, Func<int, string, BackendError> errorOf, Func<BackendError, int, string> hintOf, CancellationToken ct)
+    /// <param name="secret">What was sent and may be repeated; null for nothing.</param>
+    public static async Task<BackendException> OfAsync(HttpResponseMessage answer, string what, string who, Func<int, string, BackendError> errorOf, Func<BackendError, int, string> hintOf, CancellationToken ct, string? secret = null)
     {
         var message = "";
         try
@@ -27,6 +28,7 @@ internal static partial class HttpFailures
             // The status has to do.
         }
         if (message.StartsWith('<')) message = "";
+        if (secret is not null) message = message.Replace(secret, "…", StringComparison.Ordinal);
         var status = (int)answer.StatusCode;
         var error = errorOf(status, message);
         return new(error, $"{what}: {who} answered {status}{hintOf(error, status)}. {Plain(message)}") { RetryAfter = RetryAfterOf(answer.Headers) };

@@ -240,7 +240,7 @@ public sealed partial class ArweaveBackendTests(ITestOutputHelper output) : Back
         // Not yet in a block, and forgotten.
         _arweave.ForgetPending();
         await using var other = Open();
-        await AssertMissingAsync(other);
+        foreach (var each in new[] { other, backend }) await AssertMissingAsync(each);
         _arweave.ForgetPending(isForgotten: false);
         Assert.Null(await other.StatAsync(name, Ct));
 

@@ -134,6 +134,11 @@ public sealed class FilecoinBackendTests(ITestOutputHelper output) : BackendConf
         await backend.CleanAsync(Ct);
         Assert.Equal(3, _lighthouse.Files.Count);
         clock.Pass(TimeSpan.FromDays(2));
+        // Not what can't be read for what can.
+        _lighthouse.Answers = http => HttpMethods.IsHead(http.Request.Method) ? LighthouseServer.SayAsync(http, 404, null) : Task.FromResult(false);
+        await backend.CleanAsync(Ct);
+        Assert.Equal(3, _lighthouse.Files.Count);
+        _lighthouse.Answers = _ => Task.FromResult(false);
         await backend.CleanAsync(Ct);
         Assert.Equal(2, _lighthouse.Files.Count);
         Assert.Equal(content, await ReadAsync(backend, name, ByteRange.All(300)));
@@ -169,9 +174,13 @@ public sealed class FilecoinBackendTests(ITestOutputHelper output) : BackendConf
     [Fact]
     public async Task A_key_that_is_not_taken_is_said_and_not_shown()
     {
-        await using var backend = Open(("api-key", "SECRET"));
+        await using var backend = Open(("api-key", "SECRET.key"));
         var error = await Assert.ThrowsAsync<BackendException>(() => backend.PrepareAsync(Ct));
         Assert.Equal((BackendError.AccessDenied, "The account: the service answered 401: the key is not taken. {\"error\":\"Unauthorized\"}"), (error.Error, error.Message));
+        // Where it is repeated too.
+        _lighthouse.Answers = http => LighthouseServer.SayAsync(http, 403, http.Request.Headers.Authorization.ToString());
+        error = await Assert.ThrowsAsync<BackendException>(() => backend.PutAsync(BlobName.Parse("a"), BlobSource.Of(new byte[1]), Ct));
+        Assert.Contains("Bearer …", error.Message, StringComparison.Ordinal);
         Assert.DoesNotContain("SECRET", error.ToString(), StringComparison.Ordinal);
     }
 
