@@ -54,6 +54,8 @@ internal sealed class FilecoinBackend(LighthouseApi service, ContentGateway gate
         foreach (var file in replaced)
         {
             var (name, by) = (file.Name!.Value.Value, last[file.Name.Value]);
+            // A list may have one file twice.
+            if (!LighthouseFile.IsLater(by, file)) continue;
             // What replaced it may never have come to where it can be read.
             if (RecordVersion.TimeOf(by.Version) < until && await gateway.HasAsync(name, by.Cid, by.FileLength, null, ct)) await service.DeleteAsync(name, file, ct);
         }

@@ -138,9 +138,10 @@ public sealed class FilecoinBackendTests(ITestOutputHelper output) : BackendConf
         _lighthouse.Answers = http => HttpMethods.IsHead(http.Request.Method) ? LighthouseServer.SayAsync(http, 404, null) : Task.FromResult(false);
         await backend.CleanAsync(Ct);
         Assert.Equal(3, _lighthouse.Files.Count);
-        _lighthouse.Answers = _ => Task.FromResult(false);
+        (_lighthouse.Answers, _lighthouse.ListsTwice) = (_ => Task.FromResult(false), true);
         await backend.CleanAsync(Ct);
         Assert.Equal(2, _lighthouse.Files.Count);
+        Assert.Single(await ListAsync(backend, ""));
         Assert.Equal(content, await ReadAsync(backend, name, ByteRange.All(300)));
         await backend.PutAsync(name, BlobSource.Of(Content(50)), Ct);
         Assert.Equal(2, _lighthouse.Files.Count);

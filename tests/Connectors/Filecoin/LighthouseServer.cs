@@ -39,6 +39,9 @@ public sealed class LighthouseServer : IAsyncLifetime
     /// <summary>Of what is taken, or deleted, from now on: first pages of lists until they show it, and requests until the gateway has it.</summary>
     public (int List, int Data) Lag { get; set; }
 
+    /// <summary>Lists each file twice, as may happen where files come and go between pages.</summary>
+    public bool ListsTwice { get; set; }
+
     /// <summary>Bytes that the account may have.</summary>
     public long Room { get; set; } = 5_000_000_000;
 
@@ -186,6 +189,7 @@ public sealed class LighthouseServer : IAsyncLifetime
                 _deleted.RemoveAll(f => f.Unseen == 0);
             }
             shown = [.. shown.Where(f => (_deleted.Contains(f) || f.Unseen == 0) && (last == "null" || string.CompareOrdinal(f.Id, last) > 0)).Take(PageFiles)];
+            if (ListsTwice) shown = [.. shown, .. shown];
             return SayAsync(http, 200, new JsonObject
             {
                 ["fileList"] = new JsonArray([.. shown.Select(f => new JsonObject
