@@ -22,6 +22,7 @@ internal sealed partial class ArweaveBackend
         if (last is { Kind: RecordKind.Put } there && there.Length == content.Length && there.Sha256 == sha256)
         {
             await WaitForDataAsync(name.Value, there, ct);
+            _own.Seen(there);
             return there.ToBlob();
         }
         return (await WriteAsync(name.Value, new(place.KeyOf(name), name, RecordKind.Put, "", content.Length, sha256, null), last, content, hashes[1], ct)).ToBlob();

@@ -147,7 +147,9 @@ internal sealed class FilecoinBackend(LighthouseApi service, ContentGateway gate
         await foreach (var file in ListFilesAsync(ct))
         {
             isMarked |= file.Name is null;
-            if (file.Name == name) found[file.Id] = file;
+            if (file.Name != name) continue;
+            found[file.Id] = file;
+            RemoveUnseen(name, file);
         }
         return isMarked ? [.. found.Values] : throw PlaceMissing();
     }

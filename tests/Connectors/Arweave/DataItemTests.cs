@@ -4,7 +4,7 @@ using DarkStorage.Storage.Backends;
 
 namespace DarkStorage.Connectors.Arweave;
 
-/// <summary>Items byte for byte. What is expected was worked out by a program in another language, which was right about two items of a block of Arweave.</summary>
+/// <summary>Items byte for byte. What is expected was worked out by a program in another language, which verified two items of a published bundle.</summary>
 public sealed class DataItemTests
 {
     [Fact]
