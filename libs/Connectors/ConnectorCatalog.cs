@@ -1,5 +1,7 @@
 using System.Collections.Immutable;
+using DarkStorage.Connectors.Arweave;
 using DarkStorage.Connectors.Azure;
+using DarkStorage.Connectors.Filecoin;
 using DarkStorage.Connectors.Filesystem;
 using DarkStorage.Connectors.Gcs;
 using DarkStorage.Connectors.Guards;
@@ -36,7 +38,7 @@ public sealed class ConnectorCatalog : IConnectors, IDisposable
     {
         _clock = clock;
         _rclone = new((rclone?.Value ?? new()).Program, clock);
-        _all = [AzureConnector.Connector, FilesystemConnector.Connector, GcsConnector.Connector, IpfsConnector.Connector, RcloneConnector.On(_rclone), S3Connector.Connector];
+        _all = [ArweaveConnector.Connector, AzureConnector.Connector, FilecoinConnector.Connector, FilesystemConnector.Connector, GcsConnector.Connector, IpfsConnector.Connector, RcloneConnector.On(_rclone), S3Connector.Connector];
         Types = [.. _all.Select(c => c.Type with { Fields = c.Type.Fields.AddRange(CommonFields) }).OrderBy(t => t.Name, StringComparer.Ordinal)];
     }
 

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using DarkStorage.Connectors.Http;
 using DarkStorage.Storage.Backends;
 
 namespace DarkStorage.Connectors.Gcs;

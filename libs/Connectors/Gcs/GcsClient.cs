@@ -3,6 +3,7 @@ using System.Net.Http.Headers;
 using System.Runtime.ExceptionServices;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using DarkStorage.Connectors.Http;
 using DarkStorage.Storage.Backends;
 
 namespace DarkStorage.Connectors.Gcs;

@@ -1,9 +1,10 @@
 using System.Buffers;
 using System.Net;
 using System.Net.Http.Headers;
+using System.Net.Mime;
 using DarkStorage.Storage.Backends;
 
-namespace DarkStorage.Connectors.Gcs;
+namespace DarkStorage.Connectors;
 
 /// <summary>A stretch of a source as what a request brings. It tells its own failures from those of the connection, which the one who sends could go on after.</summary>
 internal sealed class SourceContent : HttpContent
@@ -17,7 +18,7 @@ internal sealed class SourceContent : HttpContent
     public SourceContent(BlobSource source, long offset, long length)
     {
         (_source, _offset, _length) = (source, offset, length);
-        Headers.ContentType = new MediaTypeHeaderValue(GcsObject.ContentType);
+        Headers.ContentType = new MediaTypeHeaderValue(MediaTypeNames.Application.Octet);
     }
 
     /// <returns>What the source itself threw; null where it was not the source.</returns>
