@@ -11,7 +11,7 @@ using Orleans;
 namespace DarkStorage.ClientApi.Admin;
 
 /// <summary>Places outside: <c>GET /v1/integrations/types</c>; <c>GET</c> and <c>POST /v1/integrations</c>; <c>GET</c>, <c>PUT</c> and <c>DELETE /v1/integrations/NAME</c>;
-/// <c>POST /v1/integrations/NAME/test</c>, <c>…/enable</c> and <c>…/disable</c>. For administrators with Basic authentication.</summary>
+/// <c>POST /v1/integrations/NAME/test</c>, <c>…/authorize</c>, <c>…/enable</c> and <c>…/disable</c>. For administrators with Basic authentication.</summary>
 /// <param name="reader">Null on a node that stands alone.</param>
 internal sealed class IntegrationsApi(Credentials credentials, IGrainFactory grains, IConnectors connectors, IClusterReader? reader = null)
 {
@@ -21,6 +21,8 @@ internal sealed class IntegrationsApi(Credentials credentials, IGrainFactory gra
     private const string TypesName = "types";
 
     private sealed record NewIntegration(string? Name, string? Type, string? Preset, Dictionary<string, string?>? Settings);
+
+    private sealed record Authorize(string? Flow);
 
     private sealed record Change(Dictionary<string, string?>? Settings);
 
@@ -41,9 +43,10 @@ internal sealed class IntegrationsApi(Credentials credentials, IGrainFactory gra
                 ("PUT", [var name]) => (StatusCodes.Status200OK, await Grain(name).ChangeAsync(Texts((await AdminRequests.ReadAsync<Change>(http, ct)).Settings), ct)),
                 ("DELETE", [var name]) => await Grain(name).RemoveAsync(ct) ? (StatusCodes.Status200OK, new { name, deleted = true }) : Missing(name),
                 ("POST", [var name, "test"]) => (StatusCodes.Status200OK, Describe(await Grain(name).TestAsync(ct))),
+                ("POST", [var name, "authorize"]) => await AuthorizeAsync(name, http, ct),
                 ("POST", [var name, "enable"]) => (StatusCodes.Status200OK, await Grain(name).SetEnabledAsync(true, ct)),
                 ("POST", [var name, "disable"]) => (StatusCodes.Status200OK, await Grain(name).SetEnabledAsync(false, ct)),
-                _ => (StatusCodes.Status405MethodNotAllowed, new { error = $"There are GET {Path}/{TypesName}, GET and POST {Path}, GET, PUT and DELETE {Path}/NAME, and POST {Path}/NAME/test, …/enable and …/disable." }),
+                _ => (StatusCodes.Status405MethodNotAllowed, new { error = $"There are GET {Path}/{TypesName}, GET and POST {Path}, GET, PUT and DELETE {Path}/NAME, and POST {Path}/NAME/test, …/authorize, …/enable and …/disable." }),
             };
         }
         catch (JsonException e)
@@ -86,6 +89,18 @@ internal sealed class IntegrationsApi(Credentials credentials, IGrainFactory gra
         return (StatusCodes.Status201Created, await Grain(wanted.Name).AddAsync(wanted.Type, wanted.Preset, Texts(wanted.Settings), ct));
     }
 
+    private async Task<(int, object)> AuthorizeAsync(string name, HttpContext http, CancellationToken ct)
+    {
+        AuthorizationFlow? flow = (await AdminRequests.ReadAsync<Authorize>(http, ct)).Flow switch { "code" => AuthorizationFlow.Code, "device" => AuthorizationFlow.Device, _ => null };
+        if (flow is null) return AdminRequests.Refused("flow: code or device.");
+        // Nothing of the name is known to be an integration before its grain says so.
+        if (await Grain(name).FindAsync(ct) is null) return Missing(name);
+        var start = await grains.GetGrain<IAuthorizationGrain>(name).BeginAsync(flow.Value, new($"http://127.0.0.1:{http.Connection.LocalPort}"), ct);
+        // Who opens the address can end what it begins: it is kept by nobody on the way.
+        http.Response.Headers.CacheControl = "no-store";
+        return (StatusCodes.Status200OK, new { flow = flow == AuthorizationFlow.Code ? "code" : "device", url = start.Address.AbsoluteUri, start.UserCode, completeUrl = start.CompleteAddress?.AbsoluteUri, start.Until });
+    }
+
     private static ImmutableDictionary<string, string> Texts(Dictionary<string, string?>? settings) => settings?.ToImmutableDictionary(s => s.Key, s => s.Value ?? "") ?? ImmutableDictionary<string, string>.Empty;
 
     private static object Describe(ConnectorType type) => new
@@ -103,12 +118,14 @@ internal sealed class IntegrationsApi(Credentials credentials, IGrainFactory gra
             choices = f.Choices.IsDefault ? [] : f.Choices,
         }),
         presets = type.Presets,
+        oauth = type.OAuth.Select(s => new { s.Title, s.When, s.AuthorizationUrl, s.TokenUrl, s.DeviceUrl, s.Scope, s.Parameters, pkce = s.UsesPkce }),
     };
 
     private static object Describe(IntegrationStatus status) => new
     {
         status.Integration,
         health = status.Health is { } health ? new { healthy = health.IsHealthy, health.Checked, health.Since, health.Failure } : null,
+        authorization = status.Authorization is { } access ? new { authorized = access.IsAuthorized, access.Granted, access.Failure, access.PendingUntil, access.FlowFailure } : null,
         usage = new
         {
             status.Usage.Calls,

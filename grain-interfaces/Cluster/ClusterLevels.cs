@@ -25,8 +25,11 @@ public static class ClusterLevels
     /// <summary>Accesses are counted, and tiers have costs.</summary>
     public const int Accesses = 9;
 
+    /// <summary>Integrations may be authorized by OAuth, whose tokens a grain renews.</summary>
+    public const int Authorizations = 10;
+
     /// <summary>Of this program.</summary>
-    public const int Newest = Accesses;
+    public const int Newest = Authorizations;
 
     /// <param name="older">Names of nodes.</param>
     public static string RefusalBy(string older) => $"This takes a newer version of DarkStorage on every node, and these run an older one: {older}. Upgrade them first, or take those out that do not come back.";

@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using System.Text.RegularExpressions;
+using DarkStorage.Connectors.Http;
 using DarkStorage.Storage.Backends;
 
 namespace DarkStorage.Connectors.Gcs;

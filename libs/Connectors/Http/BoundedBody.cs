@@ -1,6 +1,6 @@
 using DarkStorage.Storage.Backends;
 
-namespace DarkStorage.Connectors.Gcs;
+namespace DarkStorage.Connectors.Http;
 
 /// <summary>An answer that is read as a whole, and so has a limit.</summary>
 internal static class BoundedBody
