@@ -125,7 +125,7 @@ internal sealed class IntegrationsApi(Credentials credentials, IGrainFactory gra
     {
         status.Integration,
         health = status.Health is { } health ? new { healthy = health.IsHealthy, health.Checked, health.Since, health.Failure } : null,
-        authorization = status.Authorization is { } access ? new { authorized = access.IsAuthorized, access.Granted, access.Failure, access.PendingUntil, access.FlowFailure } : null,
+        authorization = status.Authorization is { } access ? new { authorized = access.IsAuthorized, access.Granted, access.Renewed, access.Failure, access.PendingUntil, access.FlowFailure } : null,
         usage = new
         {
             status.Usage.Calls,

@@ -70,11 +70,12 @@ public sealed record AuthorizationOutcome(bool IsAuthorized, string Message);
 
 /// <summary>How an integration's access is.</summary>
 /// <param name="Granted">When somebody gave it; null where nobody has.</param>
+/// <param name="Renewed">When the access token that there is was asked for; null where there is none.</param>
 /// <param name="Failure">Why somebody has to give it, or to give it again; null where all is well.</param>
 /// <param name="PendingUntil">When a flow under way is over; null for none.</param>
 /// <param name="FlowFailure">How the last flow ended, where it did not end well.</param>
 [GenerateSerializer, Immutable, Alias("integration-authorization")]
-public sealed record IntegrationAuthorization(DateTimeOffset? Granted, string? Failure, DateTimeOffset? PendingUntil, string? FlowFailure)
+public sealed record IntegrationAuthorization(DateTimeOffset? Granted, DateTimeOffset? Renewed, string? Failure, DateTimeOffset? PendingUntil, string? FlowFailure)
 {
     public bool IsAuthorized => Granted is not null && Failure is null;
 }

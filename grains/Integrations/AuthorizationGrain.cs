@@ -68,7 +68,7 @@ internal sealed partial class AuthorizationGrain(
     {
         var now = clock.GetUtcNow();
         var isOver = _kept.FlowUntil <= now;
-        return Task.FromResult(new IntegrationAuthorization(_kept.Granted, FailureAt(now), isOver ? null : _kept.FlowUntil, isOver ? TooLate : _kept.FlowFailure));
+        return Task.FromResult(new IntegrationAuthorization(_kept.Granted, _kept.SealedAccessToken is null ? null : _kept.Obtained, FailureAt(now), isOver ? null : _kept.FlowUntil, isOver ? TooLate : _kept.FlowFailure));
     }
 
     public Task WakeAsync(bool isChanged, CancellationToken ct)
