@@ -30,7 +30,7 @@ internal sealed class IntegrationsApi(Credentials credentials, IGrainFactory gra
     public async Task<(int Status, object Body)> HandleAsync(HttpContext http, CancellationToken ct)
     {
         if (!await credentials.IsAdministratorAsync(http, ct)) return AdminRequests.Unauthorized;
-        if (reader is not null && (await reader.DescribeAsync(ct)).RefusalByOlder(ClusterLevels.Integrations) is { } refusal) return (StatusCodes.Status409Conflict, new { error = refusal });
+        if (await RefusalAsync(ClusterLevels.Integrations, ct) is { } refusal) return (StatusCodes.Status409Conflict, new { error = refusal });
         var rest = http.Request.Path.Value![Path.Length..].Split('/', StringSplitOptions.RemoveEmptyEntries);
         try
         {
@@ -71,6 +71,9 @@ internal sealed class IntegrationsApi(Credentials credentials, IGrainFactory gra
         }
     }
 
+    /// <returns>Why it can't be done yet: a grain may be on a node that does not know what is asked of it; null where all know.</returns>
+    private async Task<string?> RefusalAsync(int level, CancellationToken ct) => reader is null ? null : (await reader.DescribeAsync(ct)).RefusalByOlder(level);
+
     private IIntegrationGrain Grain(string name) => grains.GetGrain<IIntegrationGrain>(name);
 
     private static (int, object) Missing(string name) => (StatusCodes.Status404NotFound, new { error = $"There is no integration {name}." });
@@ -86,13 +89,17 @@ internal sealed class IntegrationsApi(Credentials credentials, IGrainFactory gra
     {
         if (wanted.Name is null || !AdminRequests.IsName(wanted.Name) || wanted.Name == TypesName) return AdminRequests.Refused($"name: 3 to 128 letters, digits, '-', '_' or '.', and not '{TypesName}'.");
         if (wanted.Type is null) return AdminRequests.Refused($"type: one of {string.Join(", ", connectors.Types.Select(t => t.Name))}.");
-        return (StatusCodes.Status201Created, await Grain(wanted.Name).AddAsync(wanted.Type, wanted.Preset, Texts(wanted.Settings), ct));
+        var settings = Texts(wanted.Settings);
+        if (connectors.Types.FirstOrDefault(t => t.Name == wanted.Type) is { } type && type.ApplicationOf(type.Complete(wanted.Preset, settings)) is not null && await RefusalAsync(ClusterLevels.Authorizations, ct) is { } refusal)
+            return (StatusCodes.Status409Conflict, new { error = refusal });
+        return (StatusCodes.Status201Created, await Grain(wanted.Name).AddAsync(wanted.Type, wanted.Preset, settings, ct));
     }
 
     private async Task<(int, object)> AuthorizeAsync(string name, HttpContext http, CancellationToken ct)
     {
         AuthorizationFlow? flow = (await AdminRequests.ReadAsync<Authorize>(http, ct)).Flow switch { "code" => AuthorizationFlow.Code, "device" => AuthorizationFlow.Device, _ => null };
         if (flow is null) return AdminRequests.Refused("flow: code or device.");
+        if (await RefusalAsync(ClusterLevels.Authorizations, ct) is { } refusal) return (StatusCodes.Status409Conflict, new { error = refusal });
         // Nothing of the name is known to be an integration before its grain says so.
         if (await Grain(name).FindAsync(ct) is null) return Missing(name);
         var start = await grains.GetGrain<IAuthorizationGrain>(name).BeginAsync(flow.Value, new($"http://127.0.0.1:{http.Connection.LocalPort}"), ct);

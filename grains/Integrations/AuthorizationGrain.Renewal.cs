@@ -27,6 +27,9 @@ internal sealed partial class AuthorizationGrain
     private static readonly TimeSpan AskAgain = TimeSpan.FromSeconds(30);
 
     private Task? _renewing;
+
+    /// <summary>What was sent last to be renewed.</summary>
+    private byte[]? _sent;
     private int _failures;
     private string? _lastFailure;
     private DateTimeOffset? _nextAttempt;
@@ -113,6 +116,7 @@ internal sealed partial class AuthorizationGrain
         var asked = clock.GetUtcNow();
         await KeepAsync(s => s with { Renewing = asked });
         if (_kept.SealedRefreshToken is not { } box) return; // forgotten meanwhile
+        _sent = box;
         var tokens = await oauth.RenewAsync(application, Open(box, RefreshPurpose), CancellationToken.None);
         // A service that gives no other means that the one there is stays good.
         _unsaved = new(application.Identity, Seal(tokens), tokens.RefreshToken is { } next ? secrets.Seal(next, RefreshPurpose) : box, asked, tokens.Life, null, asked);
@@ -148,8 +152,9 @@ internal sealed partial class AuthorizationGrain
         var failure = $"{said} Authorize it again: darkstorage integrations authorize {Name}";
         try
         {
-            await KeepAsync(s => s with { SealedRefreshToken = null, Renewing = null, Failure = failure });
-            LogRevoked(log, Name, said);
+            // Somebody may have given access again meanwhile: that is another.
+            await KeepAsync(s => s.SealedRefreshToken.AsSpan().SequenceEqual(_sent) ? s with { SealedRefreshToken = null, Renewing = null, Failure = failure } : s);
+            if (!CanRenew) LogRevoked(log, Name, said);
         }
         catch (Exception e) when (e is not OutOfMemoryException)
         {

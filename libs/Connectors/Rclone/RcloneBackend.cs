@@ -45,6 +45,10 @@ internal sealed partial class RcloneBackend : IBackend
     private readonly SemaphoreSlim[] _moves = [.. Enumerable.Range(0, 64).Select(_ => new SemaphoreSlim(1))];
 
     private Session? _session;
+
+    /// <summary>What rclone was told last, or was about to be.</summary>
+    private AccessToken? _told;
+
     private bool _isDisposed;
 
     /// <param name="tokens">Of a place that an application was let into; null for one that has other credentials.</param>
@@ -448,7 +452,7 @@ internal sealed partial class RcloneBackend : IBackend
         try
         {
             // Asked for in turn: nobody who had an older one takes it back to that.
-            var token = await TokenAsync(ct);
+            var token = _told = await TokenAsync(ct);
             if (_session is not { } other || other.Process != process) return _session = await OpenSessionAsync(process, token, ct);
             if (other.Token == token) return other;
             // From then on rclone opens the place with it; what is under way looks for it when the one before has ended.
@@ -510,7 +514,7 @@ internal sealed partial class RcloneBackend : IBackend
         }
         catch (RcloneException e)
         {
-            var token = session?.Token ?? _session?.Token;
+            var token = session?.Token ?? _told;
             var failure = RcloneFailures.Of(e, what, _remote.WordsWith(name), token is null ? _remote.Secrets : _remote.Secrets.Add(token.Text));
             if (_tokens is null || token is null || !RcloneFailures.IsTokenRefused(e, _remote.WordsWith(name))) throw failure;
             // Whoever tries again gets another, or is told that there is none.
