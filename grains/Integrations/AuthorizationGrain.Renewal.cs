@@ -28,6 +28,9 @@ internal sealed partial class AuthorizationGrain
 
     private Task? _renewing;
 
+    /// <summary>What this activation wrote down last, or may have, when it was about to renew.</summary>
+    private DateTimeOffset? _mark;
+
     /// <summary>What was sent last to be renewed.</summary>
     private byte[]? _sent;
     private int _failures;
@@ -113,9 +116,17 @@ internal sealed partial class AuthorizationGrain
     {
         var application = await ApplicationAsync(CancellationToken.None);
         if (application.Identity != _kept.Application) throw new StorageException(StorageError.InvalidArgument, $"It was authorized for another application ({_kept.Application}). Authorize it again: darkstorage integrations authorize {Name}");
-        var asked = clock.GetUtcNow();
-        await KeepAsync(s => s with { Renewing = asked });
-        if (_kept.SealedRefreshToken is not { } box) return; // forgotten meanwhile
+        var (asked, known, mark) = (clock.GetUtcNow(), _kept.Obtained, _mark);
+        _mark = asked;
+        await KeepAsync(s =>
+        {
+            // What the index has may be of another activation, which lost its place and is at it still, or has done it.
+            if (s.Obtained != known) return s;
+            if (s.Renewing is { } begun && begun != mark && begun != asked && asked - begun < RenewingMax) throw new StorageException(StorageError.Unavailable, "It is being renewed elsewhere.");
+            return s with { Renewing = asked };
+        });
+        // Done, or forgotten.
+        if (_kept.Renewing != asked || _kept.SealedRefreshToken is not { } box) return;
         _sent = box;
         var tokens = await oauth.RenewAsync(application, Open(box, RefreshPurpose), CancellationToken.None);
         // A service that gives no other means that the one there is stays good.

@@ -2,6 +2,7 @@ using System.Buffers.Text;
 using System.Collections.Immutable;
 using System.Security.Cryptography;
 using System.Text;
+using System.Text.Json;
 using System.Web;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Integrations;
@@ -218,6 +219,37 @@ public sealed class AuthorizationGrainTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task What_another_activation_is_renewing_is_left_to_it()
+    {
+        await AuthorizeAsync();
+        _clock.Later += TimeSpan.FromHours(1);
+        // As one does that has lost its place, and does not know it yet.
+        await WriteAsync(s => s with { Renewing = _clock.GetUtcNow() });
+        Assert.True((await Authorization.GetAccessAsync([], Ct)).IsTransient);
+        _clock.Later += TimeSpan.FromSeconds(10);
+        Assert.Equal((true, "It is being renewed elsewhere."), ((await Authorization.GetAccessAsync([], Ct)).IsTransient, (await Authorization.GetAccessAsync([], Ct)).Failure));
+        Assert.Equal(0, _service.Attempts);
+        // It has ended without having done it.
+        _clock.Later += TimeSpan.FromSeconds(30);
+        await NewestAsync();
+        Assert.Equal(1, _service.Attempts);
+
+        // And one that has done it.
+        _clock.Later += TimeSpan.FromHours(1);
+        var others = await _service.RenewAsync(null!, _service.Refresh!, Ct);
+        await WriteAsync(s => s with
+        {
+            SealedAccessToken = ((ISecretBox)_box).Seal(others.AccessToken, "integration/drive/access-token"), SealedRefreshToken = ((ISecretBox)_box).Seal(others.RefreshToken!, "integration/drive/refresh-token"),
+            Obtained = _clock.GetUtcNow(), Renewing = null,
+        });
+        Assert.True((await Authorization.GetAccessAsync([], Ct)).IsTransient);
+        _clock.Later += TimeSpan.FromSeconds(10);
+        await NewestAsync();
+        Assert.Equal(2, _service.Attempts);
+        Assert.Equal(0, _service.Refusals);
+    }
+
+    [Fact]
     public async Task A_refresh_token_that_is_taken_no_more_has_somebody_authorize_it_again()
     {
         await AuthorizeAsync();
@@ -236,6 +268,30 @@ public sealed class AuthorizationGrainTests : IAsyncLifetime
         await AuthorizeAsync();
         Assert.True((await Authorization.FindAsync(Ct)).IsAuthorized);
         await NewestAsync();
+    }
+
+    [Fact]
+    public async Task Access_that_is_given_again_while_the_old_is_refused_stays()
+    {
+        await AuthorizeAsync();
+        var (random, _) = await BeginAsync();
+        _clock.Later += TimeSpan.FromMinutes(9);
+        var (asked, mayAnswer) = _service.Hold();
+        _clock.Later += TimeSpan.FromMinutes(50);
+        var (again, _) = await BeginAsync();
+        Assert.NotEqual(random, again);
+        await Authorization.GetAccessAsync([], Ct);
+        await asked.WaitAsync(Eventually.HangsAfter, Ct);
+        Assert.True((await Authorization.CompleteAsync(again, "the-code", null, Ct)).IsAuthorized);
+        var given = _service.Refresh;
+        // The old one, which is sent already, is not the one that it takes now.
+        mayAnswer.SetResult();
+        await Eventually.HoldsAsync("it was refused", () => _service.Refusals == 1);
+        await NewestAsync();
+        _clock.Later += TimeSpan.FromHours(1);
+        await NewestAsync();
+        Assert.True((await Authorization.FindAsync(Ct)).IsAuthorized);
+        Assert.NotEqual(given, _service.Refresh);
     }
 
     [Fact]
@@ -379,6 +435,15 @@ public sealed class AuthorizationGrainTests : IAsyncLifetime
         Assert.True((await Authorization.CompleteAsync(random, "the-code", null, Ct)).IsAuthorized);
     }
 
+    /// <summary>Behind the grain's back.</summary>
+    private async Task WriteAsync(Func<AuthorizationState, AuthorizationState> change)
+    {
+        var grain = Assert.Single(await _host.Index.ListGrainStatesAsync(AuthorizationState.Name, "", 10, Ct));
+        var record = (await _host.Index.ReadGrainStateAsync(AuthorizationState.Name, grain, Ct))!;
+        var state = JsonSerializer.SerializeToUtf8Bytes(change(JsonSerializer.Deserialize<AuthorizationState>(record.State.AsSpan())!));
+        Assert.NotNull(await _host.Index.WriteGrainStateAsync(AuthorizationState.Name, grain, state, record.ETag, Ct));
+    }
+
     /// <summary>What is handed out is what the service gave last, and takes still.</summary>
     private async Task NewestAsync()
     {
@@ -438,7 +503,7 @@ public sealed class AuthorizationGrainTests : IAsyncLifetime
     private sealed class Service : IOAuthClient
     {
         private Func<Task> _before = static () => Task.CompletedTask;
-        private int _attempts, _renewals;
+        private int _attempts, _renewals, _refusals;
 
         public string? Refresh { get; set; }
 
@@ -452,6 +517,8 @@ public sealed class AuthorizationGrainTests : IAsyncLifetime
         public int Attempts => Volatile.Read(ref _attempts);
 
         public int Renewals => Volatile.Read(ref _renewals);
+
+        public int Refusals => Volatile.Read(ref _refusals);
 
         /// <summary>The access token that it gave last.</summary>
         public string Newest { get; private set; } = "";
@@ -483,7 +550,11 @@ public sealed class AuthorizationGrainTests : IAsyncLifetime
             Interlocked.Increment(ref _attempts);
             await _before();
             if (Fails is { } failure) throw failure;
-            if (refreshToken != Refresh) throw new OAuthException(OAuthError.InvalidGrant, "The refresh token is not taken.");
+            if (refreshToken != Refresh)
+            {
+                Interlocked.Increment(ref _refusals);
+                throw new OAuthException(OAuthError.InvalidGrant, "The refresh token is not taken.");
+            }
             Interlocked.Increment(ref _renewals);
             var tokens = Next();
             Renewed?.Invoke();
