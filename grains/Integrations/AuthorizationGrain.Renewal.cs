@@ -48,6 +48,7 @@ internal sealed partial class AuthorizationGrain
         if (_kept.SealedAccessToken is not { } box) return AccessGrant.None(FailureAt(clock.GetUtcNow())!, isTransient: false);
         var isRejected = !rejected.IsDefaultOrEmpty && CryptographicOperations.FixedTimeEquals(GrainAccessTokens.HashOf(Open(box, AccessPurpose)), rejected.AsSpan());
         var now = clock.GetUtcNow();
+        if (isRejected && _kept.Failure is { } failure) return AccessGrant.None(failure, isTransient: false);
         if (isRejected && now - _kept.Obtained < YoungFor) return AccessGrant.None($"The place does not take the access token that {_kept.Application} was given {(now - _kept.Obtained).TotalSeconds:0} s ago. Has whoever gave access the right to do this?", isTransient: false);
         if (isRejected || now >= UseUntil)
         {

@@ -259,6 +259,8 @@ public sealed class AuthorizationGrainTests : IAsyncLifetime
         Assert.Equal(first, await TokenAsync());
         await Eventually.HoldsAsync("it says so", async () => !(await Authorization.FindAsync(Ct)).IsAuthorized);
         Assert.Equal(first, await TokenAsync()); // as long as that is good
+        var rejected = await Authorization.GetAccessAsync([.. SHA256.HashData(Encoding.UTF8.GetBytes(first))], Ct);
+        Assert.Equal((false, true), (rejected.IsTransient, rejected.Failure!.Contains("Authorize it again", StringComparison.Ordinal)));
         Assert.EndsWith("Authorize it again: darkstorage integrations authorize drive", (await Authorization.FindAsync(Ct)).Failure, StringComparison.Ordinal);
         await Integration.CheckSoonAsync(Ct);
         await Eventually.HoldsAsync("its health says so", async () => (await Integration.FindAsync(Ct))!.Health is { Failure: { } failure } && failure.Contains("Authorize it again", StringComparison.Ordinal));
