@@ -155,10 +155,11 @@ internal sealed partial class IntegrationGrain(
         var (applicationBefore, application) = (type.ApplicationOf(before), type.ApplicationOf(complete));
         if (application is not null) await UseLevelAsync(application, ct);
         var isSameApplication = applicationBefore?.Identity == application?.Identity;
-        var canAsk = application is null || (isSameApplication && (await Authorization.FindAsync(ct)).IsAuthorized);
+        // Without a token it can't be asked; a new secret of the application may be what is to mend that.
+        var noAccess = application is null ? null : isSameApplication ? (await Authorization.GetAccessAsync([], ct)).Failure : AuthorizationGrain.NotYet(Name);
         // The place it is already is not made ready again: were it gone, that would make another.
         if (type.IsSamePlace(before, complete)) await ChangeAsync(AnswersAsync, isUnprepared: state.State.IsUnprepared);
-        else await LeaveAsync("and would not be found at another place", () => ChangeAsync(static (backend, asking) => backend.PrepareAsync(asking), isUnprepared: !canAsk), ct);
+        else await LeaveAsync("and would not be found at another place", () => ChangeAsync(static (backend, asking) => backend.PrepareAsync(asking), isUnprepared: noAccess is not null), ct);
         // Tokens of another application are of no use. It is told of settings that may mend what failed.
         if (!isSameApplication && state.State.WasByOAuth) await Authorization.ForgetAsync(ct);
         else if (application is not null) await Authorization.WakeAsync(isChanged: true, ct);
@@ -167,12 +168,12 @@ internal sealed partial class IntegrationGrain(
 
         async Task ChangeAsync(Func<IBackend, CancellationToken, Task> ask, bool isUnprepared)
         {
-            if (canAsk) await AskAsync(type.Name, complete, ask, ct);
+            if (noAccess is null) await AskAsync(type.Name, complete, ask, ct);
             else await RequireOpensAsync(type.Name, complete);
             await KeepAsync(s =>
             {
                 s.IsUnprepared = isUnprepared;
-                Put(s, complete, canAsk ? null : AuthorizationGrain.NotYet(Name));
+                Put(s, complete, noAccess);
             }, ct);
         }
     }

@@ -366,6 +366,20 @@ public sealed class AuthorizationGrainTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_new_secret_of_the_application_mends_what_the_old_one_could_not()
+    {
+        await AuthorizeAsync();
+        _clock.Later += TimeSpan.FromHours(1);
+        _service.Fails = new OAuthException(OAuthError.InvalidClient, "The secret is not taken.");
+        Assert.Equal((true, "The secret is not taken."), ((await Authorization.GetAccessAsync([], Ct)).IsTransient, (await Authorization.GetAccessAsync([], Ct)).Failure));
+        await Integration.ChangeAsync(Settings(("client-secret", "a-new-secret-of-the-application")), Ct);
+        _service.Fails = null;
+        await Integration.ChangeAsync(Settings(("client-secret", "the-newest-secret-of-the-application")), Ct);
+        await Eventually.HoldsAsync("it is renewed", async () => (await Authorization.GetAccessAsync([], Ct)).Failure is null);
+        await NewestAsync();
+    }
+
+    [Fact]
     public async Task What_is_removed_leaves_no_tokens()
     {
         await AuthorizeAsync();
