@@ -56,6 +56,7 @@ public static class ClientApiHosting
         .AddSingleton<LifecycleApi>()
         .AddSingleton<EventTargetsApi>()
         .AddSingleton<IntegrationsApi>()
+        .AddSingleton<AuthorizationCallback>()
         .AddSingleton<TiersApi>()
         .AddSingleton<UsageApi>()
         .AddSingleton<EncryptionKeysApi>()

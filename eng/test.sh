@@ -82,6 +82,17 @@ install_js_ipfs() {
     mv "$folder.partial" "$folder"
 }
 
+# An authorization server, for integrations that are authorized by OAuth.
+install_oidc_provider() {
+    local version=9.13.3
+    local folder=artifacts/tools/oidc-provider-$version
+    [ ! -d "$folder" ] || return 0
+    echo "Installing oidc-provider $version"
+    rm -rf "$folder.partial"
+    npm install --prefix "$folder.partial" --silent --no-audit --no-fund --no-update-notifier --ignore-scripts --save-exact "oidc-provider@$version" >/dev/null
+    mv "$folder.partial" "$folder"
+}
+
 # Passed, failed, skipped and errors of one project, from its report; nothing where the report is missing or cut off.
 count() {
     local assembly name value
@@ -95,7 +106,7 @@ count() {
 
 install_tools
 # They come over the network while the build has the processors.
-(install_azurite; install_js_ipfs) &
+(install_azurite; install_js_ipfs; install_oidc_provider) &
 packages=$!
 echo "Building"
 if ! dotnet build Orleans.DarkStorage.sln -c Release -v quiet "$@"; then

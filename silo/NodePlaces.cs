@@ -122,7 +122,9 @@ internal sealed class NodePlaces(Func<IServiceProvider?> running, TimeProvider c
         var all = settings.SealedSecrets.IsEmpty
             ? settings.Settings
             : settings.Settings.AddRange(Services.GetRequiredService<ISecretBox>().OpenSecrets(integration, ImmutableCollectionsMarshal.AsArray(settings.SealedSecrets)!));
-        return Services.GetRequiredService<IConnectors>().Open(integration, settings.Type, all);
+        // Renewed ones come by these, and open nothing anew.
+        var tokens = new GrainAccessTokens(integration, Services.GetRequiredService<IGrainFactory>(), Services.GetRequiredService<ISecretBox>(), clock);
+        return Services.GetRequiredService<IConnectors>().Open(integration, settings.Type, all, tokens);
     }
 
     private async Task RetireAsync(string integration, IMeteredBackend backend)

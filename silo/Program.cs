@@ -8,6 +8,7 @@ using DarkStorage.ClientApi.S3;
 using DarkStorage.Connectors;
 using DarkStorage.Connectors.Events;
 using DarkStorage.Connectors.Identity;
+using DarkStorage.Connectors.OAuth;
 using DarkStorage.Connectors.Rclone;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Events;
@@ -122,6 +123,7 @@ static async Task<int> RunAsync(NodeOptions node)
         .AddSingleton<ISecretBox>(box)
         .AddSingleton<IEventSender, WebhookSender>()
         .AddSingleton<IConnectors, ConnectorCatalog>()
+        .AddSingleton<IOAuthClient, OAuthClient>()
         .AddSingleton(places)
         .AddSingleton(keys.Ring)
         .AddSingleton<IDataKeys>(keys.Data)

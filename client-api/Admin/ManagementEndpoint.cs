@@ -40,11 +40,16 @@ public sealed class NodeStatus
 
 /// <summary>The management API: health for orchestrators, metrics for Prometheus, users, roles, access keys, lifecycles, event targets, integrations, tiers, usage, encryption keys, the cluster.</summary>
 internal sealed partial class ManagementEndpoint(
-    NodeStatus node, PrometheusMetrics metrics, AccessKeysApi accessKeys, UsersApi users, RolesApi roles, LifecycleApi lifecycle, EventTargetsApi eventTargets, IntegrationsApi integrations, TiersApi tiers, UsageApi usage, EncryptionKeysApi encryptionKeys, ClusterApi cluster, Credentials credentials,
+    NodeStatus node, PrometheusMetrics metrics, AccessKeysApi accessKeys, UsersApi users, RolesApi roles, LifecycleApi lifecycle, EventTargetsApi eventTargets, IntegrationsApi integrations, AuthorizationCallback callback, TiersApi tiers, UsageApi usage, EncryptionKeysApi encryptionKeys, ClusterApi cluster, Credentials credentials,
     ILogger<ManagementEndpoint> log)
 {
     public async Task HandleAsync(HttpContext http)
     {
+        if (AuthorizationCallback.IsOne(http))
+        {
+            await callback.HandleAsync(http);
+            return;
+        }
         Func<HttpContext, CancellationToken, Task<(int, object)>>? api =
             http.Request.Path.StartsWithSegments(AccessKeysApi.Path, StringComparison.Ordinal) ? accessKeys.HandleAsync
             : http.Request.Path.StartsWithSegments(UsersApi.Path, StringComparison.Ordinal) ? users.HandleAsync

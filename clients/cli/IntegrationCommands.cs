@@ -3,16 +3,20 @@ using System.Text.Json.Nodes;
 
 namespace DarkStorage.Cli;
 
-/// <summary>Places outside: <c>integrations types|add|list|test|change|enable|disable|remove</c>. What a place has to be told is asked of the cluster, so that a newer one needs no newer program.</summary>
+/// <summary>Places outside: <c>integrations types|add|authorize|list|test|change|enable|disable|remove</c>. What a place has to be told is asked of the cluster, so that a newer one needs no newer program.</summary>
 internal static class IntegrationCommands
 {
     private const string Api = "integrations";
+
+    private static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(1);
 
     private static readonly Argument<string> Type = new("TYPE") { Description = "As integrations types lists them" };
     private static readonly Argument<string?> OneType = new("TYPE") { Description = "One, with all that it has to be told", Arity = ArgumentArity.ZeroOrOne };
     private static readonly Argument<string> Name = new("NAME") { Description = "The integration" };
     private static readonly Option<string> NewName = new("--name") { Description = "What it is to be called", Required = true };
     private static readonly Option<string?> Preset = new("--preset") { Description = "A well-known place that its settings begin with" };
+    private static readonly Option<bool> Device = new("--device") { Description = "By a code that is entered at the service, wherever one is, and not by a browser that reaches the cluster" };
+    private static readonly Option<bool> Wait = new("--wait") { Description = "Waits until somebody has, and says how it ended" };
     private static readonly Option<bool> Json = new("--json") { Description = "What the cluster answered, as it is" };
 
     public static void AddTo(RootCommand root)
@@ -22,6 +26,7 @@ internal static class IntegrationCommands
         {
             Command(new("types", "Lists the kinds of places, or says what one has to be told.") { OneType, Json }, TypesAsync),
             Command(new("add", "Adds a place, after it was asked." + fields) { Type, NewName, Preset }, AddAsync, takesFields: true),
+            Command(new("authorize", "Asks somebody who may for access to a place, where it has an OAuth client and no other credentials.") { Name, Device, Wait, Json }, AuthorizeAsync),
             Command(new("list", "Lists the places there are, and how they are.") { Json }, ListAsync),
             Command(new("test", "Writes, reads, lists and deletes a small blob there.") { Name, Json }, TestAsync),
             Command(new("change", "Changes some settings, after the place was asked." + fields) { Name }, ChangeAsync, takesFields: true),
@@ -66,7 +71,37 @@ internal static class IntegrationCommands
         var settings = await SettingsAsync(type, parsed.UnmatchedTokens, ct);
         await cluster.AskAsync(HttpMethod.Post, Api, new { name, type = (string?)type["name"], preset = parsed.GetValue(Preset), settings }, ct);
         Console.WriteLine($"Added {name}");
+        var added = await cluster.AskAsync(HttpMethod.Get, PathOf(name), null, ct);
+        if (added["authorization"] is not null) Console.WriteLine($"It is not authorized yet: darkstorage integrations authorize {name}");
         return ExitCodes.Done;
+    }
+
+    private static async Task<int> AuthorizeAsync(ParseResult parsed, CancellationToken ct)
+    {
+        using var cluster = Cluster.FromEnvironment();
+        var name = parsed.GetRequiredValue(Name);
+        var start = await cluster.AskAsync(HttpMethod.Post, PathOf(name) + "/authorize", new { flow = parsed.GetValue(Device) ? "device" : "code" }, ct);
+        if (parsed.GetValue(Json)) Output.Json(start);
+        else if (start["userCode"] is { } code) Console.WriteLine($"Open {start["url"]} and enter {code}, until {start["until"]}.{(start["completeUrl"] is { } complete ? $"\nOr open {complete}" : "")}");
+        else Console.WriteLine($"Open this address with a browser and give access, until {start["until"]}:\n{start["url"]}");
+        return parsed.GetValue(Wait) ? await WaitAsync(cluster, name, ct) : ExitCodes.Done;
+    }
+
+    /// <summary>Until the flow is over, and then until the place has been asked.</summary>
+    private static async Task<int> WaitAsync(Cluster cluster, string name, CancellationToken ct)
+    {
+        for (; ; await Task.Delay(LookEvery, ct))
+        {
+            var status = await cluster.AskAsync(HttpMethod.Get, PathOf(name), null, ct);
+            if (status["authorization"] is not { } access) throw new CommandFailedException($"{name} has other credentials now.");
+            if (access["pendingUntil"] is not null) continue;
+            if (access["flowFailure"] is { } failure) throw new CommandFailedException($"{name} was not authorized: {failure}");
+            if (access["granted"] is null) throw new CommandFailedException($"{name} was not authorized: what was begun has been forgotten.");
+            // Asked again just now, unless nothing is.
+            if ((bool)status["integration"]!["isEnabled"]! && (status["health"] is not { } health || (DateTimeOffset)health["checked"]! < (DateTimeOffset)access["granted"]!)) continue;
+            Console.WriteLine($"{name} is authorized, and {State(status)}");
+            return status["health"] is { } asked && !(bool)asked["healthy"]! ? ExitCodes.Failed : ExitCodes.Done;
+        }
     }
 
     private static async Task<int> ChangeAsync(ParseResult parsed, CancellationToken ct)

@@ -28,8 +28,11 @@ public static class ClusterLevels
     /// <summary>Requests are counted, and tiers have costs of those.</summary>
     public const int Usage = 10;
 
+    /// <summary>Integrations may be authorized by OAuth, whose tokens a grain renews.</summary>
+    public const int Authorizations = 11;
+
     /// <summary>Of this program.</summary>
-    public const int Newest = Usage;
+    public const int Newest = Authorizations;
 
     /// <param name="older">Names of nodes.</param>
     public static string RefusalBy(string older) => $"This takes a newer version of DarkStorage on every node, and these run an older one: {older}. Upgrade them first, or take those out that do not come back.";

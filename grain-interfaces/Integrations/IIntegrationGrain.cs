@@ -8,7 +8,7 @@ namespace DarkStorage.GrainInterfaces.Integrations;
 [Alias("integration")]
 public interface IIntegrationGrain : IGrainWithStringKey
 {
-    /// <summary>Makes the integration, after its place was asked and made ready. Where the place refuses, nothing is made.</summary>
+    /// <summary>Makes the integration, after its place was asked and made ready. Where the place refuses, nothing is made. One that somebody has to authorize first is made as it is, and its place asked and made ready when they have.</summary>
     /// <param name="preset">Null for none.</param>
     /// <param name="settings">By the fields' names; secrets among them.</param>
     /// <exception cref="StorageException"><see cref="StorageError.IntegrationExists"/>; <see cref="StorageError.TooManySettings"/>; <see cref="StorageError.Conflict"/>: a node runs an older program; <see cref="StorageError.InvalidArgument"/>: which setting can't be right, and why;
@@ -16,7 +16,7 @@ public interface IIntegrationGrain : IGrainWithStringKey
     [Alias("add")]
     Task<Integration> AddAsync(string type, string? preset, ImmutableDictionary<string, string> settings, CancellationToken ct);
 
-    /// <summary>Changes some settings, after the place they make was asked and made ready. Where it refuses, nothing is changed. New ones hold from the next call to it.</summary>
+    /// <summary>Changes some settings, after the place they make was asked and made ready. Where it refuses, nothing is changed. New ones hold from the next call to it. With another application it has to be authorized again.</summary>
     /// <param name="settings">An empty text takes a setting back to its default. Those that are not named stay, secrets too.</param>
     /// <exception cref="StorageException"><see cref="StorageError.NoSuchIntegration"/>; <see cref="StorageError.Conflict"/>: it would be another place, and a tier or content of objects is at this one; and as for <see cref="AddAsync"/>.</exception>
     [Alias("change")]
@@ -49,6 +49,10 @@ public interface IIntegrationGrain : IGrainWithStringKey
     /// <summary>Adds what a node has sent there and read from there.</summary>
     [Alias("report"), AlwaysInterleave]
     Task ReportAsync(BackendUsage usage, CancellationToken ct);
+
+    /// <summary>Asks for the health now, and does not wait for it: somebody has authorized it.</summary>
+    [Alias("check-soon"), AlwaysInterleave]
+    Task CheckSoonAsync(CancellationToken ct);
 
     /// <summary>Seals the secrets under the newest key of the silo that has the grain, where they are sealed under another.</summary>
     /// <returns>Whether they were.</returns>
@@ -93,8 +97,9 @@ public sealed record IntegrationSettings(string Type, ImmutableSortedDictionary<
 
 /// <param name="Health">Null before it was first asked for.</param>
 /// <param name="Usage">Since the integration was added; at most some minutes behind after a crash.</param>
+/// <param name="Authorization">Null where nobody has to give access.</param>
 [GenerateSerializer, Immutable, Alias("integration-status")]
-public sealed record IntegrationStatus(Integration Integration, IntegrationHealth? Health, BackendUsage Usage);
+public sealed record IntegrationStatus(Integration Integration, IntegrationHealth? Health, BackendUsage Usage, IntegrationAuthorization? Authorization = null);
 
 /// <summary>How a place was when it was last asked.</summary>
 /// <param name="Checked">When that was.</param>

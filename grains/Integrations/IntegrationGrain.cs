@@ -55,6 +55,18 @@ public sealed class IntegrationState
 
     [Id(10)]
     public DateTimeOffset Cleaned { get; set; }
+
+    /// <summary>Somebody has to give access before the place can be asked.</summary>
+    [Id(11)]
+    public bool IsByOAuth { get; set; }
+
+    /// <summary>It was so at some time: there may be tokens.</summary>
+    [Id(12)]
+    public bool WasByOAuth { get; set; }
+
+    /// <summary>The place is to be made ready when it can be asked: nothing has been there yet.</summary>
+    [Id(13)]
+    public bool IsUnprepared { get; set; }
 }
 
 /// <summary>One integration. Its place is asked for its health by a timer, which a reminder sees to, and before settings are kept that name another.</summary>
@@ -109,14 +121,24 @@ internal sealed partial class IntegrationGrain(
         if ((await GrainFactory.GetGrain<IIntegrationsGrain>(IIntegrationsGrain.Key).ListAsync(ct)).Length >= IIntegrationsGrain.Max)
             throw new StorageException(StorageError.TooManySettings, $"There are {IIntegrationsGrain.Max} integrations already.");
         var complete = TypeOf(type).Complete(preset, settings);
-        if (index is IClusterIndex cluster && await cluster.TryUseLevelAsync(ClusterLevels.Integrations, ct) is { } older) throw new StorageException(StorageError.Conflict, ClusterLevels.RefusalBy(older));
-        await AskAsync(type, complete, static (backend, asking) => backend.PrepareAsync(asking), ct);
+        var application = TypeOf(type).ApplicationOf(complete);
+        await UseLevelAsync(application, ct);
+        if (application is null)
+        {
+            await AskAsync(type, complete, static (backend, asking) => backend.PrepareAsync(asking), ct);
+        }
+        else
+        {
+            await RequireOpensAsync(type, complete);
+            // Of one of that name that was removed, and not to its end.
+            await Authorization.ForgetAsync(ct);
+        }
         // First, since one without its integration ends itself, and the other way round nothing would wake the grain.
         await this.RegisterOrUpdateReminder(WakeReminder, WakePeriod, WakePeriod);
         await KeepAsync(s =>
         {
-            (s.Type, s.Preset, s.IsEnabled, s.Added, s.Cleaned) = (type, preset, true, clock.GetUtcNow(), clock.GetUtcNow());
-            Put(s, complete);
+            (s.Type, s.Preset, s.IsEnabled, s.Added, s.Cleaned, s.IsUnprepared) = (type, preset, true, clock.GetUtcNow(), clock.GetUtcNow(), application is not null);
+            Put(s, complete, application is null ? null : AuthorizationGrain.NotYet(Name));
         }, ct);
         WatchHealth();
         LogAdded(log, Name, type);
@@ -130,16 +152,29 @@ internal sealed partial class IntegrationGrain(
         // Secrets that are all replaced need not open.
         var before = state.State.Secrets.All(settings.ContainsKey) ? state.State.Settings : Settings();
         var complete = type.Complete(state.State.Preset, settings, before);
+        var (applicationBefore, application) = (type.ApplicationOf(before), type.ApplicationOf(complete));
+        if (application is not null) await UseLevelAsync(application, ct);
+        var isSameApplication = applicationBefore?.Identity == application?.Identity;
+        // Without a token it can't be asked; a new secret of the application may be what is to mend that.
+        var noAccess = application is null ? null : isSameApplication ? (await Authorization.GetAccessAsync([], ct)).Failure : AuthorizationGrain.NotYet(Name);
         // The place it is already is not made ready again: were it gone, that would make another.
-        if (type.IsSamePlace(before, complete)) await ChangeAsync(AnswersAsync);
-        else await LeaveAsync("and would not be found at another place", () => ChangeAsync(static (backend, asking) => backend.PrepareAsync(asking)), ct);
+        if (type.IsSamePlace(before, complete)) await ChangeAsync(AnswersAsync, isUnprepared: state.State.IsUnprepared);
+        else await LeaveAsync("and would not be found at another place", () => ChangeAsync(static (backend, asking) => backend.PrepareAsync(asking), isUnprepared: noAccess is not null), ct);
+        // Tokens of another application are of no use. It is told of settings that may mend what failed.
+        if (!isSameApplication && state.State.WasByOAuth) await Authorization.ForgetAsync(ct);
+        else if (application is not null) await Authorization.WakeAsync(isChanged: true, ct);
         LogChanged(log, Name);
         return Record;
 
-        async Task ChangeAsync(Func<IBackend, CancellationToken, Task> ask)
+        async Task ChangeAsync(Func<IBackend, CancellationToken, Task> ask, bool isUnprepared)
         {
-            await AskAsync(type.Name, complete, ask, ct);
-            await KeepAsync(s => Put(s, complete), ct);
+            if (noAccess is null) await AskAsync(type.Name, complete, ask, ct);
+            else await RequireOpensAsync(type.Name, complete);
+            await KeepAsync(s =>
+            {
+                s.IsUnprepared = isUnprepared;
+                Put(s, complete, noAccess);
+            }, ct);
         }
     }
 
@@ -161,6 +196,8 @@ internal sealed partial class IntegrationGrain(
         {
             try
             {
+                // First, as nobody would know of them afterwards: where all else fails it can be authorized again.
+                if (existed && state.State.WasByOAuth) await Authorization.ForgetAsync(ct);
                 if (existed) await WriteAloneAsync(() => state.ClearStateAsync(ct));
                 // What could not be deleted there is nobody's any more.
                 while (await index.ForgetPlaceAsync(Name, ForgottenAtOnceMax, ct) == ForgottenAtOnceMax) { }
@@ -173,8 +210,18 @@ internal sealed partial class IntegrationGrain(
         }
     }
 
-    public Task<IntegrationStatus?> FindAsync(CancellationToken ct) =>
-        Task.FromResult(state.RecordExists ? new IntegrationStatus(Record, state.State.Health, state.State.Usage) : null);
+    public async Task<IntegrationStatus?> FindAsync(CancellationToken ct)
+    {
+        if (!state.RecordExists) return null;
+        var authorization = state.State.IsByOAuth ? await Authorization.FindAsync(ct) : null;
+        return new(Record, state.State.Health, state.State.Usage, authorization);
+    }
+
+    public Task CheckSoonAsync(CancellationToken ct)
+    {
+        _health?.Change(TimeSpan.Zero, options.Value.HealthPeriod);
+        return Task.CompletedTask;
+    }
 
     public async Task<IntegrationTest> TestAsync(CancellationToken ct)
     {
@@ -209,6 +256,7 @@ internal sealed partial class IntegrationGrain(
     {
         // One that outlived its integration, after a crash between the two.
         if (!state.RecordExists) await RemoveAsync(CancellationToken.None);
+        else if (state.State.IsByOAuth) await Authorization.WakeAsync(isChanged: false, CancellationToken.None);
     }
 
     /// <summary>Leaves the place, if nothing is there. Whoever is about to put something there has said so before they ask for the settings: either that is seen here, or they see that the place is being left.</summary>
@@ -247,6 +295,7 @@ internal sealed partial class IntegrationGrain(
         {
             var now = clock.GetUtcNow();
             s.Health = new(now, before is not null && before.IsHealthy == failure is null ? before.Since : now, failure);
+            if (failure is null) s.IsUnprepared = false;
         }, ct, isWanted: () => state.RecordExists && state.State.IsEnabled && state.State.Changed == asked);
         // Meanwhile it may have become another place, or none.
         if (!isKept) return;
@@ -269,7 +318,9 @@ internal sealed partial class IntegrationGrain(
     {
         try
         {
-            var failure = await AskedAsync(AnswersAsync, ct);
+            var failure = await AskedAsync(state.State.IsUnprepared ? static (backend, asking) => backend.PrepareAsync(asking) : AnswersAsync, ct);
+            // It may answer for as long as the last access token is good.
+            if (failure is null && state.State.IsByOAuth) failure = (await Authorization.FindAsync(ct)).Failure;
             if (failure is null && clock.GetUtcNow() - state.State.Cleaned >= CleaningPeriod)
             {
                 // The next one is a day away, whatever became of this: a place where nothing may be cleaned works all the same.
@@ -314,7 +365,7 @@ internal sealed partial class IntegrationGrain(
             if (_backend is not { } backend || backend.Changed != state.State.Changed)
             {
                 Retire();
-                _backend = backend = (connectors.Open(Name, state.State.Type, Settings()), state.State.Changed);
+                _backend = backend = (connectors.Open(Name, state.State.Type, Settings(), Tokens), state.State.Changed);
             }
             return backend.Open;
         }
@@ -337,7 +388,7 @@ internal sealed partial class IntegrationGrain(
     private async Task AskAsync(string type, IReadOnlyDictionary<string, string> settings, Func<IBackend, CancellationToken, Task> ask, CancellationToken ct)
     {
         using var bounded = Bounded(ct);
-        await using var backend = connectors.Open(Name, type, settings);
+        await using var backend = connectors.Open(Name, type, settings, Tokens);
         try
         {
             await ask(backend, bounded.Token);
@@ -352,6 +403,23 @@ internal sealed partial class IntegrationGrain(
         }
     }
 
+    /// <summary>Whether settings can be right, of a place that can't be asked yet.</summary>
+    private async Task RequireOpensAsync(string type, IReadOnlyDictionary<string, string> settings)
+    {
+        await using var backend = connectors.Open(Name, type, settings, Tokens);
+    }
+
+    /// <summary>Makes sure that every node knows what is about to be kept, from now on.</summary>
+    private async Task UseLevelAsync(OAuthApplication? application, CancellationToken ct)
+    {
+        var level = application is null ? ClusterLevels.Integrations : ClusterLevels.Authorizations;
+        if (index is IClusterIndex cluster && await cluster.TryUseLevelAsync(level, ct) is { } older) throw new StorageException(StorageError.Conflict, ClusterLevels.RefusalBy(older));
+    }
+
+    private IAuthorizationGrain Authorization => GrainFactory.GetGrain<IAuthorizationGrain>(Name);
+
+    private GrainAccessTokens Tokens => new(Name, GrainFactory, secrets, clock);
+
     private static string NoAnswer => $"It did not answer within {AskingMax.TotalSeconds:0} s.";
 
     private static CancellationTokenSource Bounded(CancellationToken ct)
@@ -363,16 +431,18 @@ internal sealed partial class IntegrationGrain(
 
     private void Count(IMeteredBackend backend) => state.State.Usage += backend.TakeUsage();
 
-    private void Put(IntegrationState into, ImmutableSortedDictionary<string, string> complete)
+    /// <param name="failure">Why its place can't be asked yet; null where it was, just now.</param>
+    private void Put(IntegrationState into, ImmutableSortedDictionary<string, string> complete, string? failure)
     {
         var type = TypeOf(into.Type);
+        into.IsByOAuth = type.ApplicationOf(complete) is not null;
+        into.WasByOAuth |= into.IsByOAuth;
         var secret = complete.Where(s => type.IsSecret(s.Key)).ToDictionary();
         into.Settings = complete.RemoveRange(secret.Keys);
         into.Secrets = [.. secret.Keys.Order(StringComparer.Ordinal)];
         into.SealedSecrets = secret.Count == 0 ? null : secrets.Seal(Name, secret);
         var now = clock.GetUtcNow();
-        // It was asked just now.
-        (into.Changed, into.Health) = (now, new(now, now, Failure: null));
+        (into.Changed, into.Health) = (now, new(now, now, failure));
     }
 
     /// <summary>All of them, secrets too.</summary>

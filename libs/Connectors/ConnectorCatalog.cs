@@ -44,11 +44,14 @@ public sealed class ConnectorCatalog : IConnectors, IDisposable
 
     public ImmutableArray<ConnectorType> Types { get; }
 
-    public IMeteredBackend Open(string name, string type, IReadOnlyDictionary<string, string> settings)
+    public IMeteredBackend Open(string name, string type, IReadOnlyDictionary<string, string> settings, IAccessTokens? tokens = null)
     {
         var connector = _all.FirstOrDefault(c => c.Type.Name == type)
             ?? throw new StorageException(StorageError.InvalidArgument, $"There is no connector {type}; there are: {string.Join(", ", Types.Select(t => t.Name))}.");
-        return new GuardedBackend(connector.Open(settings, _clock), name, BackendLimits.From(settings), _clock);
+        var backend = connector.OpenAuthorized is { } open && connector.Type.ApplicationOf(settings) is not null
+            ? open(settings, tokens ?? throw new ArgumentNullException(nameof(tokens)), _clock)
+            : connector.Open(settings, _clock);
+        return new GuardedBackend(backend, name, BackendLimits.From(settings), _clock);
     }
 
     /// <summary>Ends the programs that connectors have started.</summary>
@@ -57,4 +60,8 @@ public sealed class ConnectorCatalog : IConnectors, IDisposable
 
 /// <summary>A kind of place, and how to open one.</summary>
 /// <param name="Open">Takes settings that are complete.</param>
-internal sealed record Connector(ConnectorType Type, Func<IReadOnlyDictionary<string, string>, TimeProvider, IBackend> Open);
+internal sealed record Connector(ConnectorType Type, Func<IReadOnlyDictionary<string, string>, TimeProvider, IBackend> Open)
+{
+    /// <summary>Opens one that an application was let into; null for kinds without.</summary>
+    public Func<IReadOnlyDictionary<string, string>, IAccessTokens, TimeProvider, IBackend>? OpenAuthorized { get; init; }
+}

@@ -125,6 +125,8 @@ internal sealed partial class SealingAnew : BackgroundService
             await EachAsync(page.Select(g => GrainId.Parse(g).Key.ToString()!), id => _grains.GetGrain<IAccessKeyGrain>(id).SealAnewAsync(ct));
         for (var after = ""; await _index.ListGrainStatesAsync(IntegrationState.Name, after, PageMax, ct) is { Count: > 0 } page; after = page[^1])
             await EachAsync(page.Select(g => GrainId.Parse(g).Key.ToString()!), name => _grains.GetGrain<IIntegrationGrain>(name).SealAnewAsync(ct));
+        for (var after = ""; await _index.ListGrainStatesAsync(AuthorizationState.Name, after, PageMax, ct) is { Count: > 0 } page; after = page[^1])
+            await EachAsync(page.Select(g => GrainId.Parse(g).Key.ToString()!), name => _grains.GetGrain<IAuthorizationGrain>(name).SealAnewAsync(ct));
         await EachAsync(await _grains.GetGrain<IEventTargetsGrain>(IEventTargetsGrain.Key).ListAsync(ct), name => _grains.GetGrain<IEventTargetGrain>(name).SealAnewAsync(ct));
         return count;
 

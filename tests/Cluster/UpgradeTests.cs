@@ -96,7 +96,7 @@ public sealed class UpgradeTests : IDisposable
         (int Level, HttpMethod Method, string Api, string Path, string Body)[] all =
         [
             (ClusterLevels.Redundancy, HttpMethod.Put, "cluster", $"/buckets/{bucket}", """{"copies":2}"""), (ClusterLevels.Redundancy, HttpMethod.Put, "cluster", "/replication", """{"width":3}"""),
-            (ClusterLevels.Integrations, HttpMethod.Post, "integrations", "", NewIntegration), (ClusterLevels.Places, HttpMethod.Put, "tiers", "/cold", NewTier),
+            (ClusterLevels.Integrations, HttpMethod.Post, "integrations", "", NewIntegration), (ClusterLevels.Authorizations, HttpMethod.Post, "integrations", "", Authorized), (ClusterLevels.Places, HttpMethod.Put, "tiers", "/cold", NewTier),
             (ClusterLevels.Accesses, HttpMethod.Put, "lifecycle", $"/{bucket}/accesses", CountedAccesses),
         ];
         foreach (var (_, method, api, path, body) in all.Where(n => n.Level > levelBefore))
@@ -124,6 +124,8 @@ public sealed class UpgradeTests : IDisposable
     }
 
     private const string CountedAccesses = """{"counted":true}""";
+
+    private const string Authorized = """{"name":"cloud","type":"gcs","settings":{"bucket":"photos","client-id":"app"}}""";
 
     private const string NewTier = """{"integration":"nas"}""";
 

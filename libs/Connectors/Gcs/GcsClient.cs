@@ -8,9 +8,10 @@ using DarkStorage.Storage.Backends;
 
 namespace DarkStorage.Connectors.Gcs;
 
-/// <summary>Sends requests of the JSON API to one endpoint, under the access token of a service account: with a token that is not taken once more, with another.</summary>
+/// <summary>Sends requests of the JSON API to one endpoint, under an access token: with a token that is not taken once more, with another.</summary>
 /// <remarks>What goes wrong on the way is a <see cref="BackendException"/>; an answer of any status is its caller's to look at. Tokens go to the endpoint and nowhere else: no redirect is followed, and of the address that a server gives for an upload the path alone is taken.</remarks>
-internal sealed class GcsClient(Uri endpoint, AccessTokens tokens, HttpClient http) : IDisposable
+/// <param name="owned">What the tokens are had by, where that ends with this; null where it is somebody else's.</param>
+internal sealed class GcsClient(Uri endpoint, IAccessTokens tokens, HttpClient http, IDisposable? owned = null) : IDisposable
 {
     private const string ApiPath = "/storage/v1/b/";
 
@@ -38,7 +39,7 @@ internal sealed class GcsClient(Uri endpoint, AccessTokens tokens, HttpClient ht
         {
             var token = await tokens.GetAsync(ct);
             using var request = new HttpRequestMessage(method, AddressOf(target));
-            request.Headers.Authorization = new("Bearer", token);
+            request.Headers.Authorization = new("Bearer", token.Text);
             fill?.Invoke(request);
             var answer = await SendOnceAsync(request, what, ct);
             if (answer.StatusCode != HttpStatusCode.Unauthorized || attempt > 1) return answer;
@@ -81,7 +82,7 @@ internal sealed class GcsClient(Uri endpoint, AccessTokens tokens, HttpClient ht
     public void Dispose()
     {
         http.Dispose();
-        tokens.Dispose();
+        owned?.Dispose();
     }
 
     /// <summary>Exactly as it was escaped: a name may look like a path that leads elsewhere.</summary>

@@ -14,7 +14,7 @@ internal sealed class ServiceAccountKey : IDisposable
     private const string DefaultTokenUri = "https://oauth2.googleapis.com/token";
 
     /// <summary>Reading, writing and deleting objects, and nothing about who may.</summary>
-    private const string Scope = "https://www.googleapis.com/auth/devstorage.read_write";
+    public const string Scope = "https://www.googleapis.com/auth/devstorage.read_write";
 
     /// <summary>Google takes no assertion that is good for longer.</summary>
     private const int AssertionSeconds = 3600;

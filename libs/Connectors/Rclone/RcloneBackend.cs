@@ -37,6 +37,7 @@ internal sealed partial class RcloneBackend : IBackend
     private readonly RcloneProgram _program;
     private readonly RcloneRemote _remote;
     private readonly TimeProvider _clock;
+    private readonly IAccessTokens? _tokens;
     private readonly string _name = $"d{Guid.NewGuid():N}";
     private readonly SemaphoreSlim _opening = new(1);
 
@@ -44,11 +45,16 @@ internal sealed partial class RcloneBackend : IBackend
     private readonly SemaphoreSlim[] _moves = [.. Enumerable.Range(0, 64).Select(_ => new SemaphoreSlim(1))];
 
     private Session? _session;
+
+    /// <summary>What rclone was told last, or was about to be.</summary>
+    private AccessToken? _told;
+
     private bool _isDisposed;
 
-    public RcloneBackend(RcloneProgram program, RcloneRemote remote, TimeProvider clock)
+    /// <param name="tokens">Of a place that an application was let into; null for one that has other credentials.</param>
+    public RcloneBackend(RcloneProgram program, RcloneRemote remote, TimeProvider clock, IAccessTokens? tokens = null)
     {
-        (_program, _remote, _clock) = (program, remote, clock);
+        (_program, _remote, _clock, _tokens) = (program, remote, clock, tokens);
         program.Join();
     }
 
@@ -441,12 +447,17 @@ internal sealed partial class RcloneBackend : IBackend
     private async Task<Session> SessionAsync(CancellationToken ct)
     {
         var process = await _program.RunningAsync(ct);
-        if (_session is { } known && known.Process == process) return known;
+        if (_session is { } known && known.Process == process && known.Token == await TokenAsync(ct)) return known;
         await _opening.WaitAsync(ct);
         try
         {
-            if (_session is { } other && other.Process == process) return other;
-            return _session = await OpenSessionAsync(process, ct);
+            // Asked for in turn: nobody who had an older one takes it back to that.
+            var token = _told = await TokenAsync(ct);
+            if (_session is not { } other || other.Process != process) return _session = await OpenSessionAsync(process, token, ct);
+            if (other.Token == token) return other;
+            // From then on rclone opens the place with it; what is under way looks for it when the one before has ended.
+            await process.CallAsync("config/update", new() { ["name"] = _name, ["parameters"] = new JsonObject { ["token"] = JsonOf(token!) }, ["opt"] = new JsonObject { ["obscure"] = true, ["nonInteractive"] = true } }, ct);
+            return _session = other with { Token = token };
         }
         finally
         {
@@ -454,12 +465,23 @@ internal sealed partial class RcloneBackend : IBackend
         }
     }
 
-    private async Task<Session> OpenSessionAsync(RcloneProcess process, CancellationToken ct)
+    private async ValueTask<AccessToken?> TokenAsync(CancellationToken ct) => _tokens is null ? null : await _tokens.GetAsync(ct);
+
+    /// <summary>As rclone keeps them, and without what it could renew it by: a refresh token that is taken once would be used up for all other nodes.</summary>
+    private static string JsonOf(AccessToken token)
+    {
+        var json = new JsonObject { ["access_token"] = token.Text, ["token_type"] = "Bearer" };
+        if (token.Ends is { } ends) json["expiry"] = ends.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture);
+        return json.ToJsonString();
+    }
+
+    private async Task<Session> OpenSessionAsync(RcloneProcess process, AccessToken? token, CancellationToken ct)
     {
         // What goes by HTTP is looked at where it connects.
         if (_remote.Host is { } host) await OutboundConnections.RequireAllAllowedAsync(host, ct);
         var parameters = new JsonObject();
         foreach (var (option, value) in _remote.Parameters) parameters[option] = value;
+        if (token is not null) parameters["token"] = JsonOf(token);
         if (_remote.HostKeys is { } keys) parameters["known_hosts_file"] = await process.WriteFileAsync(_name, keys, ct);
         await process.CallAsync("config/create", new() { ["name"] = _name, ["type"] = _remote.Kind.Name, ["parameters"] = parameters, ["opt"] = new JsonObject { ["obscure"] = true, ["nonInteractive"] = true } }, ct);
         var fs = $"{_name}:{_remote.Root}";
@@ -469,7 +491,7 @@ internal sealed partial class RcloneBackend : IBackend
         using var hash = hashes.ValueKind == JsonValueKind.Array ? PlaceHash.Best([.. hashes.EnumerateArray().Select(h => h.GetString() ?? "")]) : null;
         return new(process, fs, hash?.Name)
         {
-            CanRename = Has("Move") || Has("Copy"), HasDuplicates = Has("DuplicateFiles"), IsCaseBlind = Has("CaseInsensitive"), HasFolders = Has("CanHaveEmptyDirectories"), TellsRoom = Has("About"),
+            Token = token, CanRename = Has("Move") || Has("Copy"), HasDuplicates = Has("DuplicateFiles"), IsCaseBlind = Has("CaseInsensitive"), HasFolders = Has("CanHaveEmptyDirectories"), TellsRoom = Has("About"),
         };
 
         bool Has(string feature) => features.ValueKind == JsonValueKind.Object && features.TryGetProperty(feature, out var value) && value.ValueKind == JsonValueKind.True;
@@ -480,9 +502,11 @@ internal sealed partial class RcloneBackend : IBackend
     /// <summary>Says in the contract's words what rclone, or the way to it, says.</summary>
     private async Task<T> CallAsync<T>(string what, BlobName? name, Func<Session, Task<T>> call, CancellationToken ct)
     {
+        Session? session = null;
         try
         {
-            return await call(await SessionAsync(ct));
+            session = await SessionAsync(ct);
+            return await call(session);
         }
         catch (BackendException)
         {
@@ -490,7 +514,12 @@ internal sealed partial class RcloneBackend : IBackend
         }
         catch (RcloneException e)
         {
-            throw RcloneFailures.Of(e, what, _remote.WordsWith(name), _remote.Secrets);
+            var token = session?.Token ?? _told;
+            var failure = RcloneFailures.Of(e, what, _remote.WordsWith(name), token is null ? _remote.Secrets : _remote.Secrets.Add(token.Text));
+            if (_tokens is null || token is null || !RcloneFailures.IsTokenRefused(e, _remote.WordsWith(name))) throw failure;
+            // Whoever tries again gets another, or is told that there is none.
+            _tokens.Reject(token);
+            throw new BackendException(BackendError.Unavailable, failure.Message);
         }
         catch (Exception e) when (e is HttpRequestException or SocketException or ForbiddenAddressException or ObjectDisposedException or KeyNotFoundException or IOException)
         {
@@ -507,6 +536,9 @@ internal sealed partial class RcloneBackend : IBackend
     /// <param name="HashName">The checksum that is compared; null for none.</param>
     private sealed record Session(RcloneProcess Process, string Fs, string? HashName)
     {
+        /// <summary>What rclone was told last; null for a place without.</summary>
+        public AccessToken? Token { get; init; }
+
         public bool CanRename { get; init; }
 
         public bool HasDuplicates { get; init; }

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Text.Json;
 using System.Text.RegularExpressions;
+using DarkStorage.Connectors.OAuth;
 using DarkStorage.Storage.Backends;
 
 namespace DarkStorage.Connectors.Rclone;
@@ -20,14 +21,16 @@ internal static partial class RcloneConnector
     private const string HostKeys = "host-keys";
     private const string Vendor = "vendor";
     private const string Token = "token";
-    private const string ClientId = "client-id";
-    private const string ClientSecret = "client-secret";
+    private const string ClientId = OAuthService.ClientId;
+    private const string ClientSecret = OAuthService.ClientSecret;
     private const string Options = "options";
 
     /// <summary>A shorter text than this is everywhere, and hiding it would hide nothing but sense.</summary>
     private const int SecretLengthMin = 4;
 
     private const int OptionsMax = 100;
+
+    private const string OwnClient = "client-id and client-secret of an app of one's own, and then integrations authorize";
 
     /// <summary>Backends of rclone that keep files outside and can move or copy one there. None that wraps another, reads this machine's files (local, alias, crypt, union, combine, chunker, compress, cache, hasher), keeps nothing (memory), can't be written to, or may have two files of one name (drive, mega): each node could find another one. Nor any that spools what it is given to this machine's drive (jottacloud, pikpak).</summary>
     private static readonly ImmutableArray<RcloneKind> Kinds =
@@ -60,8 +63,9 @@ internal static partial class RcloneConnector
         new(HostKeys, "For sftp: the server's keys, lines as ssh-keyscan prints them and known_hosts has them. Any server is believed where nothing is said.", ConnectorFieldKind.Secret),
         new(Vendor, "For webdav: whose server it is.", ConnectorFieldKind.Choice, Choices: ["nextcloud", "owncloud", "sharepoint", "sharepoint-ntlm", "other"]),
         new(Token, "What 'rclone authorize' prints for the place: JSON, as it is. For webdav: a bearer token.", ConnectorFieldKind.Secret),
-        new(ClientId, "An OAuth client of one's own. rclone's where nothing is said, which all of its users share and which may be slow."),
+        new(ClientId, "An OAuth client of one's own. Without a token, it asks for access by itself (integrations authorize); with one, it is the client that the token was given to: rclone's where nothing is said, which all of its users share and which may be slow."),
         new(ClientSecret, "The secret of that client.", ConnectorFieldKind.Secret),
+        .. OAuthFields.Addresses,
         new(Options, "Other options of rclone's backend (rclone help backend NAME, the names of its config file): name=value, a line for each. Secrets are given as they are, and rclone obscures them.", ConnectorFieldKind.Secret),
     ],
     [
@@ -71,15 +75,32 @@ internal static partial class RcloneConnector
         Preset("nextcloud", "Nextcloud", "Needs url (https://HOST/remote.php/dav/files/USER), user, and an app password.", "webdav", (Vendor, "nextcloud")),
         Preset("owncloud", "ownCloud", "Needs url (https://HOST/remote.php/dav/files/USER), user, and an app password.", "webdav", (Vendor, "owncloud")),
         Preset("smb", "Windows share (SMB)", "Needs host, user, password, and path: SHARE/FOLDER. The option domain says whose user.", "smb"),
-        Preset("dropbox", "Dropbox", "Needs token: rclone authorize dropbox.", "dropbox"),
-        Preset("box", "Box", "Needs token: rclone authorize box. Of each such token one node alone can make use.", "box"),
-        Preset("onedrive", "OneDrive and SharePoint", "Needs token (rclone authorize onedrive), and the options drive_id and drive_type, as 'rclone config' finds them.", "onedrive"),
+        Preset("dropbox", "Dropbox", $"Needs {OwnClient}; or token: rclone authorize dropbox.", "dropbox"),
+        Preset("box", "Box", $"Needs {OwnClient}; or token: rclone authorize box, of which one node alone can make use.", "box"),
+        Preset("onedrive", "OneDrive and SharePoint", $"Needs {OwnClient}, or token (rclone authorize onedrive); and the options drive_id and drive_type, as 'rclone config' finds them.", "onedrive"),
         Preset("pcloud", "pCloud", "Needs token: rclone authorize pcloud.", "pcloud"),
         Preset("storj", "Storj", "Needs path (BUCKET/FOLDER) and the option access_grant. Debian's rclone has no storj; rclone's own has.", "storj"),
-    ]);
+    ])
+    {
+        OAuth =
+        [
+            Service("dropbox", "Dropbox", "https://www.dropbox.com/oauth2/authorize", "https://api.dropboxapi.com/oauth2/token") with { Parameters = Map(("token_access_type", "offline")) },
+            Service("box", "Box", "https://account.box.com/api/oauth2/authorize", "https://api.box.com/oauth2/token") with { UsesPkce = false },
+            Service("onedrive", "Microsoft", "https://login.microsoftonline.com/common/oauth2/v2.0/authorize", "https://login.microsoftonline.com/common/oauth2/v2.0/token") with
+            {
+                DeviceUrl = "https://login.microsoftonline.com/common/oauth2/v2.0/devicecode",
+                Scope = "Files.ReadWrite.All Sites.Read.All offline_access",
+            },
+            Service("yandex", "Yandex", "https://oauth.yandex.com/authorize", "https://oauth.yandex.com/token") with { DeviceUrl = "https://oauth.yandex.com/device/code" },
+            .. new[] { "pcloud", "hidrive", "zoho", "putio", "premiumizeme", "sharefile" }.Select(name => Service(name, name, null, null)),
+        ],
+    };
 
     /// <summary>The connector of one node, with its rclone.</summary>
-    public static Connector On(RcloneProgram program) => new(Type, (settings, clock) => new RcloneBackend(program, RemoteOf(settings), clock));
+    public static Connector On(RcloneProgram program) => new(Type, (settings, clock) => new RcloneBackend(program, RemoteOf(settings), clock))
+    {
+        OpenAuthorized = (settings, tokens, clock) => new RcloneBackend(program, RemoteOf(settings), clock, tokens),
+    };
 
     public static RcloneRemote RemoteOf(IReadOnlyDictionary<string, string> settings)
     {
@@ -93,7 +114,13 @@ internal static partial class RcloneConnector
         {
             if (!settings.TryGetValue(field, out var value)) continue;
             var option = kind.Options.GetValueOrDefault(field) ?? throw ConnectorType.Invalid($"{field}: {kind.Name} has none. It has {string.Join(", ", kind.Options.Keys.Append(Options))}.");
+            // Who asks for access renews it, and rclone does not.
+            if (field is ClientId or ClientSecret && !settings.ContainsKey(Token)) continue;
             if (field != HostKeys) parameters[option] = field == Key ? OneLine(value) : value.Trim('\r', '\n');
+        }
+        foreach (var field in OAuthFields.Addresses.Select(f => f.Name).Where(settings.ContainsKey))
+        {
+            if (!kind.Options.ContainsKey(ClientId)) throw ConnectorType.Invalid($"{field}: {kind.Name} is not authorized so.");
         }
         if (settings.TryGetValue(Host, out var host) && !HostName().IsMatch(host)) throw ConnectorType.Invalid($"{Host}: a name or an address, and nothing else.");
         AddOptions(kind, settings.GetValueOrDefault(Options, ""), parameters);
@@ -151,6 +178,9 @@ internal static partial class RcloneConnector
 
     /// <summary>Words of tokens and options that are no secrets.</summary>
     private static bool IsPlain(string text) => text is "true" or "false" or "bearer" or "Bearer" or "access_token" or "token_type" or "refresh_token" or "expiry" or "personal" or "business";
+
+    private static OAuthService Service(string remoteType, string title, string? authorizationUrl, string? tokenUrl) =>
+        new(title, Map((RemoteType, remoteType)), [Token]) { AuthorizationUrl = authorizationUrl, TokenUrl = tokenUrl };
 
     private static RcloneKind OAuth(string name) => new(name, Map((Token, "token"), (ClientId, "client_id"), (ClientSecret, "client_secret")));
 

@@ -29,10 +29,17 @@ internal static partial class RcloneFailures
     {
         var text = e.Message;
         foreach (var secret in secrets) text = text.Replace(secret, "…", StringComparison.Ordinal);
-        var seen = text;
-        foreach (var word in words.Where(w => w.Length >= NameLengthMin)) seen = seen.Replace(word, "…", StringComparison.Ordinal).Replace(Uri.EscapeDataString(word), "…", StringComparison.Ordinal);
         // The exception itself is not kept: it has the text as it came.
-        return new(ErrorOf(e.Status, Plain(seen)), $"{what}: {Plain(text)}.");
+        return new(ErrorOf(e.Status, Plain(Without(words, text))), $"{what}: {Plain(text)}.");
+    }
+
+    /// <summary>It is the access token that the place does not take, and not what was asked with it.</summary>
+    public static bool IsTokenRefused(RcloneException e, IEnumerable<string> words) => TokenRefused().IsMatch(Plain(Without(words, e.Message)));
+
+    private static string Without(IEnumerable<string> words, string text)
+    {
+        foreach (var word in words.Where(w => w.Length >= NameLengthMin)) text = text.Replace(word, "…", StringComparison.Ordinal).Replace(Uri.EscapeDataString(word), "…", StringComparison.Ordinal);
+        return text;
     }
 
     public static BackendError ErrorOf(int status, string text)
@@ -78,6 +85,9 @@ internal static partial class RcloneFailures
 
     [GeneratedRegex(@"unable to authenticate|(^|[ *:])(530|532) |\b40[13] [A-Z]|unauthori[sz]ed|forbidden|permission denied|access.?denied|logon is invalid|invalid_grant|invalid_client|invalid.?(access.?)?token|expired.?(access.?)?token|token.{0,20}expired|(fetch|empty) token|InvalidAuthentication|insufficient.?permission|read-only file system|knownhosts: |x509: |certificate|ssh: no key found|parse private key|host key", RegexOptions.IgnoreCase)]
     private static partial Regex Denied();
+
+    [GeneratedRegex(@"\b401\b|unauthori[sz]ed|(expired|invalid).?(access.?)?token|token.{0,20}expired|InvalidAuthentication", RegexOptions.IgnoreCase)]
+    private static partial Regex TokenRefused();
 
     [GeneratedRegex(@"is a (file not a directory|directory not a file)|(^|[ *:])553 |(file ?name|path|name) too long|SSH_FX_BAD_MESSAGE|malformed_path|disallowed_name|invalid.?(file ?)?name|too.?large|\b413 |maximum.{0,20}size", RegexOptions.IgnoreCase)]
     private static partial Regex NotTaken();

@@ -12,8 +12,9 @@ public interface IConnectors
 
     /// <param name="name">What the integration is called: in metrics and in messages.</param>
     /// <param name="settings">As <see cref="ConnectorType.Complete"/> gave them.</param>
+    /// <param name="tokens">For a place whose settings have an application (<see cref="ConnectorType.ApplicationOf"/>); nothing is asked of them before they are needed.</param>
     /// <exception cref="StorageException"><see cref="StorageError.InvalidArgument"/>: there is no such type, or a setting can't be right.</exception>
-    IMeteredBackend Open(string name, string type, IReadOnlyDictionary<string, string> settings);
+    IMeteredBackend Open(string name, string type, IReadOnlyDictionary<string, string> settings, IAccessTokens? tokens = null);
 }
 
 /// <summary>A backend with its bounds around it, and a count of what went through.</summary>
@@ -33,6 +34,16 @@ public sealed record ConnectorType(string Name, string Title, string Help, Immut
 {
     /// <summary>Characters of one setting's value.</summary>
     public const int ValueLengthMax = 16 << 10;
+
+    /// <summary>Services by which somebody may let the cluster into their place; empty where places of this kind know other credentials alone.</summary>
+    public ImmutableArray<OAuthService> OAuth { get; init; } = [];
+
+    /// <summary>What asks for access where settings say that somebody is to give it: an application is named, and no other credentials.</summary>
+    /// <param name="settings">As <see cref="Complete"/> returned them.</param>
+    /// <returns>Null where nobody is to be asked.</returns>
+    /// <exception cref="StorageException"><see cref="StorageError.InvalidArgument"/>: an address is missing, or can't be one.</exception>
+    public OAuthApplication? ApplicationOf(IReadOnlyDictionary<string, string> settings) =>
+        settings.ContainsKey(OAuthService.ClientId) && OAuth.FirstOrDefault(s => s.IsFor(settings)) is { } service ? OAuthApplication.From(service, settings) : null;
 
     /// <summary>Checks settings as they were given, and fills in what was there before, or else what the preset and the defaults say.</summary>
     /// <param name="preset">Null for none.</param>

@@ -28,6 +28,9 @@ public sealed partial class GcsServer
 
     public ConcurrentQueue<string> TokensGiven { get; } = new();
 
+    /// <summary>Whether a token is good that another server has given to a user; null where there is no other.</summary>
+    public Func<string, Task<bool>>? TakesOfUsers { get; set; }
+
     /// <summary>Accounts that may do nothing.</summary>
     public ConcurrentDictionary<string, bool> Denied { get; } = new();
 
@@ -90,10 +93,11 @@ public sealed partial class GcsServer
         return null;
     }
 
-    private void Authorize(HttpContext http)
+    private async Task AuthorizeAsync(HttpContext http)
     {
         var token = http.Request.Headers.Authorization.ToString();
         if (!token.StartsWith("Bearer ", StringComparison.Ordinal)) throw new ApiException(401, "required", "Anonymous caller does not have storage access.");
+        if (TakesOfUsers is { } takes && await takes(token["Bearer ".Length..])) return;
         if (!_tokens.TryGetValue(token["Bearer ".Length..], out var given) || given.Until <= Clock.GetUtcNow()) throw new ApiException(401, "authError", "Invalid Credentials");
         if (Denied.ContainsKey(given.Account)) throw new ApiException(403, "forbidden", $"{given.Account} does not have storage.objects access to the Google Cloud Storage object. Permission 'storage.objects' denied on resource (or it may not exist).");
     }

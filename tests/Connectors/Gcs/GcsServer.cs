@@ -101,14 +101,14 @@ public sealed partial class GcsServer : IAsyncLifetime
         }
     }
 
-    private Task RouteAsync(HttpContext http, string target)
+    private async Task RouteAsync(HttpContext http, string target)
     {
         var (path, query) = target.Split('?', 2) is [var p, var q] ? (p, QueryHelpers.ParseQuery(q).ToDictionary(v => v.Key, v => v.Value.ToString())) : (target, []);
         var method = http.Request.Method;
         // A session's address shows by itself who may.
-        if (!query.ContainsKey("upload_id") || http.Request.Headers.Authorization.Count > 0) Authorize(http);
+        if (!query.ContainsKey("upload_id") || http.Request.Headers.Authorization.Count > 0) await AuthorizeAsync(http);
         var segments = path.Split('/')[1..].Select(Uri.UnescapeDataString).ToArray();
-        return (method, segments) switch
+        await ((method, segments) switch
         {
             ("GET", ["storage", "v1", "b", var bucket, "o"]) => ListAsync(http, bucket, query),
             ("GET", ["storage", "v1", "b", var bucket, "o", var name]) => query.GetValueOrDefault("alt") == "media" ? ReadAsync(http, bucket, name, query) : StatAsync(http, bucket, name, query),
@@ -119,7 +119,7 @@ public sealed partial class GcsServer : IAsyncLifetime
             ("PUT", ["upload", "storage", "v1", "b", var bucket, "o"]) when query.TryGetValue("upload_id", out var id) => PutChunkAsync(http, id),
             ("DELETE", ["upload", "storage", "v1", "b", var bucket, "o"]) when query.TryGetValue("upload_id", out var id) => CancelUploadAsync(http, id),
             _ => throw new ApiException(404, "notFound", "Not Found"),
-        };
+        });
     }
 
     private Bucket BucketOf(string name) => _buckets.GetValueOrDefault(name) ?? throw new ApiException(404, "notFound", "The specified bucket does not exist.");

@@ -62,6 +62,9 @@ internal sealed class GrainHost : IAsyncDisposable
     /// <summary>The next change of this name, a method of the index, is made, and its answer lost.</summary>
     public string? LosesAnswerTo { get; set; }
 
+    /// <summary>Grain states can be read, and not written.</summary>
+    public bool RefusesWrites { get; set; }
+
     /// <param name="configure">Adds what only some grains need.</param>
     public static async Task<GrainHost> StartAsync(Action<IServiceCollection>? configure = null)
     {
@@ -107,11 +110,12 @@ internal sealed class GrainHost : IAsyncDisposable
 
         protected override object? Invoke(MethodInfo? targetMethod, object?[]? args)
         {
+            if (_host.RefusesWrites && targetMethod!.Name == nameof(IMetadataIndex.WriteGrainStateAsync)) return Task.FromException<string?>(new StorageException(StorageError.Unavailable, "The index does not answer."));
             var answer = targetMethod!.Invoke(_host._index, BindingFlags.DoNotWrapExceptions, null, args, null);
             if (_host.LosesAnswerTo == targetMethod.Name)
             {
                 _host.LosesAnswerTo = null;
-                return answer is Task<bool> said ? LoseAsync(said) : LoseAsync((Task)answer!);
+                return answer switch { Task<bool> said => LoseAsync(said), Task<string?> said => LoseAsync(said), _ => LoseAsync((Task)answer!) };
             }
             if (_host.After is not { } hook) return answer;
             return targetMethod.Name switch
