@@ -1,17 +1,24 @@
 #!/usr/bin/env bash
 # How reading an object that is outside compares with the place it is in: two nodes on this machine, the first with a tier in a bucket of the second. Each round reads 1 GiB once from the second node itself (the blob
 # as it lies there), and once through the first. Prints milliseconds to the first byte, and MB/s; and at the end the ratio of the medians.
-#   dotnet build -c Release && bash benchmarks/ReadThrough/run.sh [ROUNDS]
+#   dotnet build -c Release && bash benchmarks/ReadThrough/run.sh [ROUNDS] [MEGABITS]
+# With MEGABITS, and as root, the second node is behind a link of that rate, as a place mostly is; without, both share the processors of this machine and nothing else bounds them.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-rounds=${1:-7}
+rounds=${1:-7} megabits=${2:-}
 source benchmarks/node.sh
 front=http://127.0.0.1:9310 place=http://127.0.0.1:9320
+if [ -n "$megabits" ]; then place=http://10.213.77.2:9320; fi
 
 darkstorage() { DARKSTORAGE_URL=http://127.0.0.1:9311 DARKSTORAGE_S3_URL=$front dotnet artifacts/bin/Cli/release/darkstorage.dll "$@" > /dev/null; }
 
 start front 9310 9311
-start place 9320 9321
+if [ -n "$megabits" ]; then
+    connect "$megabits"
+    start place 9320 9321 10.213.77.2 ip netns exec "$network"
+else
+    start place 9320 9321
+fi
 head -c 1073741824 /dev/urandom > "$work/object"
 aws --endpoint-url $place s3 mb s3://outside > /dev/null
 darkstorage mb darkstorage://objects

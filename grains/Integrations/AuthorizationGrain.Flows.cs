@@ -41,6 +41,19 @@ internal sealed partial class AuthorizationGrain
     public async Task<AuthorizationOutcome> CompleteAsync(string random, string? code, string? error, CancellationToken ct)
     {
         if (Flow() is not { State: { } expected } flow || !IsSame(random, expected)) return new(false, Ended);
+        _exchangingUntil = clock.GetUtcNow() + RenewingMax;
+        try
+        {
+            return await CompleteAsync(flow, code, error);
+        }
+        finally
+        {
+            _exchangingUntil = null;
+        }
+    }
+
+    private async Task<AuthorizationOutcome> CompleteAsync(PendingFlow flow, string? code, string? error)
+    {
         // Before anything is done with it, and for good: whoever comes with the same is told so, after a crash too.
         await KeepAsync(s => s with { SealedFlow = null, FlowUntil = null, FlowIsDevice = false, FlowFailure = "The code that somebody came back with was not exchanged." });
         if (code is null) return await EndAsync(error == "access_denied" ? "Access was refused." : $"The service gave no code{(IsWord(error) ? $": {error}" : "")}.");
@@ -94,8 +107,8 @@ internal sealed partial class AuthorizationGrain
         return KeepAsync(s => s with { SealedFlow = box, FlowUntil = until, FlowIsDevice = flow.DeviceCode is not null, FlowFailure = null });
     }
 
-    /// <returns>Null where nothing is to be asked.</returns>
-    private DateTimeOffset? NextPoll(DateTimeOffset now) => _kept.FlowIsDevice && _kept.FlowUntil > now ? _nextPoll ?? now : null;
+    /// <returns>Null where nothing is to be asked: a code that was good for tokens is not shown again.</returns>
+    private DateTimeOffset? NextPoll(DateTimeOffset now) => _kept.FlowIsDevice && _kept.FlowUntil > now && _unsaved is null ? _nextPoll ?? now : null;
 
     private async Task PollAsync()
     {
@@ -110,7 +123,7 @@ internal sealed partial class AuthorizationGrain
             var application = await ApplicationAsync(CancellationToken.None);
             if (application.Identity != flow.Application)
             {
-                await EndAsync("The integration has another application than when this began.");
+                if (IsUnderWay(box)) await EndAsync("The integration has another application than when this began.");
                 return;
             }
             var tokens = await oauth.PollAsync(application, code, CancellationToken.None);
@@ -129,7 +142,7 @@ internal sealed partial class AuthorizationGrain
         }
         catch (StorageException e) when (e.Error is StorageError.NoSuchIntegration or StorageError.InvalidArgument)
         {
-            await EndAsync(e.Message);
+            if (IsUnderWay(box)) await EndAsync(e.Message);
         }
     }
 

@@ -49,7 +49,7 @@ internal sealed partial class AuthorizationGrain
         var isRejected = !rejected.IsDefaultOrEmpty && CryptographicOperations.FixedTimeEquals(GrainAccessTokens.HashOf(Open(box, AccessPurpose)), rejected.AsSpan());
         var now = clock.GetUtcNow();
         if (isRejected && _kept.Failure is { } failure) return AccessGrant.None(failure, isTransient: false);
-        if (isRejected && now - _kept.Obtained < YoungFor) return AccessGrant.None($"The place does not take the access token that {_kept.Application} was given {(now - _kept.Obtained).TotalSeconds:0} s ago. Has whoever gave access the right to do this?", isTransient: false);
+        if (isRejected && now >= _kept.Obtained && now - _kept.Obtained < YoungFor) return AccessGrant.None($"The place does not take the access token that {_kept.Application} was given {(now - _kept.Obtained).TotalSeconds:0} s ago. Has whoever gave access the right to do this?", isTransient: false);
         if (isRejected || now >= UseUntil)
         {
             if (CanRenew && !(_nextAttempt > now)) await RenewAsync().WaitAsync(ct);
@@ -66,9 +66,12 @@ internal sealed partial class AuthorizationGrain
 
     private bool CanRenew => _kept.SealedRefreshToken is not null || _unsaved is not null;
 
-    private DateTimeOffset RenewFrom => _kept.Life is { } life ? _kept.Obtained + TokenLife.RenewAfter(life) : DateTimeOffset.MaxValue;
+    private DateTimeOffset RenewFrom => _kept.Life is { } life ? IsOfTheFuture ? DateTimeOffset.MinValue : _kept.Obtained + TokenLife.RenewAfter(life) : DateTimeOffset.MaxValue;
 
-    private DateTimeOffset UseUntil => _kept.Life is { } life ? _kept.Obtained + TokenLife.UseFor(life) : DateTimeOffset.MaxValue;
+    private DateTimeOffset UseUntil => _kept.Life is { } life ? IsOfTheFuture ? DateTimeOffset.MinValue : _kept.Obtained + TokenLife.UseFor(life) : DateTimeOffset.MaxValue;
+
+    /// <summary>A clock that was wrong then has been set right since, or another node's is: nobody knows when it ends.</summary>
+    private bool IsOfTheFuture => _kept.Obtained > clock.GetUtcNow() + YoungFor;
 
     private AccessGrant GrantAt(DateTimeOffset now)
     {
@@ -123,15 +126,16 @@ internal sealed partial class AuthorizationGrain
         {
             // What the index has may be of another activation, which lost its place and is at it still, or has done it.
             if (s.Obtained != known) return s;
-            if (s.Renewing is { } begun && begun != mark && begun != asked && asked - begun < RenewingMax) throw new StorageException(StorageError.Unavailable, "It is being renewed elsewhere.");
+            if (s.Renewing is { } begun && begun != mark && begun != asked && (asked - begun).Duration() < RenewingMax) throw new StorageException(StorageError.Unavailable, "It is being renewed elsewhere.");
             return s with { Renewing = asked };
         });
         // Done, or forgotten.
         if (_kept.Renewing != asked || _kept.SealedRefreshToken is not { } box) return;
         _sent = box;
         var tokens = await oauth.RenewAsync(application, Open(box, RefreshPurpose), CancellationToken.None);
-        // A service that gives no other means that the one there is stays good.
-        _unsaved = new(application.Identity, Seal(tokens), tokens.RefreshToken is { } next ? secrets.Seal(next, RefreshPurpose) : box, asked, tokens.Life, null, asked);
+        // Somebody has given access meanwhile: that counts.
+        if (_unsaved is not null) return;
+        _unsaved = new(application.Identity, Seal(tokens), tokens.RefreshToken is { } next ? secrets.Seal(next, RefreshPurpose) : null, asked, tokens.Life, null, asked);
     }
 
     /// <summary>Writes what the service has given, if the index does not have it.</summary>
@@ -143,7 +147,8 @@ internal sealed partial class AuthorizationGrain
         {
             Application = tokens.Application,
             SealedAccessToken = tokens.SealedAccessToken,
-            SealedRefreshToken = tokens.SealedRefreshToken,
+            // A service that gives no other means that the one there is stays good.
+            SealedRefreshToken = tokens.SealedRefreshToken ?? (tokens.Renewal is null ? null : s.SealedRefreshToken),
             Obtained = tokens.Obtained,
             Life = tokens.Life,
             Granted = tokens.Granted ?? s.Granted,

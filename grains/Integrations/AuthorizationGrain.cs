@@ -38,15 +38,20 @@ internal sealed partial class AuthorizationGrain(
     /// <summary>Timers and calls interleave: one write at one time.</summary>
     private Task _writing = Task.CompletedTask;
 
+    /// <summary>Somebody came back with a code, and the service is asked for what it is good for; null where nobody did.</summary>
+    private DateTimeOffset? _exchangingUntil;
+
     private IGrainTimer? _work;
 
     private string Name => this.GetPrimaryKeyString();
+
+    private static DateTimeOffset Earlier(DateTimeOffset one, DateTimeOffset other) => one < other ? one : other;
 
     public override Task OnActivateAsync(CancellationToken cancellationToken)
     {
         _kept = state.State;
         // Another activation, which lost its place, may still be at it.
-        if (_kept.Renewing is { } begun) _nextAttempt = begun + RenewingMax;
+        if (_kept.Renewing is { } begun) _nextAttempt = Earlier(begun, clock.GetUtcNow()) + RenewingMax;
         Schedule();
         return Task.CompletedTask;
     }
@@ -67,6 +72,9 @@ internal sealed partial class AuthorizationGrain(
     public Task<IntegrationAuthorization> FindAsync(CancellationToken ct)
     {
         var now = clock.GetUtcNow();
+        // Neither has failed as long as it is at it.
+        var until = _exchangingUntil ?? (_unsaved is { Granted: not null } ? now + RenewingMax : _kept.FlowUntil);
+        if (until > now) return Task.FromResult(new IntegrationAuthorization(_kept.Granted, _kept.SealedAccessToken is null ? null : _kept.Obtained, FailureAt(now), until, null));
         var isOver = _kept.FlowUntil <= now;
         return Task.FromResult(new IntegrationAuthorization(_kept.Granted, _kept.SealedAccessToken is null ? null : _kept.Obtained, FailureAt(now), isOver ? null : _kept.FlowUntil, isOver ? TooLate : _kept.FlowFailure));
     }
@@ -98,6 +106,8 @@ internal sealed partial class AuthorizationGrain(
 
     public async Task<bool> SealAnewAsync(CancellationToken ct)
     {
+        // What waits to be written was sealed before.
+        await SaveAsync();
         if (IsCurrent(_kept.SealedAccessToken) && IsCurrent(_kept.SealedRefreshToken) && IsCurrent(_kept.SealedFlow)) return false;
         await KeepAsync(s => s with { SealedAccessToken = Anew(s.SealedAccessToken, AccessPurpose), SealedRefreshToken = Anew(s.SealedRefreshToken, RefreshPurpose), SealedFlow = Anew(s.SealedFlow, FlowPurpose) });
         return true;

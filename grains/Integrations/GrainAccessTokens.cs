@@ -12,6 +12,9 @@ namespace DarkStorage.Grains.Integrations;
 /// <summary>An integration's access tokens, as its grain hands them out: it alone renews them, and refresh tokens do not leave it.</summary>
 public sealed class GrainAccessTokens(string integration, IGrainFactory grains, ISecretBox secrets, TimeProvider clock) : IAccessTokens
 {
+    /// <summary>A good one is asked for again so soon: somebody may have given other access meanwhile.</summary>
+    private static readonly TimeSpan AskAgain = TimeSpan.FromSeconds(30);
+
     private readonly HeldToken _held = new(clock);
 
     /// <summary>Of a token that the place did not take. The grain knows whether it is the one there is.</summary>
@@ -51,6 +54,6 @@ public sealed class GrainAccessTokens(string integration, IGrainFactory grains, 
         {
             throw new BackendException(BackendError.Unavailable, $"The access token of {integration} does not open on this node.", e);
         }
-        return new(new(text, clock.GetUtcNow() + grant.GoodFor), asked, grant.AskAfter, grant.GoodFor is { } life ? life : TimeSpan.MaxValue);
+        return new(new(text, clock.GetUtcNow() + grant.GoodFor), asked, grant.AskAfter < AskAgain ? grant.AskAfter : AskAgain, grant.GoodFor is { } life ? life : TimeSpan.MaxValue);
     }
 }

@@ -152,17 +152,19 @@ internal sealed partial class IntegrationGrain(
         // Secrets that are all replaced need not open.
         var before = state.State.Secrets.All(settings.ContainsKey) ? state.State.Settings : Settings();
         var complete = type.Complete(state.State.Preset, settings, before);
-        var (applicationBefore, application) = (type.ApplicationOf(before), type.ApplicationOf(complete));
+        // Of secrets it is asked whether they are there, and not what they are.
+        var applicationBefore = type.ApplicationOf(before.SetItems(state.State.Secrets.Where(s => !before.ContainsKey(s)).Select(s => KeyValuePair.Create(s, settings[s]))));
+        var application = type.ApplicationOf(complete);
         if (application is not null) await UseLevelAsync(application, ct);
         var isSameApplication = applicationBefore?.Identity == application?.Identity;
         // Without a token it can't be asked; a new secret of the application may be what is to mend that.
         var noAccess = application is null ? null : isSameApplication ? (await Authorization.GetAccessAsync([], ct)).Failure : AuthorizationGrain.NotYet(Name);
         // The place it is already is not made ready again: were it gone, that would make another.
-        if (type.IsSamePlace(before, complete)) await ChangeAsync(AnswersAsync, isUnprepared: state.State.IsUnprepared);
+        if (type.IsSamePlace(before, complete) && state.State.IsUnprepared) await ChangeAsync(static (backend, asking) => backend.PrepareAsync(asking), isUnprepared: noAccess is not null);
+        else if (type.IsSamePlace(before, complete)) await ChangeAsync(AnswersAsync, isUnprepared: false);
         else await LeaveAsync("and would not be found at another place", () => ChangeAsync(static (backend, asking) => backend.PrepareAsync(asking), isUnprepared: noAccess is not null), ct);
-        // Tokens of another application are of no use. It is told of settings that may mend what failed.
-        if (!isSameApplication && state.State.WasByOAuth) await Authorization.ForgetAsync(ct);
-        else if (application is not null) await Authorization.WakeAsync(isChanged: true, ct);
+        // It is told of settings that may mend what failed.
+        if (application is not null) await Authorization.WakeAsync(isChanged: true, ct);
         LogChanged(log, Name);
         return Record;
 
@@ -170,6 +172,8 @@ internal sealed partial class IntegrationGrain(
         {
             if (noAccess is null) await AskAsync(type.Name, complete, ask, ct);
             else await RequireOpensAsync(type.Name, complete);
+            // Tokens of another application are of no use, and nobody is to get them for it.
+            if (!isSameApplication && state.State.WasByOAuth) await Authorization.ForgetAsync(ct);
             await KeepAsync(s =>
             {
                 s.IsUnprepared = isUnprepared;
@@ -219,6 +223,8 @@ internal sealed partial class IntegrationGrain(
 
     public Task CheckSoonAsync(CancellationToken ct)
     {
+        // The one there is may hold on to access that was given before.
+        Retire();
         _health?.Change(TimeSpan.Zero, options.Value.HealthPeriod);
         return Task.CompletedTask;
     }

@@ -79,10 +79,16 @@ internal sealed class FilecoinBackend(LighthouseApi service, ContentGateway gate
 
     public async Task DeleteAsync(BlobName name, CancellationToken ct)
     {
+        // What the service says to who deletes what is deleted already is said nowhere.
+        var deleted = new HashSet<string>(StringComparer.Ordinal);
         await WaitAsync($"{name}: it was deleted, and the list shows it still.", async () =>
         {
             var files = await FilesOfAsync(name, ct);
-            foreach (var file in files) await service.DeleteAsync(name.Value, file, ct);
+            foreach (var file in files.Where(f => !deleted.Contains(f.Id)))
+            {
+                await service.DeleteAsync(name.Value, file, ct);
+                deleted.Add(file.Id);
+            }
             return files.Count == 0;
         }, ct);
         // Nobody could delete it when it comes to light.
@@ -173,9 +179,9 @@ internal sealed class FilecoinBackend(LighthouseApi service, ContentGateway gate
         }
         var there = await WaitForAsync(name.Value, file, ct);
         RemoveUnseen(name, file);
-        // Somebody else was later, and has deleted it or will.
-        if (there.FileName != file.FileName) return file.ToBlob();
         await WaitForDataAsync(name.Value, there, ct);
+        // Somebody else was later, and has deleted the other or will.
+        if (there.FileName != file.FileName) return there.ToBlob();
         foreach (var old in (await FilesOfAsync(name, ct)).Where(f => LighthouseFile.IsLater(there, f))) await service.DeleteAsync(name.Value, old, ct);
         return there.ToBlob();
     }

@@ -43,7 +43,7 @@ internal static partial class FilecoinConnector
         if (key.Length == 0 || key.Any(c => c is <= ' ' or > '~')) throw ConnectorType.Invalid($"{Key}: visible letters, and no spaces.");
         var place = new FilecoinPlace(settings[Place]) { VisibleWithin = TimeSpan.FromSeconds(int.Parse(settings[VisibleWithin], CultureInfo.InvariantCulture)) };
         var http = OutboundConnections.NewClient();
-        return new(new(SafeOf(UploadEndpoint, settings), SafeOf(ApiEndpoint, settings), key, http), new(new Uri(FolderOf(settings[Gateway]), "ipfs/"), http), place, http, clock);
+        return new(new(SafeOf(UploadEndpoint, settings), SafeOf(ApiEndpoint, settings), key, http, clock), new(new Uri(FolderOf(settings[Gateway]), "ipfs/"), http), place, http, clock);
     }
 
     /// <summary>The key goes there.</summary>

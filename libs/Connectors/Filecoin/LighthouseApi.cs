@@ -13,7 +13,7 @@ namespace DarkStorage.Connectors.Filecoin;
 
 /// <summary>The HTTP interface of Lighthouse: takes files, lists those of an account, and deletes them.</summary>
 /// <remarks>Documented is what is asked here and what is answered when it goes well, and hardly anything of what is answered when it does not.</remarks>
-internal sealed class LighthouseApi(Uri upload, Uri api, string key, HttpClient http)
+internal sealed class LighthouseApi(Uri upload, Uri api, string key, HttpClient http, TimeProvider clock)
 {
     private const string What = "The account";
 
@@ -36,7 +36,8 @@ internal sealed class LighthouseApi(Uri upload, Uri api, string key, HttpClient 
         // As the documentation has it: the word null, and then the id of the last of the page before.
         for (var last = "null"; ;)
         {
-            var page = await AskAsync<Page>(HttpMethod.Get, new(api, $"api/user/files_uploaded?lastKey={Uri.EscapeDataString(last)}"), What, ct);
+            var from = Uri.EscapeDataString(last);
+            var page = await PartAttempts.RunAsync(() => AskAsync<Page>(HttpMethod.Get, new(api, $"api/user/files_uploaded?lastKey={from}"), What, ct), clock, ct);
             if (page?.Files is not { } files) throw new BackendException(BackendError.Unavailable, $"{What}: the service listed nothing.");
             // A page with few need not be the last: that is said nowhere.
             if (files.Count == 0) yield break;

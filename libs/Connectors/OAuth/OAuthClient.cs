@@ -147,9 +147,9 @@ public sealed partial class OAuthClient(TimeProvider clock) : IOAuthClient, IDis
 
     private static OAuthTokens? TokensOf(JsonElement body)
     {
-        if (Secret(body, "access_token") is not { } token || !"Bearer".Equals(Text(body, "token_type"), StringComparison.OrdinalIgnoreCase)) return null;
-        var life = Seconds(body, "expires_in");
-        if (life is { } said && (said <= TimeSpan.Zero || said > LifeMax)) return null;
+        // What can be used is used: the refresh token that it was given for may be good no more.
+        if (Secret(body, "access_token") is not { } token || !(Text(body, "token_type") ?? "Bearer").Equals("Bearer", StringComparison.OrdinalIgnoreCase)) return null;
+        var life = Seconds(body, "expires_in") is { } said && said > TimeSpan.Zero ? said < LifeMax ? said : LifeMax : (TimeSpan?)null;
         // One that can't be kept would be lost with what it replaces.
         var refresh = Secret(body, "refresh_token");
         return refresh is null && Text(body, "refresh_token") is { Length: > 0 } ? null : new(token, life, refresh);
@@ -164,7 +164,20 @@ public sealed partial class OAuthClient(TimeProvider clock) : IOAuthClient, IDis
         return interval < TimeSpan.Zero || interval > IntervalMax ? null : new(code, user, address, Address(body, "verification_uri_complete"), life < DeviceLifeMax ? life : DeviceLifeMax, interval);
     }
 
-    private static string? Text(JsonElement body, string name) => body.ValueKind == JsonValueKind.Object && body.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
+    private static string? Text(JsonElement body, string name) => body.ValueKind == JsonValueKind.Object && body.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String && IsText(value) ? value.GetString() : null;
+
+    /// <summary>JSON may have half a character.</summary>
+    private static bool IsText(JsonElement value)
+    {
+        try
+        {
+            return value.GetString() is not null;
+        }
+        catch (InvalidOperationException)
+        {
+            return false;
+        }
+    }
 
     /// <summary>Goes into headers and forms.</summary>
     private static string? Secret(JsonElement body, string name) => Text(body, name) is { Length: > 0 and <= TokenLengthMax } text && text.All(c => c is > ' ' and <= '~') ? text : null;
@@ -173,8 +186,8 @@ public sealed partial class OAuthClient(TimeProvider clock) : IOAuthClient, IDis
     private static TimeSpan? Seconds(JsonElement body, string name)
     {
         if (!body.TryGetProperty(name, out var value) || value.ValueKind == JsonValueKind.Null) return null;
-        var isNumber = value.ValueKind == JsonValueKind.Number ? value.TryGetInt32(out var seconds) : int.TryParse(Text(body, name), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out seconds);
-        return isNumber ? TimeSpan.FromSeconds(seconds) : TimeSpan.MinValue;
+        var isNumber = value.ValueKind == JsonValueKind.Number ? value.TryGetDouble(out var seconds) : double.TryParse(Text(body, name), NumberStyles.AllowLeadingSign | NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out seconds);
+        return isNumber ? TimeSpan.FromSeconds(Math.Clamp(Math.Floor(seconds), int.MinValue, int.MaxValue)) : TimeSpan.MinValue;
     }
 
     /// <summary>People are told to open it.</summary>

@@ -275,6 +275,7 @@ internal sealed partial class RcloneBackend : IBackend
     private async Task<string?> SendAsync(Session session, string path, BlobSource content, CancellationToken ct)
     {
         await using var offer = _program.Contents.Offer(content, session.NewHash(), ct);
+        await using var told = TellWhile(ct);
         try
         {
             await session.CallAsync("operations/copyurl", new() { ["fs"] = session.Fs, ["remote"] = path, ["url"] = offer.Address }, ct);
@@ -462,6 +463,47 @@ internal sealed partial class RcloneBackend : IBackend
         finally
         {
             _opening.Release();
+        }
+    }
+
+    /// <summary>rclone is told of new tokens as long as this lasts: what takes longer than one is good for would end with it.</summary>
+    private TokenTelling? TellWhile(CancellationToken ct) => _tokens is null ? null : new(this, ct);
+
+    private sealed class TokenTelling : IAsyncDisposable
+    {
+        /// <summary>Well within the time before its end at which one is renewed.</summary>
+        private static readonly TimeSpan Every = TimeSpan.FromSeconds(10);
+
+        private readonly CancellationTokenSource _ending;
+        private readonly Task _telling;
+
+        public TokenTelling(RcloneBackend backend, CancellationToken ct)
+        {
+            _ending = CancellationTokenSource.CreateLinkedTokenSource(ct);
+            _telling = TellAsync(backend, _ending.Token);
+        }
+
+        public async ValueTask DisposeAsync()
+        {
+            await _ending.CancelAsync();
+            await _telling.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            _ending.Dispose();
+        }
+
+        private static async Task TellAsync(RcloneBackend backend, CancellationToken ct)
+        {
+            while (true)
+            {
+                await Task.Delay(Every, backend._clock, ct);
+                try
+                {
+                    await backend.SessionAsync(ct);
+                }
+                catch (Exception e) when (IsOfCall(e))
+                {
+                    // What it is told for goes on with the one there is, and says what goes wrong.
+                }
+            }
         }
     }
 

@@ -92,7 +92,7 @@ internal static partial class RcloneConnector
                 Scope = "Files.ReadWrite.All Sites.Read.All offline_access",
             },
             Service("yandex", "Yandex", "https://oauth.yandex.com/authorize", "https://oauth.yandex.com/token") with { DeviceUrl = "https://oauth.yandex.com/device/code" },
-            .. new[] { "pcloud", "hidrive", "zoho", "putio", "premiumizeme", "sharefile" }.Select(name => Service(name, name, null, null)),
+            .. new[] { "pcloud", "hidrive", "putio", "premiumizeme", "sharefile" }.Select(name => Service(name, name, null, null)),
         ],
     };
 

@@ -13,6 +13,8 @@ internal sealed class RcloneProgram(string program, TimeProvider clock) : IDispo
     /// <summary>One that ran for so long did not die of how it was started.</summary>
     private static readonly TimeSpan Settled = TimeSpan.FromMinutes(1);
 
+    internal static readonly TimeSpan TimerSlack = TimeSpan.FromMilliseconds(50);
+
     private readonly Lock _lock = new();
     private RcloneProcess? _process;
     private Task<RcloneProcess>? _starting;
@@ -77,7 +79,8 @@ internal sealed class RcloneProgram(string program, TimeProvider clock) : IDispo
             // The first time at once: an accident. Then later and later.
             var delay = _deaths <= 1 ? TimeSpan.Zero : RestartDelay * Math.Pow(2, Math.Min(_deaths - 2, 10));
             var wait = (delay < RestartDelayMax ? delay : RestartDelayMax) - clock.GetElapsedTime(_startedAt);
-            if (wait > TimeSpan.Zero) throw new BackendException(BackendError.Unavailable, $"rclone died {_deaths} times soon after it was started, and is started again in {wait.TotalSeconds:0.0} s.") { RetryAfter = wait };
+            // Timers count whole milliseconds, and whoever comes back a moment too early has come in vain.
+            if (wait > TimeSpan.Zero) throw new BackendException(BackendError.Unavailable, $"rclone died {_deaths} times soon after it was started, and is started again in {wait.TotalSeconds:0.0} s.") { RetryAfter = wait + TimerSlack };
             _contents ??= new();
             proxy = _proxy ??= new();
             _startedAt = clock.GetTimestamp();

@@ -433,6 +433,54 @@ public sealed class AuthorizationGrainTests : IAsyncLifetime
         Assert.Equal(1, _service.Renewals);
     }
 
+    [Fact]
+    public async Task A_clock_that_was_ahead_when_access_was_given_keeps_nobody_waiting()
+    {
+        _clock.Later = TimeSpan.FromHours(2);
+        await AuthorizeAsync();
+        var first = await TokenAsync();
+        _clock.Later = TimeSpan.Zero;
+        await NewestAsync();
+        Assert.NotEqual(first, await TokenAsync());
+        Assert.Equal(1, _service.Renewals);
+    }
+
+    [Fact]
+    public async Task A_code_that_is_being_exchanged_has_not_failed()
+    {
+        var (random, _) = await BeginAsync();
+        var (asked, mayAnswer) = (new TaskCompletionSource(), new TaskCompletionSource());
+        _service.Exchanging = () =>
+        {
+            asked.SetResult();
+            return mayAnswer.Task;
+        };
+        var completing = Authorization.CompleteAsync(random, "the-code", null, Ct);
+        await asked.Task.WaitAsync(Eventually.HangsAfter, Ct);
+        var meanwhile = await Authorization.FindAsync(Ct);
+        Assert.Equal((false, null), (meanwhile.IsAuthorized, meanwhile.FlowFailure));
+        Assert.NotNull(meanwhile.PendingUntil);
+        mayAnswer.SetResult();
+        Assert.True((await completing).IsAuthorized);
+        Assert.Null((await Authorization.FindAsync(Ct)).PendingUntil);
+    }
+
+    [Fact]
+    public async Task A_devices_code_that_was_good_for_tokens_is_not_shown_again_while_they_wait_to_be_written()
+    {
+        var refused = 0;
+        _host.WriteRefused = () => Interlocked.Increment(ref refused);
+        _service.Polled = () => _host.RefusesWrites = true;
+        await Authorization.BeginAsync(AuthorizationFlow.Device, new("http://127.0.0.1:9001"), Ct);
+        await Eventually.HoldsAsync("it was tried to write them, and again", () => Volatile.Read(ref refused) >= 3);
+        Assert.NotNull((await Authorization.FindAsync(Ct)).PendingUntil);
+        _service.Polled = () => throw new OAuthException(OAuthError.InvalidGrant, "The code was shown twice.");
+        _host.RefusesWrites = false;
+        await Eventually.HoldsAsync("it is authorized", async () => (await Authorization.FindAsync(Ct)).IsAuthorized);
+        await NewestAsync();
+        Assert.Equal(1, _service.DeviceTokens);
+    }
+
     private IIntegrationGrain Integration => _host.Grains.GetGrain<IIntegrationGrain>(Name);
 
     private IAuthorizationGrain Authorization => _host.Grains.GetGrain<IAuthorizationGrain>(Name);
@@ -449,6 +497,8 @@ public sealed class AuthorizationGrainTests : IAsyncLifetime
     {
         var (random, _) = await BeginAsync();
         Assert.True((await Authorization.CompleteAsync(random, "the-code", null, Ct)).IsAuthorized);
+        // Whoever is told of it asks the place at once: not when the clock is later.
+        await Eventually.HoldsAsync("its place was asked", async () => (await Integration.FindAsync(Ct))!.Health is { IsHealthy: true });
     }
 
     /// <summary>Behind the grain's back.</summary>
@@ -541,6 +591,15 @@ public sealed class AuthorizationGrainTests : IAsyncLifetime
 
         public List<(string Code, string? Verifier)> Exchanged { get; } = [];
 
+        /// <summary>Called before a code is exchanged.</summary>
+        public Func<Task>? Exchanging { get; set; }
+
+        /// <summary>Called when a device's code is good for tokens.</summary>
+        public Action? Polled { get; set; }
+
+        /// <summary>How often that was.</summary>
+        public int DeviceTokens { get; private set; }
+
         /// <summary>What it says before it gives tokens.</summary>
         public System.Collections.Concurrent.ConcurrentQueue<OAuthError> Polls { get; } = new();
 
@@ -555,10 +614,11 @@ public sealed class AuthorizationGrainTests : IAsyncLifetime
             return (asked.Task, mayAnswer);
         }
 
-        public Task<OAuthTokens> ExchangeAsync(OAuthApplication application, string code, Uri redirect, string? verifier, CancellationToken ct)
+        public async Task<OAuthTokens> ExchangeAsync(OAuthApplication application, string code, Uri redirect, string? verifier, CancellationToken ct)
         {
             Exchanged.Add((code, verifier));
-            return Task.FromResult(Next());
+            if (Exchanging is { } before) await before();
+            return Next();
         }
 
         public async Task<OAuthTokens> RenewAsync(OAuthApplication application, string refreshToken, CancellationToken ct)
@@ -581,7 +641,14 @@ public sealed class AuthorizationGrainTests : IAsyncLifetime
             Task.FromResult(new DeviceCode("the-device-code", "ABCD-EFGH", new("https://service.example/device"), null, TimeSpan.FromMinutes(10), TimeSpan.FromSeconds(1)));
 
         public Task<OAuthTokens> PollAsync(OAuthApplication application, string deviceCode, CancellationToken ct) =>
-            Polls.TryDequeue(out var error) ? Task.FromException<OAuthTokens>(new OAuthException(error, $"It said {error}.")) : Task.FromResult(Next());
+            Polls.TryDequeue(out var error) ? Task.FromException<OAuthTokens>(new OAuthException(error, $"It said {error}.")) : Task.FromResult(NextOfDevice());
+
+        private OAuthTokens NextOfDevice()
+        {
+            DeviceTokens++;
+            Polled?.Invoke();
+            return Next();
+        }
 
         private OAuthTokens Next()
         {

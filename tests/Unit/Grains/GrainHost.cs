@@ -65,6 +65,9 @@ internal sealed class GrainHost : IAsyncDisposable
     /// <summary>Grain states can be read, and not written.</summary>
     public bool RefusesWrites { get; set; }
 
+    /// <summary>Called when one was refused.</summary>
+    public Action? WriteRefused { get; set; }
+
     /// <param name="configure">Adds what only some grains need.</param>
     public static async Task<GrainHost> StartAsync(Action<IServiceCollection>? configure = null)
     {
@@ -110,7 +113,11 @@ internal sealed class GrainHost : IAsyncDisposable
 
         protected override object? Invoke(MethodInfo? targetMethod, object?[]? args)
         {
-            if (_host.RefusesWrites && targetMethod!.Name == nameof(IMetadataIndex.WriteGrainStateAsync)) return Task.FromException<string?>(new StorageException(StorageError.Unavailable, "The index does not answer."));
+            if (_host.RefusesWrites && targetMethod!.Name == nameof(IMetadataIndex.WriteGrainStateAsync))
+            {
+                _host.WriteRefused?.Invoke();
+                return Task.FromException<string?>(new StorageException(StorageError.Unavailable, "The index does not answer."));
+            }
             var answer = targetMethod!.Invoke(_host._index, BindingFlags.DoNotWrapExceptions, null, args, null);
             if (_host.LosesAnswerTo == targetMethod.Name)
             {
