@@ -107,7 +107,8 @@ public sealed partial class TierTests
         other.Freeze();
         await JsonAsync(Node, HttpMethod.Post, "/cold/assign", new { bucket, key = "going" }, HttpStatusCode.Accepted);
         Assert.Equal(503, (await fixture.Raw.GetAsync($"/{bucket}/there")).Status);
-        await Eventually.HoldsAsync("the move has failed", async () => (await ShowAsync(bucket, "going"))["move"]?["failure"] is not null);
+        var shown = await ShowAsync(bucket, "going");
+        await Eventually.HoldsAsync(async () => (shown = await ShowAsync(bucket, "going"))["move"]?["failure"] is not null, () => $"the move has failed: {shown}\n{Node.Output}");
         Assert.Equal("drives", (string?)(await ShowAsync(bucket, "going"))["place"]);
         Assert.Equal(content, await fixture.Client.GetBytesAsync(bucket, "going"));
         await Eventually.HoldsAsync("an operator sees it", async () =>

@@ -18,7 +18,7 @@ internal sealed partial class ArweaveBackend(ArweaveWallet wallet, ArweavePlace 
 
     private readonly OwnRecords _own = new();
 
-    public BackendTraits Traits { get; } = new(place.BlobBytesMax);
+    public BackendTraits Traits { get; } = new(place.BlobBytesMax) { ShowsWithin = 2 * place.VisibleWithin }; // by the index, and then by the gateway
 
     /// <summary>Marks the place: with an item that is there from then on.</summary>
     public async Task PrepareAsync(CancellationToken ct)

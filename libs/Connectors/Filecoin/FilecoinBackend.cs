@@ -27,7 +27,7 @@ internal sealed class FilecoinBackend(LighthouseApi service, ContentGateway gate
     private readonly Lock _lock = new();
     private readonly Dictionary<BlobName, LighthouseFile> _unseen = [];
 
-    public BackendTraits Traits { get; } = new(place.BlobBytesMax);
+    public BackendTraits Traits { get; } = new(place.BlobBytesMax) { ShowsWithin = 2 * place.VisibleWithin }; // by the list, and then by the gateway
 
     /// <summary>Marks the place: with a file that is there from then on.</summary>
     public async Task PrepareAsync(CancellationToken ct)
@@ -166,8 +166,7 @@ internal sealed class FilecoinBackend(LighthouseApi service, ContentGateway gate
         // The same put again, as somebody does who did not hear the answer.
         if (last?.Length == content.Length && last.Sha256 == sha256)
         {
-            await WaitForDataAsync(name.Value, last, ct);
-            return last.ToBlob();
+            return (await WaitForDataAsync(name, last, ct)).ToBlob();
         }
         var file = FindUnseen(name) is { } taken && LighthouseFile.IsLater(taken, last) && taken.Length == content.Length && taken.Sha256 == sha256 ? taken : null;
         if (file is null)
@@ -179,7 +178,7 @@ internal sealed class FilecoinBackend(LighthouseApi service, ContentGateway gate
         }
         var there = await WaitForAsync(name.Value, file, ct);
         RemoveUnseen(name, file);
-        await WaitForDataAsync(name.Value, there, ct);
+        there = await WaitForDataAsync(name, there, ct);
         // Somebody else was later, and has deleted the other or will.
         if (there.FileName != file.FileName) return there.ToBlob();
         foreach (var old in (await FilesOfAsync(name, ct)).Where(f => LighthouseFile.IsLater(there, f))) await service.DeleteAsync(name.Value, old, ct);
@@ -205,8 +204,18 @@ internal sealed class FilecoinBackend(LighthouseApi service, ContentGateway gate
         return there!;
     }
 
-    private Task WaitForDataAsync(string what, LighthouseFile file, CancellationToken ct) =>
-        WaitAsync($"{what}: the service lists it, and the gateway does not have its content yet.", () => gateway.HasAsync(what, file.Cid, file.FileLength, null, ct), ct);
+    /// <summary>Waits until the gateway has the content of a file that is listed.</summary>
+    /// <returns>The file; or a later one of that name, whose writer may have deleted it meanwhile.</returns>
+    private async Task<LighthouseFile> WaitForDataAsync(BlobName name, LighthouseFile file, CancellationToken ct)
+    {
+        await WaitAsync($"{name}: the service lists it, and the gateway does not have its content yet.", async () =>
+        {
+            if (await gateway.HasAsync(name.Value, file.Cid, file.FileLength, null, ct)) return true;
+            if (LastOf(await FilesOfAsync(name, ct)) is { } last && LighthouseFile.IsLater(last, file)) file = last;
+            return false;
+        }, ct);
+        return file;
+    }
 
     private Task WaitAsync(string tooLate, Func<Task<bool>> isThere, CancellationToken ct) => Visibility.WaitAsync(isThere, place.VisibleWithin, tooLate, clock, ct);
 

@@ -1,4 +1,5 @@
 using System.Globalization;
+using DarkStorage.Storage.Backends;
 
 namespace DarkStorage.Connectors.Guards;
 
@@ -8,8 +9,11 @@ public sealed record BackendLimits
     /// <summary>Time without an answer, and within a stream without a byte, after which a call has failed. Default 30 s: an object store takes seconds at its worst, and a client's own patience is about a minute.</summary>
     public TimeSpan Timeout { get; init; } = TimeSpan.FromSeconds(30);
 
-    /// <summary>Time for the answer once the last byte of a blob was taken: a drive flushes, a server puts parts together. Default 10 min; AWS says that completing an upload "can take several minutes".</summary>
-    public TimeSpan FinishTimeout { get; init; } = TimeSpan.FromMinutes(10);
+    /// <summary>The longest time for the answer once the last byte of a blob was taken: a drive flushes, a server puts parts together. Default 10 min; AWS says that completing an upload "can take several minutes".</summary>
+    public TimeSpan FinishTimeoutMax { get; init; } = TimeSpan.FromMinutes(10);
+
+    /// <summary>Bytes a second that a place works through when it has taken a blob: of a small one, which the network's buffers take whole, an answer is not waited for until <see cref="FinishTimeoutMax"/>. Default 256 KiB: a slow line, whose buffers are still full when all was taken.</summary>
+    public long FinishBytesPerSecondMin { get; init; } = 256 << 10;
 
     /// <summary>Time for a copy, or for cleaning, as a whole: nothing is heard of them on the way. Default 1 h.</summary>
     public TimeSpan LongTimeout { get; init; } = TimeSpan.FromHours(1);
@@ -36,6 +40,13 @@ public sealed record BackendLimits
 
     /// <summary>Bytes a second, to and from it, of each node; 0 for no bound, which is the default.</summary>
     public long BytesPerSecondMax { get; init; }
+
+    /// <returns>Time for the answer once the last byte of a blob was taken.</returns>
+    public TimeSpan FinishTimeoutOf(long length, BackendTraits traits)
+    {
+        var wanted = Timeout + traits.ShowsWithin + TimeSpan.FromSeconds((double)length / FinishBytesPerSecondMin);
+        return wanted < FinishTimeoutMax ? wanted : Timeout > FinishTimeoutMax ? Timeout : FinishTimeoutMax;
+    }
 
     /// <summary>As the fields that every connector has say: <see cref="ConnectorCatalog.CommonFields"/>.</summary>
     public static BackendLimits From(IReadOnlyDictionary<string, string> settings)

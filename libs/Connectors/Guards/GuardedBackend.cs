@@ -65,7 +65,7 @@ internal sealed class GuardedBackend : IMeteredBackend
         if (content.Length > Traits.BlobBytesMax) throw new BackendException(BackendError.Refused, $"{name} has {content.Length} bytes, and {_name} takes {Traits.BlobBytesMax} at most.");
         return LongCallAsync("put", _limits.Timeout, async watch =>
         {
-            var source = new GuardedSource(content, this, watch, _limits.FinishTimeout);
+            var source = new GuardedSource(content, this, watch, _limits.FinishTimeoutOf(content.Length, Traits));
             try
             {
                 var blob = await _inner.PutAsync(name, source, watch.Token);

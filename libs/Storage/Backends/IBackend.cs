@@ -55,6 +55,9 @@ public sealed record BackendTraits(long BlobBytesMax)
 {
     /// <summary>What is settled can't be read until it is warmed up.</summary>
     public bool IsCold { get; init; }
+
+    /// <summary>For how long a put may wait, however little it brings, for the place to show what it has taken; zero where that is at once.</summary>
+    public TimeSpan ShowsWithin { get; init; }
 }
 
 /// <summary>A blob as its backend tells of it.</summary>

@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using DarkStorage.Storage;
 using DarkStorage.Storage.Backends;
+using DarkStorage.TestKit;
 using Microsoft.AspNetCore.Http;
 
 namespace DarkStorage.Connectors.Filecoin;
@@ -81,6 +82,26 @@ public sealed class FilecoinBackendTests(ITestOutputHelper output) : BackendConf
         await backend.DeleteAsync(name, Ct);
         Assert.Null(await other.StatAsync(name, Ct));
         Assert.Single(_lighthouse.Files);
+    }
+
+    [Fact]
+    public async Task A_put_that_another_replaces_before_the_gateway_has_it_ends_with_the_other()
+    {
+        await using var backend = await ReadyHereAsync();
+        var (name, asked, first) = (BlobName.Parse("raced"), new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously), (string?)null);
+        _lighthouse.Answers = async http =>
+        {
+            if (!HttpMethods.IsHead(http.Request.Method)) return false;
+            Interlocked.CompareExchange(ref first, http.Request.Path.Value, null);
+            if (http.Request.Path.Value != first) return false;
+            asked.TrySetResult();
+            return await LighthouseServer.SayAsync(http, 404, null);
+        };
+        var replaced = backend.PutAsync(name, BlobSource.Of(Content(100)), Ct);
+        await asked.Task.WaitAsync(Eventually.HangsAfter, Ct);
+        await backend.PutAsync(name, BlobSource.Of(Content(200)), Ct);
+        Assert.Equal(200, (await replaced.WaitAsync(Eventually.HangsAfter, Ct)).Length);
+        Assert.Equal(2, _lighthouse.Files.Count);
     }
 
     [Fact]

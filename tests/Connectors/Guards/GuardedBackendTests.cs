@@ -213,6 +213,23 @@ public sealed class GuardedBackendTests
     }
 
     [Fact]
+    public async Task Who_has_taken_all_and_says_nothing_is_waited_for_as_long_as_that_much_may_take()
+    {
+        var limits = new BackendLimits { Timeout = TimeSpan.FromSeconds(30), AttemptsMax = 1, FinishBytesPerSecondMin = 1_000, FinishTimeoutMax = TimeSpan.FromMinutes(10) };
+        _inner.HangsAtTheEnd = true;
+        foreach (var (bytes, showsWithin, seconds) in new[] { (0, 0, 30), (60_000, 0, 90), (60_000, 60, 150), (10_000_000, 0, 600) })
+        {
+            _inner.Traits = _inner.Traits with { ShowsWithin = TimeSpan.FromSeconds(showsWithin) };
+            await using var guard = Guard(limits);
+            var began = _time.GetUtcNow();
+            var error = await Assert.ThrowsAsync<BackendException>(() => PassAsync(guard.PutAsync(Name, BlobSource.Of(new byte[bytes]), Ct)));
+            Assert.Equal((BackendError.Unavailable, $"test did not answer for {seconds} s."), (error.Error, error.Message));
+            Assert.InRange(_time.GetUtcNow() - began, TimeSpan.FromSeconds(seconds), TimeSpan.FromSeconds(2 * seconds));
+        }
+        Assert.Equal(TimeSpan.FromHours(1), (limits with { Timeout = TimeSpan.FromHours(1) }).FinishTimeoutOf(1, _inner.Traits));
+    }
+
+    [Fact]
     public async Task A_put_is_sent_again_from_its_beginning()
     {
         await using var guard = Guard();

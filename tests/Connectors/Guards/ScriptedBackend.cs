@@ -21,6 +21,9 @@ internal sealed class ScriptedBackend : IBackend
 
     public bool Hangs { get; set; }
 
+    /// <summary>Puts take all, and say nothing.</summary>
+    public bool HangsAtTheEnd { get; set; }
+
     /// <summary>Puts say one byte fewer than they took.</summary>
     public bool Lies { get; set; }
 
@@ -48,7 +51,7 @@ internal sealed class ScriptedBackend : IBackend
 
     public List<ByteRange> Opened { get; } = [];
 
-    public BackendTraits Traits { get; } = new(BlobBytesMax);
+    public BackendTraits Traits { get; set; } = new(BlobBytesMax);
 
     public void Fails(int times, BackendError error, TimeSpan? retryAfter = null) => (_failuresLeft, _error, _retryAfter) = (times, error, retryAfter);
 
@@ -69,6 +72,7 @@ internal sealed class ScriptedBackend : IBackend
             BeforeEachRead();
             ct.ThrowIfCancellationRequested();
         }
+        if (HangsAtTheEnd) await Task.Delay(Timeout.InfiniteTimeSpan, ct);
         Content = taken.ToArray();
         return new(name, Content.Length - (Lies ? 1 : 0), default);
     }
