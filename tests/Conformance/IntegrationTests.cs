@@ -148,7 +148,7 @@ public sealed class IntegrationTests(IntegrationNodeFixture fixture) : IClassFix
         { """{"name":"bad","type":"filesystem","settings":{"path":"/x","speed":"1"}}""", "filesystem has no field speed; there are: path, timeout-seconds, calls-max, mebibytes-per-second-max." },
         { """{"name":"bad","type":"filesystem","settings":{"path":"/x","calls-max":"0"}}""", "calls-max: A whole number from 1 to 4096." },
         { """{"name":"bad","type":"filesystem","preset":"nas","settings":{"path":"/x"}}""", "filesystem has no preset nas; there are none." },
-        { """{"name":"bad","type":"s3","preset":"amazon","settings":{}}""", "s3 has no preset amazon; there are: aws, backblaze, ceph, cloudflare, darkstorage, digitalocean, hetzner, minio, storj, wasabi." },
+        { """{"name":"bad","type":"s3","preset":"amazon","settings":{}}""", "s3 has no preset amazon; there are: aws, backblaze, ceph, cloudflare, darkstorage, digitalocean, hetzner, minio, sia, storj, wasabi." },
         { """{"name":"bad","type":"s3","settings":{"bucket":"b","endpoint":"ftp://host"}}""", "endpoint: http:// or https://, without a user's name, a query or a fragment." },
         { """{"name":"bad","type":"s3","settings":{"bucket":"b","endpoint":"http://user:secret@host"}}""", "endpoint: http:// or https://, without a user's name, a query or a fragment." },
         { """{"name":"bad","type":"s3","settings":{"bucket":"b","path-style":"yes"}}""", "path-style: true or false." },

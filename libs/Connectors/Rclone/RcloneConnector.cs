@@ -49,6 +49,9 @@ internal static partial class RcloneConnector
         new("sugarsync", Map()), new("swift", Map()),
     ];
 
+    /// <summary>Those that programs from before took: what is there stays readable.</summary>
+    private static readonly ImmutableArray<RcloneKind> Former = [OAuth("drive"), OAuth("jottacloud"), new("mega", Map((User, "user"), (Password, "pass"))), new("pikpak", Map((User, "user"), (Password, "pass")))];
+
     private static readonly ConnectorType Type = new("rclone", "SFTP, FTP, WebDAV, SMB, Dropbox, OneDrive and others", "What rclone can reach. It has to be installed on every node (Debian, Ubuntu: apt install rclone).",
     [
         new(RemoteType, "Which of rclone's backends.", ConnectorFieldKind.Choice, IsRequired: true, Choices: [.. Kinds.Select(k => k.Name).Order(StringComparer.Ordinal)], IsPlace: true),
@@ -104,7 +107,7 @@ internal static partial class RcloneConnector
 
     public static RcloneRemote RemoteOf(IReadOnlyDictionary<string, string> settings)
     {
-        var kind = Kinds.Single(k => k.Name == settings[RemoteType]);
+        var kind = Kinds.Concat(Former).FirstOrDefault(k => k.Name == settings[RemoteType]) ?? throw ConnectorType.Invalid($"{RemoteType}: {settings[RemoteType]} is none that this program knows.");
         foreach (var field in kind.Needs)
         {
             if (!settings.ContainsKey(field)) throw ConnectorType.Invalid($"{kind.Name} needs {field}.");
@@ -115,12 +118,12 @@ internal static partial class RcloneConnector
             if (!settings.TryGetValue(field, out var value)) continue;
             var option = kind.Options.GetValueOrDefault(field) ?? throw ConnectorType.Invalid($"{field}: {kind.Name} has none. It has {string.Join(", ", kind.Options.Keys.Append(Options))}.");
             // Who asks for access renews it, and rclone does not.
-            if (field is ClientId or ClientSecret && !settings.ContainsKey(Token)) continue;
+            if (field is ClientId or ClientSecret && Type.ApplicationOf(settings) is not null) continue;
             if (field != HostKeys) parameters[option] = field == Key ? OneLine(value) : value.Trim('\r', '\n');
         }
         foreach (var field in OAuthFields.Addresses.Select(f => f.Name).Where(settings.ContainsKey))
         {
-            if (!kind.Options.ContainsKey(ClientId)) throw ConnectorType.Invalid($"{field}: {kind.Name} is not authorized so.");
+            if (!Type.OAuth.Any(s => s.When[RemoteType] == kind.Name)) throw ConnectorType.Invalid($"{field}: {kind.Name} is not authorized so.");
         }
         if (settings.TryGetValue(Host, out var host) && !HostName().IsMatch(host)) throw ConnectorType.Invalid($"{Host}: a name or an address, and nothing else.");
         AddOptions(kind, settings.GetValueOrDefault(Options, ""), parameters);

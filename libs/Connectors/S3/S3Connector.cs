@@ -44,6 +44,7 @@ internal static class S3Connector
             Preset("digitalocean", "DigitalOcean Spaces", "Needs region (as in nyc3.digitaloceanspaces.com), bucket (the Space) and a Spaces key.", "https://{region}.digitaloceanspaces.com", isPathStyle: false, hasChecksums: false),
             Preset("hetzner", "Hetzner Object Storage", "Needs region (fsn1, nbg1, hel1), bucket and a key.", "https://{region}.your-objectstorage.com", isPathStyle: false, hasChecksums: false),
             Preset("minio", "MinIO", "Needs endpoint, bucket and a key.", endpoint: null, isPathStyle: true, hasChecksums: true),
+            Preset("sia", "Sia (renterd)", "Needs endpoint (where renterd's S3 API listens), bucket and a key pair of its S3 settings.", endpoint: null, isPathStyle: true, hasChecksums: false),
             Preset("storj", "Storj gateway", "Needs bucket and a key of the hosted gateway.", "https://gateway.storjshare.io", isPathStyle: true, hasChecksums: false),
             Preset("wasabi", "Wasabi", "Needs region (as in s3.eu-central-1.wasabisys.com), bucket and a key.", "https://s3.{region}.wasabisys.com", isPathStyle: false, hasChecksums: false),
         ]),

@@ -53,7 +53,8 @@ public sealed record ConnectorType(string Name, string Title, string Help, Immut
     /// <exception cref="StorageException"><see cref="StorageError.InvalidArgument"/>, with the sentence that says which field and why.</exception>
     public ImmutableSortedDictionary<string, string> Complete(string? preset, IEnumerable<KeyValuePair<string, string>> given, ImmutableSortedDictionary<string, string>? before = null)
     {
-        var known = Known(preset);
+        // A preset that a program from before had says nothing any more of what was added with it.
+        var known = Known(before is null || Presets.Any(p => p.Name == preset) ? preset : null);
         var complete = (before ?? known).ToBuilder();
         foreach (var (name, value) in given)
         {

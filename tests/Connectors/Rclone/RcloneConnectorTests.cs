@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Diagnostics;
 using System.Globalization;
 using System.Net;
@@ -23,6 +24,28 @@ public sealed class RcloneConnectorTests
     [InlineData("local"), InlineData("alias"), InlineData("crypt"), InlineData("union"), InlineData("combine"), InlineData("chunker"), InlineData("compress"), InlineData("cache"), InlineData("hasher"), InlineData("memory"), InlineData("http"), InlineData("sia"), InlineData("sftp,ssh=id")]
     public void Backends_that_read_this_machine_or_keep_nothing_are_not_taken(string type) =>
         Assert.Equal(StorageError.InvalidArgument, Assert.Throws<StorageException>(() => Remote(("remote-type", type), ("path", "/etc"))).Error);
+
+    [Theory]
+    [InlineData("drive", "token"), InlineData("jottacloud", "token"), InlineData("mega", "password"), InlineData("pikpak", "password")]
+    public void Backends_that_were_taken_once_are_not_given_and_those_that_are_there_go_on(string type, string secret)
+    {
+        Assert.Equal(StorageError.InvalidArgument, Assert.Throws<StorageException>(() => Remote(("remote-type", type), (secret, "1"))).Error);
+        var kept = ImmutableSortedDictionary.CreateRange([KeyValuePair.Create("remote-type", type), KeyValuePair.Create(secret, "1")]);
+        Assert.Equal("2", Assert.Single(RcloneConnector.RemoteOf(Type.Complete("drive", [new(secret, "2")], kept)).Parameters).Value);
+    }
+
+    [Fact]
+    public void What_a_later_program_has_kept_is_refused_and_not_a_fault() =>
+        Assert.Equal(StorageError.InvalidArgument, Assert.Throws<StorageException>(() => RcloneConnector.RemoteOf(new Dictionary<string, string> { ["remote-type"] = "later" })).Error);
+
+    [Fact]
+    public void A_client_goes_to_rclone_where_nobody_here_could_ask_for_access_by_it()
+    {
+        Assert.Equal("app", Remote(("remote-type", "zoho"), ("client-id", "app")).Parameters["client_id"]);
+        Assert.DoesNotContain("client_id", Remote(("remote-type", "dropbox"), ("client-id", "app")).Parameters.Keys);
+        Assert.Equal("app", Remote(("remote-type", "dropbox"), ("client-id", "app"), ("token", "{}")).Parameters["client_id"]);
+        Assert.Contains("zoho is not authorized so", Assert.Throws<StorageException>(() => Remote(("remote-type", "zoho"), ("client-id", "app"), ("token-url", "https://example.org/"))).Message, StringComparison.Ordinal);
+    }
 
     [Theory]
     [InlineData("sftp", "key_file=/etc/shadow"), InlineData("sftp", "known_hosts_file=/etc/passwd"), InlineData("sftp", "ssh=sh -c id"), InlineData("sftp", "key_use_agent=true"), InlineData("sftp", "pubkey_file=/x"), InlineData("sftp", "host=169.254.169.254"), InlineData("sftp", "pass=x"),
