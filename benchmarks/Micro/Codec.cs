@@ -44,12 +44,12 @@ public class Codec
     public int WriteListingPage()
     {
         using var output = new PooledBuffer(1 << 20);
-        using var page = new ListingPage(urlEncoded: false);
+        using var page = new ListingPage(new("", null, ListingQuery.EntriesMax, UrlEncoded: false, TellsRestores: false));
         foreach (var key in _keys)
             page.Object(new ListedObject { Key = key, ETag = _etag, StorageClass = _class, Length = 1_000_000, Modified = Samples.Now, ChecksumAlgorithm = ChecksumAlgorithm.Crc64Nvme });
         var xml = new S3XmlWriter(output);
         xml.StartDocument("ListBucketResult"u8);
-        page.WriteTo(xml);
+        page.WriteTo(xml, Samples.Now);
         xml.End("ListBucketResult"u8);
         xml.Complete();
         return output.WrittenCount;

@@ -132,6 +132,38 @@ public sealed partial class TierTests
     }
 
     [Fact]
+    public async Task Lists_tell_of_restores_where_they_are_asked_to()
+    {
+        var place = await NewTierAsync("archive", "GLACIER");
+        await NewTierAsync("warm");
+        var bucket = await fixture.Client.NewBucketAsync();
+        await fixture.Client.PutBucketVersioningAsync(new() { BucketName = bucket, VersioningConfig = new() { Status = VersionStatus.Enabled } });
+        var older = (await fixture.Client.PutObjectAsync(new() { BucketName = bucket, Key = "restored", InputStream = new MemoryStream(RandomNumberGenerator.GetBytes(Large)) })).VersionId;
+        foreach (var key in (string[])["archived", "hot", "progressing", "restored", "warm"]) await fixture.Client.PutBytesAsync(bucket, key, RandomNumberGenerator.GetBytes(Large));
+        foreach (var key in (string[])["archived", "progressing", "restored"]) await AssignAndWaitAsync(bucket, key, "archive");
+        await AssignAndWaitAsync(bucket, "restored", "archive", older);
+        await AssignAndWaitAsync(bucket, "warm", "warm");
+        await RestoreAsync(bucket, "restored", Long);
+        await ReadableAsync(bucket, "restored");
+        Directory.Move(PathOf(place), PathOf(place) + "-away");
+        Assert.Equal(202, (await RestoreAsync(bucket, "progressing", Long)).Status);
+        Assert.True((await HeadOfAsync(bucket, "progressing")).RestoreInProgress);
+        var until = (await HeadOfAsync(bucket, "restored")).RestoreExpiration;
+
+        static (string, bool?, DateTime?) Told(string key, RestoreStatus? status) => (key, status?.IsRestoreInProgress, status?.RestoreExpiryDate is { } at ? at.ToUniversalTime().AddMilliseconds(-at.Millisecond) : null); // headers tell seconds
+        (string, bool?, DateTime?)[] expected = [("archived", null, null), ("hot", null, null), ("progressing", true, null), ("restored", false, until), ("warm", null, null)];
+        var objects = (await fixture.Client.ListObjectsV2Async(new() { BucketName = bucket, FetchOwner = true, OptionalObjectAttributes = ["RestoreStatus"] })).S3Objects;
+        Assert.Equal(expected, objects.Select(o => Told(o.Key, o.RestoreStatus)));
+        Assert.All(objects, o => Assert.Equal((Large, true), (o.Size, o.Owner is not null)));
+        Assert.Equal(expected, (await fixture.Client.ListObjectsAsync(new ListObjectsRequest { BucketName = bucket, OptionalObjectAttributes = ["RestoreStatus"] })).S3Objects.Select(o => Told(o.Key, o.RestoreStatus)));
+        var versions = (await fixture.Client.ListVersionsAsync(new ListVersionsRequest { BucketName = bucket, OptionalObjectAttributes = ["RestoreStatus"] })).Versions;
+        Assert.Equal([.. expected[..4], ("restored", null, null), expected[4]], versions.Select(v => Told(v.Key, v.RestoreStatus)));
+        Assert.All((await fixture.Client.ListObjectsV2Async(new() { BucketName = bucket })).S3Objects, o => Assert.Null(o.RestoreStatus));
+        Assert.Equal((400, "InvalidArgument"), (await fixture.Raw.SendAsync(new RawRequest("GET", $"/{bucket}?list-type=2").With("x-amz-optional-object-attributes", "RestoreStatus,Colour"))).Error);
+        Directory.Move(PathOf(place) + "-away", PathOf(place));
+    }
+
+    [Fact]
     public async Task A_restore_that_was_asked_for_before_the_bytes_went_lets_them_go_when_it_is_over()
     {
         var bucket = await fixture.Client.NewBucketAsync();

@@ -10,8 +10,9 @@ internal static class ListObjectVersions
         var bucket = await s3.AuthorizeAsync(S3Action.ListBucketVersions, ct);
         var query = ListingQuery.Read(s3);
         var (keyMarker, versionMarker) = (s3.Query.Find("key-marker") ?? "", s3.Query.Find("version-id-marker") ?? "");
-        using var page = new ListingPage(query.UrlEncoded);
+        using var page = new ListingPage(query);
         var end = await s3.Index.ListVersionsAsync(new(bucket.Id, query.Prefix, query.Delimiter, Place(keyMarker, versionMarker), query.Max), page, ct);
+        await page.ReadRestoresAsync(s3.Index, bucket.Id, ct);
         await s3.WriteXmlAsync(200, xml =>
         {
             xml.StartDocument("ListVersionsResult"u8);
@@ -28,7 +29,7 @@ internal static class ListObjectVersions
             if (query.Delimiter is not null) xml.Key("Delimiter"u8, query.Delimiter, query.UrlEncoded);
             if (query.UrlEncoded) xml.Element("EncodingType"u8, "url");
             xml.Element("IsTruncated"u8, end.Next is not null);
-            page.WriteTo(xml);
+            page.WriteTo(xml, s3.Clock.GetUtcNow());
             xml.End("ListVersionsResult"u8);
         }, ct);
     }

@@ -11,8 +11,9 @@ internal static class ListObjectsV2
         if (token is { Length: 0 }) throw S3Exception.InvalidArgument("The continuation token provided is incorrect", "continuation-token", token);
         var startAfter = s3.Query.Find("start-after") ?? "";
         var owner = s3.Query.Find("fetch-owner") == "true" ? bucket.Owner : null;
-        using var page = new ListingPage(query.UrlEncoded, owner);
+        using var page = new ListingPage(query, owner);
         var end = await s3.Index.ListObjectsAsync(query.ToListing(bucket.Id, token is null ? startAfter : ContinuationToken.Decode(token)), page, ct);
+        await page.ReadRestoresAsync(s3.Index, bucket.Id, ct);
         await s3.WriteXmlAsync(200, xml =>
         {
             xml.StartDocument("ListBucketResult"u8);
@@ -26,7 +27,7 @@ internal static class ListObjectsV2
             if (query.Delimiter is not null) xml.Key("Delimiter"u8, query.Delimiter, query.UrlEncoded);
             if (query.UrlEncoded) xml.Element("EncodingType"u8, "url");
             xml.Element("IsTruncated"u8, end.Next is not null);
-            page.WriteTo(xml);
+            page.WriteTo(xml, s3.Clock.GetUtcNow());
             xml.End("ListBucketResult"u8);
         }, ct);
     }
