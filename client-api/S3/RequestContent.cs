@@ -33,6 +33,7 @@ internal sealed class RequestContent
         if (signing.Payload.IsChunked)
         {
             var chunked = AwsChunkedStream.Open(request.BodyReader, signing.Payload, signing, request.Headers);
+            RequestTraffic.Of(http).Brings(chunked.DecodedLength);
             return new(chunked.AsPipeReader(), chunked.DecodedLength, chunked);
         }
         if (request.ContentLength is null && lengthRequired) throw new S3Exception(S3Error.MissingContentLength);

@@ -14,6 +14,7 @@ internal sealed class RequestTraffic : PipeWriter, IHttpResponseBodyFeature
     private readonly IHttpResponseBodyFeature _inner;
     private Stream? _stream;
     private BucketId? _bucket;
+    private long? _announced;
     private string _storageClass = Tier.Hot.StorageClass;
 
     private RequestTraffic(IHttpResponseBodyFeature inner) => _inner = inner;
@@ -38,6 +39,9 @@ internal sealed class RequestTraffic : PipeWriter, IHttpResponseBodyFeature
 
     public void Concerns(string storageClass) => _storageClass = storageClass;
 
+    /// <param name="announced">Bytes that it brings, without what their transfer adds; a request that succeeds has brought them.</param>
+    public void Brings(long announced) => _announced = announced;
+
     /// <summary>It is not to be paid: it was not allowed after all, or failed by our fault.</summary>
     public void Forget() => _bucket = null;
 
@@ -46,7 +50,7 @@ internal sealed class RequestTraffic : PipeWriter, IHttpResponseBodyFeature
     {
         if (_bucket is not { } bucket || operation is null) return;
         // What was refused may have been so before its body was read.
-        var received = http.Response.StatusCode < StatusCodes.Status400BadRequest ? http.Request.ContentLength ?? 0 : 0;
+        var received = http.Response.StatusCode < StatusCodes.Status400BadRequest ? _announced ?? http.Request.ContentLength ?? 0 : 0;
         counter.Count(bucket, _storageClass, operation.CountedAs(http.Request.Method) switch
         {
             RequestKind.Read => new(1, 0, 0, received, Sent),

@@ -11,6 +11,7 @@ internal static class UploadPartCopy
         var number = UploadPart.PartNumber(s3);
         var (grain, upload) = await UploadPart.RequireUploadAsync(s3, bucket.Id, ct);
         var source = await CopySource.FindAsync(s3, ct);
+        s3.CountAs(upload.StorageClass); // not as the source, which may be of the same key
         var length = source.Version.Manifest.Length;
         var range = s3.Headers["x-amz-copy-source-range"] is { Count: > 0 } header ? RangeHeader.ParseCopySource(header.ToString(), length) : ByteRange.All(length);
         if (range.Length > PutObject.LengthMax)
