@@ -84,11 +84,11 @@ internal static class IntegrationCommands
         if (parsed.GetValue(Json)) Output.Json(start);
         else if (start["userCode"] is { } code) Console.WriteLine($"Open {start["url"]} and enter {code}, until {start["until"]}.{(start["completeUrl"] is { } complete ? $"\nOr open {complete}" : "")}");
         else Console.WriteLine($"Open this address with a browser and give access, until {start["until"]}:\n{start["url"]}");
-        return parsed.GetValue(Wait) ? await WaitAsync(cluster, name, ct) : ExitCodes.Done;
+        return parsed.GetValue(Wait) ? await WaitAsync(cluster, name, parsed.GetValue(Json), ct) : ExitCodes.Done;
     }
 
     /// <summary>Until the flow is over, and then until the place has been asked.</summary>
-    private static async Task<int> WaitAsync(Cluster cluster, string name, CancellationToken ct)
+    private static async Task<int> WaitAsync(Cluster cluster, string name, bool json, CancellationToken ct)
     {
         for (; ; await Task.Delay(LookEvery, ct))
         {
@@ -99,7 +99,8 @@ internal static class IntegrationCommands
             if (access["granted"] is null) throw new CommandFailedException($"{name} was not authorized: what was begun has been forgotten.");
             // Asked again just now, unless nothing is.
             if ((bool)status["integration"]!["isEnabled"]! && (status["health"] is not { } health || (DateTimeOffset)health["checked"]! < (DateTimeOffset)access["granted"]!)) continue;
-            Console.WriteLine($"{name} is authorized, and {State(status)}");
+            if (json) Output.Json(status);
+            else Console.WriteLine($"{name} is authorized, and {State(status)}");
             return status["health"] is { } asked && !(bool)asked["healthy"]! ? ExitCodes.Failed : ExitCodes.Done;
         }
     }

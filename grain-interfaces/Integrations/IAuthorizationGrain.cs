@@ -21,6 +21,7 @@ public interface IAuthorizationGrain : IGrainWithStringKey
     /// <param name="random">What of the state is in front of the integration's name.</param>
     /// <param name="code">Null where the service gave none.</param>
     /// <param name="error">What it said instead.</param>
+    /// <exception cref="StorageException"><see cref="StorageError.DataDamaged"/>: no key opens what was begun.</exception>
     [Alias("complete")]
     Task<AuthorizationOutcome> CompleteAsync(string random, string? code, string? error, CancellationToken ct);
 
@@ -29,6 +30,7 @@ public interface IAuthorizationGrain : IGrainWithStringKey
 
     /// <summary>An access token for a node. It waits for a renewal only where there is no good one.</summary>
     /// <param name="rejected">SHA-256 of a token that the place did not take; empty for none.</param>
+    /// <exception cref="StorageException"><see cref="StorageError.DataDamaged"/>: no key opens the tokens.</exception>
     [Alias("get-access"), AlwaysInterleave]
     Task<AccessGrant> GetAccessAsync(ImmutableArray<byte> rejected, CancellationToken ct);
 

@@ -65,8 +65,9 @@ internal sealed partial class AuthorizationGrain
             var asked = clock.GetUtcNow();
             return await AcceptAsync(application, await oauth.ExchangeAsync(application, code, flow.Redirect!, flow.Verifier, CancellationToken.None), asked);
         }
-        catch (OAuthException e)
+        catch (Exception e) when (e is OAuthException or StorageException { Error: StorageError.NoSuchIntegration or StorageError.InvalidArgument })
         {
+            // Also where the integration has become another meanwhile, or none.
             return await EndAsync(e.Message);
         }
     }

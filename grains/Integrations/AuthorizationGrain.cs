@@ -36,7 +36,7 @@ internal sealed partial class AuthorizationGrain(
     private bool _isUnsure;
 
     /// <summary>Timers and calls interleave: one write at one time.</summary>
-    private Task _writing = Task.CompletedTask;
+    private readonly WriteQueue _writes = new();
 
     /// <summary>Somebody came back with a code, and the service is asked for what it is good for; null where nobody did.</summary>
     private DateTimeOffset? _exchangingUntil;
@@ -74,9 +74,8 @@ internal sealed partial class AuthorizationGrain(
         var now = clock.GetUtcNow();
         // Neither has failed as long as it is at it.
         var until = _exchangingUntil ?? (_unsaved is { Granted: not null } ? now + RenewingMax : _kept.FlowUntil);
-        if (until > now) return Task.FromResult(new IntegrationAuthorization(_kept.Granted, _kept.SealedAccessToken is null ? null : _kept.Obtained, FailureAt(now), until, null));
-        var isOver = _kept.FlowUntil <= now;
-        return Task.FromResult(new IntegrationAuthorization(_kept.Granted, _kept.SealedAccessToken is null ? null : _kept.Obtained, FailureAt(now), isOver ? null : _kept.FlowUntil, isOver ? TooLate : _kept.FlowFailure));
+        var (pending, failure) = until > now ? (until, null) : _kept.FlowUntil <= now ? (null, TooLate) : (_kept.FlowUntil, _kept.FlowFailure);
+        return Task.FromResult(new IntegrationAuthorization(_kept.Granted, _kept.SealedAccessToken is null ? null : _kept.Obtained, FailureAt(now), pending, failure));
     }
 
     public Task WakeAsync(bool isChanged, CancellationToken ct)
@@ -90,7 +89,7 @@ internal sealed partial class AuthorizationGrain(
     {
         try
         {
-            await AloneAsync(async () =>
+            await _writes.RunAsync(async () =>
             {
                 _unsaved = null;
                 if (_isUnsure) await state.ReadStateAsync(ct);
@@ -178,7 +177,7 @@ internal sealed partial class AuthorizationGrain(
         }
     }
 
-    private async Task KeepAsync(Func<AuthorizationState, AuthorizationState> change) => await AloneAsync(async () =>
+    private async Task KeepAsync(Func<AuthorizationState, AuthorizationState> change) => await _writes.RunAsync(async () =>
     {
         if (_isUnsure)
         {
@@ -199,21 +198,6 @@ internal sealed partial class AuthorizationGrain(
         }
         _kept = next; // memory follows the index, never leads it
     });
-
-    private async Task AloneAsync(Func<Task> write)
-    {
-        var (before, written) = (_writing, new TaskCompletionSource());
-        _writing = written.Task;
-        await before;
-        try
-        {
-            await write();
-        }
-        finally
-        {
-            written.SetResult();
-        }
-    }
 
     [LoggerMessage(LogLevel.Information, "The integration {Integration} was authorized")]
     private static partial void LogAuthorized(ILogger log, string integration);

@@ -96,7 +96,7 @@ internal sealed partial class IntegrationGrain(
     private static readonly TimeSpan RetiredFor = TimeSpan.FromMinutes(1);
 
     /// <summary>The timer interleaves: one write of the state at one time.</summary>
-    private Task _writing = Task.CompletedTask;
+    private readonly WriteQueue _writes = new();
 
     /// <summary>Opened at its first use, by the settings of that time. One for all calls: what is bounded is so for all of them together.</summary>
     private (IMeteredBackend Open, DateTimeOffset Changed)? _backend;
@@ -202,7 +202,7 @@ internal sealed partial class IntegrationGrain(
             {
                 // First, as nobody would know of them afterwards: where all else fails it can be authorized again.
                 if (existed && state.State.WasByOAuth) await Authorization.ForgetAsync(ct);
-                if (existed) await WriteAloneAsync(() => state.ClearStateAsync(ct));
+                if (existed) await _writes.RunAsync(() => state.ClearStateAsync(ct));
                 // What could not be deleted there is nobody's any more.
                 while (await index.ForgetPlaceAsync(Name, ForgottenAtOnceMax, ct) == ForgottenAtOnceMax) { }
                 if (await this.GetReminder(WakeReminder) is { } reminder) await this.UnregisterReminder(reminder);
@@ -461,7 +461,7 @@ internal sealed partial class IntegrationGrain(
     private async Task<bool> KeepAsync(Action<IntegrationState> change, CancellationToken ct, Func<bool>? isWanted = null)
     {
         var isKept = false;
-        await WriteAloneAsync(async () =>
+        await _writes.RunAsync(async () =>
         {
             if (isWanted?.Invoke() == false) return;
             try
@@ -477,21 +477,6 @@ internal sealed partial class IntegrationGrain(
             }
         });
         return isKept;
-    }
-
-    private async Task WriteAloneAsync(Func<Task> write)
-    {
-        var (before, written) = (_writing, new TaskCompletionSource());
-        _writing = written.Task;
-        await before;
-        try
-        {
-            await write();
-        }
-        finally
-        {
-            written.SetResult();
-        }
     }
 
     [LoggerMessage(LogLevel.Information, "The integration {Integration} was added: {Type}")]
