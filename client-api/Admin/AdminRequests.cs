@@ -18,6 +18,11 @@ internal static class AdminRequests
     /// <summary>What users, accounts and access keys may be called.</summary>
     public static bool IsName(string text) => text.Length is >= 3 and <= 128 && text.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.');
 
+    /// <returns>What JSON calls a value.</returns>
+    public static string WordOf<T>(T value) where T : struct, Enum => JsonNamingPolicy.CamelCase.ConvertName(value.ToString());
+
+    public static string? WordOf<T>(T? value) where T : struct, Enum => value is { } known ? WordOf(known) : null;
+
     /// <exception cref="JsonException">The body is not the JSON that is wanted, or too long.</exception>
     public static async Task<T> ReadAsync<T>(HttpContext http, CancellationToken ct)
     {

@@ -94,7 +94,7 @@ internal sealed class LifecycleApi(Credentials credentials, IIndexReader index, 
     private async Task<object> DescribeAsync(LifecycleReport preview, CancellationToken ct)
     {
         var tiers = (await grains.GetGrain<ITiersGrain>(ITiersGrain.Key).ListAsync(ct)).ToDictionary(t => t.StorageClass, StringComparer.Ordinal);
-        var moves = preview.Moves.Select(m => new { m.From, m.To, m.Versions, m.Bytes, savedPerMonth = TierRules.Saves(m.Bytes, tiers.GetValueOrDefault(m.From), tiers.GetValueOrDefault(m.To)) }).ToList();
+        var moves = preview.Moves.Select(m => new { m.From, m.To, m.Versions, m.Bytes, latency = AdminRequests.WordOf(tiers.GetValueOrDefault(m.To)?.Latency), savedPerMonth = TierRules.Saves(m.Bytes, tiers.GetValueOrDefault(m.From), tiers.GetValueOrDefault(m.To)) }).ToList();
         return new
         {
             preview.Begun, preview.Ended, preview.Looked, preview.Expired, preview.Removed, preview.Transitioned, preview.Bytes, moves,
@@ -121,7 +121,9 @@ internal sealed class LifecycleApi(Credentials credentials, IIndexReader index, 
             var months = UsageReport.InOrder(usage, tiers, static u => (u.Month, u.StorageClass)).Select(static m => (m.Usage, m.Tier, Cost: UsageReport.CostOf(m.Usage, m.Tier))).ToList();
             return new
             {
-                total = months.TrueForAll(static m => m.Cost.Total is null) ? null : months.Sum(static m => m.Cost.Total),
+                // Sums that leave out what is not known can't be compared. Moves are a small part, and mostly nobody has said what they cost: that is said beside it.
+                total = months.Exists(static m => m.Usage.ByteMonths > 0 && m.Cost.Storage is null) ? (decimal?)null : months.Sum(static m => m.Cost.Total ?? 0),
+                hasAllMoves = !months.Exists(static m => m.Usage.Moves > 0 && m.Cost.Writes is null),
                 months = months.Select(static m => new
                 {
                     month = new UsageMonth(m.Usage.Month).ToString(), tier = m.Tier?.Name, m.Usage.StorageClass, byteMonths = decimal.Round(m.Usage.ByteMonths, 3), m.Usage.Moves,
@@ -225,7 +227,7 @@ internal sealed class LifecycleApi(Credentials credentials, IIndexReader index, 
         var tiers = await grain.ListAsync(ct);
         foreach (var mention in policy.Tiers)
         {
-            if (tiers.All(t => t.Name != mention.Tier)) throw policy.Refusal(mention, $"There is no tier {mention.Tier}.");
+            if (tiers.All(t => t.Name != mention.Tier)) throw policy.Refusal(mention, TierRules.MissingOf(mention.Tier));
             if (!mention.IsTarget) continue;
             try
             {

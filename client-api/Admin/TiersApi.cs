@@ -21,9 +21,11 @@ internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGra
 {
     public const string Path = "/v1/tiers";
 
-    private sealed record Configuration(string? StorageClass, string? Integration, decimal? Cost, decimal? ReadCost, decimal? WriteCost, decimal? EgressCost)
+    private static readonly Dictionary<string, TierLatency> Latencies = Enum.GetValues<TierLatency>().ToDictionary(static l => AdminRequests.WordOf(l), StringComparer.Ordinal);
+
+    private sealed record Configuration(string? StorageClass, string? Integration, string? Latency, decimal? Cost, decimal? CostMultiplier, decimal? ReadCost, decimal? WriteCost, decimal? EgressCost)
     {
-        public TierCosts Costs => new(Cost, ReadCost, WriteCost, EgressCost);
+        public TierCosts Costs => new(Cost, ReadCost, WriteCost, EgressCost, CostMultiplier);
     }
 
     /// <param name="Key">Of one version; else there is a prefix.</param>
@@ -54,7 +56,7 @@ internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGra
         {
             return (http.Request.Method, rest) switch
             {
-                ("GET", []) => (StatusCodes.Status200OK, await Grain.ListAsync(ct)),
+                ("GET", []) => (StatusCodes.Status200OK, await ListAsync(ct)),
                 ("GET", ["object"]) => await DescribeAsync(http.Request.Query["bucket"], http.Request.Query["key"], http.Request.Query["versionId"], ct),
                 ("GET", ["files"]) => await ListFilesAsync(http.Request.Query, ct),
                 ("GET", ["moves"]) => (StatusCodes.Status200OK, await ListMovesAsync(ct)),
@@ -85,17 +87,39 @@ internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGra
 
     private static (int, object) Missing(string error) => (StatusCodes.Status404NotFound, new { error });
 
+    /// <summary>Those that could be configured are listed behind the others.</summary>
+    private async Task<object> ListAsync(CancellationToken ct)
+    {
+        var tiers = await Grain.ListAsync(ct);
+        return tiers.Select(static t => Describe(t)).Concat(TierRules.Unconfigured(tiers).Select(static t => Describe(t, isConfigured: false)));
+    }
+
+    private static object Describe(Tier tier, bool isConfigured = true) => new
+    {
+        tier.Name, tier.StorageClass, isConfigured, tier.Integration, latency = AdminRequests.WordOf(tier.Latency), tier.Cost, tier.CostMultiplier, tier.ReadCost, tier.WriteCost, tier.EgressCost,
+    };
+
     private async Task<(int, object)> ConfigureAsync(string name, Configuration wanted, CancellationToken ct)
     {
+        if (wanted.Latency is not null && !Latencies.ContainsKey(wanted.Latency)) return AdminRequests.Refused($"latency: one of {string.Join(", ", Latencies.Keys)}.");
         var saysCosts = wanted.Costs != TierCosts.None;
-        if (saysCosts)
+        var level = wanted is { Latency: null, CostMultiplier: null } ? saysCosts ? ClusterLevels.Usage : ClusterLevels.Places : ClusterLevels.TierTraits;
+        if (reader is not null && (await reader.DescribeAsync(ct)).RefusalByOlder(level) is { } refusal) return (StatusCodes.Status409Conflict, new { error = refusal });
+        if (saysCosts && TierRules.WhyNotCosts(name, wanted.Costs) is { } reason) return AdminRequests.Refused(reason);
+        var tier = new Tier(name, wanted.StorageClass ?? TierRules.UsualClassOf(name) ?? "", wanted.Integration);
+        var saysPlace = wanted is not { Integration: null, StorageClass: null };
+        if (wanted.Latency is { } latency)
         {
-            if (reader is not null && (await reader.DescribeAsync(ct)).RefusalByOlder(ClusterLevels.Usage) is { } refusal) return (StatusCodes.Status409Conflict, new { error = refusal });
-            if (TierRules.WhyNotCosts(wanted.Costs) is { } reason) return AdminRequests.Refused(reason);
+            // Without a place it is of one that is there, and stays there.
+            if (!saysPlace)
+            {
+                if ((await Grain.ListAsync(ct)).FirstOrDefault(t => t.Name == name) is not { } there) return Missing(TierRules.MissingOf(name));
+                tier = there;
+            }
+            tier = tier with { Latency = Latencies[latency] };
         }
-        // Nothing but costs are said of one that is there; else it is configured first.
-        var tier = saysCosts && wanted is { Integration: null, StorageClass: null } ? null : await Grain.ConfigureAsync(new(name, wanted.StorageClass ?? TierRules.UsualClassOf(name) ?? "", wanted.Integration), ct);
-        return (StatusCodes.Status200OK, saysCosts ? await Grain.SetCostsAsync(name, wanted.Costs, ct) : tier!);
+        if (saysPlace || wanted.Latency is not null || !saysCosts) tier = await Grain.ConfigureAsync(tier, ct);
+        return (StatusCodes.Status200OK, Describe(saysCosts ? await Grain.SetCostsAsync(name, wanted.Costs, ct) : tier));
     }
 
     private async Task<(int, object)> TieringAsync(string method, string name, HttpContext http, CancellationToken ct)
@@ -235,7 +259,7 @@ internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGra
             version.StorageClass,
             tier = tiers.FirstOrDefault(t => t.StorageClass == version.StorageClass)?.Name,
             place = PlaceOf(version.Manifest),
-            restore = version.Restore is { } restore ? new { restore.Days, speed = WordOf(restore.Speed), restore.Until, move?.Failure } : null,
+            restore = version.Restore is { } restore ? new { restore.Days, speed = AdminRequests.WordOf(restore.Speed), restore.Until, move?.Failure } : null,
             move = move is null or { Wish.Origin: MoveOrigin.Restore } ? null : Describe(move, tiers),
         };
     }
@@ -253,14 +277,12 @@ internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGra
         version = move.Wish.Version.ToString(),
         tier = tiers.FirstOrDefault(t => t.StorageClass == move.Wish.StorageClass)?.Name,
         move.Wish.StorageClass,
-        wantedBy = WordOf(move.Wish.Origin),
+        wantedBy = AdminRequests.WordOf(move.Wish.Origin),
         move.Asked,
         move.Due,
         move.Attempts,
         move.Failure,
     };
-
-    private static string WordOf<T>(T value) where T : struct, Enum => JsonNamingPolicy.CamelCase.ConvertName(value.ToString());
 
     /// <summary>Where the bytes are: an integration; the drives; or the index, where small content is and stays.</summary>
     private static string PlaceOf(Manifest manifest) => manifest.Place?.Integration ?? (manifest.Parts.IsDefaultOrEmpty ? "index" : "drives");

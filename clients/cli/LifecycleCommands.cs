@@ -99,6 +99,9 @@ internal static class LifecycleCommands
             $"{m!["month"]}", $"{m["tier"] ?? m["storageClass"]}", Output.Gigabytes(m["byteMonths"]!), $"{m["moves"]}", Output.Money(m["cost"]!["storage"]), Output.Money(m["cost"]!["moves"]), Output.Money(m["cost"]!["total"]),
         }));
         Console.WriteLine($"Of the {estimate["looked"]} versions that are there, since {estimate["from"]}: {TotalOf("with")} with these rules, {TotalOf("asItIs")} as the bucket's lifecycle is now, {TotalOf("unmoved")} had nothing been moved.");
+        string[] all = ["with", "asItIs", "unmoved"];
+        if (all.Any(w => estimate[w]!["total"] is null)) Console.WriteLine("Where it is ?, the cost of a tier is not known: tiers configure NAME --cost COST says it.");
+        if (!all.All(w => (bool)estimate[w]!["hasAllMoves"]!)) Console.WriteLine("What moves cost is not known of each tier, and not in it: tiers configure NAME --write-cost COST says it.");
         if (!(bool)estimate["isWhole"]!) Console.WriteLine("There are more, which were not looked at.");
         return ExitCodes.Done;
 
@@ -146,7 +149,7 @@ internal static class LifecycleCommands
     {
         Console.WriteLine($"Of {report["looked"]} versions {report["transitioned"]} move, {report["expired"]} expire and {report["removed"]} are removed for good");
         if (report["moves"]!.AsArray() is not { Count: > 0 } moves) return;
-        Output.Table(["FROM", "TO", "VERSIONS", "BYTES", "SAVES A MONTH"], moves.Select(m => new[] { $"{m!["from"]}", $"{m["to"]}", $"{m["versions"]}", Output.Bytes((long)m["bytes"]!), Output.Money(m["savedPerMonth"]) }));
+        Output.Table(["FROM", "TO", "FIRST BYTE IN", "VERSIONS", "BYTES", "SAVES A MONTH"], moves.Select(m => new[] { $"{m!["from"]}", $"{m["to"]}", $"{m["latency"]}", $"{m["versions"]}", Output.Bytes((long)m["bytes"]!), Output.Money(m["savedPerMonth"]) }));
         Console.WriteLine(report["savedPerMonth"] is { } saved ? $"That saves {Output.Money(saved)} a month." : "What that saves is not known: tiers configure NAME --cost COST says what a tier costs.");
     }
 

@@ -21,6 +21,8 @@ internal static class TierCommands
     private static readonly Argument<string> Address = new("ADDRESS") { Description = "darkstorage://BUCKET/KEY" };
     private static readonly Option<string?> Backend = new("--backend") { Description = "The integration that has its bytes" };
     private static readonly Option<decimal?> Cost = new("--cost") { Description = "What a gigabyte (10^9 bytes) costs there for a month, in the currency that you count in; of hot too" };
+    private static readonly Option<decimal?> CostMultiplier = new("--cost-multiplier") { Description = "Instead of --cost: by what the cost of hot is multiplied; each class has a usual one" };
+    private static readonly Option<string?> Latency = new("--latency") { Description = "How long a read takes until its first byte: milliseconds, seconds, minutes or hours; each class has a usual one" };
     private static readonly Option<decimal?> ReadCost = new("--read-cost") { Description = "What a thousand requests cost that read" };
     private static readonly Option<decimal?> WriteCost = new("--write-cost") { Description = "What a thousand requests cost that write or list" };
     private static readonly Option<decimal?> EgressCost = new("--egress-cost") { Description = "What a gigabyte costs that goes to clients" };
@@ -44,7 +46,7 @@ internal static class TierCommands
     public static void AddTo(RootCommand root) => root.Subcommands.Add(new("tiers", "Classes of places that bytes may be in.")
     {
         Command(new("list", "Lists the tiers.") { Json }, ListAsync),
-        Command(new("configure", "Adds a tier, or changes one. What lies in one that is changed stays where it is, and can be read.") { Name, Backend, Class, Cost, ReadCost, WriteCost, EgressCost }, ConfigureAsync),
+        Command(new("configure", "Adds a tier, or changes one. What lies in one that is changed stays where it is, and can be read.") { Name, Backend, Class, Latency, Cost, CostMultiplier, ReadCost, WriteCost, EgressCost }, ConfigureAsync),
         Command(new("remove", "Forgets a tier. What lies there stays, and can be read.") { Name }, RemoveAsync),
         Command(new("set", "Says where what is written to a bucket, or below an address, goes, and where to with its age. What is there already follows.") { Scope, Default, Transition, Clear }, SetAsync),
         Command(new("get", "Says what was set for a bucket.") { Scope, Json }, GetAsync),
@@ -68,29 +70,40 @@ internal static class TierCommands
         using var cluster = Cluster.FromEnvironment();
         var tiers = await cluster.ListAsync(Api, ct);
         if (parsed.GetValue(Json)) return Output.Json(tiers);
-        Output.Table(["NAME", "CLASS", "COST", "PLACE"], tiers.Select(t => new[] { $"{t!["name"]}", $"{t["storageClass"]}", $"{t["cost"]}", PlaceOf(t) }));
+        Output.Table(["NAME", "CLASS", "FIRST BYTE IN", "COST", "PLACE"], tiers.Select(t => new[] { $"{t!["name"]}", $"{t["storageClass"]}", $"{t["latency"]}", CostOf(t), PlaceOf(t) }));
         return ExitCodes.Done;
     }
 
-    private static string PlaceOf(JsonNode tier) => tier["integration"]?.ToString() ?? "the cluster's own drives";
+    private static string CostOf(JsonNode tier) => (tier["cost"], tier["costMultiplier"]) switch
+    {
+        (null, null) => "",
+        (null, { } multiplier) => $"{multiplier} of hot's",
+        ({ } cost, null) => $"{cost}",
+        ({ } cost, { } multiplier) => $"{Output.Money(cost)} ({multiplier} of hot's)",
+    };
+
+    private static string PlaceOf(JsonNode tier) => (bool?)tier["isConfigured"] == false ? "not configured" : tier["integration"]?.ToString() ?? "the cluster's own drives";
 
     private static async Task<int> ConfigureAsync(ParseResult parsed, CancellationToken ct)
     {
         using var cluster = Cluster.FromEnvironment();
         var tier = await cluster.AskAsync(HttpMethod.Put, PathOf(parsed.GetRequiredValue(Name)), new
         {
-            storageClass = parsed.GetValue(Class), integration = parsed.GetValue(Backend), cost = parsed.GetValue(Cost),
+            storageClass = parsed.GetValue(Class), integration = parsed.GetValue(Backend), latency = parsed.GetValue(Latency), cost = parsed.GetValue(Cost), costMultiplier = parsed.GetValue(CostMultiplier),
             readCost = parsed.GetValue(ReadCost), writeCost = parsed.GetValue(WriteCost), egressCost = parsed.GetValue(EgressCost),
         }, ct);
-        Console.WriteLine($"{tier["name"]} is at {PlaceOf(tier)}, and S3 calls it {tier["storageClass"]}{CostsOf(tier)}");
+        Console.WriteLine($"{tier["name"]} is at {PlaceOf(tier)}, and S3 calls it {tier["storageClass"]}{TraitsOf(tier)}");
         return ExitCodes.Done;
     }
 
-    private static string CostsOf(JsonNode tier)
+    private static string TraitsOf(JsonNode tier)
     {
-        (string Name, string Words)[] costs = [("cost", "a gigabyte costs {0} a month"), ("readCost", "a thousand reads {0}"), ("writeCost", "a thousand writes {0}"), ("egressCost", "a gigabyte to clients {0}")];
-        var known = costs.Where(c => tier[c.Name] is not null).Select(c => c.Words.Replace("{0}", $"{tier[c.Name]}", StringComparison.Ordinal)).ToList();
-        return known.Count == 0 ? "" : $"; {string.Join(", ", known)}";
+        (string Value, string Words)[] traits =
+        [
+            ($"{tier["latency"]}", "reads begin in {0}"), (CostOf(tier), "a gigabyte costs {0} a month"),
+            ($"{tier["readCost"]}", "a thousand reads {0}"), ($"{tier["writeCost"]}", "a thousand writes {0}"), ($"{tier["egressCost"]}", "a gigabyte to clients {0}"),
+        ];
+        return string.Concat(traits.Where(static t => t.Value.Length > 0).Select(static t => "; " + t.Words.Replace("{0}", t.Value, StringComparison.Ordinal)));
     }
 
     private static async Task<int> RemoveAsync(ParseResult parsed, CancellationToken ct)

@@ -43,6 +43,8 @@ internal static class UsageCommands
         var rows = entries.Select(u => (string[])[$"{u!["month"]}", TierOf(u), .. row(u)]);
         if (totals && entries.Count > 0) rows = rows.Append(["all", "", .. Enumerable.Repeat("", head.Length - 1), Output.Money(TotalOf(entries))]);
         Output.Table(["MONTH", "TIER", .. head], rows);
+        var unknown = entries.Where(static u => u!["cost"]!["storage"] is null && (decimal)u["byteMonths"]! > 0).Select(static u => TierOf(u!)).Distinct(StringComparer.Ordinal).ToList();
+        if (totals && unknown.Count > 0) Console.WriteLine($"Not in the sum, as its cost is not known: what is stored in {string.Join(", ", unknown)}");
         return ExitCodes.Done;
     }
 

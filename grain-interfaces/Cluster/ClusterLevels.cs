@@ -31,8 +31,11 @@ public static class ClusterLevels
     /// <summary>Integrations may be authorized by OAuth, whose tokens a grain renews.</summary>
     public const int Authorizations = 11;
 
+    /// <summary>Tiers have a latency, and a cost that is a multiple of another.</summary>
+    public const int TierTraits = 12;
+
     /// <summary>Of this program.</summary>
-    public const int Newest = Authorizations;
+    public const int Newest = TierTraits;
 
     /// <param name="older">Names of nodes.</param>
     public static string RefusalBy(string older) => $"This takes a newer version of DarkStorage on every node, and these run an older one: {older}. Upgrade them first, or take those out that do not come back.";

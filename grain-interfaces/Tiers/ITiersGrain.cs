@@ -13,19 +13,23 @@ public interface ITiersGrain : IGrainWithStringKey
     /// <summary>The key of the one grain.</summary>
     const string Key = "all";
 
-    /// <returns>In the order of their names, but that <see cref="Tier.Hot"/> is the first.</returns>
+    /// <returns>In the order of their names, but that <see cref="Tier.Hot"/> is the first; with what is usual where nothing was said.</returns>
     [Alias("list"), AlwaysInterleave]
     Task<ImmutableArray<Tier>> ListAsync(CancellationToken ct);
 
-    /// <summary>Adds a tier, or changes the one of that name, whose costs stay. What lies in one that is changed stays where it is, and can be read.</summary>
+    /// <summary>Adds a tier, or changes the one of that name, whose costs stay, as its latency does where none is said. What lies in one that is changed stays where it is, and can be read.</summary>
     /// <exception cref="StorageException"><see cref="StorageError.InvalidArgument"/>: why it can't be; <see cref="StorageError.NoSuchIntegration"/>; <see cref="StorageError.Conflict"/>: a node runs an older program.</exception>
     [Alias("configure")]
-    Task<Tier> ConfigureAsync(Tier tier, CancellationToken ct);
+    Task<Tier> ConfigureAsync(Tier said, CancellationToken ct);
 
     /// <summary>Says what a tier costs, that which is always there too.</summary>
     /// <exception cref="StorageException"><see cref="StorageError.NoSuchTier"/>; <see cref="StorageError.InvalidArgument"/>: it can't be that; <see cref="StorageError.Conflict"/>: a node runs an older program.</exception>
     [Alias("set-costs")]
     Task<Tier> SetCostsAsync(string name, TierCosts costs, CancellationToken ct);
+
+    /// <summary>As <see cref="SetCostsAsync"/>: what nodes of level 9 call.</summary>
+    [Alias("set-cost")]
+    Task<Tier> SetCostAsync(string name, decimal cost, CancellationToken ct);
 
     /// <summary>Forgets a tier: nothing more goes there. What lies there stays, and can be read.</summary>
     /// <returns>Whether there was one.</returns>

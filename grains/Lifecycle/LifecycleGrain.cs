@@ -124,46 +124,6 @@ internal sealed partial class LifecycleGrain(
         return await PreviewAsync(new(bucket, RulesOf(bucket), new([("preview", Parse(policy))])), versionsMax, ct);
     }
 
-    public async Task<LifecycleEstimate> EstimateAsync(string policy, int from, int versionsMax, CancellationToken ct)
-    {
-        if (await index.FindBucketAsync(Bucket, ct) is not { } bucket) return new(true, 0, [], [], []);
-        var (tiers, policies, tiering) = (await GrainFactory.ListTiersAsync(ct), await PoliciesOfAsync(bucket, ct), BucketRules.Of(bucket).Tiering);
-        var other = Parse(policy);
-        (LifecycleHistory History, UsageEstimate Estimate)[] estimates =
-        [
-            (new(RulesOf(bucket), tiering, other, tiers, options.Value.DayLength), new(new(from))),
-            (new(RulesOf(bucket), tiering, policies.All, tiers, options.Value.DayLength), new(new(from))),
-            (new(LifecycleConfiguration.None, tiering is null ? null : new([.. tiering.Entries.Select(static e => e with { Transitions = [] })]), null, tiers, options.Value.DayLength), new(new(from))),
-        ];
-        var needs = other.Needs | policies.Needs | (RulesOf(bucket).Rules.Any(static r => r.Filter.Tags.Length > 0) ? LifecycleNeeds.Tags : LifecycleNeeds.None);
-        var (begun, now, looked) = (clock.GetTimestamp(), clock.GetUtcNow(), 0L);
-        var (place, above, noncurrent) = (new VersionPlace("", null, 0), default(DateTimeOffset), 0);
-        while (true)
-        {
-            var page = new Batch();
-            var end = await index.ListVersionsAsync(new(bucket.Id, "", null, place, BatchMax), page, ct);
-            var accesses = new Accesses(index, bucket, page.Entries);
-            foreach (var entry in page.Entries)
-            {
-                if (entry.IsLatest) noncurrent = 0;
-                if (!entry.IsDeleteMarker)
-                {
-                    var tags = needs.HasFlag(LifecycleNeeds.Tags) ? (await index.FindVersionAsync(bucket.Id, entry.Key, entry.Version, ct))?.Attributes.Tags ?? [] : [];
-                    var access = needs.HasFlag(LifecycleNeeds.Access) ? await accesses.FindAsync(entry, ct) ?? new(0, null, [], now) : null;
-                    var version = PolicySubjectOf(entry, entry.StorageClass, tiers, entry.IsLatest ? null : above, tags, access);
-                    foreach (var (history, estimate) in estimates) estimate.Add(history.StaysOf(version, noncurrent, now), entry.Length);
-                }
-                if (!entry.IsLatest) noncurrent++;
-                above = entry.Modified;
-            }
-            looked += page.Entries.Count;
-            var isWhole = end.Next is null;
-            if (isWhole || looked >= versionsMax || clock.GetElapsedTime(begun) >= PreviewTimeMax)
-                return new(isWhole, looked, [.. estimates[0].Estimate.Months()], [.. estimates[1].Estimate.Months()], [.. estimates[2].Estimate.Months()]);
-            place = end.Next!.Value;
-        }
-    }
-
     /// <exception cref="StorageException"><see cref="StorageError.InvalidArgument"/>: it is no policy.</exception>
     private static LifecyclePolicy Parse(string policy)
     {

@@ -36,30 +36,36 @@ internal sealed partial class TiersGrain(IMetadataIndex index, TimeProvider cloc
     /// <summary>Every node knows what a restore is; that stays so.</summary>
     private bool _knowsRestores;
 
-    public Task<ImmutableArray<Tier>> ListAsync(CancellationToken ct) => Task.FromResult(state.State.Tiers.Insert(0, Hot));
+    public Task<ImmutableArray<Tier>> ListAsync(CancellationToken ct) => Task.FromResult(state.State.Tiers.Insert(0, Hot).Select(WithUsual).ToImmutableArray());
 
+    /// <summary>As it was said, without what is usual.</summary>
     private Tier Hot => state.State.Hot ?? Tier.Hot with { Cost = state.State.HotCost };
 
-    public async Task<Tier> ConfigureAsync(Tier tier, CancellationToken ct)
+    private Tier WithUsual(Tier tier) => TierRules.WithUsual(tier, Hot.Cost);
+
+    public async Task<Tier> ConfigureAsync(Tier said, CancellationToken ct)
     {
-        if (TierRules.WhyNot(tier, state.State.Tiers) is { } reason) throw new StorageException(StorageError.InvalidArgument, reason);
-        await RequireWorkingAsync(tier, ct);
-        tier = TierCosts.From(state.State.Tiers.FirstOrDefault(t => t.Name == tier.Name)).Of(tier);
-        if (index is IClusterIndex cluster && await cluster.TryUseLevelAsync(ClusterLevels.Restores, ct) is { } older) throw new StorageException(StorageError.Conflict, ClusterLevels.RefusalBy(older));
+        if (TierRules.WhyNot(said, state.State.Tiers) is { } reason) throw new StorageException(StorageError.InvalidArgument, reason);
+        await RequireWorkingAsync(said, ct);
+        var before = state.State.Tiers.FirstOrDefault(t => t.Name == said.Name) ?? new(said.Name, "", null);
+        var tier = before with { StorageClass = said.StorageClass, Integration = said.Integration, Latency = said.Latency ?? before.Latency };
+        await RequireLevelAsync(said.Latency is null ? ClusterLevels.Restores : ClusterLevels.TierTraits, ct);
         // The integration looks here before it leaves its place: it sees the tier, or is seen to leave.
         await KeepAsync([.. state.State.Tiers.Where(t => t.Name != tier.Name).Append(tier).OrderBy(t => t.Name, StringComparer.Ordinal)], state.State.Hot, () => RequireUsableAsync(tier, ct), ct);
         LogConfigured(log, tier.Name, tier.StorageClass, tier.Integration!);
-        return tier;
+        return WithUsual(tier);
     }
 
     public async Task<Tier> SetCostsAsync(string name, TierCosts costs, CancellationToken ct)
     {
         var tier = costs.Of(Find(name));
-        if (TierRules.WhyNotCosts(costs) is { } reason) throw new StorageException(StorageError.InvalidArgument, reason);
-        if (index is IClusterIndex cluster && await cluster.TryUseLevelAsync(ClusterLevels.Usage, ct) is { } older) throw new StorageException(StorageError.Conflict, ClusterLevels.RefusalBy(older));
+        if (TierRules.WhyNotCosts(name, costs) is { } reason) throw new StorageException(StorageError.InvalidArgument, reason);
+        await RequireLevelAsync(costs.Multiplier is null ? ClusterLevels.Usage : ClusterLevels.TierTraits, ct);
         await KeepAsync([.. state.State.Tiers.Select(t => t.Name == name ? tier : t)], name == Tier.Hot.Name ? tier : state.State.Hot, static () => Task.CompletedTask, ct);
-        return tier;
+        return WithUsual(tier);
     }
+
+    public Task<Tier> SetCostAsync(string name, decimal cost, CancellationToken ct) => SetCostsAsync(name, TierCosts.None with { Storage = cost }, ct);
 
     public async Task<bool> RemoveAsync(string name, CancellationToken ct)
     {
@@ -96,6 +102,11 @@ internal sealed partial class TiersGrain(IMetadataIndex index, TimeProvider cloc
 
     public async Task<ImmutableArray<Move>> ListMovesAsync(int max, CancellationToken ct) => [.. await index.ListMovesAsync(Math.Clamp(max, 1, ITiersGrain.MovesMax), ct)];
 
+    private async Task RequireLevelAsync(int level, CancellationToken ct)
+    {
+        if (index is IClusterIndex cluster && await cluster.TryUseLevelAsync(level, ct) is { } older) throw new StorageException(StorageError.Conflict, ClusterLevels.RefusalBy(older));
+    }
+
     private async Task<Tier> FindUsableAsync(string name, CancellationToken ct)
     {
         var found = Find(name);
@@ -104,7 +115,7 @@ internal sealed partial class TiersGrain(IMetadataIndex index, TimeProvider cloc
     }
 
     /// <exception cref="StorageException"><see cref="StorageError.NoSuchTier"/>.</exception>
-    private Tier Find(string name) => state.State.Tiers.Append(Hot).FirstOrDefault(t => t.Name == name) ?? throw new StorageException(StorageError.NoSuchTier, $"There is no tier {name}.");
+    private Tier Find(string name) => state.State.Tiers.Append(Hot).FirstOrDefault(t => t.Name == name) ?? throw new StorageException(StorageError.NoSuchTier, TierRules.MissingOf(name));
 
     private async Task RequireUsableAsync(Tier tier, CancellationToken ct)
     {

@@ -97,7 +97,8 @@ public sealed class UpgradeTests : IDisposable
         [
             (ClusterLevels.Redundancy, HttpMethod.Put, "cluster", $"/buckets/{bucket}", """{"copies":2}"""), (ClusterLevels.Redundancy, HttpMethod.Put, "cluster", "/replication", """{"width":3}"""),
             (ClusterLevels.Integrations, HttpMethod.Post, "integrations", "", NewIntegration), (ClusterLevels.Authorizations, HttpMethod.Post, "integrations", "", Authorized), (ClusterLevels.Places, HttpMethod.Put, "tiers", "/cold", NewTier),
-            (ClusterLevels.Accesses, HttpMethod.Put, "lifecycle", $"/{bucket}/accesses", CountedAccesses),
+            (ClusterLevels.Accesses, HttpMethod.Put, "lifecycle", $"/{bucket}/accesses", CountedAccesses), (ClusterLevels.Usage, HttpMethod.Put, "tiers", "/hot", """{"readCost":1}"""),
+            (ClusterLevels.TierTraits, HttpMethod.Put, "tiers", "/cold", """{"latency":"seconds"}"""),
         ];
         foreach (var (_, method, api, path, body) in all.Where(n => n.Level > levelBefore))
         {

@@ -147,6 +147,7 @@ public sealed partial class TierTests
 
         var told = await LifecycleAsync(node, HttpMethod.Post, bucket, "/cost", new { text = "tag.keep == \"hot\" -> hot\n-> cold" });
 
+        Assert.Equal((true, 0), ((bool)told["with"]!["hasAllMoves"]!, (await LifecycleAsync(node, HttpMethod.Post, bucket, "/cost", new { text = "-> cold", from = "2999-01" }))["with"]!["total"]!.GetValue<decimal>()));
         Assert.Equal((true, 2, 1), ((bool)told["isWhole"]!, (long)told["looked"]!, told["asItIs"]!["months"]!.AsArray().Count));
         Assert.Equal([("hot", 0), ("cold", 0)], told["with"]!["months"]!.AsArray().Select(m => ((string)m!["tier"]!, (long)m["moves"]!)));
         var byteMonths = told["with"]!["months"]!.AsArray().ToDictionary(m => (string)m!["tier"]!, m => (decimal)m!["byteMonths"]!);
@@ -168,22 +169,37 @@ public sealed partial class TierTests
         await using var node = await NodeProcess.StartAsync();
         using var client = node.S3();
         var bucket = await client.NewBucketAsync();
-        await NewTierAsync("cold", node: node);
-        await NewTierAsync("warm", node: node);
+        var (coldPlace, warmPlace) = (await NewTierAsync("cold", node: node), await NewTierAsync("warm", node: node));
         await client.PutBytesAsync(bucket, "large", new byte[2_000_000]);
         await client.PutBytesAsync(bucket, "small", new byte[1_000_000]);
         const string text = "size > 1MB -> cold\n-> warm";
         Assert.Null((await LifecycleAsync(node, HttpMethod.Post, bucket, "/preview", new { text }))["savedPerMonth"]);
         Assert.Equal((null, 25m), (await JsonAsync(node, HttpMethod.Put, "/hot", new { cost = 25m }, HttpStatusCode.OK) is var hot ? (string?)hot["integration"] : "", (decimal)hot["cost"]!));
-        await JsonAsync(node, HttpMethod.Put, "/cold", new { cost = 4 }, HttpStatusCode.OK);
-        Assert.Equal([("GLACIER_IR", 0.042m), ("STANDARD_IA", null)], (await LifecycleAsync(node, HttpMethod.Post, bucket, "/preview", new { text }))["moves"]!.AsArray().Select(m => ((string)m!["to"]!, (decimal?)m["savedPerMonth"])).Order());
-        await JsonAsync(node, HttpMethod.Put, "/warm", new { cost = 30.5m }, HttpStatusCode.OK);
+        await JsonAsync(node, HttpMethod.Put, "/cold", new { cost = 4, latency = "minutes" }, HttpStatusCode.OK);
+        // What nobody has said of the other is what is usual for its class.
+        Assert.Equal([("GLACIER_IR", "minutes", 0.042m), ("STANDARD_IA", "milliseconds", 0.0115m)], (await LifecycleAsync(node, HttpMethod.Post, bucket, "/preview", new { text }))["moves"]!.AsArray().Select(m => ((string)m!["to"]!, (string?)m["latency"], (decimal?)m["savedPerMonth"])).Order());
+        await JsonAsync(node, HttpMethod.Put, "/warm", new { costMultiplier = 1.22m }, HttpStatusCode.OK);
         await node.RestartAsync();
         Assert.Equal(0.0365m, (decimal)(await LifecycleAsync(node, HttpMethod.Post, bucket, "/preview", new { text }))["savedPerMonth"]!);
         var told = await node.CommandLineAsync(["lifecycle", "preview", bucket, "--rule", "size > 1MB -> cold", "--rule", "-> warm"]);
         Assert.EndsWith("That saves 0.0365 a month.\n", told.Output, StringComparison.Ordinal);
         var listed = await node.CommandLineAsync(["tiers", "list"]);
-        Assert.Contains("\nhot   STANDARD     25    the cluster's own drives\n", listed.Output, StringComparison.Ordinal);
+        Assert.Equal(
+            [
+                ["hot", "STANDARD", "milliseconds", "25", "the cluster's own drives"],
+                ["cold", "GLACIER_IR", "minutes", "4", coldPlace],
+                ["warm", "STANDARD_IA", "milliseconds", "30.50 (1.22 of hot's)", warmPlace],
+                ["archive", "GLACIER", "hours", "0.16 of hot's", "not configured"],
+                ["offsite", "DEEP_ARCHIVE", "hours", "0.043 of hot's", "not configured"],
+            ],
+            Rows(listed.Output));
+        // What is said last holds, and the place can change without it.
+        var cold = await JsonAsync(node, HttpMethod.Put, "/cold", new { costMultiplier = 0.5m }, HttpStatusCode.OK);
+        Assert.Equal((12.5m, 0.5m, "minutes"), ((decimal)cold["cost"]!, (decimal)cold["costMultiplier"]!, (string?)cold["latency"]));
+        cold = await JsonAsync(node, HttpMethod.Put, "/cold", new { cost = 5 }, HttpStatusCode.OK);
+        Assert.Equal((5m, null), ((decimal)cold["cost"]!, cold["costMultiplier"]));
+        await NewTierAsync("cold", node: node);
+        Assert.Equal((5m, "minutes"), (await JsonAsync(node, HttpMethod.Get, "", null, HttpStatusCode.OK)).AsArray().Single(t => (string?)t!["name"] == "cold") is { } same ? ((decimal)same["cost"]!, (string?)same["latency"]) : default);
         Assert.StartsWith("cost: 0 to", (string?)(await JsonAsync(node, HttpMethod.Put, "/cold", new { cost = -1 }, HttpStatusCode.BadRequest))["error"], StringComparison.Ordinal);
         Assert.Contains("no more than its cost", (string?)(await JsonAsync(node, HttpMethod.Put, "/hot", new { integration = "x", cost = 1 }, HttpStatusCode.BadRequest))["error"], StringComparison.Ordinal);
     }
@@ -262,7 +278,7 @@ public sealed partial class TierTests
         await fixture.Client.PutBytesAsync(bucket, "a.log", RandomNumberGenerator.GetBytes(Large));
         var file = Path.Combine(_folder, "rules");
         await File.WriteAllTextAsync(file, "# by age\nage > 365d -> cold\n");
-        Assert.Equal("Of 1 versions 1 move, 0 expire and 0 are removed for good\nFROM      TO          VERSIONS  BYTES      SAVES A MONTH\nSTANDARD  GLACIER_IR  1         683.6 KiB  ?\nWhat that saves is not known: tiers configure NAME --cost COST says what a tier costs.\n",
+        Assert.Equal("Of 1 versions 1 move, 0 expire and 0 are removed for good\nFROM      TO          FIRST BYTE IN  VERSIONS  BYTES      SAVES A MONTH\nSTANDARD  GLACIER_IR  milliseconds   1         683.6 KiB  ?\nWhat that saves is not known: tiers configure NAME --cost COST says what a tier costs.\n",
             await DoneAsync("preview", bucket, "--rule", "file_extension == .log -> cold"));
         Assert.Equal($"{bucket} has the policy old\n", await DoneAsync("add", bucket, "old", "--file", file));
         Assert.Equal($"{bucket} has the policy logs, which is disabled\n", await DoneAsync("add", bucket, "logs", "--disabled", "--rule", "file_extension == .log -> cold", "--rule", "size > 5GB -> cold"));

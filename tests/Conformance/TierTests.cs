@@ -51,7 +51,7 @@ public sealed partial class TierTests(TierNodeFixture fixture) : IClassFixture<T
         Assert.Equal([("hot", "STANDARD", null), ("cold", "GLACIER", "nas")], await TiersAsync());
 
         async Task<IEnumerable<(string?, string?, string?)>> TiersAsync() =>
-            (await JsonAsync(node, HttpMethod.Get, "", null, HttpStatusCode.OK)).AsArray().Select(t => ((string?)t!["name"], (string?)t["storageClass"], (string?)t["integration"]));
+            (await JsonAsync(node, HttpMethod.Get, "", null, HttpStatusCode.OK)).AsArray().Where(t => (bool)t!["isConfigured"]!).Select(t => ((string?)t!["name"], (string?)t["storageClass"], (string?)t["integration"]));
     }
 
     [Theory, InlineData("plain"), InlineData("multipart"), InlineData("SSE-S3"), InlineData("SSE-C"), InlineData("SSE-C multipart")]
@@ -275,6 +275,14 @@ public sealed partial class TierTests(TierNodeFixture fixture) : IClassFixture<T
         { "PUT", "/attic", """{"integration":"nas","storageClass":"GLACIER_IR"}""", HttpStatusCode.BadRequest, "The storage class GLACIER_IR is that of the tier cold" },
         { "PUT", "/archive", """{"integration":"none"}""", HttpStatusCode.NotFound, "There is no integration none." },
         { "PUT", "/archive", """{"integration":""}""", HttpStatusCode.BadRequest, "The tier archive wants an integration" },
+        { "PUT", "/offsite", """{"latency":"hours"}""", HttpStatusCode.NotFound, "There is no tier offsite yet: it has to be configured" },
+        { "PUT", "/cold", """{"latency":"soon"}""", HttpStatusCode.BadRequest, "latency: one of milliseconds, seconds, minutes, hours." },
+        { "PUT", "/cold", """{"latency":"1"}""", HttpStatusCode.BadRequest, "latency: one of milliseconds, seconds, minutes, hours." },
+        { "PUT", "/hot", """{"latency":"hours"}""", HttpStatusCode.BadRequest, "The tier hot is the cluster's own drives" },
+        { "PUT", "/hot", """{"costMultiplier":2}""", HttpStatusCode.BadRequest, "The tier hot is what the costs of others are multiples of" },
+        { "PUT", "/cold", """{"costMultiplier":-0.1}""", HttpStatusCode.BadRequest, "costMultiplier: 0 to 1,000." },
+        { "PUT", "/cold", """{"costMultiplier":1,"cost":1}""", HttpStatusCode.BadRequest, "cost and costMultiplier: one or the other." },
+        { "POST", "/offsite/assign", """{"bucket":"BUCKET","key":"key"}""", HttpStatusCode.NotFound, "There is no tier offsite yet: it has to be configured" },
         { "PUT", "/archive", "[", HttpStatusCode.BadRequest, "The body is not the JSON that is wanted" },
         { "DELETE", "/none", "", HttpStatusCode.NotFound, "There is no tier none that could be removed." },
         { "DELETE", "/hot", "", HttpStatusCode.NotFound, "There is no tier hot that could be removed." },
@@ -330,8 +338,9 @@ public sealed partial class TierTests(TierNodeFixture fixture) : IClassFixture<T
         var content = RandomNumberGenerator.GetBytes(Large);
         foreach (var key in (string[])["logs/1", "logs/2"]) await fixture.Client.PutBytesAsync(bucket, key, content);
         await DoneAsync("integrations", "add", "filesystem", "--name", name, "--path", PathOf(name));
-        Assert.Equal($"cold is at {name}, and S3 calls it GLACIER_IR\n", await DoneAsync("tiers", "configure", "cold", "--backend", name));
-        Assert.Contains(("cold", "GLACIER_IR", name), Rows(await DoneAsync("tiers", "list")).Select(r => (r[0], r[1], r[2])));
+        Assert.Equal($"cold is at {name}, and S3 calls it GLACIER_IR; reads begin in milliseconds; a gigabyte costs 0.17 of hot's a month\n", await DoneAsync("tiers", "configure", "cold", "--backend", name));
+        Assert.Contains(["cold", "GLACIER_IR", "milliseconds", "0.17 of hot's", name], Rows(await DoneAsync("tiers", "list")));
+        Assert.Equal($"cold is at {name}, and S3 calls it GLACIER_IR; reads begin in seconds; a gigabyte costs 0.3 of hot's a month\n", await DoneAsync("tiers", "configure", "cold", "--latency", "seconds", "--cost-multiplier", "0.3"));
         Assert.Equal($"darkstorage://{bucket}/logs/1 is in cold\n", await DoneAsync("tiers", "assign", $"darkstorage://{bucket}/logs/1", "--tier", "cold", "--wait"));
         Assert.Equal(["cold", "GLACIER_IR", name, "683.6 KiB"], Rows(await DoneAsync("tiers", "show", $"darkstorage://{bucket}/logs/1")).Single());
         Assert.Equal("2 go to cold\n", await DoneAsync("tiers", "assign", "-r", $"darkstorage://{bucket}/logs/", "--tier", "cold"));
@@ -366,9 +375,10 @@ public sealed partial class TierTests(TierNodeFixture fixture) : IClassFixture<T
             Assert.True(run is { ExitCode: 0, Error: "" }, $"{string.Join(' ', arguments)}: {run.ExitCode} {run.Output} {run.Error}");
             return run.Output;
         }
-
-        static IEnumerable<string[]> Rows(string table) => table.Split('\n', StringSplitOptions.RemoveEmptyEntries).Skip(1).Select(l => l.Split("  ", StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries));
     }
+
+    /// <summary>What a table of the command line has below its heads.</summary>
+    private static IEnumerable<string[]> Rows(string table) => table.Split('\n', StringSplitOptions.RemoveEmptyEntries).Skip(1).Select(l => l.Split("  ", StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries));
 
     private static string NewName() => "place-" + Guid.NewGuid().ToString("N")[..12];
 

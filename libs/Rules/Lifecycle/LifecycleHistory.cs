@@ -20,21 +20,25 @@ public sealed class LifecycleHistory(LifecycleConfiguration document, BucketTier
     /// <summary>Moves at one time, each because of the one before.</summary>
     private const int HopsMax = 8;
 
+    /// <summary>Newer noncurrent versions of a key beyond which nothing turns on their number (Amazon S3 API, NewerNoncurrentVersions).</summary>
+    public const int NewerMax = 100;
+
     /// <param name="version">With its tags and accesses where a policy may turn on them, as it is now.</param>
-    /// <param name="newer">How many noncurrent versions of the key are newer.</param>
+    /// <param name="newer">When each noncurrent version of the key that is newer became so: all, or the <see cref="NewerMax"/> next to this one.</param>
+    /// <param name="begun">The class that it was written with; null for the bucket's default.</param>
     /// <returns>In their order, each from when the one before ends: from when it was made until now.</returns>
-    public IEnumerable<LifecycleStay> StaysOf(LifecyclePolicySubject version, int newer, DateTimeOffset now)
+    public IEnumerable<LifecycleStay> StaysOf(LifecyclePolicySubject version, IReadOnlyCollection<DateTimeOffset> newer, DateTimeOffset now, string? begun = null)
     {
-        var turns = TurnsOf(version).Where(t => t > version.Modified && t < now).Order().Distinct().ToList();
-        var (since, current) = (version.Modified, tiering?.EntryOf(version.Key)?.DefaultClass ?? Tier.Hot.StorageClass);
+        var turns = TurnsOf(version, newer).Where(t => t > version.Modified && t < now).Order().Distinct().ToList();
+        var (since, current) = (version.Modified, begun ?? tiering?.EntryOf(version.Key)?.DefaultClass ?? Tier.Hot.StorageClass);
         for (var turn = -1; turn < turns.Count; turn++)
         {
             var (at, end) = (turn < 0 ? version.Modified : turns[turn], turn + 1 < turns.Count ? turns[turn + 1] : now);
-            var then = AsOf(version, at);
+            var (then, newerThen) = (AsOf(version, at), newer.Count(n => n <= at));
             for (var change = 0; change < ChangesMax && at < end; change++)
             {
                 var settled = current;
-                for (var hop = 0; hop < HopsMax && ClassOf(In(then, settled), newer, at) is { } next && next != settled; hop++) settled = next;
+                for (var hop = 0; hop < HopsMax && ClassOf(In(then, settled), newerThen, at) is { } next && next != settled; hop++) settled = next;
                 if (settled != current)
                 {
                     if (at > since) yield return new(since, at, current);
@@ -58,25 +62,33 @@ public sealed class LifecycleHistory(LifecycleConfiguration document, BucketTier
         if (!decided.IsKnown) return null;
         if (decided.Tier is { } tier) return tiers.FirstOrDefault(t => t.Name == tier)?.StorageClass;
         var subject = new LifecycleSubject(version.Key, version.Size, version.Modified, version.StorageClass, version.Tags ?? [], IsDeleteMarker: false, version.NoncurrentSince, newer, IsAlone: false);
-        return document.Decide(subject, at, day, tiering) is { Act: LifecycleAct.Transition } decision ? decision.StorageClass : null;
+        if (document.Decide(subject, at, day, tiering) is not { Act: LifecycleAct.Transition, StorageClass: { } wanted }) return null;
+        // Not to where a policy would take it away from again, as no run does.
+        if (policy is null || tiers.FirstOrDefault(t => t.StorageClass == wanted) is not { } there) return wanted;
+        return policy.Decide(In(version, wanted), at) is { IsKnown: true } then && (then.Tier is null || then.Tier == there.Name) ? wanted : null;
     }
 
     /// <summary>When decisions may change that no policy foresees.</summary>
-    private IEnumerable<DateTimeOffset> TurnsOf(LifecyclePolicySubject version)
+    private IEnumerable<DateTimeOffset> TurnsOf(LifecyclePolicySubject version, IReadOnlyCollection<DateTimeOffset> newer)
     {
         if (version.NoncurrentSince is { } noncurrent) yield return noncurrent;
-        foreach (var (accessed, _) in version.Access?.Days ?? []) yield return After(accessed);
-        // Day by day it is known of more days how often it was accessed on them.
-        if (version.Access?.Since is { } counted && counted > version.Modified)
+        if (policy?.Needs.HasFlag(LifecycleNeeds.Access) == true)
         {
-            for (var known = 0; known <= AccessHistory.DaysMax; known++) yield return After(DateOnly.FromDateTime(counted.UtcDateTime).AddDays(known));
+            foreach (var (accessed, _) in version.Access?.Days ?? []) yield return After(accessed);
+            // Day by day it is known of more days how often it was accessed on them.
+            if (version.Access?.Since is { } counted && counted > version.Modified)
+            {
+                for (var known = 0; known <= AccessHistory.DaysMax; known++) yield return After(DateOnly.FromDateTime(counted.UtcDateTime).AddDays(known));
+            }
         }
         foreach (var step in tiering?.EntryOf(version.Key)?.Transitions ?? []) yield return LifecycleRules.Due(version.Modified, step.Days, null, day);
-        foreach (var rule in document.Rules)
+        foreach (var rule in document.Rules.Where(r => r.IsEnabled && r.Filter.MatchesKey(version.Key) && r.Filter.MatchesSize(version.Size)))
         {
             foreach (var step in rule.Transitions) yield return LifecycleRules.Due(version.Modified, step.Days, step.Date, day);
             if (version.NoncurrentSince is not { } since) continue;
             foreach (var step in rule.NoncurrentTransitions) yield return LifecycleRules.Due(since, step.Days, null, day);
+            if (!rule.NoncurrentTransitions.Any(static s => s.Newer is not null)) continue;
+            foreach (var replaced in newer) yield return replaced;
         }
     }
 

@@ -56,6 +56,36 @@ public sealed class LifecycleHistoryTests
         Assert.InRange(StaysOf(string.Join('\n', Enumerable.Range(1, 60).Reverse().Select(n => $"age > {n}d -> {(n % 2 == 0 ? "hot" : "cold")}")), Version(), Made.AddDays(100)).Count, 60, 62);
     }
 
+    [Fact]
+    public void So_many_newer_versions_stay_as_there_were_at_the_time()
+    {
+        var midnight = Made.UtcDateTime.Date;
+        var document = new LifecycleConfiguration([Rule with { NoncurrentTransitions = [new(1, 2, "GLACIER")] }]);
+        var version = Version() with { NoncurrentSince = Made.AddDays(10) };
+        // Replaced after 10 days; those that replaced it after 20, 40 and 60.
+        foreach (var (newer, moved) in new (int[], DateTime?)[] { ([], null), ([20], null), ([20, 40], Made.AddDays(40).UtcDateTime), ([20, 40, 60], Made.AddDays(40).UtcDateTime), ([11, 11], midnight.AddDays(12)) })
+        {
+            var stays = new LifecycleHistory(document, null, null, Tiers, Day).StaysOf(version, [.. newer.Select(n => Made.AddDays(n))], Made.AddDays(100)).ToList();
+            Assert.Equal(moved is { } at ? [("STANDARD", Made), ("GLACIER", new(at, TimeSpan.Zero))] : [("STANDARD", Made)], stays.Select(s => (s.StorageClass, s.From)));
+        }
+    }
+
+    [Fact]
+    public void It_begins_with_the_class_that_it_was_written_with()
+    {
+        var tiering = new BucketTiering([new("a/", "STANDARD_IA", [])]);
+        foreach (var (begun, first) in new[] { ((string?)null, "STANDARD_IA"), ("GLACIER_IR", "GLACIER_IR") })
+            Assert.Equal([first, "GLACIER"], new LifecycleHistory(LifecycleConfiguration.None, tiering, LifecyclePolicy.Parse("age > 30d -> archive"), Tiers, Day).StaysOf(Version(), [], Made.AddDays(100), begun).Select(s => s.StorageClass));
+    }
+
+    [Fact]
+    public void What_a_policy_would_take_back_from_there_no_transition_moves()
+    {
+        var document = new LifecycleConfiguration([Rule with { Transitions = [new(20, null, "GLACIER_IR")] }]);
+        Assert.Equal([$"STANDARD {Made:s}", $"end {Made.AddDays(100):s}"], StaysOf("tier == cold -> warm", Version(), Made.AddDays(100), document));
+        Assert.Equal([$"STANDARD {Made:s}", $"GLACIER_IR {Made.UtcDateTime.Date.AddDays(21):s}", $"end {Made.AddDays(100):s}"], StaysOf("tier == warm -> cold", Version(), Made.AddDays(100), document));
+    }
+
     /// <summary>Against a look at each hour.</summary>
     [Theory, InlineData(1), InlineData(2), InlineData(3)]
     public void Every_hour_it_is_where_a_look_at_each_hour_says(int seed)
@@ -74,10 +104,11 @@ public sealed class LifecycleHistoryTests
                 NoncurrentSince = random.Next(3) == 0 ? Made.AddHours(random.Next(1, 2_000)) : null,
                 Access = new(days.Sum(d => d.Value) + random.Next(2), days.Count == 0 ? null : After(days.Max(d => d.Key)), days, Made.AddHours(random.Next(-50, 500))),
             };
-            var document = random.Next(2) == 0 ? LifecycleConfiguration.None : new([Rule with { Transitions = [new(random.Next(1, 80), null, RandomClass(random))], NoncurrentTransitions = [new(random.Next(1, 40), null, RandomClass(random))] }]);
+            var document = random.Next(2) == 0 ? LifecycleConfiguration.None : new([Rule with { Transitions = [new(random.Next(1, 80), null, RandomClass(random))], NoncurrentTransitions = [new(random.Next(1, 40), random.Next(3) == 0 ? random.Next(1, 4) : null, RandomClass(random))] }]);
+            var newer = Enumerable.Range(0, version.NoncurrentSince is null ? 0 : random.Next(5)).Select(_ => version.NoncurrentSince!.Value.AddHours(random.Next(1_000))).ToList();
             var tiering = random.Next(2) == 0 ? null : new BucketTiering([new("", random.Next(2) == 0 ? null : RandomClass(random), [new(RandomClass(random), random.Next(1, 60))])]);
 
-            var stays = new LifecycleHistory(document, tiering, policy, Tiers, Day).StaysOf(version, 0, now).ToList();
+            var stays = new LifecycleHistory(document, tiering, policy, Tiers, Day).StaysOf(version, newer, now).ToList();
 
             var current = tiering?.Entries[0].DefaultClass ?? "STANDARD";
             for (var at = Made; at < now; at = at.AddHours(1))
@@ -100,8 +131,11 @@ public sealed class LifecycleHistoryTests
                 };
                 if (policy.Decide(then, at) is not { IsKnown: true } decided) return storageClass;
                 if (decided.Tier is { } tier) return Tiers.Single(t => t.Name == tier).StorageClass;
-                var decision = document.Decide(new(version.Key, version.Size, Made, storageClass, [], false, noncurrent, 0, false), at, Day, tiering);
-                return decision.Act == LifecycleAct.Transition ? decision.StorageClass! : storageClass;
+                var decision = document.Decide(new(version.Key, version.Size, Made, storageClass, [], false, noncurrent, newer.Count(n => n <= at), false), at, Day, tiering);
+                if (decision is not { Act: LifecycleAct.Transition, StorageClass: { } wanted }) return storageClass;
+                // As a run decides: not to where a policy takes it away from again.
+                var there = then with { StorageClass = wanted, Tier = Tiers.Single(t => t.StorageClass == wanted).Name };
+                return policy.Decide(there, at) is { IsKnown: true } back && (back.Tier is null || back.Tier == there.Tier) ? wanted : storageClass;
             }
         }
     }
@@ -136,7 +170,7 @@ public sealed class LifecycleHistoryTests
     /// <summary>To the second: what is more than 30 days old is so a tick later.</summary>
     private static List<string> StaysOf(string? policy, LifecyclePolicySubject version, DateTimeOffset now, LifecycleConfiguration? document = null, BucketTiering? tiering = null)
     {
-        var stays = new LifecycleHistory(document ?? LifecycleConfiguration.None, tiering, policy is null ? null : LifecyclePolicy.Parse(policy), Tiers, Day).StaysOf(version, 0, now).ToList();
+        var stays = new LifecycleHistory(document ?? LifecycleConfiguration.None, tiering, policy is null ? null : LifecyclePolicy.Parse(policy), Tiers, Day).StaysOf(version, [], now).ToList();
         return stays.Count == 0 ? [] : [.. stays.Select(s => $"{s.StorageClass} {s.From:s}"), $"end {stays[^1].To:s}"];
     }
 }
