@@ -4,6 +4,7 @@ using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Buckets;
 using DarkStorage.GrainInterfaces.Cluster;
 using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.GrainInterfaces.Tiers;
 using DarkStorage.GrainInterfaces.Uploads;
 using DarkStorage.Metadata;
 using DarkStorage.Metadata.Postgres;
@@ -384,6 +385,43 @@ public sealed partial class PostgresIndexTests(PostgresFixture postgres) : Metad
 
         static string Save(int slot, string key, int length, string storageClass, int bucket = 1) =>
             $"SELECT save_object({slot}, 1, {bucket}, 0, '{key}', 0, NULL, 1, gen_random_uuid(), 0, {length}, 'e', 1, {storageClass}, 'o', 0, '{{}}', '', NULL, '{{}}', '{{}}', '{{}}')";
+    }
+
+    /// <summary>More buckets than a server has room for locks on, of some of which nobody can sort what is there.</summary>
+    [Fact]
+    public async Task Usage_of_very_many_buckets_is_put_in_order_under_few_locks_and_what_fails_keeps_nothing_else_waiting()
+    {
+        await using var index = await OpenAsync(_url);
+        const int buckets = 2_500;
+        var now = DateTimeOffset.UtcNow;
+        var old = UsageMonth.Of(now).Number - 3;
+        await _server.ExecuteAsync(Database, $"""
+            SET search_path = darkstorage;
+            INSERT INTO buckets (name, owner, region, created, versioning) SELECT 'b' || i, 'o', 'r', 0, 0 FROM generate_series(1, {buckets}) i;
+            INSERT INTO usage (bucket, month, storage_class, writer, objects, bytes) SELECT id, {old}, 'STANDARD', writer, 1, 5 FROM buckets CROSS JOIN generate_series(0, 1) writer;
+            INSERT INTO usage (bucket, month, storage_class, writer, reads) SELECT max(id) + i, {old}, 'STANDARD', -1, 1 FROM buckets CROSS JOIN generate_series(1, {buckets}) i GROUP BY i;
+            INSERT INTO usage (bucket, month, storage_class, writer, objects, bytes) SELECT id, {old}, '', -1, 1, 1 FROM buckets WHERE name IN ('b1', 'b2');
+            CREATE TABLE locks (held bigint);
+            CREATE FUNCTION watch_usage() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                IF TG_OP = 'DELETE' THEN INSERT INTO locks SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid(); RETURN NULL; END IF;
+                IF NEW.storage_class = '' AND NEW.objects < 0 AND NEW.bucket = (SELECT id FROM buckets WHERE name = 'b1') THEN RAISE EXCEPTION 'not this one'; END IF;
+                RETURN NEW;
+            END $$;
+            CREATE TRIGGER watch_folded AFTER DELETE ON usage FOR EACH STATEMENT EXECUTE FUNCTION watch_usage();
+            CREATE TRIGGER watch_sorted BEFORE INSERT ON usage FOR EACH ROW EXECUTE FUNCTION watch_usage();
+            """);
+
+        var error = await Assert.ThrowsAsync<StorageException>(() => index.SortUsageAsync(now, Ct));
+
+        Assert.StartsWith("1 of the steps by which usage is put in order failed", error.Message, StringComparison.Ordinal);
+        await using var connection = await _server.OpenAsync(Database);
+        await using var left = new NpgsqlCommand("SET search_path = darkstorage; SELECT format('%s %s %s', (SELECT count(*) FROM usage WHERE writer >= 0), (SELECT count(*) FROM usage u WHERE bucket <> 0 AND NOT EXISTS (SELECT FROM buckets b WHERE b.id = u.bucket)), (SELECT count(*) FROM usage WHERE bucket = (SELECT id FROM buckets WHERE name = 'b2') AND storage_class = ''))", connection);
+        Assert.Equal("0 0 0", await left.ExecuteScalarAsync(Ct));
+        await using var most = new NpgsqlCommand("SELECT max(held) FROM darkstorage.locks", connection);
+        Assert.InRange((long)(await most.ExecuteScalarAsync(Ct))!, 1, 600);
+        // Of what is sorted it is known that nothing is there; of the other it is not.
+        Assert.Equal((2L * (buckets - 1)) + 1, (await index.ListUsageAsync(null, Ct)).Sum(u => u.Objects));
+        Assert.Equal(buckets, (await index.ListUsageAsync(null, Ct)).Sum(u => u.Traffic.Reads));
     }
 
     [Fact]
