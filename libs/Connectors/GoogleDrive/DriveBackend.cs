@@ -180,18 +180,21 @@ internal sealed partial class DriveBackend(DriveApi drive, DrivePlace place, Tim
     }
 
     /// <summary>Looks for the place's folder.</summary>
-    /// <returns>The oldest that lists show; null for none.</returns>
+    /// <returns>The oldest that lists show and that is there; null for none.</returns>
     private async Task<string?> FindFolderAsync(CancellationToken ct)
     {
-        DriveResource? oldest = null;
+        var folders = new List<DriveResource>();
         await foreach (var folder in drive.ListAsync(Folders, ct))
         {
-            if (folder.MimeType != DriveResource.FolderType || folder.Properties?.GetValueOrDefault(DrivePlace.PlaceProperty) != place.Folder || folder.Trashed == true) continue;
-            if (oldest is null || IsOlder(folder, oldest)) oldest = folder;
+            if (IsFolder(folder)) folders.Add(folder);
         }
-        return _folder = oldest?.Id;
+        foreach (var folder in folders.OrderBy(f => f.CreatedTime ?? DateTimeOffset.MaxValue).ThenBy(f => f.Id, StringComparer.Ordinal))
+        {
+            if (IsFolder(await drive.FindAsync(What, folder.Id!, ct))) return _folder = folder.Id;
+        }
+        return _folder = null;
 
-        static bool IsOlder(DriveResource one, DriveResource other) => one.CreatedTime < other.CreatedTime || (one.CreatedTime == other.CreatedTime && string.CompareOrdinal(one.Id, other.Id) < 0);
+        bool IsFolder(DriveResource? found) => found is { Trashed: not true, MimeType: DriveResource.FolderType } && found.Properties?.GetValueOrDefault(DrivePlace.PlaceProperty) == place.Folder;
     }
 
     /// <returns>The folder that new files go to.</returns>

@@ -55,12 +55,12 @@ internal static partial class HttpFailures
 
     public static BackendException NoAnswer(string what, Exception e) => new(BackendError.Unavailable, $"{what}: no answer. {Plain(e.Message)}", e);
 
-    /// <summary>The first line, without words of more than the 43 letters that an id may have: keys, tokens, signatures and addresses of uploads are such, and a server may repeat what it was sent.</summary>
+    /// <summary>The first line, without words of many letters (an id of Arweave with a dot behind it has 44): keys, tokens, signatures and addresses of uploads are such, and a server may repeat what it was sent.</summary>
     public static string Plain(string? text) => LongWord().Replace((text ?? "").TrimStart().Split('\n', 2)[0].TrimEnd(), "…");
 
     /// <summary>Seconds; a date is not looked at.</summary>
     public static TimeSpan? RetryAfterOf(HttpResponseHeaders headers) => headers.RetryAfter?.Delta;
 
-    [GeneratedRegex(@"[A-Za-z0-9_.~+/=%&?:-]{44,}")]
+    [GeneratedRegex(@"[A-Za-z0-9_.~+/=%&?:-]{45,}")]
     private static partial Regex LongWord();
 }
