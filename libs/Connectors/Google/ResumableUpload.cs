@@ -31,14 +31,14 @@ internal sealed class ResumableUpload<T>(GoogleClient client, string target, obj
     private string _session = "";
     private bool _isOver;
 
+    /// <summary>Bytes that were sent, or may have been.</summary>
+    private long _sent;
+
     /// <summary>Reads what is about to be sent, to before a place, where the last request is to say what all of it is.</summary>
     public Func<long, CancellationToken, Task>? ReadAhead { get; init; }
 
     /// <summary>What the request with the last byte says of all of them.</summary>
     public Action<HttpRequestMessage>? AddLast { get; init; }
-
-    /// <summary>Bytes that were sent, or may have been.</summary>
-    public long Sent { get; private set; }
 
     /// <returns>Null where there is something else than what this is to make or replace.</returns>
     public async Task<T?> RunAsync(CancellationToken ct)
@@ -80,7 +80,7 @@ internal sealed class ResumableUpload<T>(GoogleClient client, string target, obj
         {
             var end = Math.Min(at + chunkBytes, content.Length);
             if (ReadAhead is not null) await ReadAhead(end, ct);
-            Sent = Math.Max(Sent, end);
+            _sent = Math.Max(_sent, end);
             Step step;
             // A question whose answer is that nothing more is there belongs to a failure that was counted.
             var isFirstQuestion = !isKnown && at < content.Length;
@@ -97,7 +97,7 @@ internal sealed class ResumableUpload<T>(GoogleClient client, string target, obj
                 continue;
             }
             if (step.IsDone) return step.Made;
-            if (step.Persisted is not { } persisted || persisted > Sent) throw new BackendException(BackendError.Unavailable, $"{name}: the server does not say how much it has, or more than the {Sent} bytes that were sent.");
+            if (step.Persisted is not { } persisted || persisted > _sent) throw new BackendException(BackendError.Unavailable, $"{name}: the server does not say how much it has, or more than the {_sent} bytes that were sent.");
             if (persisted > at) failures = 0;
             else if (!isFirstQuestion && ++failures >= FailuresMax) throw new BackendException(BackendError.Unavailable, $"{name}: the server takes nothing behind byte {at}.");
             else if (!isFirstQuestion) await WaitAsync(null, failures, ct);
@@ -111,7 +111,7 @@ internal sealed class ResumableUpload<T>(GoogleClient client, string target, obj
         {
             request.Content = new SourceContent(content, at, end - at);
             request.Content.Headers.ContentRange = new(at, end - 1, content.Length);
-            if (Sent == content.Length) AddLast?.Invoke(request);
+            if (_sent == content.Length) AddLast?.Invoke(request);
         }, ct);
         return await ReadAsync(answer, ct);
     }
@@ -123,7 +123,7 @@ internal sealed class ResumableUpload<T>(GoogleClient client, string target, obj
         {
             request.Content = new ByteArrayContent([]);
             request.Content.Headers.ContentRange = new(content.Length);
-            if (Sent == content.Length) AddLast?.Invoke(request);
+            if (_sent == content.Length) AddLast?.Invoke(request);
         }, ct);
         return await ReadAsync(answer, ct);
     }

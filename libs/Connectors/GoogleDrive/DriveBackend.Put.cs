@@ -38,6 +38,7 @@ internal sealed partial class DriveBackend
             last = await MakeAsync(name, file, make, ct);
         }
         var there = await WaitForAsync(name, last, ct);
+        _own.Add(name, there);
         // Those that were known and that lists do not show any more, or not yet, are not to come to light when this one is deleted.
         foreach (var old in before.Concat(await FilesOfAsync(name, ct)))
         {
@@ -61,6 +62,12 @@ internal sealed partial class DriveBackend
             // Nothing is missing to a new file but its folder, or the file that it is to be a copy of.
             await RequireFolderAsync(ct);
             throw new BackendException(BackendError.Unavailable, e.Message, e);
+        }
+        catch (BackendException e) when (!e.IsTransient)
+        {
+            // It may be the id that is refused.
+            _own.Remove(name, file.Id);
+            throw;
         }
         if (DriveFile.Find(place, resource) is { } made && made.Id == file.Id && made.Key == file.Key && made.Version == file.Version && made.Hashes == file.Hashes)
         {
@@ -104,7 +111,7 @@ internal sealed partial class DriveBackend
         }
         catch (Exception e) when (e is BackendException or OperationCanceledException)
         {
-            // What is wrong with it is what matters: it is no blob, and the next cleaning deletes it.
+            // What is wrong with it is what matters: it is no blob, and goes with what replaces it, or with the name.
         }
     }
 }

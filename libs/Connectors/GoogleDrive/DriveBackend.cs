@@ -20,7 +20,7 @@ internal sealed partial class DriveBackend(DriveApi drive, DrivePlace place, Tim
     /// <summary>Files of a name that lists show and that are gone when they are read.</summary>
     private const int GoneMax = 3;
 
-    /// <summary>Of a file that was replaced, or is wrong, after which nobody is about to delete it.</summary>
+    /// <summary>Of a file that was replaced, after which nobody is about to delete it.</summary>
     private static readonly TimeSpan LeftAfter = TimeSpan.FromDays(1);
 
     private readonly OwnFiles _own = new();
@@ -40,30 +40,25 @@ internal sealed partial class DriveBackend(DriveApi drive, DrivePlace place, Tim
         await WaitAsync($"{What} was made, and the list does not show it yet.", async () => await FindFolderAsync(ct) is not null, ct);
     }
 
-    /// <summary>Deletes files that were replaced or are wrong, and that whoever did that did not come to.</summary>
+    /// <summary>Deletes files that were replaced, and that whoever replaced them did not come to. One whose content is wrong, and that nothing has replaced, stays: what somebody has changed can be had back of Drive's revisions.</summary>
     public async Task CleanAsync(CancellationToken ct)
     {
         var last = new Dictionary<string, DriveFile>(StringComparer.Ordinal);
-        var left = new List<DriveFile>();
+        var others = new List<DriveFile>();
         await foreach (var resource in drive.ListAsync(Files, ct))
         {
-            if (DriveFile.Find(place, resource) is not { } file) continue;
+            if (DriveFile.Find(place, resource)?.WithoutContent() is not { } file) continue;
             var before = last.GetValueOrDefault(file.Key);
-            if (file.IsWrong || (before is not null && DriveFile.IsLater(before, file)))
-            {
-                left.Add(file);
-                continue;
-            }
-            if (before is not null) left.Add(before);
-            last[file.Key] = file;
+            var isLast = !file.IsWrong && DriveFile.IsLater(file, before);
+            if (isLast) last[file.Key] = file;
+            if ((isLast ? before : file) is { } other) others.Add(other);
         }
         var until = clock.GetUtcNow() - LeftAfter;
-        foreach (var file in left)
+        foreach (var other in others)
         {
-            // What it is deleted for has to be there, whatever the list shows, and old enough that nobody reads the other any more.
-            var by = file.IsWrong ? file : last[file.Key];
-            if (RecordVersion.TimeOf(by.Version) >= until) continue;
-            if (file.IsWrong || DriveFile.Find(place, await drive.FindAsync(What, by.Id, ct)) is { IsVerified: true }) await DeleteFileAsync(What, file.Id, ct);
+            // What it is deleted for is to be there, whatever the list shows, and old enough that nobody reads the other any more.
+            if (last.GetValueOrDefault(other.Key) is not { } by || !DriveFile.IsLater(by, other) || RecordVersion.TimeOf(by.Version) >= until) continue;
+            if (DriveFile.Find(place, await drive.FindAsync(What, by.Id, ct)) is { IsVerified: true }) await DeleteFileAsync(What, other.Id, ct);
         }
     }
 
@@ -170,8 +165,14 @@ internal sealed partial class DriveBackend(DriveApi drive, DrivePlace place, Tim
     }
 
     /// <summary>Asks for what was made here by its id.</summary>
-    private async Task<DriveFile?> FindOwnAsync(BlobName name, DriveFile made, CancellationToken ct) =>
-        !_own.IsDeleted(made.Id) && DriveFile.Find(place, await drive.FindAsync(name.Value, made.Id, ct)) is { } file && file.Key == made.Key ? file : null;
+    private async Task<DriveFile?> FindOwnAsync(BlobName name, DriveFile made, CancellationToken ct)
+    {
+        if (_own.IsDeleted(made.Id)) return null;
+        if (DriveFile.Find(place, await drive.FindAsync(name.Value, made.Id, ct)) is { } file && file.Key == made.Key) return file;
+        // What was there once somebody else has deleted. What was only begun may be on its way still.
+        if (made.IsVerified) _own.Remove(name, made.Id);
+        return null;
+    }
 
     private async Task DeleteFileAsync(string what, string id, CancellationToken ct)
     {

@@ -31,7 +31,7 @@ internal static class DriveConnector
             new(GoogleAccount.Endpoint, "Where the service listens, where it is not Google's usual address. https, or http on this machine.", ConnectorFieldKind.Url, Default: PublicEndpoint, IsPlace: true),
             new(Folder, "The folder, which is made where it is missing, and may then be moved or renamed. What is not put there by this program is not looked at.", Default: "DarkStorage", IsPlace: true),
             new(DriveId, "The id of a shared drive, as its address ends (https://drive.google.com/drive/folders/ID). The user's own drive where nothing is said.", IsPlace: true),
-            new(OAuthService.ClientId, "The OAuth client by which somebody lets the cluster in (integrations authorize). What one application has made another may not see.", IsPlace: true),
+            new(OAuthService.ClientId, "The OAuth client by which somebody lets the cluster in (integrations authorize). What one application has made another may not see."),
             new(OAuthService.ClientSecret, "The secret of that client.", ConnectorFieldKind.Secret),
             .. OAuthFields.Addresses,
             new(GoogleAccount.Key, "Instead of a user, for a shared drive: the JSON file of a key of a service account that is a manager of it. Service accounts have no room of their own.", ConnectorFieldKind.Secret),

@@ -61,6 +61,9 @@ internal sealed record DriveFile(string Id, string Key, string Version, long Len
     /// <returns>The blob; null where there is none.</returns>
     public static DriveFile? LastOf(IEnumerable<DriveFile> files) => files.Where(f => !f.IsWrong).Aggregate((DriveFile?)null, (last, file) => IsLater(file, last) ? file : last);
 
+    /// <summary>What is remembered of each where there are many.</summary>
+    public DriveFile WithoutContent() => this with { Name = null, Hashes = new("", "") };
+
     public bool HasSame(long length, ContentHashes hashes) => Length == length && Hashes == hashes;
 
     public DriveMetadata ToMetadata(DrivePlace place, BlobName name, string folder) => new(Id, name.Value, GoogleClient.ContentType, [folder], new Dictionary<string, string>

@@ -36,7 +36,7 @@ internal sealed class OwnFiles
             while (_order.Count > FilesMax)
             {
                 var oldest = _order.Dequeue();
-                if (_made.GetValueOrDefault(oldest.Name)?.Id == oldest.File.Id) _made.Remove(oldest.Name);
+                if (ReferenceEquals(_made.GetValueOrDefault(oldest.Name), oldest.File)) _made.Remove(oldest.Name);
             }
         }
     }

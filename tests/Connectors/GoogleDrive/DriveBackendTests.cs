@@ -187,20 +187,59 @@ public sealed partial class DriveBackendTests(ITestOutputHelper output) : Backen
         _drive.CorruptsUpload = true;
         Assert.Equal(BackendError.Unavailable, (await Assert.ThrowsAsync<BackendException>(() => backend.PutAsync(name, BlobSource.Of(content), Ct))).Error);
         Assert.Single(_drive.Files);
-        // Where it can't be taken back it is none either, for nobody, and goes with a later cleaning.
+        // Where it can't be taken back it is none either, for nobody.
         (_drive.CorruptsUpload, _drive.Answers) = (true, http => HttpMethods.IsDelete(http.Request.Method) ? GoogleServer.FailAsync(http, 503, "backendError") : Task.FromResult(false));
         Assert.Equal(BackendError.Unavailable, (await Assert.ThrowsAsync<BackendException>(() => backend.PutAsync(name, BlobSource.Of(content), Ct))).Error);
         _drive.Answers = _ => Task.FromResult(false);
         Assert.Equal(2, _drive.Files.Count);
-        var clock = new HurriedTime();
-        clock.Pass(DateTimeOffset.UtcNow - clock.GetUtcNow() + TimeSpan.FromDays(2));
-        _clock = clock;
-        await using var later = Open();
-        Assert.Equal(old, await ReadAsync(later, name, ByteRange.All(77)));
-        Assert.Equal(77, Assert.Single(await ListAsync(later, "")).Length);
-        await later.CleanAsync(Ct);
+        await using var other = Open();
+        foreach (var node in new[] { backend, other })
+        {
+            Assert.Equal(old, await ReadAsync(node, name, ByteRange.All(77)));
+            Assert.Equal(77, Assert.Single(await ListAsync(node, "")).Length);
+        }
+        // It goes with what replaces it, or with the name.
+        await other.PutAsync(name, BlobSource.Of(content), Ct);
         Assert.Single(_drive.Files);
-        Assert.Equal(old, await ReadAsync(later, name, ByteRange.All(77)));
+        Assert.Equal(content, await ReadAsync(other, name, ByteRange.All(length)));
+    }
+
+    [Fact]
+    public async Task What_somebody_has_changed_is_not_cleaned_away_but_where_it_was_replaced()
+    {
+        var clock = new HurriedTime();
+        _clock = clock;
+        await using var backend = await ReadyHereAsync();
+        var (name, content) = (BlobName.Parse("changed"), Content(500));
+        await backend.PutAsync(name, BlobSource.Of(content), Ct);
+        var id = _drive.Files.Single().Id;
+        _drive.Overwrite(id, Content(499));
+        clock.Pass(TimeSpan.FromDays(9));
+        await backend.CleanAsync(Ct);
+        Assert.Null(await backend.StatAsync(name, Ct));
+        _drive.Overwrite(id, content);
+        Assert.Equal(content, await ReadAsync(backend, name, ByteRange.All(500)));
+        _drive.Overwrite(id, Content(499));
+        _drive.Answers = http => HttpMethods.IsDelete(http.Request.Method) ? GoogleServer.FailAsync(http, 503, "backendError") : Task.FromResult(false);
+        await Record.ExceptionAsync(() => backend.PutAsync(name, BlobSource.Of(Content(7)), Ct));
+        _drive.Answers = _ => Task.FromResult(false);
+        Assert.Equal(2, _drive.Files.Count);
+        clock.Pass(TimeSpan.FromDays(9));
+        await backend.CleanAsync(Ct);
+        Assert.Equal(7, Assert.Single(_drive.Files).Content.Length);
+    }
+
+    [Fact]
+    public async Task What_another_node_has_deleted_can_be_put_again_at_once()
+    {
+        await using var one = await ReadyHereAsync();
+        await using var two = Open();
+        var (name, content) = (BlobName.Parse("again"), Content(500));
+        await one.PutAsync(name, BlobSource.Of(content), Ct);
+        await two.DeleteAsync(name, Ct);
+        await one.PutAsync(name, BlobSource.Of(content), Ct);
+        Assert.Equal(content, await ReadAsync(two, name, ByteRange.All(500)));
+        Assert.Equal(2, Uploads);
     }
 
     [Theory, InlineData(100), InlineData(3_000_000)]
