@@ -37,10 +37,10 @@ internal sealed partial class DriveBackend
             ct.ThrowIfCancellationRequested();
             last = await MakeAsync(name, file, make, ct);
         }
-        var there = await WaitForAsync(name, last, ct);
+        var (there, listed) = await WaitForAsync(name, last, ct);
         _own.Add(name, there);
-        // Those that were known and that lists do not show any more, or not yet, are not to come to light when this one is deleted.
-        foreach (var old in before.Concat(await FilesOfAsync(name, ct)))
+        // Those too that were known and that lists do not show any more, or not yet: they are not to come to light when this one is deleted.
+        foreach (var old in listed.Concat(before).Append(last))
         {
             if (DriveFile.IsLater(there, old) && !_own.IsDeleted(old.Id)) await DeleteFileAsync(name.Value, old.Id, ct);
         }
@@ -83,21 +83,24 @@ internal sealed partial class DriveBackend
     }
 
     /// <summary>Waits until the list shows a file, with the right checksums.</summary>
-    /// <returns>The file; or a later one of that name, which has replaced it.</returns>
-    private async Task<DriveFile> WaitForAsync(BlobName name, DriveFile file, CancellationToken ct)
+    /// <returns>The file, or a later one of that name, which has replaced it; and all of the name that the list shows.</returns>
+    private async Task<(DriveFile There, IReadOnlyList<DriveFile> Listed)> WaitForAsync(BlobName name, DriveFile file, CancellationToken ct)
     {
         DriveFile? there = null;
+        var listed = new List<DriveFile>();
         await WaitAsync($"{name}: the server has taken it, and does not list it yet.", async () =>
         {
             there = null;
+            listed.Clear();
             await foreach (var found in ListFilesAsync(name, ct))
             {
+                listed.Add(found);
                 if (found.Id == file.Id && found.IsWrong) throw new BackendException(BackendError.Damaged, $"{name} has another checksum there than was sent.");
                 if ((found.Id == file.Id || DriveFile.IsLater(found, file)) && found.IsVerified && !_own.IsDeleted(found.Id) && DriveFile.IsLater(found, there)) there = found;
             }
             return there is not null;
         }, ct);
-        return there!;
+        return (there!, listed);
     }
 
     /// <summary>Deletes a file that is not what it is to be.</summary>

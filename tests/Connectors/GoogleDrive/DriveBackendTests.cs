@@ -230,6 +230,27 @@ public sealed partial class DriveBackendTests(ITestOutputHelper output) : Backen
     }
 
     [Fact]
+    public async Task A_put_that_another_was_later_than_leaves_nothing_though_no_list_shows_its_own_file()
+    {
+        _clock = new HurriedTime();
+        await using var one = await ReadyHereAsync();
+        await using var two = Open();
+        var (name, content) = (BlobName.Parse("race"), Content(500));
+        _drive.Answers = async http =>
+        {
+            if (!http.Request.Path.StartsWithSegments("/upload")) return false;
+            _drive.Answers = _ => Task.FromResult(false);
+            (_clock as HurriedTime)!.Pass(TimeSpan.FromSeconds(1));
+            await two.PutAsync(name, BlobSource.Of(content), Ct);
+            _drive.Lag = (int.MaxValue, 0);
+            return false;
+        };
+        Assert.Equal(500, (await one.PutAsync(name, BlobSource.Of(Content(100)), Ct)).Length);
+        Assert.Equal(content, Assert.Single(_drive.Files).Content);
+        Assert.Equal(content, await ReadAsync(one, name, ByteRange.All(500)));
+    }
+
+    [Fact]
     public async Task What_another_node_has_deleted_can_be_put_again_at_once()
     {
         await using var one = await ReadyHereAsync();
