@@ -21,7 +21,7 @@ public sealed partial class DriveBackendTests
         _drive.Answers = async http =>
         {
             if (http.Request.Method != "POST") return false;
-            if (++looked == 2) both.SetResult();
+            if (Interlocked.Increment(ref looked) == 2) both.SetResult();
             await both.Task;
             return false;
         };

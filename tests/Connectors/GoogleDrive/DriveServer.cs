@@ -273,7 +273,8 @@ public sealed partial class DriveServer : GoogleServer
 
         public byte[] Content { get; set; } = content;
 
-        public DateTimeOffset Created => created;
+        /// <summary>In milliseconds, as it is told.</summary>
+        public DateTimeOffset Created { get; } = DateTimeOffset.FromUnixTimeMilliseconds(created.ToUnixTimeMilliseconds());
 
         public long Sequence => sequence;
 
