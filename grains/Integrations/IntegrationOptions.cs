@@ -15,7 +15,7 @@ public sealed record IntegrationOptions : IValidatableObject
 
     public IEnumerable<ValidationResult> Validate(ValidationContext validationContext)
     {
-        if (CallbackAddress is { } address && !(address.IsAbsoluteUri && OAuthService.IsSafe(address) && address is { AbsolutePath: "/", Query: "", Fragment: "", UserInfo: "" }))
+        if (CallbackAddress is { } address && !(address.IsAbsoluteUri && SafeAddress.Is(address) && address is { AbsolutePath: "/", Query: "", Fragment: "", UserInfo: "" }))
             yield return new($"{nameof(CallbackAddress)} has to be https://HOST:PORT, or http on this machine: codes come there.");
     }
 }

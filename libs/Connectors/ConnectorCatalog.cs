@@ -4,6 +4,7 @@ using DarkStorage.Connectors.Azure;
 using DarkStorage.Connectors.Filecoin;
 using DarkStorage.Connectors.Filesystem;
 using DarkStorage.Connectors.Gcs;
+using DarkStorage.Connectors.GoogleDrive;
 using DarkStorage.Connectors.Guards;
 using DarkStorage.Connectors.Ipfs;
 using DarkStorage.Connectors.Rclone;
@@ -38,7 +39,7 @@ public sealed class ConnectorCatalog : IConnectors, IDisposable
     {
         _clock = clock;
         _rclone = new((rclone?.Value ?? new()).Program, clock);
-        _all = [ArweaveConnector.Connector, AzureConnector.Connector, FilecoinConnector.Connector, FilesystemConnector.Connector, GcsConnector.Connector, IpfsConnector.Connector, RcloneConnector.On(_rclone), S3Connector.Connector];
+        _all = [ArweaveConnector.Connector, AzureConnector.Connector, FilecoinConnector.Connector, FilesystemConnector.Connector, GcsConnector.Connector, DriveConnector.Connector, IpfsConnector.Connector, RcloneConnector.On(_rclone), S3Connector.Connector];
         Types = [.. _all.Select(c => c.Type with { Fields = c.Type.Fields.AddRange(CommonFields) }).OrderBy(t => t.Name, StringComparer.Ordinal)];
     }
 

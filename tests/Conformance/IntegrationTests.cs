@@ -21,7 +21,7 @@ public sealed class IntegrationTests(IntegrationNodeFixture fixture) : IClassFix
     public async Task The_types_say_all_that_a_form_needs()
     {
         var types = (await JsonAsync(HttpMethod.Get, "/types", null, HttpStatusCode.OK)).AsArray();
-        Assert.Equal(["arweave", "azure", "filecoin", "filesystem", "gcs", "ipfs", "rclone", "s3"], types.Select(t => (string?)t!["name"]));
+        Assert.Equal(["arweave", "azure", "filecoin", "filesystem", "gcs", "google-drive", "ipfs", "rclone", "s3"], types.Select(t => (string?)t!["name"]));
         var s3 = types.Single(t => (string?)t!["name"] == "s3")!;
         var fields = s3["fields"]!.AsArray();
         Assert.Equal(("secret", false), ((string?)Field("secret-key")["kind"], (bool)Field("secret-key")["required"]!));
@@ -138,8 +138,8 @@ public sealed class IntegrationTests(IntegrationNodeFixture fixture) : IClassFix
 
     public static TheoryData<string, string> BadInput => new()
     {
-        { """{"name":"bad","type":"tape","settings":{}}""", "There is no connector tape; there are: arweave, azure, filecoin, filesystem, gcs, ipfs, rclone, s3." },
-        { """{"name":"bad","settings":{}}""", "type: one of arweave, azure, filecoin, filesystem, gcs, ipfs, rclone, s3." },
+        { """{"name":"bad","type":"tape","settings":{}}""", "There is no connector tape; there are: arweave, azure, filecoin, filesystem, gcs, google-drive, ipfs, rclone, s3." },
+        { """{"name":"bad","settings":{}}""", "type: one of arweave, azure, filecoin, filesystem, gcs, google-drive, ipfs, rclone, s3." },
         { """{"name":"b","type":"s3"}""", "name: 3 to 128 letters, digits, '-', '_' or '.', and not 'types'." },
         { """{"name":"types","type":"s3"}""", "name: 3 to 128 letters, digits, '-', '_' or '.', and not 'types'." },
         { """{"name":"bad","type":"filesystem","settings":{}}""", "filesystem needs path: The folder's absolute path. It is made where it is missing." },

@@ -31,7 +31,7 @@ internal sealed partial class ArweaveBackend(ArweaveWallet wallet, ArweavePlace 
     {
         var record = await FindAsync(name, ct) ?? throw BackendException.NotFound(name);
         if (range.Last >= record.Length) throw BackendException.WrongLength(name, range.Last + 1, record.Length);
-        return await ContentStream.OpenAsync(gateway, name, new(record.ContentId, record.Length, record.Length, record.Sha256), range, clock, ct);
+        return await gateway.OpenAsync(name, new(record.ContentId, record.Length, record.Length, record.Sha256), range, clock, ct);
     }
 
     public async Task<BackendBlob?> StatAsync(BlobName name, CancellationToken ct) => (await FindAsync(name, ct))?.ToBlob();

@@ -72,7 +72,7 @@ internal sealed class FilecoinBackend(LighthouseApi service, ContentGateway gate
     {
         var file = LastOf(await FilesOfAsync(name, ct)) ?? throw BackendException.NotFound(name);
         if (range.Last >= file.Length) throw BackendException.WrongLength(name, range.Last + 1, file.Length);
-        return await ContentStream.OpenAsync(gateway, name, ContentOf(file), range, clock, ct);
+        return await gateway.OpenAsync(name, ContentOf(file), range, clock, ct);
     }
 
     public async Task<BackendBlob?> StatAsync(BlobName name, CancellationToken ct) => LastOf(await FilesOfAsync(name, ct))?.ToBlob();
@@ -252,7 +252,7 @@ internal sealed class FilecoinBackend(LighthouseApi service, ContentGateway gate
         public override long Length => content.Length;
 
         public override async ValueTask<Stream> OpenAsync(long offset, CancellationToken ct) =>
-            offset == Length ? Stream.Null : await ContentStream.OpenAsync(gateway, name, content, new(offset, Length - 1), clock, ct);
+            offset == Length ? Stream.Null : await gateway.OpenAsync(name, content, new(offset, Length - 1), clock, ct);
     }
 }
 

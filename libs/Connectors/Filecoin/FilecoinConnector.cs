@@ -50,7 +50,7 @@ internal static partial class FilecoinConnector
     private static Uri SafeOf(string field, IReadOnlyDictionary<string, string> settings)
     {
         var address = FolderOf(settings[field]);
-        return Filecoin.LighthouseApi.IsSafe(address) ? address : throw ConnectorType.Invalid($"{field}: https, or http on this machine: who sees the key can do all that the account may.");
+        return SafeAddress.Is(address) ? address : throw ConnectorType.Invalid($"{field}: https, or http on this machine: who sees the key can do all that the account may.");
     }
 
     private static Uri FolderOf(string address) => new(address.TrimEnd('/') + "/");

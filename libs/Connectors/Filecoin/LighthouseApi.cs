@@ -26,9 +26,6 @@ internal sealed class LighthouseApi(Uri upload, Uri api, string key, HttpClient 
     /// <summary>Of one list: a million files.</summary>
     private const int PagesMax = 500;
 
-    /// <summary>Who has the key can do all that the account may.</summary>
-    public static bool IsSafe(Uri url) => url.Scheme == "https" || (url.Scheme == "http" && url.IsLoopback);
-
     /// <returns>All files of the account, of each page those that <paramref name="find"/> gives. Nothing is said of their order.</returns>
     public async IAsyncEnumerable<LighthouseFile> ListAsync(Func<string?, string?, string?, LighthouseFile?> find, [EnumeratorCancellation] CancellationToken ct)
     {

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Buffers.Binary;
 using System.Security.Cryptography;
 using DarkStorage.Storage;
@@ -9,8 +8,6 @@ namespace DarkStorage.Connectors.Gcs;
 /// <summary>The CRC32C and MD5 of a content, from its beginning to wherever it was read so far: what Cloud Storage says of each object too.</summary>
 internal sealed class ContentDigest : IDisposable
 {
-    private const int BufferBytes = 64 << 10;
-
     private readonly IncrementalHash _md5 = IncrementalHash.CreateHash(HashAlgorithmName.MD5);
     private uint _crc;
 
@@ -30,27 +27,12 @@ internal sealed class ContentDigest : IDisposable
     }
 
     /// <summary>Reads on. What is read so does not count as sent.</summary>
-    public async Task ReadToAsync(BlobName name, BlobSource content, long end, CancellationToken ct)
+    public Task ReadToAsync(BlobName name, BlobSource content, long end, CancellationToken ct) => SourceDigest.ReadAsync(name, content, Length, end, bytes =>
     {
-        if (Length >= end) return;
-        var buffer = ArrayPool<byte>.Shared.Rent(BufferBytes);
-        try
-        {
-            await using var stream = await content.PeekAsync(Length, ct);
-            while (Length < end)
-            {
-                var read = await stream.ReadAsync(buffer.AsMemory(0, (int)Math.Min(buffer.Length, end - Length)), ct);
-                if (read == 0) throw BackendException.WrongLength(name, content.Length, Length);
-                _crc = Storage.Crc32C.Append(_crc, buffer.AsSpan(0, read));
-                _md5.AppendData(buffer, 0, read);
-                Length += read;
-            }
-        }
-        finally
-        {
-            ArrayPool<byte>.Shared.Return(buffer);
-        }
-    }
+        _crc = Storage.Crc32C.Append(_crc, bytes.Span);
+        _md5.AppendData(bytes.Span);
+        Length += bytes.Length;
+    }, ct);
 
     /// <summary>Whether an object has this content. Each has a CRC32C, and those that were put together of others no MD5.</summary>
     public bool Matches(GcsObject found) => found.Size == Length && found.Crc32C == Crc32C && (found.Md5Hash is null || found.Md5Hash == Md5);

@@ -1,4 +1,5 @@
 using System.Net;
+using DarkStorage.Connectors.Google;
 using DarkStorage.Storage.Backends;
 
 namespace DarkStorage.Connectors.Gcs;
@@ -23,7 +24,7 @@ internal sealed partial class GcsBackend
             try
             {
                 var replaces = there?.Generation ?? 0;
-                made = isLong ? await new ResumableUpload(client, place, key, replaces, name, content, digest, clock).RunAsync(ct) : await PutAtOnceAsync(key, replaces, name, content, digest, ct);
+                made = isLong ? await PutLongAsync(key, replaces, name, content, digest, ct) : await PutAtOnceAsync(key, replaces, name, content, digest, ct);
             }
             catch (BackendException e) when (e.Error == BackendError.AccessDenied && there is null)
             {
@@ -42,16 +43,26 @@ internal sealed partial class GcsBackend
     {
         await digest.ReadToAsync(name, content, content.Length, ct);
         var metadata = new GcsMetadata(key, place.StorageClass, digest.Crc32C, digest.Md5);
-        using var answer = await client.SendAsync(HttpMethod.Post, GcsClient.Upload($"{place.ObjectsPath}?uploadType=multipart&ifGenerationMatch={replaces}&fields={GcsObject.Fields}"), name.Value,
-            request => request.Content = new MultipartContent("related") { GcsClient.JsonOf(metadata), new SourceContent(content, 0, content.Length) }, ct);
+        using var answer = await client.SendAsync(HttpMethod.Post, UploadTarget("multipart", replaces), name.Value, request => request.Content = GoogleClient.TogetherOf(metadata, content), ct);
         return answer.StatusCode switch
         {
-            HttpStatusCode.OK or HttpStatusCode.Created => await GcsClient.ReadAsync<GcsObject>(answer, name.Value, ct),
+            HttpStatusCode.OK or HttpStatusCode.Created => await GoogleClient.ReadAsync<GcsObject>(answer, name.Value, ct),
             HttpStatusCode.PreconditionFailed => null,
             HttpStatusCode.NotFound => throw await MissingAsync(answer, name, ct),
-            _ => throw await GcsFailures.OfAsync(answer, name.Value, ct),
+            _ => throw await client.FailureOfAsync(answer, name.Value, ct),
         };
     }
+
+    /// <summary>Chunk by chunk, each read before it is sent, so that the last one brings the checksums of all: the server compares them before it makes an object.</summary>
+    /// <returns>Null where there is another content than the one that this is to replace.</returns>
+    private Task<GcsObject?> PutLongAsync(string key, long replaces, BlobName name, BlobSource content, ContentDigest digest, CancellationToken ct) =>
+        new ResumableUpload<GcsObject>(client, UploadTarget("resumable", replaces), new GcsMetadata(key, place.StorageClass), name, content, place.ChunkBytes, HttpStatusCode.PreconditionFailed, clock)
+        {
+            ReadAhead = (end, ct) => digest.ReadToAsync(name, content, end, ct),
+            AddLast = request => request.Headers.TryAddWithoutValidation("X-Goog-Hash", $"crc32c={digest.Crc32C},md5={digest.Md5}"),
+        }.RunAsync(ct);
+
+    private string UploadTarget(string type, long replaces) => $"{place.UploadPath}?uploadType={type}&ifGenerationMatch={replaces}&fields={GcsObject.Fields}";
 
     /// <summary>Compares what the server says that it has made of it with the content.</summary>
     private async Task<BackendBlob> TakenAsync(BlobName name, GcsObject made, long length, ContentDigest digest, CancellationToken ct)
@@ -76,7 +87,7 @@ internal sealed partial class GcsBackend
     private async Task<BackendException> MissingAsync(HttpResponseMessage answer, BlobName name, CancellationToken ct)
     {
         await PrepareAsync(ct);
-        var failure = await GcsFailures.OfAsync(answer, name.Value, ct);
+        var failure = await client.FailureOfAsync(answer, name.Value, ct);
         return new(BackendError.Unavailable, failure.Message);
     }
 }

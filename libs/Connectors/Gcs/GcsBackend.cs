@@ -1,5 +1,7 @@
 using System.Net;
 using System.Runtime.CompilerServices;
+using DarkStorage.Connectors.Google;
+using DarkStorage.Connectors.Http;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Storage.Backends;
 
@@ -9,7 +11,7 @@ namespace DarkStorage.Connectors.Gcs;
 /// <remarks>An object is there whole or not at all, and each content that was put under a name has a generation of its own. What is done turns on the generation that was looked at: a put replaces what was there when it began and nothing else, so that one that comes late, or again, does no harm;
 /// a read and a copy are of one generation to their end. That the server says it has taken a blob is not enough: it says the CRC32C and MD5 of what it has, and is asked once more.
 /// Uploads that a crash cut off can't be listed, and go by themselves after a week. So there is nothing to clean.</remarks>
-internal sealed partial class GcsBackend(GcsClient client, GcsPlace place, TimeProvider clock) : IBackend
+internal sealed partial class GcsBackend(GoogleClient client, GcsPlace place, TimeProvider clock) : IBackend
 {
     /// <summary>Cloud Storage's largest object.</summary>
     private const long ObjectBytesMax = 5L << 40;
@@ -28,16 +30,16 @@ internal sealed partial class GcsBackend(GcsClient client, GcsPlace place, TimeP
     public Task PrepareAsync(CancellationToken ct) => PageAsync(place.Prefix, null, 1, ct);
 
     public async Task<Stream> OpenAsync(BlobName name, Storage.ByteRange range, CancellationToken ct) =>
-        await GcsStream.OpenAsync(client, GcsClient.Api(place.PathOf(name)), name, range, isThere: async ct => await FindAsync(name, ct) is not null, clock, ct);
+        await ContentStream.OpenAsync(new GcsContent(client, place.PathOf(name), name, range, isThere: async ct => await FindAsync(name, ct) is not null), clock, ct);
 
     public async Task<BackendBlob?> StatAsync(BlobName name, CancellationToken ct) => (await FindAsync(name, ct))?.ToBlob(name);
 
     public async Task DeleteAsync(BlobName name, CancellationToken ct)
     {
-        using var answer = await client.SendAsync(HttpMethod.Delete, GcsClient.Api(place.PathOf(name)), name.Value, null, ct);
+        using var answer = await client.SendAsync(HttpMethod.Delete, place.PathOf(name), name.Value, null, ct);
         // One that is not there is as it is to be, where the bucket is.
         if (answer.StatusCode == HttpStatusCode.NotFound) await PrepareAsync(ct);
-        else if (!answer.IsSuccessStatusCode) throw await GcsFailures.OfAsync(answer, name.Value, ct);
+        else if (!answer.IsSuccessStatusCode) throw await client.FailureOfAsync(answer, name.Value, ct);
     }
 
     public async IAsyncEnumerable<BackendBlob> ListAsync(string prefix, [EnumeratorCancellation] CancellationToken ct)
@@ -65,7 +67,7 @@ internal sealed partial class GcsBackend(GcsClient client, GcsPlace place, TimeP
         var length = source.ToBlob(from).Length;
         // With metadata of its own: else the copy has the source's storage class.
         var metadata = new GcsMetadata(place.KeyOf(to), place.StorageClass);
-        var target = GcsClient.Api($"{place.PathOf(from)}/rewriteTo/b/{place.PathOf(to)}?sourceGeneration={source.Generation}&fields=done,rewriteToken,totalBytesRewritten,resource({GcsObject.Fields})");
+        var target = $"{place.RewritePathOf(from, to)}?sourceGeneration={source.Generation}&fields=done,rewriteToken,totalBytesRewritten,resource({GcsObject.Fields})";
         var (token, done, idle) = ("", -1L, 0);
         while (true)
         {
@@ -78,7 +80,7 @@ internal sealed partial class GcsBackend(GcsClient client, GcsPlace place, TimeP
             if (string.IsNullOrEmpty(step.RewriteToken)) throw new BackendException(BackendError.Unavailable, $"{to}: the server says that the copy of {from} is to be gone on with, and not how.");
             idle = step.TotalBytesRewritten > done ? 0 : idle + 1;
             if (idle == IdleRewritesMax) throw new BackendException(BackendError.Unavailable, $"{to}: the copy of {from} stays at {done} of {length} bytes.");
-            (token, done) = ($"&rewriteToken={GcsClient.Escape(step.RewriteToken)}", Math.Max(done, step.TotalBytesRewritten ?? 0));
+            (token, done) = ($"&rewriteToken={GoogleClient.Escape(step.RewriteToken)}", Math.Max(done, step.TotalBytesRewritten ?? 0));
         }
     }
 
@@ -91,7 +93,7 @@ internal sealed partial class GcsBackend(GcsClient client, GcsPlace place, TimeP
     /// <returns>The object of that name as it is now; null where there is none, in a bucket that is there.</returns>
     private async Task<GcsObject?> FindAsync(BlobName name, CancellationToken ct)
     {
-        var found = await client.AskAsync<GcsObject>(HttpMethod.Get, GcsClient.Api($"{place.PathOf(name)}?fields={GcsObject.Fields}"), name.Value, null, ct, HttpStatusCode.NotFound);
+        var found = await client.AskAsync<GcsObject>(HttpMethod.Get, $"{place.PathOf(name)}?fields={GcsObject.Fields}", name.Value, null, ct, HttpStatusCode.NotFound);
         // The answer has one reason for both, and a bucket that is gone must not pass for one where nothing is.
         if (found is null) await PrepareAsync(ct);
         return found;
@@ -99,8 +101,8 @@ internal sealed partial class GcsBackend(GcsClient client, GcsPlace place, TimeP
 
     private async Task<Page> PageAsync(string prefix, string? after, int objectsMax, CancellationToken ct)
     {
-        var from = after is null ? "" : $"&pageToken={GcsClient.Escape(after)}";
-        return await client.AskAsync<Page>(HttpMethod.Get, GcsClient.Api($"{place.ObjectsPath}?prefix={GcsClient.Escape(prefix)}&maxResults={objectsMax}{from}&fields=nextPageToken,items({GcsObject.Fields})"), What, null, ct, HttpStatusCode.NotFound)
+        var from = after is null ? "" : $"&pageToken={GoogleClient.Escape(after)}";
+        return await client.AskAsync<Page>(HttpMethod.Get, $"{place.ObjectsPath}?prefix={GoogleClient.Escape(prefix)}&maxResults={objectsMax}{from}&fields=nextPageToken,items({GcsObject.Fields})", What, null, ct, HttpStatusCode.NotFound)
             ?? throw new BackendException(BackendError.PlaceMissing, $"{What}: there is no such bucket.");
     }
 
@@ -129,7 +131,7 @@ internal sealed partial class GcsBackend(GcsClient client, GcsPlace place, TimeP
         try
         {
             using var bounded = new CancellationTokenSource(TakingBackMax, clock);
-            using var answer = await client.SendAsync(HttpMethod.Delete, GcsClient.Api($"{place.PathOf(name)}?generation={made.Generation}"), name.Value, null, bounded.Token);
+            using var answer = await client.SendAsync(HttpMethod.Delete, $"{place.PathOf(name)}?generation={made.Generation}", name.Value, null, bounded.Token);
         }
         catch (Exception e) when (e is BackendException or OperationCanceledException)
         {

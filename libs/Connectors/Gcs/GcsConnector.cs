@@ -1,6 +1,6 @@
 using System.Collections.Immutable;
 using System.Text.RegularExpressions;
-using DarkStorage.Connectors.Http;
+using DarkStorage.Connectors.Google;
 using DarkStorage.Connectors.OAuth;
 using DarkStorage.Storage.Backends;
 
@@ -9,32 +9,24 @@ namespace DarkStorage.Connectors.Gcs;
 /// <summary>What a bucket of Google Cloud Storage has to be told of, and how one is opened.</summary>
 internal static partial class GcsConnector
 {
-    private const string Endpoint = "endpoint";
     private const string Bucket = "bucket";
     private const string Prefix = "prefix";
-    private const string Key = "service-account-key";
     private const string StorageClass = "storage-class";
 
     private const string PublicEndpoint = "https://storage.googleapis.com";
 
-    /// <summary>Google asks for consent each time, as it gives a refresh token with consent alone.</summary>
-    private static readonly OAuthService Google = new("Google", ImmutableSortedDictionary<string, string>.Empty, [Key])
-    {
-        AuthorizationUrl = "https://accounts.google.com/o/oauth2/v2/auth",
-        TokenUrl = "https://oauth2.googleapis.com/token",
-        Scope = ServiceAccountKey.Scope,
-        Parameters = ImmutableSortedDictionary.CreateRange(StringComparer.Ordinal, [KeyValuePair.Create("access_type", "offline"), KeyValuePair.Create("prompt", "consent")]),
-    };
+    /// <summary>Reading, writing and deleting objects, and nothing about who may.</summary>
+    private const string Scope = "https://www.googleapis.com/auth/devstorage.read_write";
 
-    private static readonly ImmutableSortedDictionary<string, string> AtGoogle = ImmutableSortedDictionary.CreateRange(StringComparer.Ordinal, [KeyValuePair.Create(Endpoint, PublicEndpoint)]);
+    private static readonly ImmutableSortedDictionary<string, string> AtGoogle = ImmutableSortedDictionary.CreateRange(StringComparer.Ordinal, [KeyValuePair.Create(GoogleAccount.Endpoint, PublicEndpoint)]);
 
     public static readonly Connector Connector = new(
         new ConnectorType("gcs", "Google Cloud Storage", "A bucket of Google Cloud Storage, by its JSON API and a service account, or a user's account.",
         [
-            new(Endpoint, "Where the service listens: also a regional endpoint (https://storage.REGION.rep.googleapis.com), a private one, or an emulator. https, or http on this machine.", ConnectorFieldKind.Url, Default: PublicEndpoint, IsPlace: true),
+            new(GoogleAccount.Endpoint, "Where the service listens: also a regional endpoint (https://storage.REGION.rep.googleapis.com), a private one, or an emulator. https, or http on this machine.", ConnectorFieldKind.Url, Default: PublicEndpoint, IsPlace: true),
             new(Bucket, "The bucket. It has to be there.", IsRequired: true, IsPlace: true),
             new(Prefix, "What every object's name begins with, such as darkstorage/. The bucket can then have other things too.", IsPlace: true),
-            new(Key, "The JSON file of a key of a service account that may list, read, create and delete objects there, as the role Storage Object User may.", ConnectorFieldKind.Secret),
+            new(GoogleAccount.Key, "The JSON file of a key of a service account that may list, read, create and delete objects there, as the role Storage Object User may.", ConnectorFieldKind.Secret),
             new(OAuthService.ClientId, "Instead of a key: the OAuth client by which somebody lets the cluster in with an account of their own (integrations authorize)."),
             new(OAuthService.ClientSecret, "The secret of that client.", ConnectorFieldKind.Secret),
             .. OAuthFields.Addresses,
@@ -45,7 +37,7 @@ internal static partial class GcsConnector
             new("google", "Google Cloud Storage", "Needs bucket and a service account's key.", AtGoogle),
             new("google-user", "Google Cloud Storage with a user's account", "Needs bucket, and client-id and client-secret of an OAuth client of Google's; then integrations authorize.", AtGoogle),
         ])
-        { OAuth = [Google] },
+        { OAuth = [GoogleAccount.ServiceFor(Scope)] },
         (settings, clock) => Open(settings, PlaceOf(settings), null, clock))
     {
         OpenAuthorized = (settings, tokens, clock) => Open(settings, PlaceOf(settings), tokens, clock),
@@ -61,16 +53,7 @@ internal static partial class GcsConnector
     {
         if (!BucketName().IsMatch(place.Bucket)) throw ConnectorType.Invalid($"{Bucket}: 3 to 222 lower-case letters, digits, '-', '_' and '.', with a letter or digit in front and behind.");
         if (place.Prefix.StartsWith('/')) throw ConnectorType.Invalid($"{Prefix}: without a slash in front.");
-        var endpoint = new Uri(settings.GetValueOrDefault(Endpoint, PublicEndpoint));
-        if (!GcsClient.IsSafe(endpoint)) throw ConnectorType.Invalid($"{Endpoint}: https, or http on this machine: who sees an access token can do all that the account may.");
-        if (endpoint.AbsolutePath != "/") throw ConnectorType.Invalid($"{Endpoint}: without a path behind the host.");
-        if (tokens is not null) return new(new(endpoint, tokens, OutboundConnections.NewClient()), place, clock);
-        if (!settings.TryGetValue(Key, out var text)) throw ConnectorType.Invalid($"gcs needs {Key}, or {OAuthService.ClientId} for a user's account.");
-        if (settings.ContainsKey(OAuthService.ClientId)) throw ConnectorType.Invalid($"{Key} and {OAuthService.ClientId}: one or the other.");
-        var key = ServiceAccountKey.Parse(Key, text);
-        var http = OutboundConnections.NewClient();
-        var ofAccount = new AccessTokens(key, http, clock);
-        return new(new(endpoint, ofAccount, http, ofAccount), place, clock);
+        return new(GoogleAccount.Open(settings, "gcs", Scope, GcsFailures.Api, tokens, clock), place, clock);
     }
 
     [GeneratedRegex(@"^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]\z")]

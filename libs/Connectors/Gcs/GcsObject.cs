@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using DarkStorage.Connectors.Google;
 using DarkStorage.Storage.Backends;
 
 namespace DarkStorage.Connectors.Gcs;
@@ -9,9 +10,6 @@ namespace DarkStorage.Connectors.Gcs;
 internal sealed record GcsObject(
     string? Name, long? Size, long? Generation, [property: JsonPropertyName("crc32c")] string? Crc32C, string? Md5Hash, string? StorageClass, [property: JsonPropertyName("timeCreated")] DateTimeOffset? Created)
 {
-    /// <summary>Of all that is put.</summary>
-    public const string ContentType = "application/octet-stream";
-
     /// <summary>What is asked for of each object.</summary>
     public const string Fields = "name,size,generation,crc32c,md5Hash,storageClass,timeCreated";
 
@@ -26,7 +24,7 @@ internal sealed record GcsObject(
 internal sealed record GcsMetadata(
     string Name, string? StorageClass, [property: JsonPropertyName("crc32c")] string? Crc32C = null, string? Md5Hash = null)
 {
-    public string ContentType { get; } = GcsObject.ContentType;
+    public string ContentType { get; } = GoogleClient.ContentType;
 
     /// <summary>In a bucket that everybody may read, Google would answer from its caches for an hour, whatever was put or deleted meanwhile.</summary>
     public string CacheControl { get; } = "no-store, no-transform";

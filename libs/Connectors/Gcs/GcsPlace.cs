@@ -1,4 +1,5 @@
 using System.Text;
+using DarkStorage.Connectors.Google;
 using DarkStorage.Storage.Backends;
 
 namespace DarkStorage.Connectors.Gcs;
@@ -14,17 +15,19 @@ internal sealed record GcsPlace(string Bucket, string Prefix, string? StorageCla
     /// <summary>Where authorities for certificates look, and so nothing can be put.</summary>
     private const string ForbiddenPrefix = ".well-known/acme-challenge/";
 
-    /// <summary>Each chunk of an upload but the last has a multiple of this.</summary>
-    public const long ChunkUnit = 256 << 10;
+    /// <summary>Of Cloud Storage's JSON API.</summary>
+    private const string ApiPath = "/storage/v1/b/";
 
-    /// <summary>Blobs up to here go in one request, and longer ones in chunks of this. A multiple of <see cref="ChunkUnit"/>: at a gigabit a second and 50 ms to the server, waiting for the answer to each costs a tenth.</summary>
+    /// <summary>Blobs up to here go in one request, and longer ones in chunks of this. At a gigabit a second and 50 ms to the server, waiting for the answer to each costs a tenth.</summary>
     public long ChunkBytes { get; init; } = 64L << 20;
 
     /// <summary>Of one page of a list. Cloud Storage gives no more.</summary>
     public int PageObjectsMax { get; init; } = 1000;
 
-    /// <summary>Below the buckets.</summary>
-    public string ObjectsPath => $"{Bucket}/o";
+    /// <summary>Of the bucket's objects, as is <see cref="UploadPath"/> of what is to be one.</summary>
+    public string ObjectsPath => $"{ApiPath}{Bucket}/o";
+
+    public string UploadPath => $"/upload{ObjectsPath}";
 
     /// <exception cref="BackendException"><see cref="BackendError.Refused"/>: there can't be one of that name.</exception>
     public string KeyOf(BlobName name)
@@ -35,5 +38,8 @@ internal sealed record GcsPlace(string Bucket, string Prefix, string? StorageCla
         return key;
     }
 
-    public string PathOf(BlobName name) => $"{ObjectsPath}/{GcsClient.Escape(KeyOf(name))}";
+    public string PathOf(BlobName name) => $"{ObjectsPath}/{GoogleClient.Escape(KeyOf(name))}";
+
+    /// <returns>Where one is copied to another.</returns>
+    public string RewritePathOf(BlobName from, BlobName to) => $"{PathOf(from)}/rewriteTo/b/{PathOf(to)[ApiPath.Length..]}";
 }

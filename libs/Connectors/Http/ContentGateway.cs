@@ -23,25 +23,8 @@ internal sealed class ContentGateway(Uri address, HttpClient http)
         return true;
     }
 
-    /// <param name="range">Of a content with <paramref name="length"/> bytes.</param>
-    /// <returns>The answer, which has exactly that range. The caller disposes it.</returns>
-    public async Task<HttpResponseMessage> OpenAsync(BlobName name, string id, ByteRange range, long length, CancellationToken ct)
-    {
-        var answer = await SendAsync(HttpMethod.Get, name.Value, id, new RangeHeaderValue(range.First, range.Last), ct);
-        try
-        {
-            if (answer.StatusCode is not (HttpStatusCode.OK or HttpStatusCode.PartialContent)) throw await FailureOfAsync(answer, name.Value, ct);
-            // Some do not say the length of what they are still getting themselves; the reader counts.
-            if (!IsRange(answer, range, length) || (answer.Content.Headers.ContentLength ?? range.Length) != range.Length)
-                throw BackendException.WrongLength(name, range.Length, answer.Content.Headers.ContentLength ?? -1);
-            return answer;
-        }
-        catch
-        {
-            answer.Dispose();
-            throw;
-        }
-    }
+    /// <param name="range">Within the content.</param>
+    public Task<Stream> OpenAsync(BlobName name, GatewayContent content, ByteRange range, TimeProvider clock, CancellationToken ct) => ContentStream.OpenAsync(new Ranged(this, name, content, range), clock, ct);
 
     public static BackendError ErrorOf(int status) => status switch
     {
@@ -53,12 +36,28 @@ internal sealed class ContentGateway(Uri address, HttpClient http)
         _ => HttpFailures.Of(status),
     };
 
+    /// <param name="range">Of a content with <paramref name="length"/> bytes.</param>
+    /// <returns>The answer, which has exactly that range. The caller disposes it.</returns>
+    private async Task<HttpResponseMessage> RequestAsync(BlobName name, string id, ByteRange range, long length, CancellationToken ct)
+    {
+        var answer = await SendAsync(HttpMethod.Get, name.Value, id, new RangeHeaderValue(range.First, range.Last), ct);
+        try
+        {
+            if (answer.StatusCode is not (HttpStatusCode.OK or HttpStatusCode.PartialContent)) throw await FailureOfAsync(answer, name.Value, ct);
+            // Some do not say the length of what they are still getting themselves; the reader counts.
+            if (!RangedContent.IsRange(answer, range, length) || (answer.Content.Headers.ContentLength ?? range.Length) != range.Length)
+                throw BackendException.WrongLength(name, range.Length, answer.Content.Headers.ContentLength ?? -1);
+            return answer;
+        }
+        catch
+        {
+            answer.Dispose();
+            throw;
+        }
+    }
+
     private static Task<BackendException> FailureOfAsync(HttpResponseMessage answer, string what, CancellationToken ct) =>
         HttpFailures.OfAsync(answer, what, "the gateway", (status, _) => ErrorOf(status), (_, status) => status == 451 ? ": it does not give that out" : "", ct);
-
-    /// <summary>An answer without a part is of the whole.</summary>
-    private static bool IsRange(HttpResponseMessage answer, ByteRange range, long length) => answer.StatusCode == HttpStatusCode.OK ? range.First == 0 && range.Length == length
-        : answer.Content.Headers.ContentRange is { Unit: "bytes" } there && there.From == range.First && there.To == range.Last && (there.Length ?? length) == length;
 
     private async Task<HttpResponseMessage> SendAsync(HttpMethod method, string what, string id, RangeHeaderValue? range, CancellationToken ct)
     {
@@ -72,4 +71,15 @@ internal sealed class ContentGateway(Uri address, HttpClient http)
             throw HttpFailures.NoAnswer(what, e);
         }
     }
+
+    private sealed class Ranged(ContentGateway gateway, BlobName name, GatewayContent content, ByteRange range) : HashedContent(name, range, content.Length, content.Sha256)
+    {
+        public override Task<HttpResponseMessage> RequestAsync(ByteRange rest, CancellationToken ct) => gateway.RequestAsync(Name, content.Id, rest, content.FileLength, ct);
+    }
 }
+
+/// <param name="Id">What the gateway calls it.</param>
+/// <param name="Length">Of the blob.</param>
+/// <param name="FileLength">Of what is there, which begins with the blob.</param>
+/// <param name="Sha256">Of the blob, in Base64 for URLs.</param>
+internal sealed record GatewayContent(string Id, long Length, long FileLength, string Sha256);

@@ -4,6 +4,7 @@ using System.Security.Cryptography.X509Certificates;
 using System.Text.Json;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Identity;
+using DarkStorage.Storage.Backends;
 
 namespace DarkStorage.Connectors.Identity;
 
@@ -48,7 +49,7 @@ public sealed class OpenIdConnectIssuers : IIdentityProviders, IDisposable
         if (options.Issuers.Count > IssuersMax) throw new ValidationException($"There are more than {IssuersMax} issuers.");
         foreach (var issuer in options.Issuers)
         {
-            if (issuer.Url.Length > UrlLengthMax || !Uri.TryCreate(issuer.Url, UriKind.Absolute, out var url) || !IsSafe(url) || url.Query.Length + url.Fragment.Length + url.UserInfo.Length > 0)
+            if (issuer.Url.Length > UrlLengthMax || !Uri.TryCreate(issuer.Url, UriKind.Absolute, out var url) || !SafeAddress.Is(url) || url.Query.Length + url.Fragment.Length + url.UserInfo.Length > 0)
                 throw new ValidationException($"The issuer is '{issuer.Url}'; allowed is https://HOST/PATH without a query, and http on this machine.");
             if (issuer.ClientIds.Count == 0 || issuer.ClientIds.Any(c => c.Length is 0 or > UrlLengthMax)) throw new ValidationException($"The issuer {issuer.Url} needs ClientIds: the audiences whose tokens are taken.");
             if (!_issuers.TryAdd(issuer.Url, new(new(issuer.Url, issuer.ClientIds.ToHashSet(StringComparer.Ordinal)), Client(issuer.CaFile, options.Timeout))))
@@ -109,7 +110,7 @@ public sealed class OpenIdConnectIssuers : IIdentityProviders, IDisposable
             {
                 // An issuer may speak for itself alone (Discovery, section 4.3).
                 if (document.RootElement.GetProperty("issuer").GetString() != url) throw Unavailable(issuer, "says in its discovery document that it is another");
-                if (!Uri.TryCreate(document.RootElement.GetProperty("jwks_uri").GetString(), UriKind.Absolute, out keys!) || !IsSafe(keys) || (keys.Scheme != "https" && url.StartsWith("https:", StringComparison.Ordinal)))
+                if (!Uri.TryCreate(document.RootElement.GetProperty("jwks_uri").GetString(), UriKind.Absolute, out keys!) || !SafeAddress.Is(keys) || (keys.Scheme != "https" && url.StartsWith("https:", StringComparison.Ordinal)))
                     throw Unavailable(issuer, "has its keys at an address that is not safe");
             }
             return await issuer.Http.GetByteArrayAsync(keys);
@@ -119,8 +120,6 @@ public sealed class OpenIdConnectIssuers : IIdentityProviders, IDisposable
             throw Unavailable(issuer, "did not answer with its keys", e);
         }
     }
-
-    private static bool IsSafe(Uri url) => url.Scheme == "https" || (url.Scheme == "http" && url.IsLoopback);
 
     private static StorageException Unavailable(Issuer issuer, string why, Exception? inner = null) =>
         new(StorageError.Unavailable, $"The issuer {issuer.Provider.Issuer} {why}.", inner);

@@ -192,7 +192,7 @@ public sealed partial class OAuthClient(TimeProvider clock) : IOAuthClient, IDis
 
     /// <summary>People are told to open it.</summary>
     private static Uri? Address(JsonElement body, string name) =>
-        Text(body, name) is { Length: <= AddressLengthMax } text && Uri.TryCreate(text, UriKind.Absolute, out var url) && OAuthService.IsSafe(url) && url.UserInfo.Length == 0 ? url : null;
+        Text(body, name) is { Length: <= AddressLengthMax } text && Uri.TryCreate(text, UriKind.Absolute, out var url) && SafeAddress.Is(url) && url.UserInfo.Length == 0 ? url : null;
 
     [GeneratedRegex(@"^[a-z_]{1,40}\z")]
     private static partial Regex ErrorName();

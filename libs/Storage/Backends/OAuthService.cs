@@ -38,9 +38,6 @@ public sealed record OAuthService(string Title, ImmutableSortedDictionary<string
     /// <summary>What of settings it is asked of.</summary>
     public bool IsFor(IReadOnlyDictionary<string, string> settings) =>
         When.All(w => settings.GetValueOrDefault(w.Key) == w.Value) && !InsteadOf.Any(settings.ContainsKey);
-
-    /// <summary>Who sees a token or a code can do what its owner may.</summary>
-    public static bool IsSafe(Uri url) => url.Scheme == "https" || (url.Scheme == "http" && url.IsLoopback);
 }
 
 /// <summary>An application that an operator has registered with a service, which asks for access there.</summary>
@@ -79,7 +76,7 @@ public sealed record OAuthApplication(OAuthService Service, string ClientId, str
         {
             if ((settings.GetValueOrDefault(field) ?? known) is not { } text) return null;
             var url = new Uri(text);
-            return OAuthService.IsSafe(url) ? url : throw ConnectorType.Invalid($"{field}: https, or http on this machine: codes and tokens go there.");
+            return SafeAddress.Is(url) ? url : throw ConnectorType.Invalid($"{field}: https, or http on this machine: codes and tokens go there.");
         }
     }
 }

@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using DarkStorage.Connectors.Google;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Storage;
 using DarkStorage.Storage.Backends;

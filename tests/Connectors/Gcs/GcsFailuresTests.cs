@@ -1,3 +1,4 @@
+using DarkStorage.Connectors.Http;
 using DarkStorage.Storage.Backends;
 
 namespace DarkStorage.Connectors.Gcs;
@@ -42,7 +43,7 @@ public sealed class GcsFailuresTests
     [InlineData(413, "uploadTooLarge", BackendError.Refused)]
     public void An_answer_is_of_a_kind(int status, string? reason, BackendError expected)
     {
-        var error = GcsFailures.Of(status, reason, "What happened.\nMore.", "a/b");
+        var error = GcsFailures.Api.Of(status, reason, "What happened.\nMore.", "a/b");
         Assert.Equal(expected, error.Error);
         Assert.StartsWith($"a/b: the server answered {(reason is null ? $"{status}" : $"{reason} ({status})")}", error.Message, StringComparison.Ordinal);
         Assert.EndsWith(" What happened.", error.Message, StringComparison.Ordinal);
@@ -51,12 +52,12 @@ public sealed class GcsFailuresTests
     [Theory]
     [InlineData("""Provided MD5 hash "a" doesn't match calculated MD5 hash "b".""")]
     [InlineData("""Provided CRC32C "a" doesn't match calculated CRC32C "b".""")]
-    public void What_came_otherwise_than_it_was_sent_may_be_sent_again(string message) => Assert.True(GcsFailures.Of(400, "invalid", message, "a").IsTransient);
+    public void What_came_otherwise_than_it_was_sent_may_be_sent_again(string message) => Assert.True(GcsFailures.Api.Of(400, "invalid", message, "a").IsTransient);
 
     [Theory]
     [InlineData("Why? It is so.\nMore.", "Why? It is so.")]
     [InlineData("of https://storage.googleapis.com/upload/storage/v1/b/x/o?upload_id=ABg5 went wrong", "of … went wrong")]
     [InlineData("Bearer ya29.c.b0Aaekm1KabcdefghijklmnopqrstuvwxyzABCDEF_-", "Bearer …")]
     [InlineData(null, "")]
-    public void A_text_loses_long_words_and_all_but_its_first_line(string? text, string expected) => Assert.Equal(expected, GcsFailures.Plain(text));
+    public void A_text_loses_long_words_and_all_but_its_first_line(string? text, string expected) => Assert.Equal(expected, HttpFailures.Plain(text));
 }

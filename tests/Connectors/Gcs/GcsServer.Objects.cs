@@ -7,7 +7,6 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.Http;
-using Microsoft.Net.Http.Headers;
 
 namespace DarkStorage.Connectors.Gcs;
 
@@ -22,13 +21,8 @@ public sealed partial class GcsServer
     /// <summary>Objects on one page at most, whatever is asked for.</summary>
     public int PageObjectsMax { get; set; } = 1000;
 
-    /// <summary>Connections of reads that are cut off, from now on, each after <see cref="CutsReadsAfter"/> bytes.</summary>
-    public int CutsReads { get; set; }
-
-    public int CutsReadsAfter { get; set; }
-
-    /// <summary>Flips a bit of each content that is read, from now on.</summary>
-    public bool CorruptsReads { get; set; }
+    /// <summary>Takes what does not match the checksums that came with it.</summary>
+    public bool IgnoresChecksums { get; set; }
 
     /// <summary>How many bytes more than there are it says of each object.</summary>
     public long LiesAboutLength { get; set; }
@@ -80,6 +74,24 @@ public sealed partial class GcsServer
         return objects[name] = made;
     }
 
+    /// <summary>What an upload makes.</summary>
+    private JsonObject StoreUpload(string bucket, Dictionary<string, string> query, JsonObject metadata, byte[] content, HttpRequest request)
+    {
+        var hashes = request.Headers["X-Goog-Hash"].ToString().Split(',');
+        var declared = (HashOf("crc32c=") ?? (string?)metadata["crc32c"], HashOf("md5=") ?? (string?)metadata["md5Hash"]);
+        lock (_lock) return ResourceOf(Store(bucket, NameOf(metadata), content, Number(query, "ifGenerationMatch"), metadata, declared));
+
+        string? HashOf(string name) => hashes.FirstOrDefault(h => h.StartsWith(name, StringComparison.Ordinal))?[name.Length..];
+    }
+
+    private static string NameOf(JsonObject metadata)
+    {
+        var name = (string?)metadata["name"];
+        if (string.IsNullOrEmpty(name) || System.Text.Encoding.UTF8.GetByteCount(name) > 1024 || name is "." or ".." || name.Contains('\r') || name.Contains('\n') || name.StartsWith(".well-known/acme-challenge/", StringComparison.Ordinal))
+            throw new ApiException(400, "invalid", "Invalid object name.");
+        return name;
+    }
+
     private static void ThrowIfHeld(StoredObject? there)
     {
         if (there?.HeldFor is { } reason) throw new ApiException(403, reason, $"Object '{there.Name}' is subject to bucket's retention policy or object retention and cannot be deleted or overwritten until 2099-01-01T00:00:00Z");
@@ -117,37 +129,11 @@ public sealed partial class GcsServer
             await http.Response.WriteAsync(e.Message);
             return;
         }
-        var content = found.Content;
-        var (first, last) = (0L, content.Length - 1L);
-        if (RangeHeaderValue.TryParse(http.Request.Headers.Range.ToString(), out var range))
-        {
-            (first, last) = (range.Ranges.Single().From!.Value, Math.Min(range.Ranges.Single().To!.Value, last));
-            if (first >= content.Length)
-            {
-                http.Response.StatusCode = 416;
-                http.Response.Headers.ContentRange = $"bytes */{content.Length}";
-                await http.Response.WriteAsync("The requested range cannot be satisfied.");
-                return;
-            }
-            http.Response.StatusCode = 206;
-            http.Response.Headers.ContentRange = $"bytes {first}-{last}/{content.Length + LiesAboutLength}";
-        }
         http.Response.ContentType = found.ContentType;
-        http.Response.ContentLength = last - first + 1;
         http.Response.Headers["x-goog-generation"] = found.Generation.ToString(CultureInfo.InvariantCulture);
         http.Response.Headers["x-goog-hash"] = new[] { $"crc32c={found.Crc}", $"md5={found.Md5}" };
-        http.Response.Headers["x-goog-stored-content-length"] = content.Length.ToString(CultureInfo.InvariantCulture);
-        var bytes = content[(int)first..((int)last + 1)];
-        if (CorruptsReads) bytes[bytes.Length / 2] ^= 1;
-        if (CutsReads > 0 && bytes.Length > CutsReadsAfter)
-        {
-            CutsReads--;
-            await http.Response.Body.WriteAsync(bytes.AsMemory(0, CutsReadsAfter));
-            await http.Response.Body.FlushAsync();
-            http.Abort();
-            return;
-        }
-        await http.Response.Body.WriteAsync(bytes);
+        http.Response.Headers["x-goog-stored-content-length"] = found.Content.Length.ToString(CultureInfo.InvariantCulture);
+        await SendContentAsync(http, found.Content, found.Content.Length + LiesAboutLength);
     }
 
     private Task DeleteAsync(HttpContext http, string bucket, string name, Dictionary<string, string> query)

@@ -1,3 +1,4 @@
+using DarkStorage.Connectors.Google;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Storage;
 using DarkStorage.Storage.Backends;

@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.Json.Nodes;
 using System.Web;
 using DarkStorage.Connectors.Gcs;
+using DarkStorage.Connectors.GoogleDrive;
 using DarkStorage.TestKit;
 
 namespace DarkStorage.Connectors.OAuth;
@@ -179,6 +180,26 @@ public sealed class AuthorizationTests(OidcProvider provider) : IClassFixture<Oi
         using var body = new StringContent("""{"flow":"code"}""");
         using var answer = await anonymous.PostAsync(new Uri(_node.ManagementUrl, "/v1/integrations/bucket/authorize"), body, Ct);
         Assert.Equal(HttpStatusCode.Unauthorized, answer.StatusCode);
+    }
+
+    [Fact]
+    public async Task A_drive_gets_its_folder_when_somebody_has_given_access_and_no_other_when_that_is_gone()
+    {
+        await using var drive = new DriveServer { TakesOfUsers = async token => await provider.TakesAsync(token) };
+        await drive.InitializeAsync();
+        var settings = new Dictionary<string, string>(provider.Settings) { ["endpoint"] = drive.Url, ["folder"] = "of a test" };
+        await AskAsync(HttpMethod.Post, "integrations", new { name = "bucket", type = "google-drive", settings }, HttpStatusCode.Created);
+        Assert.Empty(drive.Items);
+        await AuthorizeAsync(isNew: false);
+        await Eventually.HoldsAsync("it is healthy", async () => (bool?)(await StatusAsync())["health"]!["healthy"] == true);
+        var folder = Assert.Single(drive.Items);
+        Assert.Equal(("of a test", true), (folder.Name, folder.IsFolder));
+        Assert.True((bool)(await AskAsync(HttpMethod.Post, "integrations/bucket/test", null, HttpStatusCode.OK))["passed"]!);
+        drive.Trash(folder.Id);
+        await Eventually.HoldsAsync("it is said to be missing", async () => ((string?)(await StatusAsync())["health"]!["failure"])?.Contains("The folder of a test is not there", StringComparison.Ordinal) == true);
+        drive.Trash(folder.Id, isIn: false);
+        await Eventually.HoldsAsync("it is healthy again", async () => (bool?)(await StatusAsync())["health"]!["healthy"] == true);
+        Assert.Single(drive.Items);
     }
 
     private Dictionary<string, string> SettingsOf(string bucket) => new(provider.Settings) { ["endpoint"] = _gcs.Url, ["bucket"] = bucket };

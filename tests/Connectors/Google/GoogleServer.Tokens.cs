@@ -6,13 +6,11 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.Http;
 
-namespace DarkStorage.Connectors.Gcs;
+namespace DarkStorage.Connectors.Google;
 
 /// <summary>Service accounts and their tokens: RFC 7523, as Google's "Using OAuth 2.0 for server to server applications" has it.</summary>
-public sealed partial class GcsServer
+public abstract partial class GoogleServer
 {
-    private const string Scope = "https://www.googleapis.com/auth/devstorage.read_write";
-
     private static readonly TimeSpan ClockSkewMax = TimeSpan.FromMinutes(5);
 
     /// <summary>Of all accounts here: to make one takes long.</summary>
@@ -20,6 +18,9 @@ public sealed partial class GcsServer
 
     private readonly ConcurrentDictionary<string, RSA> _accounts = new();
     private readonly ConcurrentDictionary<string, (string Account, DateTimeOffset Until)> _tokens = new();
+
+    /// <summary>What service accounts are to ask for.</summary>
+    protected abstract string Scope { get; }
 
     public TimeProvider Clock { get; set; } = TimeProvider.System;
 
@@ -96,9 +97,9 @@ public sealed partial class GcsServer
     private async Task AuthorizeAsync(HttpContext http)
     {
         var token = http.Request.Headers.Authorization.ToString();
-        if (!token.StartsWith("Bearer ", StringComparison.Ordinal)) throw new ApiException(401, "required", "Anonymous caller does not have storage access.");
+        if (!token.StartsWith("Bearer ", StringComparison.Ordinal)) throw new ApiException(401, "required", "Anonymous callers have no access.");
         if (TakesOfUsers is { } takes && await takes(token["Bearer ".Length..])) return;
         if (!_tokens.TryGetValue(token["Bearer ".Length..], out var given) || given.Until <= Clock.GetUtcNow()) throw new ApiException(401, "authError", "Invalid Credentials");
-        if (Denied.ContainsKey(given.Account)) throw new ApiException(403, "forbidden", $"{given.Account} does not have storage.objects access to the Google Cloud Storage object. Permission 'storage.objects' denied on resource (or it may not exist).");
+        if (Denied.ContainsKey(given.Account)) throw new ApiException(403, "forbidden", $"{given.Account} does not have access. Permission denied on resource (or it may not exist).");
     }
 }

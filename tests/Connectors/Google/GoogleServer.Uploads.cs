@@ -6,10 +6,10 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.WebUtilities;
 using Microsoft.Net.Http.Headers;
 
-namespace DarkStorage.Connectors.Gcs;
+namespace DarkStorage.Connectors.Google;
 
 /// <summary>Uploads: in one request, and resumable ones.</summary>
-public sealed partial class GcsServer
+public abstract partial class GoogleServer
 {
     private const int ChunkUnit = 256 << 10;
 
@@ -20,9 +20,6 @@ public sealed partial class GcsServer
 
     /// <summary>Flips a bit of the next content that comes, before it is looked at.</summary>
     public bool CorruptsUpload { get; set; }
-
-    /// <summary>Takes what does not match the checksums that came with it.</summary>
-    public bool IgnoresChecksums { get; set; }
 
     /// <summary>Takes the next content, and ends the connection in place of an answer.</summary>
     public bool LosesAnswer { get; set; }
@@ -35,28 +32,32 @@ public sealed partial class GcsServer
     /// <summary>Ends all of them, as after a week.</summary>
     public void ForgetUploads() => _sessions.Clear();
 
-    private async Task PutAtOnceAsync(HttpContext http, string bucket, Dictionary<string, string> query)
+    /// <summary>Reads a content and what is said of it, in one request.</summary>
+    private protected async Task PutAtOnceAsync(HttpContext http, Dictionary<string, string> query, Func<JsonObject, byte[], HttpRequest, JsonObject> store)
     {
         var type = MediaTypeHeaderValue.Parse(http.Request.ContentType);
         if (type.MediaType != "multipart/related") throw new ApiException(400, "badContent", $"Unsupported content with type: {type.MediaType}");
         var reader = new MultipartReader(HeaderUtilities.RemoveQuotes(type.Boundary).ToString(), http.Request.Body) { BodyLengthLimit = null };
-        var metadata = await JsonSerializer.DeserializeAsync<JsonObject>((await reader.ReadNextSectionAsync())!.Body) ?? throw new ApiException(400, "parseError", "Parse Error");
+        var metadata = await MetadataAsync((await reader.ReadNextSectionAsync())!.Body);
         using var content = new MemoryStream();
         await (await reader.ReadNextSectionAsync())!.Body.CopyToAsync(content);
         if (await reader.ReadNextSectionAsync() is not null) throw new ApiException(400, "badRequest", "There are two parts.");
-        await FinishAsync(http, query, () => Store(bucket, NameOf(metadata), Arrived(content.ToArray()), Number(query, "ifGenerationMatch"), metadata, ((string?)metadata["crc32c"], (string?)metadata["md5Hash"])));
+        await FinishAsync(http, query, store(metadata, Arrived(content.ToArray()), http.Request));
     }
 
-    private async Task BeginUploadAsync(HttpContext http, string bucket, Dictionary<string, string> query)
+    /// <param name="check">Throws where nothing of this kind can be put.</param>
+    /// <param name="store">Makes something of the content, when it is there, and tells of it.</param>
+    private protected async Task BeginUploadAsync(HttpContext http, Dictionary<string, string> query, Action<JsonObject> check, Func<JsonObject, byte[], HttpRequest, JsonObject> store)
     {
-        var metadata = await JsonSerializer.DeserializeAsync<JsonObject>(http.Request.Body) ?? throw new ApiException(400, "parseError", "Parse Error");
-        lock (_lock) BucketOf(bucket);
-        var session = new Session(bucket, NameOf(metadata), metadata, query, long.Parse(http.Request.Headers["X-Upload-Content-Length"].ToString(), CultureInfo.InvariantCulture));
+        var metadata = await MetadataAsync(http.Request.Body);
+        check(metadata);
         var id = $"{Guid.NewGuid():N}{Guid.NewGuid():N}";
-        _sessions[id] = session;
-        http.Response.Headers.Location = $"{Url}/upload/storage/v1/b/{bucket}/o?uploadType=resumable&name={Uri.EscapeDataString(session.Name)}&upload_id={id}";
+        _sessions[id] = new(metadata, query, long.Parse(http.Request.Headers["X-Upload-Content-Length"].ToString(), CultureInfo.InvariantCulture), store);
+        http.Response.Headers.Location = $"{Url}{http.Request.Path}?uploadType=resumable&upload_id={id}";
         http.Response.Headers["X-GUploader-UploadID"] = id;
     }
+
+    private protected static async Task<JsonObject> MetadataAsync(Stream body) => await JsonSerializer.DeserializeAsync<JsonObject>(body) ?? throw new ApiException(400, "parseError", "Parse Error");
 
     private async Task PutChunkAsync(HttpContext http, string id)
     {
@@ -68,7 +69,7 @@ public sealed partial class GcsServer
             var range = ContentRangeHeaderValue.Parse(http.Request.Headers.ContentRange.ToString());
             if (session.Made is not null)
             {
-                await AnswerMadeAsync(http, session);
+                await JsonAsync(http, session.Made, session.Query);
                 return;
             }
             if (range.Length != session.Length) throw new ApiException(400, "badRequest", "Invalid request. The total is not what was said.");
@@ -80,10 +81,9 @@ public sealed partial class GcsServer
                 if (session.Content.Length > 0) http.Response.Headers.Range = $"bytes=0-{session.Content.Length - 1}";
                 return;
             }
-            var hashes = http.Request.Headers["X-Goog-Hash"].ToString().Split(',');
             try
             {
-                await FinishAsync(http, session.Query, () => session.Made = Store(session.Bucket, session.Name, Arrived(session.Content.ToArray()), Number(session.Query, "ifGenerationMatch"), session.Metadata, (HashOf("crc32c="), HashOf("md5="))));
+                session.Made = session.Store(session.Metadata, Arrived(session.Content.ToArray()), http.Request);
             }
             catch (ApiException e) when (e.Status == 400)
             {
@@ -91,8 +91,7 @@ public sealed partial class GcsServer
                 _sessions.TryRemove(id, out _);
                 throw;
             }
-
-            string? HashOf(string name) => hashes.FirstOrDefault(h => h.StartsWith(name, StringComparison.Ordinal))?[name.Length..];
+            await FinishAsync(http, session.Query, session.Made);
         }
         finally
         {
@@ -137,32 +136,22 @@ public sealed partial class GcsServer
         }
     }
 
-    private Task CancelUploadAsync(HttpContext http, string id)
+    private void CancelUpload(HttpContext http, string id)
     {
         if (!_sessions.TryGetValue(id, out var session)) throw new ApiException(404, "notFound", "Not Found");
         session.IsCancelled = session.Made is null;
         http.Response.StatusCode = 499;
-        return Task.CompletedTask;
     }
 
-    private async Task FinishAsync(HttpContext http, Dictionary<string, string> query, Func<StoredObject> store)
+    private protected async Task FinishAsync(HttpContext http, Dictionary<string, string> query, JsonObject made)
     {
-        JsonObject resource;
-        lock (_lock) resource = ResourceOf(store());
         if (LosesAnswer)
         {
             LosesAnswer = false;
             http.Abort();
             return;
         }
-        await JsonAsync(http, resource, query);
-    }
-
-    private Task AnswerMadeAsync(HttpContext http, Session session)
-    {
-        JsonObject resource;
-        lock (_lock) resource = ResourceOf(session.Made!);
-        return JsonAsync(http, resource, session.Query);
+        await JsonAsync(http, made, query);
     }
 
     private byte[] Arrived(byte[] content)
@@ -172,31 +161,21 @@ public sealed partial class GcsServer
         return content;
     }
 
-    private static string NameOf(JsonObject metadata)
+    private sealed class Session(JsonObject metadata, Dictionary<string, string> query, long length, Func<JsonObject, byte[], HttpRequest, JsonObject> store)
     {
-        var name = (string?)metadata["name"];
-        if (string.IsNullOrEmpty(name) || System.Text.Encoding.UTF8.GetByteCount(name) > 1024 || name is "." or ".." || name.Contains('\r') || name.Contains('\n') || name.StartsWith(".well-known/acme-challenge/", StringComparison.Ordinal))
-            throw new ApiException(400, "invalid", "Invalid object name.");
-        return name;
-    }
-
-    private sealed class Session(string bucket, string name, JsonObject metadata, Dictionary<string, string> query, long length)
-    {
-        public string Bucket => bucket;
-
-        public string Name => name;
-
         public JsonObject Metadata => metadata;
 
         public Dictionary<string, string> Query => query;
 
         public long Length => length;
 
+        public Func<JsonObject, byte[], HttpRequest, JsonObject> Store => store;
+
         public MemoryStream Content { get; } = new();
 
         public SemaphoreSlim Turn { get; } = new(1);
 
-        public StoredObject? Made { get; set; }
+        public JsonObject? Made { get; set; }
 
         public bool IsCancelled { get; set; }
     }

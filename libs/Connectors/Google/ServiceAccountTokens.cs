@@ -3,10 +3,10 @@ using System.Text.Json.Serialization;
 using DarkStorage.Connectors.Http;
 using DarkStorage.Storage.Backends;
 
-namespace DarkStorage.Connectors.Gcs;
+namespace DarkStorage.Connectors.Google;
 
 /// <summary>The access tokens of a service account.</summary>
-internal sealed class AccessTokens(ServiceAccountKey key, HttpClient http, TimeProvider clock) : IAccessTokens, IDisposable
+internal sealed class ServiceAccountTokens(ServiceAccountKey key, HttpClient http, TimeProvider clock) : IAccessTokens, IDisposable
 {
     private const string GrantType = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
@@ -41,25 +41,48 @@ internal sealed class AccessTokens(ServiceAccountKey key, HttpClient http, TimeP
             using var request = new HttpRequestMessage(HttpMethod.Post, key.TokenUri) { Content = form };
             using var answer = await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, bounded.Token);
             var body = await BoundedBody.ReadAsync(answer, AnswerBytesMax, bounded.Token);
-            if (!answer.IsSuccessStatusCode) throw GcsFailures.OfTokens(answer, body, what);
+            if (!answer.IsSuccessStatusCode) throw FailureOf(answer, body, what);
             var token = JsonSerializer.Deserialize<Answer>(body.Span);
             if (token?.Text is not { Length: > 0 and <= TokenLengthMax } text || text.Any(c => c is <= ' ' or > '~') || token.Seconds is not (> 0 and <= LifeSecondsMax) || !"Bearer".Equals(token.Type, StringComparison.OrdinalIgnoreCase))
                 throw new BackendException(BackendError.Unavailable, $"{what} answered with no access token.");
             var life = TimeSpan.FromSeconds(token.Seconds);
             return new(new(text, now + life), asked, TokenLife.RenewAfter(life), TokenLife.UseFor(life));
         }
-        catch (BackendException)
+        catch (Exception e) when (HttpFailures.IsBroken(e, ct))
         {
-            throw;
+            throw HttpFailures.NoAnswer(what, e);
         }
-        catch (Exception e) when (e is HttpRequestException or IOException or JsonException || (e is OperationCanceledException && !ct.IsCancellationRequested))
+    }
+
+    /// <summary>An error of OAuth (RFC 6749, section 5.2), which Google words so too.</summary>
+    private static BackendException FailureOf(HttpResponseMessage answer, ReadOnlyMemory<byte> body, string what)
+    {
+        OAuthError? said = null;
+        try
         {
-            throw new BackendException(BackendError.Unavailable, $"{what}: no answer. {GcsFailures.Plain(e.Message)}", e);
+            said = JsonSerializer.Deserialize<OAuthError>(body.Span);
         }
+        catch (JsonException)
+        {
+            // From a proxy on the way: the status has to do.
+        }
+        var status = (int)answer.StatusCode;
+        var error = status switch
+        {
+            429 => BackendError.Throttled,
+            < 400 or 408 or >= 500 => BackendError.Unavailable,
+            // The key was deleted, the account disabled, or the clocks differ by more than Google bears.
+            _ => BackendError.AccessDenied,
+        };
+        var code = string.IsNullOrEmpty(said?.Error) ? $"{status}" : $"{HttpFailures.Plain(said.Error)} ({status})";
+        var hint = error == BackendError.AccessDenied ? ": the service account's key is not taken, or the clocks differ" : "";
+        return new(error, $"{what} answered {code}{hint}. {HttpFailures.Plain(said?.Description)}") { RetryAfter = HttpFailures.RetryAfterOf(answer.Headers) };
     }
 
     private sealed record Answer(
         [property: JsonPropertyName("access_token")] string? Text,
         [property: JsonPropertyName("token_type")] string? Type,
         [property: JsonPropertyName("expires_in")] int Seconds);
+
+    private sealed record OAuthError([property: JsonPropertyName("error")] string? Error, [property: JsonPropertyName("error_description")] string? Description);
 }

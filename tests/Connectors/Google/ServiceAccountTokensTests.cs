@@ -1,16 +1,17 @@
+using DarkStorage.Connectors.Gcs;
 using DarkStorage.Storage.Backends;
 using DarkStorage.TestKit;
 using Microsoft.AspNetCore.Http;
 
-namespace DarkStorage.Connectors.Gcs;
+namespace DarkStorage.Connectors.Google;
 
 /// <summary>Access tokens of a service account, from an endpoint that verifies what it is asked with.</summary>
-public sealed class AccessTokensTests : IAsyncLifetime
+public sealed class ServiceAccountTokensTests : IAsyncLifetime
 {
     private readonly GcsServer _gcs = new();
     private readonly ManualTime _clock = new();
     private readonly HttpClient _http = new();
-    private AccessTokens _tokens = null!;
+    private ServiceAccountTokens _tokens = null!;
 
     private static CancellationToken Ct => TestContext.Current.CancellationToken;
 
@@ -18,7 +19,7 @@ public sealed class AccessTokensTests : IAsyncLifetime
     {
         _gcs.Clock = _clock;
         await _gcs.InitializeAsync();
-        _tokens = new(ServiceAccountKey.Parse("key", _gcs.NewKey()), _http, _clock);
+        _tokens = new(ServiceAccountKey.Parse("key", _gcs.NewKey(), "https://www.googleapis.com/auth/devstorage.read_write"), _http, _clock);
     }
 
     public async ValueTask DisposeAsync()

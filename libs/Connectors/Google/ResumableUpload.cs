@@ -3,13 +3,16 @@ using System.Net;
 using System.Net.Http.Headers;
 using DarkStorage.Storage.Backends;
 
-namespace DarkStorage.Connectors.Gcs;
+namespace DarkStorage.Connectors.Google;
 
 /// <summary>A long blob, chunk by chunk, in one session of the server. Where the connection breaks, or the server can't for a while, it is asked how much it has, and gets the rest.</summary>
-/// <remarks>Nobody sees anything of it before the last byte is there and the checksums of the whole, which come with that, are right. The address of a session is as good as a credential: it is in no message.</remarks>
-/// <param name="replaces">The generation of what is there; 0 for nothing.</param>
-/// <param name="digest">Of the content as far as it was sent: read before that, chunk by chunk, so that the last one can bring it.</param>
-internal sealed class ResumableUpload(GcsClient client, GcsPlace place, string key, long replaces, BlobName name, BlobSource content, ContentDigest digest, TimeProvider clock)
+/// <remarks>Nobody sees anything of it before the last byte is there. The address of a session is as good as a credential: it is in no message.</remarks>
+/// <typeparam name="T">What the server tells of what it has made.</typeparam>
+/// <param name="target">Where an upload is begun: path and query.</param>
+/// <param name="metadata">What is said of the content.</param>
+/// <param name="chunkBytes">A multiple of <see cref="ResumableUpload.ChunkUnit"/>.</param>
+/// <param name="already">The status of an answer that something else is there than what this is to make or replace.</param>
+internal sealed class ResumableUpload<T>(GoogleClient client, string target, object metadata, BlobName name, BlobSource content, long chunkBytes, HttpStatusCode already, TimeProvider clock) where T : class
 {
     /// <summary>In a row, without a byte more at the server.</summary>
     private const int FailuresMax = 5;
@@ -28,8 +31,17 @@ internal sealed class ResumableUpload(GcsClient client, GcsPlace place, string k
     private string _session = "";
     private bool _isOver;
 
-    /// <returns>Null where there is another content than the one that this is to replace.</returns>
-    public async Task<GcsObject?> RunAsync(CancellationToken ct)
+    /// <summary>Bytes that were sent, or may have been.</summary>
+    private long _sent;
+
+    /// <summary>Reads what is about to be sent, to before a place, where the last request is to say what all of it is.</summary>
+    public Func<long, CancellationToken, Task>? ReadAhead { get; init; }
+
+    /// <summary>What the request with the last byte says of all of them.</summary>
+    public Action<HttpRequestMessage>? AddLast { get; init; }
+
+    /// <returns>Null where there is something else than what this is to make or replace.</returns>
+    public async Task<T?> RunAsync(CancellationToken ct)
     {
         if (!await BeginAsync(ct)) return null;
         try
@@ -43,17 +55,17 @@ internal sealed class ResumableUpload(GcsClient client, GcsPlace place, string k
         }
     }
 
-    /// <returns>False where there is another content than the one that this is to replace.</returns>
+    /// <returns>False where there is something else than what this is to make or replace.</returns>
     private async Task<bool> BeginAsync(CancellationToken ct)
     {
-        using var answer = await client.SendAsync(HttpMethod.Post, GcsClient.Upload($"{place.ObjectsPath}?uploadType=resumable&ifGenerationMatch={replaces}&fields={GcsObject.Fields}"), name.Value, request =>
+        using var answer = await client.SendAsync(HttpMethod.Post, target, name.Value, request =>
         {
-            request.Content = GcsClient.JsonOf(new GcsMetadata(key, place.StorageClass));
-            request.Headers.Add("X-Upload-Content-Type", GcsObject.ContentType);
+            request.Content = GoogleClient.JsonOf(metadata);
+            request.Headers.Add("X-Upload-Content-Type", GoogleClient.ContentType);
             request.Headers.Add("X-Upload-Content-Length", content.Length.ToString(CultureInfo.InvariantCulture));
         }, ct);
-        if (answer.StatusCode == HttpStatusCode.PreconditionFailed) return false;
-        if (!answer.IsSuccessStatusCode) throw await GcsFailures.OfAsync(answer, name.Value, ct);
+        if (answer.StatusCode == already) return false;
+        if (!answer.IsSuccessStatusCode) throw await client.FailureOfAsync(answer, name.Value, ct);
         // Its path alone: the content, and the token, go to the endpoint and nowhere else.
         if (answer.Headers.Location is not { } location || !Uri.TryCreate(answer.RequestMessage!.RequestUri, location, out var session) || session.PathAndQuery.Length > SessionLengthMax)
             throw new BackendException(BackendError.Unavailable, $"{name}: the server began an upload, and did not say where.");
@@ -61,13 +73,14 @@ internal sealed class ResumableUpload(GcsClient client, GcsPlace place, string k
         return true;
     }
 
-    private async Task<GcsObject?> SendAsync(CancellationToken ct)
+    private async Task<T?> SendAsync(CancellationToken ct)
     {
         var (at, failures, isKnown) = (0L, 0, true);
         while (true)
         {
-            var end = Math.Min(at + place.ChunkBytes, content.Length);
-            await digest.ReadToAsync(name, content, end, ct);
+            var end = Math.Min(at + chunkBytes, content.Length);
+            if (ReadAhead is not null) await ReadAhead(end, ct);
+            _sent = Math.Max(_sent, end);
             Step step;
             // A question whose answer is that nothing more is there belongs to a failure that was counted.
             var isFirstQuestion = !isKnown && at < content.Length;
@@ -84,7 +97,7 @@ internal sealed class ResumableUpload(GcsClient client, GcsPlace place, string k
                 continue;
             }
             if (step.IsDone) return step.Made;
-            if (step.Persisted is not { } persisted || persisted > digest.Length) throw new BackendException(BackendError.Unavailable, $"{name}: the server does not say how much it has, or more than the {digest.Length} bytes that were sent.");
+            if (step.Persisted is not { } persisted || persisted > _sent) throw new BackendException(BackendError.Unavailable, $"{name}: the server does not say how much it has, or more than the {_sent} bytes that were sent.");
             if (persisted > at) failures = 0;
             else if (!isFirstQuestion && ++failures >= FailuresMax) throw new BackendException(BackendError.Unavailable, $"{name}: the server takes nothing behind byte {at}.");
             else if (!isFirstQuestion) await WaitAsync(null, failures, ct);
@@ -98,47 +111,43 @@ internal sealed class ResumableUpload(GcsClient client, GcsPlace place, string k
         {
             request.Content = new SourceContent(content, at, end - at);
             request.Content.Headers.ContentRange = new(at, end - 1, content.Length);
-            AddDigest(request);
+            if (_sent == content.Length) AddLast?.Invoke(request);
         }, ct);
         return await ReadAsync(answer, ct);
     }
 
-    /// <summary>Asks how much the server has. Where it has all, it makes the object.</summary>
+    /// <summary>Asks how much the server has. Where it has all, it makes of it what it is to be.</summary>
     private async Task<Step> AskAsync(CancellationToken ct)
     {
         using var answer = await client.SendAsync(HttpMethod.Put, _session, name.Value, request =>
         {
             request.Content = new ByteArrayContent([]);
             request.Content.Headers.ContentRange = new(content.Length);
-            AddDigest(request);
+            if (_sent == content.Length) AddLast?.Invoke(request);
         }, ct);
         return await ReadAsync(answer, ct);
     }
 
-    /// <summary>What the server compares with what it has, before it makes an object of that.</summary>
-    private void AddDigest(HttpRequestMessage request)
-    {
-        if (digest.Length == content.Length) request.Headers.TryAddWithoutValidation("X-Goog-Hash", $"crc32c={digest.Crc32C},md5={digest.Md5}");
-    }
-
     private async Task<Step> ReadAsync(HttpResponseMessage answer, CancellationToken ct)
     {
+        if (answer.StatusCode == already)
+        {
+            await CancelAsync();
+            return new(IsDone: true, null, 0);
+        }
         switch (answer.StatusCode)
         {
             case HttpStatusCode.OK or HttpStatusCode.Created:
-                var made = await GcsClient.ReadAsync<GcsObject>(answer, name.Value, ct);
+                var made = await GoogleClient.ReadAsync<T>(answer, name.Value, ct);
                 _isOver = true;
                 return new(IsDone: true, made, 0);
             case HttpStatusCode.PermanentRedirect:
                 return new(IsDone: false, null, PersistedOf(answer.Headers));
-            case HttpStatusCode.PreconditionFailed:
-                await CancelAsync();
-                return new(IsDone: true, null, 0);
             case HttpStatusCode.NotFound or HttpStatusCode.Gone or (HttpStatusCode)499:
                 _isOver = true;
                 throw new BackendException(BackendError.Unavailable, $"{name}: the server has no such upload any more ({(int)answer.StatusCode}).");
             default:
-                throw await GcsFailures.OfAsync(answer, name.Value, ct);
+                throw await client.FailureOfAsync(answer, name.Value, ct);
         }
     }
 
@@ -171,7 +180,13 @@ internal sealed class ResumableUpload(GcsClient client, GcsPlace place, string k
         }
     }
 
-    /// <param name="IsDone">With an object, or without one where there is another content than the one that this is to replace.</param>
+    /// <param name="IsDone">With what was made, or without where there is something else than what this is to make or replace.</param>
     /// <param name="Persisted">Bytes that the server has; null where it does not say.</param>
-    private readonly record struct Step(bool IsDone, GcsObject? Made, long? Persisted);
+    private readonly record struct Step(bool IsDone, T? Made, long? Persisted);
+}
+
+internal static class ResumableUpload
+{
+    /// <summary>Bytes. Each chunk but the last has a multiple of this.</summary>
+    public const long ChunkUnit = 256 << 10;
 }

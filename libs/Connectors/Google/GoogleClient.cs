@@ -6,27 +6,21 @@ using System.Text.Json.Serialization;
 using DarkStorage.Connectors.Http;
 using DarkStorage.Storage.Backends;
 
-namespace DarkStorage.Connectors.Gcs;
+namespace DarkStorage.Connectors.Google;
 
-/// <summary>Sends requests of the JSON API to one endpoint, under an access token: with a token that is not taken once more, with another.</summary>
+/// <summary>Sends requests of one of Google's JSON APIs to one endpoint, under an access token: with a token that is not taken once more, with another.</summary>
 /// <remarks>What goes wrong on the way is a <see cref="BackendException"/>; an answer of any status is its caller's to look at. Tokens go to the endpoint and nowhere else: no redirect is followed, and of the address that a server gives for an upload the path alone is taken.</remarks>
+/// <param name="failures">What the API's errors mean.</param>
 /// <param name="owned">What the tokens are had by, where that ends with this; null where it is somebody else's.</param>
-internal sealed class GcsClient(Uri endpoint, IAccessTokens tokens, HttpClient http, IDisposable? owned = null) : IDisposable
+internal sealed class GoogleClient(Uri endpoint, IAccessTokens tokens, GoogleFailures failures, HttpClient http, IDisposable? owned = null) : IDisposable
 {
-    private const string ApiPath = "/storage/v1/b/";
+    /// <summary>Of all that is put.</summary>
+    public const string ContentType = "application/octet-stream";
 
     /// <summary>Of a page of a list: a thousand names, each of 1,024 bytes that JSON may make six of each.</summary>
     private const int AnswerBytesMax = 16 << 20;
 
     private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web) { DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull };
-
-    /// <summary>An access token is worth more than a signature of one request: who sees it can do all that the account may.</summary>
-    public static bool IsSafe(Uri url) => url.Scheme == "https" || (url.Scheme == "http" && url.IsLoopback);
-
-    /// <param name="path">Below the buckets, with names already escaped.</param>
-    public static string Api(string path) => ApiPath + path;
-
-    public static string Upload(string path) => "/upload" + ApiPath + path;
 
     public static string Escape(string name) => Uri.EscapeDataString(name);
 
@@ -54,7 +48,7 @@ internal sealed class GcsClient(Uri endpoint, IAccessTokens tokens, HttpClient h
     {
         using var answer = await SendAsync(method, target, what, request => request.Content = body is null ? null : JsonOf(body), ct);
         if (answersToo.Contains(answer.StatusCode)) return null;
-        if (answer.StatusCode != HttpStatusCode.OK) throw await GcsFailures.OfAsync(answer, what, ct);
+        if (answer.StatusCode != HttpStatusCode.OK) throw await FailureOfAsync(answer, what, ct);
         return await ReadAsync<T>(answer, what, ct);
     }
 
@@ -65,19 +59,19 @@ internal sealed class GcsClient(Uri endpoint, IAccessTokens tokens, HttpClient h
             var body = await BoundedBody.ReadAsync(answer, AnswerBytesMax, ct);
             return JsonSerializer.Deserialize<T>(body.Span, Json) ?? throw new JsonException("It is null.");
         }
-        catch (BackendException)
+        catch (Exception e) when (HttpFailures.IsBroken(e, ct))
         {
-            throw;
-        }
-        catch (Exception e) when (e is JsonException or IOException or HttpRequestException)
-        {
-            throw NoAnswer(what, e);
+            throw HttpFailures.NoAnswer(what, e);
         }
     }
 
+    /// <summary>What an answer that is none of those that are wanted says.</summary>
+    public Task<BackendException> FailureOfAsync(HttpResponseMessage answer, string what, CancellationToken ct) => failures.OfAsync(answer, what, ct);
+
     public static ByteArrayContent JsonOf(object body) => new(JsonSerializer.SerializeToUtf8Bytes(body, Json)) { Headers = { ContentType = new MediaTypeHeaderValue("application/json", "utf-8") } };
 
-    public static BackendException NoAnswer(string what, Exception e) => new(BackendError.Unavailable, $"{what}: no answer. {GcsFailures.Plain(e.Message)}", e);
+    /// <summary>A content and what is said of it, in one request.</summary>
+    public static MultipartContent TogetherOf(object metadata, BlobSource content) => new("related") { JsonOf(metadata), new SourceContent(content, 0, content.Length) };
 
     public void Dispose()
     {
@@ -100,9 +94,9 @@ internal sealed class GcsClient(Uri endpoint, IAccessTokens tokens, HttpClient h
             ExceptionDispatchInfo.Throw(failure);
             throw;
         }
-        catch (Exception e) when (e is HttpRequestException or IOException || (e is OperationCanceledException && !ct.IsCancellationRequested))
+        catch (Exception e) when (HttpFailures.IsBroken(e, ct))
         {
-            throw NoAnswer(what, e);
+            throw HttpFailures.NoAnswer(what, e);
         }
     }
 }
