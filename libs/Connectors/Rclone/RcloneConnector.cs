@@ -118,7 +118,7 @@ internal static partial class RcloneConnector
             if (!settings.TryGetValue(field, out var value)) continue;
             var option = kind.Options.GetValueOrDefault(field) ?? throw ConnectorType.Invalid($"{field}: {kind.Name} has none. It has {string.Join(", ", kind.Options.Keys.Append(Options))}.");
             // Who asks for access renews it, and rclone does not.
-            if (field is ClientId or ClientSecret && Type.ApplicationOf(settings) is not null) continue;
+            if (field is ClientId or ClientSecret && Type.OAuth.Any(s => s.IsFor(settings))) continue;
             if (field != HostKeys) parameters[option] = field == Key ? OneLine(value) : value.Trim('\r', '\n');
         }
         foreach (var field in OAuthFields.Addresses.Select(f => f.Name).Where(settings.ContainsKey))
