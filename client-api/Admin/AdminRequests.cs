@@ -21,8 +21,6 @@ internal static class AdminRequests
     /// <returns>What JSON calls a value.</returns>
     public static string WordOf<T>(T value) where T : struct, Enum => JsonNamingPolicy.CamelCase.ConvertName(value.ToString());
 
-    public static string? WordOf<T>(T? value) where T : struct, Enum => value is { } known ? WordOf(known) : null;
-
     /// <exception cref="JsonException">The body is not the JSON that is wanted, or too long.</exception>
     public static async Task<T> ReadAsync<T>(HttpContext http, CancellationToken ct)
     {

@@ -94,7 +94,7 @@ internal sealed class LifecycleApi(Credentials credentials, IIndexReader index, 
     private async Task<object> DescribeAsync(LifecycleReport preview, CancellationToken ct)
     {
         var tiers = (await grains.GetGrain<ITiersGrain>(ITiersGrain.Key).ListAsync(ct)).ToDictionary(t => t.StorageClass, StringComparer.Ordinal);
-        var moves = preview.Moves.Select(m => new { m.From, m.To, m.Versions, m.Bytes, latency = AdminRequests.WordOf(tiers.GetValueOrDefault(m.To)?.Latency), savedPerMonth = TierRules.Saves(m.Bytes, tiers.GetValueOrDefault(m.From), tiers.GetValueOrDefault(m.To)) }).ToList();
+        var moves = preview.Moves.Select(m => new { m.From, m.To, m.Versions, m.Bytes, latency = TiersApi.LatencyOf(tiers.GetValueOrDefault(m.To)), savedPerMonth = TierRules.Saves(m.Bytes, tiers.GetValueOrDefault(m.From), tiers.GetValueOrDefault(m.To)) }).ToList();
         return new
         {
             preview.Begun, preview.Ended, preview.Looked, preview.Expired, preview.Removed, preview.Transitioned, preview.Bytes, moves,

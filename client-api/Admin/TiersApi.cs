@@ -21,7 +21,7 @@ internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGra
 {
     public const string Path = "/v1/tiers";
 
-    private static readonly Dictionary<string, TierLatency> Latencies = Enum.GetValues<TierLatency>().ToDictionary(static l => AdminRequests.WordOf(l), StringComparer.Ordinal);
+    private static readonly Dictionary<string, TierLatency> Latencies = Enum.GetValues<TierLatency>().Where(static l => l != TierLatency.Unknown).ToDictionary(AdminRequests.WordOf, StringComparer.Ordinal);
 
     private sealed record Configuration(string? StorageClass, string? Integration, string? Latency, decimal? Cost, decimal? CostMultiplier, decimal? ReadCost, decimal? WriteCost, decimal? EgressCost)
     {
@@ -96,8 +96,11 @@ internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGra
 
     private static object Describe(Tier tier, bool isConfigured = true) => new
     {
-        tier.Name, tier.StorageClass, isConfigured, tier.Integration, latency = AdminRequests.WordOf(tier.Latency), tier.Cost, tier.CostMultiplier, tier.ReadCost, tier.WriteCost, tier.EgressCost,
+        tier.Name, tier.StorageClass, isConfigured, tier.Integration, latency = LatencyOf(tier), tier.Cost, tier.CostMultiplier, tier.ReadCost, tier.WriteCost, tier.EgressCost,
     };
+
+    /// <returns>Null where it is not known, and for no tier.</returns>
+    public static string? LatencyOf(Tier? tier) => tier is null or { Latency: TierLatency.Unknown } ? null : AdminRequests.WordOf(tier.Latency);
 
     private async Task<(int, object)> ConfigureAsync(string name, Configuration wanted, CancellationToken ct)
     {

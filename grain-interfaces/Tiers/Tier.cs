@@ -12,10 +12,10 @@ namespace DarkStorage.GrainInterfaces.Tiers;
 /// <param name="WriteCost">What a thousand requests cost that write or list.</param>
 /// <param name="EgressCost">What a gigabyte costs that goes to clients.</param>
 /// <param name="CostMultiplier">By what <paramref name="Cost"/> is that of <see cref="Hot"/> multiplied, where it was not said itself; null where it was, or nothing is usual for the class.</param>
-/// <param name="Latency">How long it takes there until the first byte of what is read has come; null where nobody has said, and nothing is usual for the class.</param>
+/// <param name="Latency">How long it takes there until the first byte of what is read has come; <see cref="TierLatency.Unknown"/> where nobody has said, and nothing is usual for the class.</param>
 [GenerateSerializer, Immutable, Alias("tier")]
 public sealed record Tier(
-    string Name, string StorageClass, string? Integration, decimal? Cost = null, decimal? ReadCost = null, decimal? WriteCost = null, decimal? EgressCost = null, decimal? CostMultiplier = null, TierLatency? Latency = null)
+    string Name, string StorageClass, string? Integration, decimal? Cost = null, decimal? ReadCost = null, decimal? WriteCost = null, decimal? EgressCost = null, decimal? CostMultiplier = null, TierLatency Latency = TierLatency.Unknown)
 {
     /// <summary>The tier that every version is in which no other was wanted for: the cluster's own drives. It is always there.</summary>
     public static readonly Tier Hot = new("hot", "STANDARD", null);
@@ -27,6 +27,7 @@ public sealed record Tier(
 /// <summary>The unit that one would tell the time in which it takes until the first byte of a read has come.</summary>
 public enum TierLatency : byte
 {
+    Unknown,
     Milliseconds,
     Seconds,
     Minutes,

@@ -48,8 +48,8 @@ internal sealed partial class TiersGrain(IMetadataIndex index, TimeProvider cloc
         if (TierRules.WhyNot(said, state.State.Tiers) is { } reason) throw new StorageException(StorageError.InvalidArgument, reason);
         await RequireWorkingAsync(said, ct);
         var before = state.State.Tiers.FirstOrDefault(t => t.Name == said.Name) ?? new(said.Name, "", null);
-        var tier = before with { StorageClass = said.StorageClass, Integration = said.Integration, Latency = said.Latency ?? before.Latency };
-        await RequireLevelAsync(said.Latency is null ? ClusterLevels.Restores : ClusterLevels.TierTraits, ct);
+        var tier = before with { StorageClass = said.StorageClass, Integration = said.Integration, Latency = said.Latency == TierLatency.Unknown ? before.Latency : said.Latency };
+        await RequireLevelAsync(said.Latency == TierLatency.Unknown ? ClusterLevels.Restores : ClusterLevels.TierTraits, ct);
         // The integration looks here before it leaves its place: it sees the tier, or is seen to leave.
         await KeepAsync([.. state.State.Tiers.Where(t => t.Name != tier.Name).Append(tier).OrderBy(t => t.Name, StringComparer.Ordinal)], state.State.Hot, () => RequireUsableAsync(tier, ct), ct);
         LogConfigured(log, tier.Name, tier.StorageClass, tier.Integration!);

@@ -46,9 +46,9 @@ public static class TierRules
     public static Tier WithUsual(Tier tier, decimal? hotCost)
     {
         if (tier.Name == Tier.Hot.Name) return tier with { Latency = TierLatency.Milliseconds };
-        var usual = UsualTraits.TryGetValue(tier.StorageClass, out var known) ? known : default((TierLatency? Latency, decimal? CostMultiplier));
+        var usual = UsualTraits.GetValueOrDefault(tier.StorageClass);
         var multiplier = tier.Cost is null ? tier.CostMultiplier ?? usual.CostMultiplier : null;
-        return tier with { Latency = tier.Latency ?? usual.Latency, CostMultiplier = multiplier, Cost = tier.Cost ?? (hotCost * multiplier) };
+        return tier with { Latency = tier.Latency == TierLatency.Unknown ? usual.Latency : tier.Latency, CostMultiplier = multiplier, Cost = tier.Cost ?? (hotCost * multiplier) };
     }
 
     /// <returns>What it saves in a month that bytes are in one tier and not in another; null where that is not known. More is paid where it is negative.</returns>

@@ -15,7 +15,7 @@ public sealed class TierRulesTests
         Assert.Equal(Cold with { Latency = TierLatency.Milliseconds, CostMultiplier = 0.17m, Cost = 3.4m }, TierRules.WithUsual(Cold, 20));
         Assert.Equal((TierLatency.Hours, 0.043m, null), Traits(new("offsite", "DEEP_ARCHIVE", "nas"), null));
         Assert.Equal((TierLatency.Milliseconds, null, null), Traits(new("any", "INTELLIGENT_TIERING", "nas"), 20));
-        Assert.Equal((null, null, null), Traits(new("any", "OF_A_LATER_PROGRAM", "nas"), 20));
+        Assert.Equal((TierLatency.Unknown, null, null), Traits(new("any", "OF_A_LATER_PROGRAM", "nas"), 20));
         Assert.Equal((TierLatency.Milliseconds, null, 20), Traits(Tier.Hot with { Cost = 20 }, 20));
     }
 
@@ -43,13 +43,13 @@ public sealed class TierRulesTests
     {
         Assert.Equal(["warm", "cold", "archive", "offsite"], TierRules.Unconfigured([Tier.Hot]).Select(static t => t.Name));
         Assert.Equal(["warm", "offsite"], TierRules.Unconfigured([Tier.Hot, Cold, new("tapes", "GLACIER", "nas")]).Select(static t => t.Name));
-        Assert.All(TierRules.Unconfigured([Tier.Hot]), static t => Assert.True(t is { Integration: null, Cost: null, CostMultiplier: not null, Latency: not null }));
+        Assert.All(TierRules.Unconfigured([Tier.Hot]), static t => Assert.True(t is { Integration: null, Cost: null, CostMultiplier: not null, Latency: not TierLatency.Unknown }));
     }
 
     /// <summary>Each class that a tier can have was thought of.</summary>
     [Fact]
     public void Of_each_storage_class_it_is_known_how_soon_it_usually_answers() =>
-        Assert.All(TierRules.StorageClasses.Where(static c => c != Tier.Hot.StorageClass), static c => Assert.NotNull(TierRules.WithUsual(new("any", c, "nas"), null).Latency));
+        Assert.All(TierRules.StorageClasses.Where(static c => c != Tier.Hot.StorageClass), static c => Assert.NotEqual(TierLatency.Unknown, TierRules.WithUsual(new("any", c, "nas"), null).Latency));
 
-    private static (TierLatency?, decimal?, decimal?) Traits(Tier tier, decimal? hotCost) => TierRules.WithUsual(tier, hotCost) is var known ? (known.Latency, known.CostMultiplier, known.Cost) : default;
+    private static (TierLatency, decimal?, decimal?) Traits(Tier tier, decimal? hotCost) => TierRules.WithUsual(tier, hotCost) is var known ? (known.Latency, known.CostMultiplier, known.Cost) : default;
 }
