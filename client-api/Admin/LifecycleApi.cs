@@ -29,6 +29,12 @@ internal sealed class LifecycleApi(Credentials credentials, IIndexReader index, 
     /// <param name="Enabled">Null leaves it; a new one is.</param>
     private sealed record Wanted(string? Text, bool? Enabled);
 
+    /// <param name="After">Where the answer before ended.</param>
+    private sealed record PreviewQuestion(string? Text, Place? After);
+
+    /// <summary>A <see cref="LifecyclePlace"/>.</summary>
+    private sealed record Place(string? Key, string? VersionId, long Revision, DateTimeOffset Above, int Noncurrent);
+
     private sealed record Counting(bool? Counted);
 
     /// <param name="From">A month, as 2026-01; null for eleven months before this one.</param>
@@ -47,8 +53,8 @@ internal sealed class LifecycleApi(Credentials credentials, IIndexReader index, 
             return (http.Request.Method, rest[1..]) switch
             {
                 ("GET", []) => (StatusCodes.Status200OK, Describe(await grain.GetStatusAsync(ct))),
-                ("GET", ["preview"]) => (StatusCodes.Status200OK, await DescribeAsync(LifecycleReport.Whole(await grain.PreviewAsync(PreviewMax, ct))!, ct)),
-                ("POST", ["preview"]) => await PreviewAsync(bucket, grain, await AdminRequests.ReadAsync<Wanted>(http, ct), ct),
+                ("GET", ["preview"]) => await PreviewAsync(grain, null, http.Request.Query["after"] is [{ } after] ? JsonSerializer.Deserialize<Place>(after, JsonSerializerOptions.Web) : null, ct),
+                ("POST", ["preview"]) => await PreviewAsync(bucket, grain, await AdminRequests.ReadAsync<PreviewQuestion>(http, ct), ct),
                 ("POST", ["cost"]) => await EstimateAsync(bucket, grain, await AdminRequests.ReadAsync<CostQuestion>(http, ct), ct),
                 ("GET", ["explain"]) => await ExplainAsync(grain, bucket.Name, http.Request.Query["key"], http.Request.Query["versionId"], ct),
                 ("GET", ["accesses"]) => (StatusCodes.Status200OK, Describe(BucketRules.Of(bucket).AccessCounting)),
@@ -91,14 +97,16 @@ internal sealed class LifecycleApi(Credentials credentials, IIndexReader index, 
     };
 
     /// <summary>With what its moves save in a month; null where the costs of a tier are not known.</summary>
-    private async Task<object> DescribeAsync(LifecycleReport preview, CancellationToken ct)
+    private async Task<object> DescribeAsync(LifecyclePreview page, CancellationToken ct)
     {
+        var preview = page.Report;
         var tiers = (await grains.GetGrain<ITiersGrain>(ITiersGrain.Key).ListAsync(ct)).ToDictionary(t => t.StorageClass, StringComparer.Ordinal);
         var moves = preview.Moves.Select(m => new { m.From, m.To, m.Versions, m.Bytes, latency = TiersApi.LatencyOf(tiers.GetValueOrDefault(m.To)), savedPerMonth = TierRules.Saves(m.Bytes, tiers.GetValueOrDefault(m.From), tiers.GetValueOrDefault(m.To)) }).ToList();
         return new
         {
             preview.Begun, preview.Ended, preview.Looked, preview.Expired, preview.Removed, preview.Transitioned, preview.Bytes, moves,
             savedPerMonth = moves.Exists(m => m.savedPerMonth is null) ? null : moves.Sum(m => m.savedPerMonth),
+            next = page.Next is { } next ? new Place(next.Key, next.Version?.ToString(), next.Revision, next.Above, next.Noncurrent) : null,
         };
     }
 
@@ -133,14 +141,32 @@ internal sealed class LifecycleApi(Credentials credentials, IIndexReader index, 
         }
     }
 
-    private async Task<(int, object)> PreviewAsync(BucketRecord bucket, ILifecycleGrain grain, Wanted wanted, CancellationToken ct)
+    private async Task<(int, object)> PreviewAsync(BucketRecord bucket, ILifecycleGrain grain, PreviewQuestion wanted, CancellationToken ct)
     {
         if (wanted.Text is null) return AdminRequests.Refused("text: a policy is wanted.");
         var policy = LifecyclePolicy.Parse(wanted.Text);
         await RequireMeantAsync(policy, ct);
         if (policy.Needs.HasFlag(LifecycleNeeds.Access) && BucketRules.Of(bucket).AccessCounting is null)
             return AdminRequests.Refused($"Accesses of {bucket.Name} are not counted yet, so nobody knows what this would move. They are from the time on that a policy which asks for them is saved, or that PUT {Path}/{bucket.Name}/accesses says so.");
-        return (StatusCodes.Status200OK, await DescribeAsync(await grain.PreviewPolicyAsync(wanted.Text, PreviewMax, ct), ct));
+        return await PreviewAsync(grain, wanted.Text, wanted.After, ct);
+    }
+
+    /// <summary>One page: <c>next</c> is for the request after it, and null at the end.</summary>
+    private async Task<(int, object)> PreviewAsync(ILifecycleGrain grain, string? policy, Place? after, CancellationToken ct)
+    {
+        LifecyclePlace? place = null;
+        if (after is not null)
+        {
+            VersionName? named = null;
+            if (after.VersionId is { } id)
+            {
+                if (!VersionName.TryParse(id, out var name)) return AdminRequests.Refused($"after: {id} is no version's id.");
+                named = name;
+            }
+            if (after.Key is null || after.Noncurrent < 0) return AdminRequests.Refused("after: what next was, with key, versionId, revision, above and noncurrent.");
+            place = new(after.Key, named, after.Revision, after.Above, after.Noncurrent);
+        }
+        return (StatusCodes.Status200OK, await DescribeAsync(await grain.PreviewPageAsync(policy, place, PreviewMax, ct), ct));
     }
 
     private static async Task<(int, object)> ExplainAsync(ILifecycleGrain grain, string bucket, string? key, string? versionId, CancellationToken ct)
@@ -187,7 +213,8 @@ internal sealed class LifecycleApi(Credentials credentials, IIndexReader index, 
         {
             var tiers = await RequireMeantAsync(policy, ct);
             var together = Join(others.Where(p => p.Name != name && p.Setting.IsEnabled).Select(p => (p.Name, Policy: LifecyclePolicy.Parse(p.Setting.Text))).Append((Name: name, Policy: policy)).OrderBy(p => p.Name, StringComparer.Ordinal));
-            if (together.FindMistakes(ClassIn(tiers)).FirstOrDefault() is { } circle) return AdminRequests.Refused(circle);
+            var rules = BucketRules.Of(bucket);
+            if (together.FindMistakes(tiers).Concat(together.FindMistakes(rules.Lifecycle ?? LifecycleConfiguration.None, rules.Tiering, tiers)).FirstOrDefault() is { } mistake) return AdminRequests.Refused(mistake);
             if (policy.Needs.HasFlag(LifecycleNeeds.Access)) await CountAsync(bucket, isWanted: true, ct);
         }
         await grains.GetGrain<IBucketGrain>(bucket.Name).SetAsync(bucket.Id, new(BucketSettings.TierPolicies, name, SettingJson.Write(next)), ct);

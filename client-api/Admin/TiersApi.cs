@@ -8,13 +8,14 @@ using DarkStorage.GrainInterfaces.Cluster;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.GrainInterfaces.Tiers;
 using DarkStorage.Rules.Buckets;
+using DarkStorage.Rules.Lifecycle;
 using DarkStorage.Rules.Tiers;
 using Microsoft.AspNetCore.Http;
 using Orleans;
 
 namespace DarkStorage.ClientApi.Admin;
 
-/// <summary>Tiers, and what is in which: <c>GET /v1/tiers</c>; <c>PUT</c> and <c>DELETE /v1/tiers/NAME</c>; <c>POST /v1/tiers/NAME/assign</c>, of a version or of a prefix; <c>GET /v1/tiers/object?bucket=&amp;key=&amp;versionId=</c>; <c>GET /v1/tiers/files?bucket=&amp;prefix=&amp;tier=&amp;allVersions=&amp;after=</c>; <c>GET /v1/tiers/moves</c>; <c>GET</c>, <c>PUT</c> and <c>DELETE /v1/tiers/buckets/BUCKET</c>.
+/// <summary>Tiers, and what is in which: <c>GET /v1/tiers?all=</c>; <c>PUT</c> and <c>DELETE /v1/tiers/NAME</c>; <c>POST /v1/tiers/NAME/assign</c>, of a version or of a prefix; <c>GET /v1/tiers/object?bucket=&amp;key=&amp;versionId=</c>; <c>GET /v1/tiers/files?bucket=&amp;prefix=&amp;tier=&amp;allVersions=&amp;after=</c>; <c>GET /v1/tiers/moves</c>; <c>GET</c>, <c>PUT</c> and <c>DELETE /v1/tiers/buckets/BUCKET</c>.
 /// For administrators with Basic authentication.</summary>
 /// <param name="reader">Null on a node that stands alone.</param>
 internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGrainFactory grains, IClusterReader? reader = null)
@@ -56,7 +57,7 @@ internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGra
         {
             return (http.Request.Method, rest) switch
             {
-                ("GET", []) => (StatusCodes.Status200OK, await ListAsync(ct)),
+                ("GET", []) => (StatusCodes.Status200OK, await ListAsync(http.Request.Query["all"] == "true", ct)),
                 ("GET", ["object"]) => await DescribeAsync(http.Request.Query["bucket"], http.Request.Query["key"], http.Request.Query["versionId"], ct),
                 ("GET", ["files"]) => await ListFilesAsync(http.Request.Query, ct),
                 ("GET", ["moves"]) => (StatusCodes.Status200OK, await ListMovesAsync(ct)),
@@ -87,11 +88,11 @@ internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGra
 
     private static (int, object) Missing(string error) => (StatusCodes.Status404NotFound, new { error });
 
-    /// <summary>Those that could be configured are listed behind the others.</summary>
-    private async Task<object> ListAsync(CancellationToken ct)
+    /// <param name="isAll">Those that could be configured are listed behind the others.</param>
+    private async Task<object> ListAsync(bool isAll, CancellationToken ct)
     {
         var tiers = await Grain.ListAsync(ct);
-        return tiers.Select(static t => Describe(t)).Concat(TierRules.Unconfigured(tiers).Select(static t => Describe(t, isConfigured: false)));
+        return tiers.Select(static t => Describe(t)).Concat(isAll ? TierRules.Unconfigured(tiers).Select(static t => Describe(t, isConfigured: false)) : []);
     }
 
     private static object Describe(Tier tier, bool isConfigured = true) => new
@@ -109,19 +110,12 @@ internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGra
         var level = wanted is { Latency: null, CostMultiplier: null } ? saysCosts ? ClusterLevels.Usage : ClusterLevels.Places : ClusterLevels.TierTraits;
         if (reader is not null && (await reader.DescribeAsync(ct)).RefusalByOlder(level) is { } refusal) return (StatusCodes.Status409Conflict, new { error = refusal });
         if (saysCosts && TierRules.WhyNotCosts(name, wanted.Costs) is { } reason) return AdminRequests.Refused(reason);
-        var tier = new Tier(name, wanted.StorageClass ?? TierRules.UsualClassOf(name) ?? "", wanted.Integration);
-        var saysPlace = wanted is not { Integration: null, StorageClass: null };
-        if (wanted.Latency is { } latency)
-        {
-            // Without a place it is of one that is there, and stays there.
-            if (!saysPlace)
-            {
-                if ((await Grain.ListAsync(ct)).FirstOrDefault(t => t.Name == name) is not { } there) return Missing(TierRules.MissingOf(name));
-                tier = there;
-            }
-            tier = tier with { Latency = Latencies[latency] };
-        }
-        if (saysPlace || wanted.Latency is not null || !saysCosts) tier = await Grain.ConfigureAsync(tier, ct);
+        var latency = wanted.Latency is { } word ? Latencies[word] : TierLatency.Unknown;
+        // One that is there keeps its class where nobody says another: versions are in a tier by its class.
+        var before = (await Grain.ListAsync(ct)).FirstOrDefault(t => t.Name == name);
+        var tier = new Tier(name, wanted.StorageClass ?? before?.StorageClass ?? TierRules.UsualClassOf(name) ?? "", wanted.Integration) { Latency = latency };
+        if (wanted is not { Integration: null, StorageClass: null } || (wanted.Latency is null && !saysCosts)) tier = await Grain.ConfigureAsync(tier, ct);
+        else if (wanted.Latency is not null) tier = await Grain.SetLatencyAsync(name, latency, ct);
         return (StatusCodes.Status200OK, Describe(saysCosts ? await Grain.SetCostsAsync(name, wanted.Costs, ct) : tier));
     }
 
@@ -134,7 +128,7 @@ internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGra
             case "GET":
                 break;
             case "PUT":
-                var (wanted, refusal) = await ResolveAsync(await AdminRequests.ReadAsync<Tiering>(http, ct), ct);
+                var (wanted, refusal) = await ResolveAsync(bucket, await AdminRequests.ReadAsync<Tiering>(http, ct), ct);
                 if (wanted is null) return AdminRequests.Refused(refusal!);
                 bucket = await grain.SetAsync(bucket.Id, new(BucketSettings.Tiering, "", SettingJson.Write(wanted)), ct);
                 break;
@@ -147,16 +141,26 @@ internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGra
         return (StatusCodes.Status200OK, await DescribeAsync(bucket, ct));
     }
 
+    /// <summary>What the bucket says already stays as it is, with tiers that are gone, which go by their storage classes, or take nothing at this time: only what is new is asked whether it can be.</summary>
     /// <returns>The setting, or why it can't be.</returns>
-    private async Task<(BucketTiering?, string? Refusal)> ResolveAsync(Tiering wanted, CancellationToken ct)
+    private async Task<(BucketTiering?, string? Refusal)> ResolveAsync(BucketRecord bucket, Tiering wanted, CancellationToken ct)
     {
         if (wanted.Entries.IsDefault || wanted.Entries.Any(e => e is null || (!e.Transitions.IsDefault && e.Transitions.Any(t => t?.Tier is null)))) return (null, "entries, and of each transition tier and days, are wanted.");
-        var names = wanted.Entries.SelectMany(e => (IEnumerable<string?>)[e.Default, .. StepsOf(e).Select(t => t.Tier)]).OfType<string>().Distinct(StringComparer.Ordinal).ToImmutableArray();
-        var classes = (await Grain.FindUsableAsync(names, ct)).ToDictionary(t => t.Name, t => t.StorageClass, StringComparer.Ordinal);
+        var rules = BucketRules.Of(bucket);
+        var said = (rules.Tiering?.Entries ?? []).SelectMany(static e => e.Transitions.Select(static t => t.StorageClass).Append(e.DefaultClass)).OfType<string>().ToHashSet(StringComparer.Ordinal);
+        var tiers = await Grain.ListAsync(ct);
+        var classes = new Dictionary<string, string>(StringComparer.Ordinal);
+        foreach (var name in wanted.Entries.SelectMany(e => (IEnumerable<string?>)[e.Default, .. StepsOf(e).Select(t => t.Tier)]).OfType<string>().Distinct(StringComparer.Ordinal))
+        {
+            var storageClass = tiers.FirstOrDefault(t => t.Name == name)?.StorageClass ?? name;
+            classes[name] = said.Contains(storageClass) ? storageClass : (await Grain.FindUsableAsync([name], ct))[0].StorageClass;
+        }
         var tiering = new BucketTiering([.. wanted.Entries.Select(e => new TieringEntry(
             e.Prefix ?? "", e.Default is null ? null : classes[e.Default], [.. StepsOf(e).Select(t => new TieringStep(classes[t.Tier], t.Days))]))]);
         var namesOf = classes.ToDictionary(c => c.Value, c => c.Key, StringComparer.Ordinal);
-        return tiering.WhyNot(c => namesOf[c]) is { } refusal ? (null, refusal) : (tiering, null);
+        if (tiering.WhyNot(c => namesOf[c]) is { } refusal) return (null, refusal);
+        var policies = BucketPolicies.Of(await index.ListSettingsAsync(bucket.Id, BucketSettings.TierPolicies, "", BucketSettings.WithIdMax, ct));
+        return policies.FindMistakes(rules.Lifecycle ?? LifecycleConfiguration.None, tiering, tiers).FirstOrDefault() is { } mistake ? (null, mistake) : (tiering, null);
 
         static ImmutableArray<TransitionTo> StepsOf(TieringOfPrefix entry) => entry.Transitions.IsDefault ? [] : entry.Transitions;
     }

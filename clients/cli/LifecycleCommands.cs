@@ -80,12 +80,43 @@ internal static class LifecycleCommands
     private static async Task<int> PreviewAsync(ParseResult parsed, CancellationToken ct)
     {
         using var cluster = Cluster.FromEnvironment();
-        var path = $"{PathOf(parsed.GetRequiredValue(Bucket))}/preview";
-        var report = await TextOfAsync(parsed, ct) is { } text ? await cluster.AskAsync(HttpMethod.Post, path, new { text }, ct) : await cluster.AskAsync(HttpMethod.Get, path, null, ct);
-        if (parsed.GetValue(Json)) return Output.Json(report);
-        Print(report);
-        if (report["ended"] is null) Console.WriteLine("There are more, which were not looked at.");
+        var (path, text) = ($"{PathOf(parsed.GetRequiredValue(Bucket))}/preview", await TextOfAsync(parsed, ct));
+        JsonObject? sum = null;
+        do
+        {
+            var after = sum?["next"]?.DeepClone();
+            var page = text is not null ? await cluster.AskAsync(HttpMethod.Post, path, new { text, after }, ct)
+                : await cluster.AskAsync(HttpMethod.Get, after is null ? path : $"{path}?after={Uri.EscapeDataString(after.ToJsonString())}", null, ct);
+            sum = Add(sum, page.AsObject());
+        }
+        while (sum["next"] is not null);
+        if (parsed.GetValue(Json)) return Output.Json(sum);
+        Print(sum);
+        if (sum["ended"] is null) Console.WriteLine("There are more, which were not looked at.");
         return ExitCodes.Done;
+    }
+
+    /// <summary>Pages of a preview as one.</summary>
+    private static JsonObject Add(JsonObject? sum, JsonObject page)
+    {
+        if (sum is null) return page;
+        foreach (var name in (string[])["looked", "expired", "removed", "transitioned", "bytes"]) sum[name] = (long)sum[name]! + (long)page[name]!;
+        foreach (var move in page["moves"]!.AsArray().Select(m => m!.DeepClone().AsObject()))
+        {
+            if (sum["moves"]!.AsArray().FirstOrDefault(m => (string?)m!["from"] == (string?)move["from"] && (string?)m["to"] == (string?)move["to"]) is not { } same)
+            {
+                sum["moves"]!.AsArray().Add(move);
+                continue;
+            }
+            foreach (var name in (string[])["versions", "bytes"]) same[name] = (long)same[name]! + (long)move[name]!;
+            same["savedPerMonth"] = Sum(same["savedPerMonth"], move["savedPerMonth"]);
+        }
+        sum["savedPerMonth"] = Sum(sum["savedPerMonth"], page["savedPerMonth"]);
+        (sum["ended"], sum["next"]) = (page["ended"]?.DeepClone(), page["next"]?.DeepClone());
+        return sum;
+
+        // Of two of which one is not known the sum is not either.
+        static JsonNode? Sum(JsonNode? a, JsonNode? b) => a is null || b is null ? null : (decimal)a + (decimal)b;
     }
 
     private static async Task<int> CostAsync(ParseResult parsed, CancellationToken ct)
@@ -101,7 +132,7 @@ internal static class LifecycleCommands
         Console.WriteLine($"Of the {estimate["looked"]} versions that are there, since {estimate["from"]}: {TotalOf("with")} with these rules, {TotalOf("asItIs")} as the bucket's lifecycle is now, {TotalOf("unmoved")} had nothing been moved.");
         string[] all = ["with", "asItIs", "unmoved"];
         if (all.Any(w => estimate[w]!["total"] is null)) Console.WriteLine("Where it is ?, the cost of a tier is not known: tiers configure NAME --cost COST says it.");
-        if (!all.All(w => (bool)estimate[w]!["hasAllMoves"]!)) Console.WriteLine("What moves cost is not known of each tier, and not in it: tiers configure NAME --write-cost COST says it.");
+        if (all.Any(w => (bool?)estimate[w]!["hasAllMoves"] == false)) Console.WriteLine("What moves cost is not known of each tier, and not in it: tiers configure NAME --write-cost COST says it.");
         if (!(bool)estimate["isWhole"]!) Console.WriteLine("There are more, which were not looked at.");
         return ExitCodes.Done;
 
@@ -138,9 +169,9 @@ internal static class LifecycleCommands
         if (parsed.GetValue(Json)) return Output.Json(status);
         if (status["problem"] is { } problem) Console.WriteLine(problem);
         var reports = new[] { status["running"], status["last"] }.Concat(status["before"]!.AsArray()).OfType<JsonNode>();
-        Output.Table(["BEGUN", "ENDED", "LOOKED AT", "MOVED", "EXPIRED", "REMOVED", "LOCKED", "FAILED"], reports.Select(r => new[]
+        Output.Table(["BEGUN", "ENDED", "LOOKED AT", "MOVES ASKED FOR", "STILL WAITING", "EXPIRED", "REMOVED", "LOCKED", "FAILED"], reports.Select(r => new[]
         {
-            $"{r["begun"]}", r["ended"]?.ToString() ?? "running", $"{r["looked"]}", $"{r["transitioned"]}", $"{r["expired"]}", $"{r["removed"]}", $"{r["locked"]}", $"{r["failed"]}",
+            $"{r["begun"]}", r["ended"]?.ToString() ?? "running", $"{r["looked"]}", $"{r["transitioned"]}", $"{r["waiting"] ?? 0}", $"{r["expired"]}", $"{r["removed"]}", $"{r["locked"]}", $"{r["failed"]}",
         }));
         return ExitCodes.Done;
     }

@@ -68,7 +68,7 @@ internal static class TierCommands
     private static async Task<int> ListAsync(ParseResult parsed, CancellationToken ct)
     {
         using var cluster = Cluster.FromEnvironment();
-        var tiers = await cluster.ListAsync(Api, ct);
+        var tiers = await cluster.ListAsync($"{Api}?all=true", ct);
         if (parsed.GetValue(Json)) return Output.Json(tiers);
         Output.Table(["NAME", "CLASS", "FIRST BYTE IN", "COST", "PLACE"], tiers.Select(t => new[] { $"{t!["name"]}", $"{t["storageClass"]}", $"{t["latency"]}", CostOf(t), PlaceOf(t) }));
         return ExitCodes.Done;

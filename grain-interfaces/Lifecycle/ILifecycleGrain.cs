@@ -17,15 +17,22 @@ public interface ILifecycleGrain : IGrainWithStringKey
     [Alias("get-status")]
     Task<LifecycleStatus> GetStatusAsync(CancellationToken ct);
 
-    /// <summary>What a run would do now, without doing it.</summary>
-    /// <param name="versionsMax">Versions looked at, at the most.</param>
+    /// <summary>As <see cref="PreviewPageAsync"/> of the first versions, which programs from before ask for.</summary>
     [Alias("preview")]
     Task<LifecycleReport> PreviewAsync(int versionsMax, CancellationToken ct);
 
-    /// <summary>What a run would do now if a text stood in the place of the bucket's policies, without doing it.</summary>
+    /// <summary>As <see cref="PreviewPageAsync"/> of the first versions, which programs from before ask for.</summary>
     /// <exception cref="StorageException"><see cref="StorageError.InvalidArgument"/>: the text is no policy.</exception>
     [Alias("preview-policy")]
     Task<LifecycleReport> PreviewPolicyAsync(string policy, int versionsMax, CancellationToken ct);
+
+    /// <summary>What a run would do now, without doing it.</summary>
+    /// <param name="policy">Stands in the place of the bucket's policies; null for those.</param>
+    /// <param name="after">Where another page ended; null for the first.</param>
+    /// <param name="versionsMax">Versions looked at, at the most. There may be fewer: of many, ten seconds' worth.</param>
+    /// <exception cref="StorageException"><see cref="StorageError.InvalidArgument"/>: the text is no policy.</exception>
+    [Alias("preview-page")]
+    Task<LifecyclePreview> PreviewPageAsync(string? policy, LifecyclePlace? after, int versionsMax, CancellationToken ct);
 
     /// <summary>What the versions that are there would have been stored as, month by month, had a text stood in the place of the bucket's policies since they were made; as the bucket's lifecycle is now; and in the tier where they were written alone.</summary>
     /// <param name="from">The first month that is told of, as <see cref="UsageMonth.Number"/>.</param>
@@ -47,6 +54,17 @@ public interface ILifecycleGrain : IGrainWithStringKey
 [GenerateSerializer, Immutable, Alias("lifecycle-status")]
 public sealed record LifecycleStatus(LifecycleReport? Running, LifecycleReport? Last, ImmutableArray<LifecycleReport> Before, string? Problem = null);
 
+/// <summary>What a run would do with some of a bucket's versions.</summary>
+/// <param name="Next">Where the next page goes on; null where there are no more.</param>
+[GenerateSerializer, Immutable, Alias("lifecycle-preview")]
+public sealed record LifecyclePreview(LifecycleReport Report, LifecyclePlace? Next);
+
+/// <summary>A version that was looked at, and what those behind it turn on.</summary>
+/// <param name="Above">When it was made.</param>
+/// <param name="Noncurrent">Noncurrent versions of its key up to it.</param>
+[GenerateSerializer, Immutable, Alias("lifecycle-place")]
+public sealed record LifecyclePlace(string Key, VersionName? Version, long Revision, DateTimeOffset Above, int Noncurrent);
+
 /// <summary>What a run did, or would do.</summary>
 /// <param name="Ended">Null while it goes on, or where it was cut short.</param>
 /// <param name="Expired">Objects deleted as a client would.</param>
@@ -54,10 +72,12 @@ public sealed record LifecycleStatus(LifecycleReport? Running, LifecycleReport? 
 /// <param name="Bytes">Of those versions and objects.</param>
 /// <param name="Locked">Kept by object lock though a rule would have removed them.</param>
 /// <param name="Failed">Tried and not done: the next run tries again.</param>
-/// <param name="Moves">The transitions, by where from and where to.</param>
+/// <param name="Transitioned">Moves that it asked for, which workers do; and changes of a class that is no tier's.</param>
+/// <param name="Moves">The same, by where from and where to.</param>
+/// <param name="Waiting">Versions that are to move, and were to before: by a run that came earlier, or an operator.</param>
 [GenerateSerializer, Immutable, Alias("lifecycle-report")]
 public sealed record LifecycleReport(
-    DateTimeOffset Begun, DateTimeOffset? Ended, long Looked, long Expired, long Removed, long Transitioned, long UploadsAborted, long Bytes, long Locked, long Failed, ImmutableArray<LifecycleMoves> Moves)
+    DateTimeOffset Begun, DateTimeOffset? Ended, long Looked, long Expired, long Removed, long Transitioned, long UploadsAborted, long Bytes, long Locked, long Failed, ImmutableArray<LifecycleMoves> Moves, long Waiting = 0)
 {
     public static LifecycleReport At(DateTimeOffset begun) => new(begun, null, 0, 0, 0, 0, 0, 0, 0, 0, []);
 

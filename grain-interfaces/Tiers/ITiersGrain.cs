@@ -27,6 +27,11 @@ public interface ITiersGrain : IGrainWithStringKey
     [Alias("set-costs")]
     Task<Tier> SetCostsAsync(string name, TierCosts costs, CancellationToken ct);
 
+    /// <summary>Says how soon a read of a tier that was configured begins. Its place is not asked.</summary>
+    /// <exception cref="StorageException"><see cref="StorageError.NoSuchTier"/>; <see cref="StorageError.InvalidArgument"/>: it is the one that is always there; <see cref="StorageError.Conflict"/>: a node runs an older program.</exception>
+    [Alias("set-latency")]
+    Task<Tier> SetLatencyAsync(string name, TierLatency latency, CancellationToken ct);
+
     /// <summary>As <see cref="SetCostsAsync"/>: what nodes of level 9 call.</summary>
     [Alias("set-cost")]
     Task<Tier> SetCostAsync(string name, decimal cost, CancellationToken ct);

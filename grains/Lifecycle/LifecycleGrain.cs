@@ -116,12 +116,24 @@ internal sealed partial class LifecycleGrain(
 
     public async Task<LifecycleStatus> GetStatusAsync(CancellationToken ct) => new(state.State.Running, state.State.Last, state.State.Before, (await FindAsync(ct))?.Problem);
 
-    public async Task<LifecycleReport> PreviewAsync(int versionsMax, CancellationToken ct) => await PreviewAsync(await FindAsync(ct), versionsMax, ct);
+    public async Task<LifecycleReport> PreviewAsync(int versionsMax, CancellationToken ct) => (await PreviewPageAsync(null, null, versionsMax, ct)).Report;
 
-    public async Task<LifecycleReport> PreviewPolicyAsync(string policy, int versionsMax, CancellationToken ct)
+    public async Task<LifecycleReport> PreviewPolicyAsync(string policy, int versionsMax, CancellationToken ct) => (await PreviewPageAsync(policy, null, versionsMax, ct)).Report;
+
+    public async Task<LifecyclePreview> PreviewPageAsync(string? policy, LifecyclePlace? after, int versionsMax, CancellationToken ct)
     {
-        if (await index.FindBucketAsync(Bucket, ct) is not { } bucket) return LifecycleReport.At(clock.GetUtcNow());
-        return await PreviewAsync(new(bucket, RulesOf(bucket), new([("preview", Parse(policy))])), versionsMax, ct);
+        var now = clock.GetUtcNow();
+        var work = policy is null ? await FindAsync(ct) : await index.FindBucketAsync(Bucket, ct) is { } bucket ? new Work(bucket, RulesOf(bucket), new([("preview", Parse(policy))])) : null;
+        if (work is null) return new(LifecycleReport.At(now) with { Ended = now }, null);
+        var run = new Run(LifecycleReport.At(now), after is null ? default : new(after.Key, after.Version, after.Revision), after?.Above ?? default, after?.Noncurrent ?? 0);
+        var begun = clock.GetTimestamp();
+        do
+        {
+            (run, var ended) = await BatchAsync(work, run, act: false, ct);
+            if (ended) return new(run.Report with { Ended = clock.GetUtcNow() }, null);
+        }
+        while (run.Report.Looked < versionsMax && clock.GetElapsedTime(begun) < PreviewTimeMax);
+        return new(run.Report, new(run.Place.Key, run.Place.Version, run.Place.Revision, run.Above, run.Noncurrent));
     }
 
     /// <exception cref="StorageException"><see cref="StorageError.InvalidArgument"/>: it is no policy.</exception>
@@ -134,29 +146,6 @@ internal sealed partial class LifecycleGrain(
         catch (LifecyclePolicyFormatException e)
         {
             throw new StorageException(StorageError.InvalidArgument, e.Message, e);
-        }
-    }
-
-    public async Task<ImmutableArray<string>?> ExplainAsync(string key, VersionName? version, CancellationToken ct)
-    {
-        if (await index.FindBucketAsync(Bucket, ct) is not { } bucket) return null;
-        var work = new Work(bucket, RulesOf(bucket), await PoliciesOfAsync(bucket, ct));
-        var (above, noncurrent, place) = (default(DateTimeOffset), 0, new VersionPlace("", null, 0));
-        while (true)
-        {
-            // Of all keys that begin with it, it is the first; its versions are in the order of their age.
-            var page = new Batch();
-            var end = await index.ListVersionsAsync(new(bucket.Id, key, null, place, BatchMax), page, ct);
-            foreach (var entry in page.Entries)
-            {
-                if (entry.Key != key) return null;
-                if (version is null ? entry.IsLatest : entry.Version == version)
-                    return entry.IsDeleteMarker ? ["It is a delete marker, which has no content."] : await ExplainAsync(work, entry, entry.IsLatest ? null : above, noncurrent, ct);
-                if (!entry.IsLatest) noncurrent++;
-                above = entry.Modified;
-            }
-            if (end.Next is not { } next) return null;
-            place = next;
         }
     }
 
@@ -220,7 +209,7 @@ internal sealed partial class LifecycleGrain(
             if (work.Problem is { } problem) LogProblem(log, Bucket, problem);
             if (current.Last is { } before && HasDone(before)) current.Before = [before, .. current.Before.Take(ReportsMax - 1)];
             current.Last = run.Report with { Ended = clock.GetUtcNow() };
-            LogRun(log, Bucket, current.Last.Looked, current.Last.Expired, current.Last.Removed, current.Last.Transitioned, current.Last.UploadsAborted, current.Last.Locked, current.Last.Failed);
+            LogRun(log, Bucket, current.Last.Looked, current.Last.Expired, current.Last.Removed, current.Last.Transitioned, current.Last.UploadsAborted, current.Last.Waiting, current.Last.Locked, current.Last.Failed);
         }
         await state.WriteStateAsync(ct);
         LogBatch(log, Bucket, run.Report.Looked);
@@ -234,19 +223,7 @@ internal sealed partial class LifecycleGrain(
             ?? (Policies.Needs.HasFlag(LifecycleNeeds.Access) && BucketRules.Of(Bucket).AccessCounting is null ? "Policies ask for accesses, and nobody counts them: save one of them again, or have them counted." : null);
     }
 
-    private static bool HasDone(LifecycleReport report) => report.Expired + report.Removed + report.Transitioned + report.UploadsAborted + report.Locked + report.Failed > 0;
-
-    private async Task<LifecycleReport> PreviewAsync(Work? work, int versionsMax, CancellationToken ct)
-    {
-        var run = new Run(LifecycleReport.At(clock.GetUtcNow()), default, default, 0);
-        var begun = clock.GetTimestamp();
-        while (work is not null && run.Report.Looked < versionsMax && clock.GetElapsedTime(begun) < PreviewTimeMax)
-        {
-            (run, var ended) = await BatchAsync(work, run, act: false, ct);
-            if (ended) return run.Report with { Ended = clock.GetUtcNow() };
-        }
-        return run.Report;
-    }
+    private static bool HasDone(LifecycleReport report) => report.Expired + report.Removed + report.Transitioned + report.UploadsAborted + report.Locked + report.Failed + report.Waiting > 0;
 
     /// <param name="Above">When the version above the next one, of the same key, was made.</param>
     /// <param name="Noncurrent">Noncurrent versions of that key seen so far.</param>
@@ -277,8 +254,9 @@ internal sealed partial class LifecycleGrain(
         var moves = !act ? [] : work.FindAll(w => w.Decision.Act == LifecycleAct.Transition && tiers.Any(t => t.StorageClass == w.Decision.StorageClass));
         if (moves.Count > 0)
         {
-            var outcome = await WishAsync([.. moves.Select(w => new MoveWish(bucket.Id, w.Entry.Key, w.Entry.Id, w.Decision.StorageClass!, MoveOrigin.Lifecycle))], ct);
-            foreach (var (entry, _, decision) in moves) report = Count(report, entry, decision, outcome);
+            var noted = await WishAsync([.. moves.Select(w => new MoveWish(bucket.Id, w.Entry.Key, w.Entry.Id, w.Decision.StorageClass!, MoveOrigin.Lifecycle))], ct);
+            foreach (var (entry, _, decision) in moves)
+                report = Count(report, entry, decision, noted is null ? Outcome.Failed : noted.Contains((entry.Key, entry.Id)) ? Outcome.Done : Outcome.Waiting);
             work = work.FindAll(w => w.Decision.Act != LifecycleAct.Transition || tiers.All(t => t.StorageClass != w.Decision.StorageClass));
         }
         foreach (var group in work.Chunk(ParallelMax))
@@ -296,12 +274,15 @@ internal sealed partial class LifecycleGrain(
     {
         var (bucket, rules) = (work.Bucket, work.Rules);
         // Tags are in the version, not in the listing: fetched only where a rule could turn on them.
-        IReadOnlyList<KeyValuePair<string, string>>? tags = null;
+        var (tags, isOutside) = ((IReadOnlyList<KeyValuePair<string, string>>?)null, false);
         var state = new VersionState(entry.Revision, entry.IsLatest);
         if (!entry.IsDeleteMarker && rules.Rules.Any(r => r.Filter.Tags.Length > 0 && r.Filter.MatchesKey(entry.Key)) && !await FetchAsync()) return (default, state);
         var alone = entry is { IsDeleteMarker: true, IsLatest: true } && await IsAloneAsync(bucket, entry.Key, ct);
         var subject = new LifecycleSubject(entry.Key, entry.Length, entry.Modified, entry.StorageClass, tags ?? [], entry.IsDeleteMarker, noncurrentSince, newer, alone);
-        var decision = rules.Decide(subject, now, options.Value.DayLength, BucketRules.Of(bucket).Tiering);
+        var decision = rules.Decide(subject, now, options.Value.DayLength, BucketRules.Of(bucket).Tiering, tiers);
+        // What lies outside can't be read as soon as it is called archived, and nobody would have moved it: the key's grain refuses that, and the reverse.
+        if (decision is { Act: LifecycleAct.Transition, StorageClass: { } label } && TierOf(label) is null && ArchiveRules.IsArchive(label) != ArchiveRules.IsArchive(entry.StorageClass) && (!await FetchAsync() || isOutside))
+            decision = default;
         if (entry.IsDeleteMarker || work.Policies.IsEmpty || decision.Act is LifecycleAct.Expire or LifecycleAct.Remove) return (decision, state);
         if (work.Policies.Problem is not null) return (default, state); // nobody can tell what should stay
 
@@ -310,12 +291,14 @@ internal sealed partial class LifecycleGrain(
         if (belongs.Tier is null)
         {
             // Not to where a policy would take it away from again: it would go to and fro for ever.
-            if (decision.Act != LifecycleAct.Transition || tiers.FirstOrDefault(t => t.StorageClass == decision.StorageClass) is not { } there) return (decision, state);
-            return (await BelongsAsync(there.StorageClass) is { IsKnown: true } then && (then.Tier is null || then.Tier == there.Name) ? decision : default, state);
+            if (decision is not { Act: LifecycleAct.Transition, StorageClass: { } there }) return (decision, state);
+            return (await BelongsAsync(there) is { IsKnown: true } then && (then.Tier is null || then.Tier == TierOf(there)?.Name) ? decision : default, state);
         }
         // A tier that is gone takes nothing, and what is decided for it stays.
         var tier = tiers.FirstOrDefault(t => t.Name == belongs.Tier);
         return (tier is null || tier.StorageClass == entry.StorageClass ? default : new(LifecycleAct.Transition, null, tier.StorageClass), state);
+
+        Tier? TierOf(string storageClass) => tiers.FirstOrDefault(t => t.StorageClass == storageClass);
 
         // Where the policies want it, if it has a storage class; null where it is another version by now.
         async ValueTask<LifecyclePolicyDecision?> BelongsAsync(string storageClass)
@@ -335,7 +318,7 @@ internal sealed partial class LifecycleGrain(
         async ValueTask<bool> FetchAsync()
         {
             if (await index.FindVersionAsync(bucket.Id, entry.Key, entry.Version, ct) is not { } version || version.Revision != entry.Revision) return false;
-            tags = version.Attributes.Tags;
+            (tags, isOutside) = (version.Attributes.Tags, version.Manifest.Place is not null);
             state = state with { Change = version.Attributes.Change };
             return true;
         }
@@ -344,43 +327,6 @@ internal sealed partial class LifecycleGrain(
     private static LifecyclePolicySubject PolicySubjectOf(
         Entry entry, string storageClass, ImmutableArray<Tier> tiers, DateTimeOffset? noncurrentSince, IReadOnlyList<KeyValuePair<string, string>>? tags, AccessHistory? access) => new(
         entry.Key, entry.Length, entry.Modified, tiers.FirstOrDefault(t => t.StorageClass == storageClass)?.Name ?? "", storageClass, noncurrentSince, tags, access);
-
-    private async Task<ImmutableArray<string>> ExplainAsync(Work work, Entry entry, DateTimeOffset? noncurrentSince, int newer, CancellationToken ct)
-    {
-        var (now, tiers) = (clock.GetUtcNow(), await GrainFactory.ListTiersAsync(ct));
-        var tags = (await index.FindVersionAsync(work.Bucket.Id, entry.Key, entry.Version, ct))?.Attributes.Tags ?? [];
-        var accesses = new Accesses(index, work.Bucket, [entry]);
-        var (decision, _) = await DecideAsync(work, tiers, accesses, entry, noncurrentSince, newer, now, ct);
-        var lines = ImmutableArray.CreateBuilder<string>();
-        var tier = tiers.FirstOrDefault(t => t.StorageClass == entry.StorageClass);
-        lines.Add(tier is null ? $"It is {entry.StorageClass}, which is no tier's class: its bytes are where they were." : $"It is in {tier.Name}.");
-        var move = await index.FindMoveAsync(work.Bucket.Id, entry.Key, entry.Id, ct);
-        if (move is not null) lines.Add(SayOf(move));
-        var access = await accesses.FindAsync(entry, ct);
-        if (access is not null) lines.Add(SayOfAccesses(access));
-        var subject = PolicySubjectOf(entry, entry.StorageClass, tiers, noncurrentSince, tags, access);
-        var by = decision.Rule is { } rule ? $"rule {rule.Id} of the bucket's lifecycle document" : work.Policies.Decide(subject, now).Tier is not null ? "a policy" : "the bucket's own transitions";
-        lines.Add(decision.Act switch
-        {
-            LifecycleAct.Expire => $"The next run expires it, by {by}.",
-            LifecycleAct.Remove => $"The next run removes it for good, by {by}.",
-            LifecycleAct.Transition => $"{(move is { Wish.Origin: MoveOrigin.Restore } ? "Then the" : "The")} next run moves it to {NameOf(decision.StorageClass!)}, by {by}.",
-            _ => "The next run leaves it where it is.",
-        });
-        if (noncurrentSince is null && work.Rules.NextExpiration(entry.Key, entry.Length, entry.Modified, tags, options.Value.DayLength) is var (due, ends) && due > now)
-            lines.Add(string.Create(CultureInfo.InvariantCulture, $"Rule {ends.Id} of the bucket's lifecycle document expires it from {due.UtcDateTime:yyyy-MM-dd HH:mm:ss} UTC on."));
-        lines.AddRange(work.Policies.Explain(subject, now));
-        return lines.ToImmutable();
-
-        static string SayOfAccesses(AccessHistory access) => string.Create(CultureInfo.InvariantCulture,
-            $"It was accessed {access.Total} time{(access.Total == 1 ? "" : "s")} since {access.Since:yyyy-MM-dd HH:mm:ss} UTC{(access.Last is { } last ? $", last at {last.UtcDateTime:yyyy-MM-dd HH:mm:ss} UTC" : "")}.");
-
-        string NameOf(string storageClass) => tiers.FirstOrDefault(t => t.StorageClass == storageClass)?.Name ?? storageClass;
-
-        string SayOf(Move move) => move.Wish.Origin == MoveOrigin.Restore
-            ? "It is restored, or being restored: until that is over no rule moves it."
-            : $"It is on its way to {NameOf(move.Wish.StorageClass)}, wanted by {move.Wish.Origin switch { MoveOrigin.Operator => "an operator", MoveOrigin.Writer => "whoever wrote it", _ => "a rule" }}{(move.Failure is { } failure ? $"; the last attempt failed: {failure}" : "")}.";
-    }
 
     private async ValueTask<bool> IsAloneAsync(BucketRecord bucket, string key, CancellationToken ct)
     {
@@ -392,21 +338,23 @@ internal sealed partial class LifecycleGrain(
     private enum Outcome
     {
         Done,
+        /// <summary>It was wanted already.</summary>
+        Waiting,
         Locked,
         Failed,
     }
 
-    private async Task<Outcome> WishAsync(IReadOnlyList<MoveWish> wishes, CancellationToken ct)
+    /// <returns>The versions that nobody wanted there yet; null where it failed.</returns>
+    private async Task<HashSet<(string Key, VersionId Version)>?> WishAsync(IReadOnlyList<MoveWish> wishes, CancellationToken ct)
     {
         try
         {
-            await index.WishMovesAsync(wishes, clock.GetUtcNow(), ct);
-            return Outcome.Done;
+            return [.. (await index.WishMovesAsync(wishes, clock.GetUtcNow(), ct)).Select(static w => (w.Key, w.Version))];
         }
         catch (StorageException e)
         {
             LogFailed(log, Bucket, e.Error);
-            return Outcome.Failed;
+            return null;
         }
     }
 
@@ -459,6 +407,7 @@ internal sealed partial class LifecycleGrain(
     {
         (Outcome.Locked, _) => report with { Locked = report.Locked + 1 },
         (Outcome.Failed, _) => report with { Failed = report.Failed + 1 },
+        (Outcome.Waiting, _) => report with { Waiting = report.Waiting + 1 },
         (_, LifecycleAct.Expire) => report with { Expired = report.Expired + 1, Bytes = report.Bytes + entry.Length },
         (_, LifecycleAct.Remove) => report with { Removed = report.Removed + 1, Bytes = report.Bytes + entry.Length },
         _ => report with { Transitioned = report.Transitioned + 1, Moves = Add(report.Moves.IsDefault ? [] : report.Moves, entry, decision.StorageClass!) },
@@ -542,8 +491,8 @@ internal sealed partial class LifecycleGrain(
         public void CommonPrefix(ReadOnlySpan<byte> prefix) => throw new System.Diagnostics.UnreachableException("A listing without a delimiter folds nothing.");
     }
 
-    [LoggerMessage(LogLevel.Information, "Lifecycle of {Bucket}: looked at {Looked}, expired {Expired}, removed {Removed}, moved {Transitioned}, ended {Uploads} uploads; {Locked} locked, {Failed} failed")]
-    private static partial void LogRun(ILogger log, string bucket, long looked, long expired, long removed, long transitioned, long uploads, long locked, long failed);
+    [LoggerMessage(LogLevel.Information, "Lifecycle of {Bucket}: looked at {Looked}, expired {Expired}, removed {Removed}, asked for {Transitioned} moves, ended {Uploads} uploads; {Waiting} were to move before, {Locked} locked, {Failed} failed")]
+    private static partial void LogRun(ILogger log, string bucket, long looked, long expired, long removed, long transitioned, long uploads, long waiting, long locked, long failed);
 
     [LoggerMessage(LogLevel.Warning, "Lifecycle of {Bucket}: {Problem}")]
     private static partial void LogProblem(ILogger log, string bucket, string problem);

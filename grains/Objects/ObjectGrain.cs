@@ -114,13 +114,16 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
     private static WishChange WishOf(ObjectUpdate update) =>
         update.FulfilsWish ? WishChange.Fulfils : update.Restore is { Step: RestoreStep.Asked } ? WishChange.Restores : WishChange.None;
 
-    /// <summary>What is restored, or being restored, is taken elsewhere by an operator's word alone. And what is in an archive's place is not made readable at once by another class alone: it may be cold there.</summary>
+    /// <summary>What is restored, or being restored, is taken elsewhere by an operator's word alone. And by another class alone, nothing that is in an archive's place is made readable at once, as it may be cold there, and nothing that is outside and readable is taken from its readers: no tier's move has put it in an archive.</summary>
     private async ValueTask RequireFreeToGoAsync(ObjectUpdate update, ObjectVersion version, DateTimeOffset now, CancellationToken ct)
     {
         if (version.Restore.IsActive(now) && await FindWishAsync(update.Bucket, version, ct) is not { Origin: MoveOrigin.Operator })
             throw new StorageException(StorageError.VersionChanged, $"Version {version.Name} was asked to be restored: until that is over it stays.");
-        if (update.Move is null && version.Manifest.Place is not null && ArchiveRules.IsArchive(version.StorageClass) && !ArchiveRules.IsArchive(update.StorageClass!))
-            throw new StorageException(StorageError.VersionChanged, $"The bytes of version {version.Name} are in an archive: they have to be moved to become {update.StorageClass}.");
+        if (update.Move is not null || version.Manifest.Place is not { } place) return;
+        var (isArchived, archives) = (ArchiveRules.IsArchive(version.StorageClass), ArchiveRules.IsArchive(update.StorageClass!));
+        if (isArchived && !archives) throw new StorageException(StorageError.VersionChanged, $"The bytes of version {version.Name} are in an archive: they have to be moved to become {update.StorageClass}.");
+        if (archives && !isArchived && !update.FulfilsWish)
+            throw new StorageException(StorageError.VersionChanged, $"The bytes of version {version.Name} are at {place.Integration}, where they can be read: they have to be moved to become {update.StorageClass}.");
     }
 
     private async ValueTask<MoveWish?> FindWishAsync(BucketId bucket, ObjectVersion version, CancellationToken ct) => (await index.FindMoveAsync(bucket, _id.Key, version.Manifest.Version, ct))?.Wish;

@@ -65,6 +65,15 @@ internal sealed partial class TiersGrain(IMetadataIndex index, TimeProvider cloc
         return WithUsual(tier);
     }
 
+    public async Task<Tier> SetLatencyAsync(string name, TierLatency latency, CancellationToken ct)
+    {
+        var tier = Find(name) with { Latency = latency };
+        if (name == Tier.Hot.Name) throw new StorageException(StorageError.InvalidArgument, $"The tier {name} is the cluster's own drives, which answer in milliseconds.");
+        await RequireLevelAsync(ClusterLevels.TierTraits, ct);
+        await KeepAsync([.. state.State.Tiers.Select(t => t.Name == name ? tier : t)], state.State.Hot, static () => Task.CompletedTask, ct);
+        return WithUsual(tier);
+    }
+
     public Task<Tier> SetCostAsync(string name, decimal cost, CancellationToken ct) => SetCostsAsync(name, TierCosts.None with { Storage = cost }, ct);
 
     public async Task<bool> RemoveAsync(string name, CancellationToken ct)

@@ -72,7 +72,8 @@ public interface IMetadataIndex : IIndexReader, IAsyncDisposable
     Task<long> ForgetPlaceAsync(string place, int max, CancellationToken ct);
 
     /// <summary>Notes wishes, each for another version, to be fulfilled at once. One for a version takes the place of another for it, unless that is for the same tier, or an operator's or a restore's and this is not; an operator's makes one that failed due again.</summary>
-    Task WishMovesAsync(IReadOnlyList<MoveWish> wishes, DateTimeOffset now, CancellationToken ct);
+    /// <returns>Those that were noted: of the others there was one already.</returns>
+    Task<IReadOnlyList<MoveWish>> WishMovesAsync(IReadOnlyList<MoveWish> wishes, DateTimeOffset now, CancellationToken ct);
 
     /// <summary>Takes wishes that are due, the longest due first: until then they are left to the caller.</summary>
     /// <param name="storageClasses">Of the tiers that are wanted; others are left alone.</param>

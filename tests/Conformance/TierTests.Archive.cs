@@ -88,7 +88,10 @@ public sealed partial class TierTests
         }
         await Eventually.HoldsAsync("it is in the far archive", () => BlobsOf(inner).Count == 2);
         foreach (var blob in (await far.S3().ListObjectsV2Async(new() { BucketName = "attic", Prefix = "objects/" })).S3Objects)
+        {
+            await Eventually.HoldsAsync("it is committed there", async () => (string?)(await ShowAsync("attic", blob.Key, node: far))["place"] != "drives");
             Assert.Equal("InvalidObjectState", (await Assert.ThrowsAnyAsync<AmazonS3Exception>(() => far.S3().GetBytesAsync("attic", blob.Key))).ErrorCode);
+        }
 
         Assert.Equal(202, (await RestoreAsync(bucket, "asked", Long, "Expedited")).Status);
         await ReadableAsync(bucket, "asked");

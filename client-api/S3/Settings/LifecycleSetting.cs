@@ -1,7 +1,10 @@
 using System.Collections.Immutable;
 using System.Security.Cryptography;
 using DarkStorage.ClientApi.S3.Operations;
+using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Buckets;
+using DarkStorage.GrainInterfaces.Tiers;
+using DarkStorage.Rules.Buckets;
 using DarkStorage.Rules.Lifecycle;
 using DarkStorage.Rules.Tiers;
 
@@ -22,7 +25,32 @@ internal static class LifecycleSetting
         BytesMax = 1 << 20,
         Read = Read,
         Write = Write,
+        Check = CheckTiersAsync,
     };
+
+    /// <summary>A transition to a class that is a tier's moves bytes there: refused is one that can't, and one that a policy of the bucket takes back again. What the bucket says already may be said again.</summary>
+    private static async ValueTask CheckTiersAsync(S3Request s3, BucketRecord bucket, LifecycleConfiguration document, CancellationToken ct)
+    {
+        var wanted = ClassesOf(document).ToHashSet(StringComparer.Ordinal);
+        if (wanted.Count == 0) return;
+        var rules = BucketRules.Of(bucket);
+        wanted.ExceptWith(ClassesOf(rules.Lifecycle ?? LifecycleConfiguration.None));
+        var grain = s3.Grains.GetGrain<ITiersGrain>(ITiersGrain.Key);
+        var tiers = await grain.ListAsync(ct);
+        try
+        {
+            await grain.FindUsableAsync([.. tiers.Where(t => wanted.Contains(t.StorageClass)).Select(static t => t.Name)], ct);
+        }
+        catch (StorageException e) when (e.Error is StorageError.InvalidArgument or StorageError.NoSuchTier or StorageError.NoSuchIntegration)
+        {
+            throw new S3Exception(S3Error.InvalidRequest, e.Message);
+        }
+        var policies = BucketPolicies.Of(await s3.Index.ListSettingsAsync(bucket.Id, BucketSettings.TierPolicies, "", BucketSettings.WithIdMax, ct));
+        if (policies.FindMistakes(document, rules.Tiering, tiers).FirstOrDefault() is { } mistake) throw new S3Exception(S3Error.InvalidRequest, mistake);
+    }
+
+    private static IEnumerable<string> ClassesOf(LifecycleConfiguration document) => document.Rules.Where(static r => r.IsEnabled)
+        .SelectMany(static r => r.Transitions.Select(static t => t.StorageClass).Concat(r.NoncurrentTransitions.Select(static t => t.StorageClass)));
 
     private static LifecycleConfiguration Read(S3Element document)
     {

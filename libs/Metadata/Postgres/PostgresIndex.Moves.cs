@@ -38,19 +38,21 @@ public sealed partial class PostgresIndex
             SELECT count(*) FROM forgotten
             """, p => p.Text(place).Long(max), static row => row.GetInt64(0), ct);
 
-    public Task WishMovesAsync(IReadOnlyList<MoveWish> wishes, DateTimeOffset now, CancellationToken ct)
+    public async Task<IReadOnlyList<MoveWish>> WishMovesAsync(IReadOnlyList<MoveWish> wishes, DateTimeOffset now, CancellationToken ct)
     {
         // Locked in the order in which batches lock them.
         var ordered = wishes.Select(w => (Wish: w, Key: Parameters.KeyBytes(w.Key))).OrderBy(w => LockOf(w.Wish.Bucket.Value, w.Key)).ToArray();
-        return ChangeAloneAsync("moves", $"""
+        var noted = await ChangeAloneAsync("moves", $"""
             WITH wished AS (
                 INSERT INTO moves (bucket, key, version, storage_class, origin, asked, due, attempts)
                 SELECT bucket, key, version, storage_class, origin, $6, $6, 0 FROM unnest($1, $2, $3, $4, $5) AS w (bucket, key, version, storage_class, origin)
                 ON CONFLICT (bucket, key, version) DO {WishPrecedence.Replace}
-                RETURNING 1)
-            SELECT count(*) FROM wished
+                RETURNING bucket, key, version)
+            -- As places in what was given, counted from 1.
+            SELECT coalesce(array_agg(w.place), ARRAY[]::bigint[]) FROM unnest($1, $2, $3) WITH ORDINALITY AS w (bucket, key, version, place) JOIN wished USING (bucket, key, version)
             """, p => p.Longs([.. ordered.Select(w => w.Wish.Bucket.Value)]).BytesOfMany([.. ordered.Select(w => w.Key)]).Uuids([.. ordered.Select(w => w.Wish.Version.ToGuid())])
-                .Texts([.. ordered.Select(w => w.Wish.StorageClass)]).Longs([.. ordered.Select(w => (long)w.Wish.Origin)]).Time(now), static row => row.GetInt64(0), ct);
+                .Texts([.. ordered.Select(w => w.Wish.StorageClass)]).Longs([.. ordered.Select(w => (long)w.Wish.Origin)]).Time(now), static row => row.GetFieldValue<long[]>(0), ct);
+        return [.. noted.Order().Select(place => ordered[place - 1].Wish)];
     }
 
     public async Task<IReadOnlyList<Move>> TakeMovesAsync(DateTimeOffset now, DateTimeOffset until, IReadOnlyCollection<string> storageClasses, int max, CancellationToken ct)

@@ -58,12 +58,12 @@ public sealed partial class SqliteIndex
             return (long)session.Connection.Changes;
         }, ct);
 
-    public Task WishMovesAsync(IReadOnlyList<MoveWish> wishes, DateTimeOffset now, CancellationToken ct) =>
-        _writer.WriteAsync(session =>
+    public Task<IReadOnlyList<MoveWish>> WishMovesAsync(IReadOnlyList<MoveWish> wishes, DateTimeOffset now, CancellationToken ct) =>
+        _writer.WriteAsync(session => (IReadOnlyList<MoveWish>)[.. wishes.Where(wish =>
         {
-            foreach (var wish in wishes) Wish(session.Connection, wish, now);
-            return true;
-        }, ct);
+            Wish(session.Connection, wish, now);
+            return session.Connection.Changes > 0;
+        })], ct);
 
     public Task<IReadOnlyList<Move>> TakeMovesAsync(DateTimeOffset now, DateTimeOffset until, IReadOnlyCollection<string> storageClasses, int max, CancellationToken ct) =>
         _writer.RemoveAsync(session =>

@@ -1,8 +1,10 @@
 using System.Globalization;
 using System.Text.Json;
 using DarkStorage.GrainInterfaces.Buckets;
+using DarkStorage.GrainInterfaces.Tiers;
 using DarkStorage.Rules.Buckets;
 using DarkStorage.Rules.Lifecycle.Language;
+using DarkStorage.Rules.Tiers;
 
 namespace DarkStorage.Rules.Lifecycle;
 
@@ -62,11 +64,78 @@ public sealed class BucketPolicies
         }
     }
 
-    /// <summary>What does not go together that does alone, as sentences: circles.</summary>
-    /// <param name="classOf">The storage class of a tier; null where there is no such tier.</param>
-    public IEnumerable<string> FindMistakes(Func<string, string?> classOf) => (_all?.FindMistakes(classOf) ?? [])
-        .Where(static f => f.Kind is LifecycleFindingKind.Circular or LifecycleFindingKind.TooComplicated)
-        .Select(static f => $"Of all enabled policies of the bucket, one after another: {f.Sentence}");
+    /// <summary>What does not go together that does alone, as sentences: rules that those of another policy leave nothing to decide on, and circles.</summary>
+    public IEnumerable<string> FindMistakes(IReadOnlyList<Tier> tiers) => (_all?.FindMistakes(ClassIn(tiers)) ?? [])
+        .Where(static f => f.Kind is LifecycleFindingKind.Contradiction or LifecycleFindingKind.Circular or LifecycleFindingKind.TooComplicated)
+        .Select(f => $"Of all enabled policies of the bucket, one after another: {f.Sentence}{LegendOf(f, [])}");
+
+    /// <summary>Circles of the policies with a bucket's transitions, as sentences: a transition moves a version where a policy takes it away from again.</summary>
+    /// <remarks>Of S3's document those of current versions by their age are looked at. Others, and what takes too long to find out, are left to the runs, which go round in no circle.</remarks>
+    public IEnumerable<string> FindMistakes(LifecycleConfiguration document, BucketTiering? tiering, IReadOnlyList<Tier> tiers)
+    {
+        if (_all?.AsksForPlace != true) return [];
+        var transitions = TransitionsOf(document, tiering, tiers);
+        return _all.With(transitions.Select(static t => t.Rule)).FindMistakes(ClassIn(tiers))
+            .Where(f => f.Kind == LifecycleFindingKind.Circular && f.Others.Append(f.Rule).Any(r => r > _all.Rules.Length))
+            .Select(f => $"Of all enabled policies of the bucket and its transitions, one after another: {f.Sentence}{LegendOf(f, transitions)}");
+    }
+
+    private static Func<string, string?> ClassIn(IReadOnlyList<Tier> tiers) => name => tiers.FirstOrDefault(t => t.Name == name)?.StorageClass;
+
+    /// <summary>Whose the rules are that something is about.</summary>
+    private string LegendOf(LifecycleFinding finding, List<(LifecyclePolicyRule Rule, string Name)> transitions)
+    {
+        if (finding.Kind == LifecycleFindingKind.TooComplicated || (_parts.Length == 1 && transitions.Count == 0)) return "";
+        var names = finding.Others.Append(finding.Rule).Order().Distinct().Select(r => string.Create(CultureInfo.InvariantCulture, $"rule {r} is {NameOf(r)}")).ToList();
+        return $" Here {(names.Count == 1 ? names[0] : $"{string.Join(", ", names[..^1])} and {names[^1]}")}.";
+
+        string NameOf(int rule)
+        {
+            foreach (var (name, policy) in _parts)
+            {
+                if (rule <= policy.Rules.Length) return $"of the policy {name}";
+                rule -= policy.Rules.Length;
+            }
+            return transitions[rule - 1].Name;
+        }
+    }
+
+    /// <summary>Transitions in the words of a policy, in the order in which they outrank each other: of all that are due, the one that became due last.</summary>
+    private static List<(LifecyclePolicyRule Rule, string Name)> TransitionsOf(LifecycleConfiguration document, BucketTiering? tiering, IReadOnlyList<Tier> tiers)
+    {
+        var transitions = new List<(int Days, LifecyclePolicyRule Rule, string Name)>();
+        foreach (var rule in document.Rules.Where(static r => r.IsEnabled && IsLiteral(r.Filter.Prefix)))
+        {
+            foreach (var step in rule.Transitions) Add(step.Days, step.StorageClass, $"one of rule {rule.Id} of its lifecycle document", [.. ConditionsOf(rule.Filter), LifecycleCondition.Not(new NoncurrentComparison())]);
+        }
+        foreach (var entry in (tiering?.Entries ?? []).Where(static e => IsLiteral(e.Prefix)))
+        {
+            // The longest prefix that a key has decides, and no other.
+            var longer = tiering!.Entries.Where(e => e.Prefix.Length > entry.Prefix.Length && e.Prefix.StartsWith(entry.Prefix, StringComparison.Ordinal) && IsLiteral(e.Prefix)).Select(static e => LifecycleCondition.Not(Below(e.Prefix)));
+            foreach (var step in entry.Transitions) Add(step.Days, step.StorageClass, entry.Prefix.Length == 0 ? "one of the bucket's own" : $"one of those below {entry.Prefix}", [.. entry.Prefix.Length == 0 ? [] : (LifecycleCondition[])[Below(entry.Prefix)], .. longer]);
+        }
+        return [.. transitions.OrderByDescending(static t => t.Days).Select(static t => (t.Rule, t.Name))];
+
+        void Add(int? days, string storageClass, string name, LifecycleCondition[] conditions)
+        {
+            // A class that is no tier's moves nothing.
+            if (days is not { } age || tiers.FirstOrDefault(t => t.StorageClass == storageClass) is not { } tier) return;
+            transitions.Add((age, new(LifecycleCondition.All([new NumberComparison(new(LifecycleAttributeKind.Age), LifecycleRelation.AtLeast, age * TimeSpan.TicksPerDay), .. conditions]), tier.Name), name));
+        }
+
+        static IEnumerable<LifecycleCondition> ConditionsOf(LifecycleFilter filter)
+        {
+            if (!string.IsNullOrEmpty(filter.Prefix)) yield return Below(filter.Prefix);
+            if (filter.SizeGreaterThan is { } more) yield return new NumberComparison(new(LifecycleAttributeKind.Size), LifecycleRelation.Greater, more);
+            if (filter.SizeLessThan is { } less) yield return new NumberComparison(new(LifecycleAttributeKind.Size), LifecycleRelation.Less, less);
+            foreach (var (key, value) in filter.Tags) yield return new TextComparison(new(LifecycleAttributeKind.Tag, Tag: key), LifecycleRelation.Equal, value);
+        }
+
+        static LifecycleCondition Below(string prefix) => new TextComparison(new(LifecycleAttributeKind.Name), LifecycleRelation.Like, prefix + "*");
+
+        // Patterns have no escapes.
+        static bool IsLiteral(string? prefix) => prefix is null || prefix.AsSpan().IndexOfAny('*', '?') < 0;
+    }
 
     /// <summary>As <see cref="LifecyclePolicy.Decide(in LifecyclePolicySubject, DateTimeOffset)"/>.</summary>
     public LifecyclePolicyDecision Decide(in LifecyclePolicySubject subject, DateTimeOffset now) => _all?.Decide(subject, now) ?? default;

@@ -27,18 +27,27 @@ public sealed class LifecycleHistory(LifecycleConfiguration document, BucketTier
     /// <param name="newer">When each noncurrent version of the key that is newer became so: all, or the <see cref="NewerMax"/> next to this one.</param>
     /// <param name="begun">The class that it was written with; null for the bucket's default.</param>
     /// <returns>In their order, each from when the one before ends: from when it was made until now.</returns>
-    public IEnumerable<LifecycleStay> StaysOf(LifecyclePolicySubject version, IReadOnlyCollection<DateTimeOffset> newer, DateTimeOffset now, string? begun = null)
+    public IEnumerable<LifecycleStay> StaysOf(LifecyclePolicySubject version, IReadOnlyCollection<DateTimeOffset> newer, DateTimeOffset now, string? begun = null) => StaysOf(
+        begun ?? tiering?.EntryOf(version.Key)?.DefaultClass ?? Tier.Hot.StorageClass, version.Modified, now, TurnsOf(version, newer), at => (AsOf(version, at), newer.Count(n => n <= at)));
+
+    /// <summary>Where a version goes from now on, if it is left alone: neither accessed nor changed, and no rule either.</summary>
+    /// <param name="newer">How many noncurrent versions of the key are newer.</param>
+    /// <returns>In their order, the first from now on; the last never ends, and ends at <see cref="DateTimeOffset.MaxValue"/>.</returns>
+    public IEnumerable<LifecycleStay> StaysFrom(LifecyclePolicySubject version, int newer, DateTimeOffset now) =>
+        StaysOf(version.StorageClass, now, DateTimeOffset.MaxValue, TurnsOf(version, []), _ => (version, newer));
+
+    /// <param name="asOf">What it was, or will be, at a time, and how many newer noncurrent versions there were.</param>
+    private IEnumerable<LifecycleStay> StaysOf(string current, DateTimeOffset from, DateTimeOffset to, IEnumerable<DateTimeOffset> allTurns, Func<DateTimeOffset, (LifecyclePolicySubject Version, int Newer)> asOf)
     {
-        var turns = TurnsOf(version, newer).Where(t => t > version.Modified && t < now).Order().Distinct().ToList();
-        var (since, current) = (version.Modified, begun ?? tiering?.EntryOf(version.Key)?.DefaultClass ?? Tier.Hot.StorageClass);
+        var (turns, since) = (allTurns.Where(t => t > from && t < to).Order().Distinct().ToList(), from);
         for (var turn = -1; turn < turns.Count; turn++)
         {
-            var (at, end) = (turn < 0 ? version.Modified : turns[turn], turn + 1 < turns.Count ? turns[turn + 1] : now);
-            var (then, newerThen) = (AsOf(version, at), newer.Count(n => n <= at));
+            var (at, end) = (turn < 0 ? from : turns[turn], turn + 1 < turns.Count ? turns[turn + 1] : to);
+            var (then, newer) = asOf(at);
             for (var change = 0; change < ChangesMax && at < end; change++)
             {
                 var settled = current;
-                for (var hop = 0; hop < HopsMax && ClassOf(In(then, settled), newerThen, at) is { } next && next != settled; hop++) settled = next;
+                for (var hop = 0; hop < HopsMax && ClassOf(In(then, settled), newer, at) is { } next && next != settled; hop++) settled = next;
                 if (settled != current)
                 {
                     if (at > since) yield return new(since, at, current);
@@ -48,7 +57,7 @@ public sealed class LifecycleHistory(LifecycleConfiguration document, BucketTier
                 at = later;
             }
         }
-        if (now > since) yield return new(since, now, current);
+        if (to > since) yield return new(since, to, current);
     }
 
     private LifecyclePolicySubject In(LifecyclePolicySubject version, string storageClass) =>
@@ -62,10 +71,10 @@ public sealed class LifecycleHistory(LifecycleConfiguration document, BucketTier
         if (!decided.IsKnown) return null;
         if (decided.Tier is { } tier) return tiers.FirstOrDefault(t => t.Name == tier)?.StorageClass;
         var subject = new LifecycleSubject(version.Key, version.Size, version.Modified, version.StorageClass, version.Tags ?? [], IsDeleteMarker: false, version.NoncurrentSince, newer, IsAlone: false);
-        if (document.Decide(subject, at, day, tiering) is not { Act: LifecycleAct.Transition, StorageClass: { } wanted }) return null;
+        if (document.Decide(subject, at, day, tiering, tiers) is not { Act: LifecycleAct.Transition, StorageClass: { } wanted }) return null;
         // Not to where a policy would take it away from again, as no run does.
-        if (policy is null || tiers.FirstOrDefault(t => t.StorageClass == wanted) is not { } there) return wanted;
-        return policy.Decide(In(version, wanted), at) is { IsKnown: true } then && (then.Tier is null || then.Tier == there.Name) ? wanted : null;
+        var there = In(version, wanted);
+        return policy?.Decide(there, at) is not { } then || (then.IsKnown && !then.Moves(there)) ? wanted : null;
     }
 
     /// <summary>When decisions may change that no policy foresees.</summary>

@@ -1,3 +1,4 @@
+using DarkStorage.GrainInterfaces.Tiers;
 using DarkStorage.Rules.Tiers;
 
 namespace DarkStorage.Rules.Lifecycle;
@@ -30,7 +31,9 @@ public static class LifecycleRules
 {
     /// <param name="day">How long a day of the rules is: 24 hours, but in tests.</param>
     /// <param name="tiering">The bucket's own transitions, of all versions; they count beside those of the rules.</param>
-    public static LifecycleDecision Decide(this LifecycleConfiguration rules, in LifecycleSubject subject, DateTimeOffset now, TimeSpan day, BucketTiering? tiering = null)
+    /// <param name="tiers">Those that there are: the bucket's own transitions are to tiers, and one to a tier that is gone leaves the version where it is. A rule's are to storage classes, which S3 has without tiers. Null for any.</param>
+    public static LifecycleDecision Decide(
+        this LifecycleConfiguration rules, in LifecycleSubject subject, DateTimeOffset now, TimeSpan day, BucketTiering? tiering = null, IReadOnlyList<Tier>? tiers = null)
     {
         (DateTimeOffset Due, LifecycleRule? Rule, string StorageClass)? transition = null;
         foreach (var rule in rules.Rules)
@@ -59,7 +62,7 @@ public static class LifecycleRules
         {
             foreach (var step in entry.Transitions) Consider(Due(subject.Modified, step.Days, null, day), null, step.StorageClass);
         }
-        return transition is { } found && found.StorageClass != subject.StorageClass
+        return transition is { } found && found.StorageClass != subject.StorageClass && (found.Rule is not null || tiers is null || tiers.Any(t => t.StorageClass == found.StorageClass))
             ? new(LifecycleAct.Transition, found.Rule, found.StorageClass)
             : default;
 
@@ -79,6 +82,20 @@ public static class LifecycleRules
             if (!rule.IsEnabled || rule.Expiration is not { ExpiredDeleteMarker: null } expiration) continue;
             if (!rule.Filter.MatchesKey(key) || !rule.Filter.MatchesSize(length) || !rule.Filter.MatchesTags(tags)) continue;
             var due = Due(modified, expiration.Days, expiration.Date, day);
+            if (next is null || due < next.Value.Due) next = (due, rule);
+        }
+        return next;
+    }
+
+    /// <summary>When a noncurrent version will be removed for good if no other takes its place, and by which rule.</summary>
+    public static (DateTimeOffset Due, LifecycleRule Rule)? NextRemoval(this LifecycleConfiguration rules, in LifecycleSubject subject, TimeSpan day)
+    {
+        (DateTimeOffset Due, LifecycleRule Rule)? next = null;
+        foreach (var rule in rules.Rules)
+        {
+            if (!rule.IsEnabled || rule.NoncurrentExpiration is not { } end || subject.NoncurrentSince is not { } since || subject.NewerNoncurrent < (end.Newer ?? 0)) continue;
+            if (!rule.Filter.MatchesKey(subject.Key) || !rule.Filter.MatchesSize(subject.Length) || !rule.Filter.MatchesTags(subject.Tags)) continue;
+            var due = Due(since, end.Days, null, day);
             if (next is null || due < next.Value.Due) next = (due, rule);
         }
         return next;

@@ -1,7 +1,9 @@
 using DarkStorage.GrainInterfaces.Buckets;
+using DarkStorage.GrainInterfaces.Tiers;
 using DarkStorage.Rules.Buckets;
 using DarkStorage.Rules.Lifecycle;
 using DarkStorage.Rules.Lifecycle.Language;
+using DarkStorage.Rules.Tiers;
 using Xunit;
 
 namespace DarkStorage.Unit.Lifecycle;
@@ -10,6 +12,7 @@ namespace DarkStorage.Unit.Lifecycle;
 public sealed class BucketPoliciesTests
 {
     private static readonly DateTimeOffset Now = new(2026, 3, 1, 10, 0, 0, TimeSpan.Zero);
+    private static readonly Tier[] Tiers = [Tier.Hot, new("warm", "STANDARD_IA", "nas"), new("cold", "GLACIER_IR", "nas")];
 
     [Fact]
     public void The_first_rule_of_all_that_are_enabled_decides()
@@ -27,15 +30,50 @@ public sealed class BucketPoliciesTests
     {
         Assert.True(BucketPolicies.Of([Setting("b", "-> cold", isEnabled: false)]).IsEmpty);
         Assert.Equal((true, null), (BucketPolicies.None.Decide(Subject(1), Now).IsKnown, BucketPolicies.None.Decide(Subject(1), Now).Tier));
-        Assert.Empty(BucketPolicies.None.FindMistakes(static _ => null));
+        Assert.Empty(BucketPolicies.None.FindMistakes([]));
+        Assert.Empty(BucketPolicies.None.FindMistakes(LifecycleConfiguration.None, null, []));
         Assert.Equal(["No policy of the bucket is enabled."], BucketPolicies.None.Explain(Subject(1), Now));
     }
 
     [Fact]
-    public void A_circle_of_two_policies_is_found_and_what_one_says_before_another_is_none()
+    public void What_two_policies_say_that_does_not_go_together_is_found()
     {
-        Assert.Single(new BucketPolicies([("a", LifecyclePolicy.Parse("tier == hot -> cold")), ("b", LifecyclePolicy.Parse("tier == cold -> hot"))]).FindMistakes(static t => t));
-        Assert.Empty(new BucketPolicies([("a", LifecyclePolicy.Parse("-> cold")), ("b", LifecyclePolicy.Parse("size > 1B -> hot"))]).FindMistakes(static t => t));
+        Assert.Equal("Of all enabled policies of the bucket, one after another: Rule 1 (tier == hot -> cold) begins a circle: a version in hot goes to cold (rule 1) to hot (rule 2), and so on for ever. Here rule 1 is of the policy a and rule 2 is of the policy b.",
+            Assert.Single(Of("tier == hot -> cold", "tier == cold -> hot").FindMistakes(Tiers)));
+        Assert.Equal("Of all enabled policies of the bucket, one after another: Rule 3 (age > 365d -> cold) contradicts rule 1 (age > 30d -> warm), which decides on all that it matches and comes first. Put it in front, or take it out. Here rule 1 is of the policy a and rule 3 is of the policy b.",
+            Assert.Single(Of("age > 30d -> warm\nsize > 1B -> hot", "age > 365d -> cold").FindMistakes(Tiers)));
+        // Said twice does no harm, and what one leaves another may decide on.
+        Assert.Empty(Of("age > 30d -> warm", "age > 365d -> warm").FindMistakes(Tiers));
+        Assert.Empty(Of("age > 365d -> cold", "age > 30d -> warm").FindMistakes(Tiers));
+    }
+
+    [Fact]
+    public void A_transition_to_where_a_policy_takes_it_away_again_is_a_circle()
+    {
+        var policies = Of("tier == warm AND size < 1MB -> hot");
+        var rule = new LifecycleRule("old", true, new("logs/", [new("a", "b")], 10, 1_000), null, null, null, [new(30, null, "STANDARD_IA")], [], false);
+        Assert.Equal("Of all enabled policies of the bucket and its transitions, one after another: Rule 1 (tier == warm AND size < 1MB -> hot) begins a circle: a version in warm goes to hot (rule 1) to warm (rule 2), and so on for ever; for example one with size: it is 0B; age: it is 30d. "
+            + "Here rule 1 is of the policy p0 and rule 2 is one of the bucket's own.", Assert.Single(policies.FindMistakes(LifecycleConfiguration.None, Own(new TieringEntry("", null, [new("STANDARD_IA", 30)])), Tiers)));
+        Assert.EndsWith(" Here rule 1 is of the policy p0 and rule 2 is one of rule old of its lifecycle document.", Assert.Single(policies.FindMistakes(new([rule]), null, Tiers)), StringComparison.Ordinal);
+        foreach (var other in (LifecycleRule[])
+        [
+            rule with { IsEnabled = false },
+            rule with { Filter = rule.Filter with { SizeGreaterThan = 1_000_000, SizeLessThan = null } },
+            rule with { Transitions = [new(30, null, "GLACIER_IR")] }, // to where the policy lets it be
+            rule with { Transitions = [new(30, null, "ONEZONE_IA")] }, // no tier's
+        ]) Assert.Empty(policies.FindMistakes(new([other]), null, Tiers));
+        // What a policy brings back while it is accessed goes to warm again when it is not: that is no circle.
+        Assert.Empty(Of("access_count_7d > 10 -> hot").FindMistakes(new([rule]), null, Tiers));
+        Assert.Empty(Of("tier == warm AND access_count_7d > 10 -> hot\naccess_count_7d > 10 -> hot").FindMistakes(new([rule]), null, Tiers));
+        // The longest prefix decides: below logs/ nothing goes to warm.
+        var (all, logs) = (new TieringEntry("", null, [new("STANDARD_IA", 30)]), new TieringEntry("logs/", null, [new("GLACIER_IR", 30)]));
+        Assert.Empty(Of("tier == warm AND name LIKE \"logs/*\" -> hot").FindMistakes(LifecycleConfiguration.None, Own(all, logs), Tiers));
+        Assert.Single(Of("tier == warm AND name LIKE \"logs/*\" -> hot").FindMistakes(LifecycleConfiguration.None, Own(all), Tiers));
+        Assert.Single(Of("tier == cold AND name LIKE \"logs/a/*\" -> hot").FindMistakes(LifecycleConfiguration.None, Own(all, logs), Tiers));
+        // Of those that are due, the last: it is in cold before a policy could take it from warm.
+        Assert.Empty(Of("tier == warm AND age > 60d -> hot").FindMistakes(LifecycleConfiguration.None, Own(new TieringEntry("", null, [new("STANDARD_IA", 30), new("GLACIER_IR", 60)])), Tiers));
+
+        static BucketTiering Own(params TieringEntry[] entries) => new([.. entries]);
     }
 
     [Fact]
@@ -52,6 +90,8 @@ public sealed class BucketPoliciesTests
         Assert.True(BucketPolicySetting.IsName(new('a', 64)));
         Assert.False(BucketPolicySetting.IsName(new('a', 65)));
     }
+
+    private static BucketPolicies Of(params string[] texts) => new(texts.Select((t, i) => (texts.Length == 1 ? "p0" : $"{(char)('a' + i)}", LifecyclePolicy.Parse(t))));
 
     private static BucketSetting Setting(string name, string text, bool isEnabled = true) => new(BucketSettings.TierPolicies, name, SettingJson.Write(new BucketPolicySetting(text, isEnabled)));
 

@@ -2,6 +2,7 @@ using DarkStorage.GrainInterfaces.Tiers;
 using DarkStorage.Rules.Lifecycle;
 using DarkStorage.Rules.Lifecycle.Language;
 using DarkStorage.Rules.Tiers;
+using DarkStorage.Unit.Lifecycle.Language;
 using Xunit;
 
 namespace DarkStorage.Unit.Lifecycle;
@@ -44,6 +45,8 @@ public sealed class LifecycleHistoryTests
         Assert.Equal([$"STANDARD_IA {Made:s}", $"GLACIER_IR {midnight.AddDays(21):s}", $"GLACIER {midnight.AddDays(51):s}", $"end {Made.AddDays(100):s}"], StaysOf(null, Version(), Made.AddDays(100), document, tiering));
         Assert.Equal([$"STANDARD {Made:s}", $"end {Made.AddDays(100):s}"], StaysOf("-> hot", Version() with { Key = "b" }, Made.AddDays(100), document, tiering));
         Assert.Equal([$"STANDARD {Made:s}", $"GLACIER {midnight.AddDays(16):s}", $"end {Made.AddDays(100):s}"], StaysOf(null, Version() with { Key = "b", NoncurrentSince = Made.AddDays(10) }, Made.AddDays(100), document, tiering));
+        // The bucket's own transition to a tier that is gone, and, from there on, what was due before it.
+        Assert.Equal([$"STANDARD {Made:s}", $"STANDARD_IA {midnight.AddDays(11):s}", $"end {Made.AddDays(100):s}"], StaysOf(null, Version(), Made.AddDays(100), tiering: new([new("", null, [new("STANDARD_IA", 10), new("ONEZONE_IA", 20)])])));
         // A class that is no tier's, and a tier that is gone.
         Assert.Equal([$"STANDARD {Made:s}", $"ONEZONE_IA {midnight.AddDays(21):s}", $"end {Made.AddDays(100):s}"],
             StaysOf("age > 30d -> gone", Version(), Made.AddDays(100), new([Rule with { Transitions = [new(20, null, "ONEZONE_IA")] }])));
@@ -138,6 +141,84 @@ public sealed class LifecycleHistoryTests
                 return policy.Decide(there, at) is { IsKnown: true } back && (back.Tier is null || back.Tier == there.Tier) ? wanted : storageClass;
             }
         }
+    }
+
+    [Fact]
+    public void What_comes_by_time_alone_comes_to_the_tick()
+    {
+        var now = new DateTimeOffset(2026, 8, 20, 15, 30, 0, TimeSpan.Zero);
+        var made = now.AddDays(-30);
+        var version = Version() with { Modified = made, Access = new(3, now, [new(new(2026, 8, 20), 1), new(new(2026, 8, 14), 2)]) };
+        // Today it had one access, six days ago two, which no longer count from midnight on.
+        Assert.Equal([("STANDARD", now), ("STANDARD_IA", new(2026, 8, 21, 0, 0, 0, TimeSpan.Zero)), ("GLACIER", made.AddDays(365).AddTicks(1))], From("access_count_7d > 2 -> hot\nage > 365d -> archive\nage >= 30d -> warm"));
+        Assert.Equal([("STANDARD_IA", now)], From("age >= 30d -> warm"));
+        Assert.Equal([("STANDARD", now)], From("age < 7d -> cold; size > 1GB -> warm"));
+        // Where it turns on what nobody knows, it stays.
+        Assert.Equal([("STANDARD", now)], From("access > 60d -> warm", version with { Access = null }));
+        // Of S3's document, of noncurrent versions, and of the bucket's own, each when it is due.
+        var document = new LifecycleConfiguration([Rule with { Transitions = [new(40, null, "GLACIER_IR")], NoncurrentTransitions = [new(10, 2, "GLACIER")] }]);
+        var tiering = new BucketTiering([new("", null, [new("STANDARD_IA", 35)])]);
+        var midnight = new DateTimeOffset(2026, 8, 21, 0, 0, 0, TimeSpan.Zero);
+        Assert.Equal([("STANDARD", now), ("STANDARD_IA", midnight.AddDays(5)), ("GLACIER_IR", midnight.AddDays(10))], From(null, document: document, tiering: tiering));
+        Assert.Equal([("STANDARD", now), ("STANDARD_IA", midnight.AddDays(5)), ("GLACIER", midnight.AddDays(9))], From(null, version with { NoncurrentSince = now.AddDays(-1) }, 2, document, tiering));
+        Assert.Equal([("STANDARD", now), ("STANDARD_IA", midnight.AddDays(5))], From(null, version with { NoncurrentSince = now.AddDays(-1) }, 1, document, tiering));
+
+        List<(string, DateTimeOffset)> From(string? policy, LifecyclePolicySubject? other = null, int newer = 0, LifecycleConfiguration? document = null, BucketTiering? tiering = null)
+        {
+            var stays = new LifecycleHistory(document ?? LifecycleConfiguration.None, tiering, policy is null ? null : LifecyclePolicy.Parse(policy), Tiers, Day).StaysFrom(other ?? version, newer, now).ToList();
+            Assert.Equal(DateTimeOffset.MaxValue, stays[^1].To);
+            return stays.ConvertAll(s => (s.StorageClass, s.From));
+        }
+    }
+
+    /// <summary>Against the policy at all instants at which anything could turn.</summary>
+    [Theory, InlineData(1), InlineData(2), InlineData(3), InlineData(4)]
+    public void Where_it_is_to_be_no_policy_takes_it_away_and_where_it_was_one_does(int seed)
+    {
+        var (random, now, turns) = (new Random(seed), LifecyclePolicyArbitrary.Now, 0);
+        var arbitrary = new LifecyclePolicyArbitrary(random);
+        for (var round = 0; round < 1_000; round++)
+        {
+            var policy = LifecyclePolicy.Parse(LifecyclePolicy.Print(Enumerable.Range(0, 1 + round % 4).Select(_ => arbitrary.Rule().Rule)));
+            if (policy.FindMistakes(n => Tiers.Single(t => t.Name == n).StorageClass).Any(static m => m.Kind == LifecycleFindingKind.Circular)) continue;
+            var version = arbitrary.Subject();
+            if (random.Next(4) == 0) version = version with { Access = null };
+            var stays = new LifecycleHistory(LifecycleConfiguration.None, null, policy, Tiers, Day).StaysFrom(version, 0, now).ToList();
+            Assert.Equal((now, DateTimeOffset.MaxValue), (stays[0].From, stays[^1].To));
+            foreach (var at in Steps(random, version, now).Concat(stays.Skip(1).Select(static s => s.From.AddTicks(-1))).Where(t => t >= now))
+            {
+                var stay = Assert.Single(stays, s => s.From <= at && at < s.To);
+                Assert.False(IsMoved(stay.StorageClass, at), $"Seed {seed}, round {round}, {at:O}: it is not to be {stay.StorageClass}\n{policy}{version}");
+            }
+            foreach (var (before, stay) in stays.Zip(stays.Skip(1)))
+            {
+                turns++;
+                Assert.True(IsMoved(before.StorageClass, stay.From), $"Seed {seed}, round {round}, {stay.From:O}: nothing moves it from {before.StorageClass}\n{policy}{version}");
+            }
+
+            bool IsMoved(string storageClass, DateTimeOffset at)
+            {
+                var there = version with { StorageClass = storageClass, Tier = Tiers.Single(t => t.StorageClass == storageClass).Name };
+                return policy.Decide(there, at) is { IsKnown: true } decided && decided.Moves(there);
+            }
+        }
+        Assert.InRange(turns, 50, int.MaxValue);
+    }
+
+    private static IEnumerable<DateTimeOffset> Steps(Random random, LifecyclePolicySubject version, DateTimeOffset now)
+    {
+        foreach (var from in (DateTimeOffset?[])[version.Modified, version.Access?.Last, version.NoncurrentSince])
+        {
+            foreach (var seconds in (int[])[0, 1, 5_400, 86_400, 129_600, 604_800, 2_592_000])
+            {
+                for (var tick = -1; tick <= 1 && from is not null; tick++) yield return from.Value.AddSeconds(seconds).AddTicks(tick);
+            }
+        }
+        for (var day = 0; day <= 91; day++)
+        {
+            for (var tick = -1; tick <= 1; tick++) yield return new DateTimeOffset(now.Date, TimeSpan.Zero).AddDays(day).AddTicks(tick);
+        }
+        for (var i = 0; i < 20; i++) yield return now.AddSeconds(random.Next(10_000_000));
     }
 
     [Fact]

@@ -18,7 +18,11 @@ public enum LifecycleFindingKind
 }
 
 /// <param name="Rule">Counted from 1; of a circle, its first.</param>
-public sealed record LifecycleFinding(LifecycleFindingKind Kind, int Rule, string Sentence);
+public sealed record LifecycleFinding(LifecycleFindingKind Kind, int Rule, string Sentence)
+{
+    /// <summary>The rules that it is about besides, counted from 1.</summary>
+    public ImmutableArray<int> Others { get; init; } = [];
+}
 
 /// <remarks>What is found is so. A rule is called dead where no version at all is left for it, and a circle is shown with a version that the rules were tried on. The other way
 /// it is not complete: patterns are compared by how they begin and end, and names are not compared with extensions, so some rules that never decide are let pass.</remarks>
@@ -40,8 +44,7 @@ public sealed partial class LifecyclePolicy
             {
                 if (FindDead(search, rule) is { } dead) findings.Add(dead);
             }
-            // Where nothing asks for the place, moving a version changes no answer.
-            if (_rules.Any(static r => r.Condition?.Comparisons.Any(static c => IsPlace(c.Attribute)) == true)) findings.AddRange(FindCircles(search, classOf));
+            if (AsksForPlace) findings.AddRange(FindCircles(search, classOf));
         }
         catch (SubjectSearch.TooLongException)
         {
@@ -67,9 +70,10 @@ public sealed partial class LifecyclePolicy
         }
         var by = earlier.Count == 1 ? NameOf(earlier[0], "rule") : $"rules {Enumerate(earlier)} together";
         var verb = earlier.Count == 1 ? "decides" : "decide";
-        return earlier.TrueForAll(e => _rules[e].Tier == _rules[rule].Tier)
+        LifecycleFinding finding = earlier.TrueForAll(e => _rules[e].Tier == _rules[rule].Tier)
             ? new(LifecycleFindingKind.Redundant, rule + 1, $"{NameOf(rule)} is redundant: {by} {verb} on all that it matches, for the same tier. Take it out.")
             : new(LifecycleFindingKind.Contradiction, rule + 1, $"{NameOf(rule)} contradicts {by}, which {verb} on all that it matches and {(earlier.Count == 1 ? "comes" : "come")} first. Put it in front, or take it out.");
+        return finding with { Others = [.. earlier.Select(static e => e + 1)] };
     }
 
     /// <summary>What the rule matches and the others leave.</summary>
@@ -110,7 +114,7 @@ public sealed partial class LifecyclePolicy
                 // Told from the rule on that is first in the text.
                 var first = further.IndexOf(further.Min());
                 further = [.. further[first..], .. further[..first]];
-                findings.Add(new(LifecycleFindingKind.Circular, further[0] + 1, Tell(_rules[further[^1]].Tier, further, subject)));
+                findings.Add(new(LifecycleFindingKind.Circular, further[0] + 1, Tell(_rules[further[^1]].Tier, further, subject)) { Others = [.. further.Skip(1).Select(static r => r + 1)] });
                 return true;
             }
             return false;
@@ -137,6 +141,9 @@ public sealed partial class LifecyclePolicy
             .Select(c => $"{c.Attribute}: {c.Actual(subject, SubjectSearch.Now.UtcTicks)}").ToList();
         return $"{NameOf(path[0])} begins a circle: a version in {start} goes to {way}, and so on for ever{(facts.Count == 0 ? "." : $"; for example one with {string.Join("; ", facts)}.")}";
     }
+
+    /// <summary>Whether it turns on where a version is: otherwise moving one changes no answer.</summary>
+    internal bool AsksForPlace => _rules.Any(static r => r.Condition?.Comparisons.Any(static c => IsPlace(c.Attribute)) == true);
 
     private static bool IsPlace(LifecycleAttribute attribute) => attribute.Kind is LifecycleAttributeKind.Tier or LifecycleAttributeKind.StorageClass;
 

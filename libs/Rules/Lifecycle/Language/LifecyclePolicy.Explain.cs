@@ -36,10 +36,9 @@ public sealed record LifecycleRuleTrace(int Number, string Text, LifecycleRuleOu
 }
 
 /// <summary>Why a version belongs where it does.</summary>
-/// <param name="Next">What comes by time alone; null where nothing does, or where the decision itself turns on what was not fetched.</param>
-public sealed record LifecycleExplanation(LifecyclePolicyDecision Decision, ImmutableArray<LifecycleRuleTrace> Rules, LifecyclePolicyChange? Next, string Current, DateTimeOffset Now)
+public sealed record LifecycleExplanation(LifecyclePolicyDecision Decision, ImmutableArray<LifecycleRuleTrace> Rules, string Current)
 {
-    /// <summary>In plain sentences, a line each: what is decided, what comes next, and how each rule came out.</summary>
+    /// <summary>In plain sentences, a line each: what is decided, and how each rule came out.</summary>
     public IEnumerable<string> Lines()
     {
         yield return Decision switch
@@ -49,17 +48,6 @@ public sealed record LifecycleExplanation(LifecyclePolicyDecision Decision, Immu
             { Rule: null } => $"It belongs in {Decision.Tier}, whichever of several rules decides.",
             _ => string.Create(CultureInfo.InvariantCulture, $"It {(Decision.Tier == Current ? "stays" : $"is in {Current} and belongs")} in {Decision.Tier}: rule {Decision.Rule} decides."),
         };
-        if (Next is { } next)
-        {
-            var when = string.Create(CultureInfo.InvariantCulture, $"{next.At.UtcDateTime:yyyy-MM-dd HH:mm:ss} UTC (in {LifecycleLiterals.Approximate(new(LifecycleAttributeKind.Age), (next.At - Now).Ticks / TimeSpan.TicksPerSecond * TimeSpan.TicksPerSecond)})");
-            yield return next.Decision switch
-            {
-                { IsKnown: false } => $"Until {when} nothing changes; then it turns on {Names(next.Decision.Missing)}.",
-                { Tier: null } => $"Left alone, no rule holds for it any more from {when} on.",
-                _ => $"Left alone, it belongs in {next.Decision.Tier} from {when} on{(next.Decision.Rule is { } rule ? string.Create(CultureInfo.InvariantCulture, $", by rule {rule}") : "")}.",
-            };
-        }
-        else if (Decision.IsKnown) yield return "Left alone, it belongs there for ever.";
         foreach (var rule in Rules)
         {
             yield return rule.ToString();
@@ -77,7 +65,7 @@ public sealed record LifecycleExplanation(LifecyclePolicyDecision Decision, Immu
 
 public sealed partial class LifecyclePolicy
 {
-    /// <summary>How each rule comes out for a version, and each comparison of it. Of a version that is about to move, what comes next is what would come if it stayed.</summary>
+    /// <summary>How each rule comes out for a version, and each comparison of it.</summary>
     public LifecycleExplanation Explain(in LifecyclePolicySubject subject, DateTimeOffset now)
     {
         var decision = Decide(subject, now);
@@ -98,7 +86,7 @@ public sealed partial class LifecyclePolicy
             };
             rules.Add(new(i + 1, _rules[i].ToString(), outcome, comparisons.ToImmutable()));
         }
-        return new(decision, rules.MoveToImmutable(), decision.IsKnown ? NextChange(subject, now) : null, subject.Tier, now);
+        return new(decision, rules.MoveToImmutable(), subject.Tier);
     }
 
     private static bool? HeldOf(LifecycleCondition? condition, in LifecyclePolicySubject subject, DateTimeOffset now)

@@ -26,19 +26,15 @@ public readonly record struct LifecyclePolicyDecision(string? Tier, int? Rule, L
     public bool Moves(in LifecyclePolicySubject subject) => Tier is not null && Tier != subject.Tier;
 }
 
-/// <summary>A change of a decision that comes by time alone.</summary>
-public readonly record struct LifecyclePolicyChange(DateTimeOffset At, LifecyclePolicyDecision Decision);
-
 /// <summary>Rules that say which tier a version belongs in (docs/LIFECYCLE.md). They are tried from the first on; the first whose condition holds decides, and
 /// where none does the version stays where it is. Two policies are equal where they print the same.</summary>
 public sealed partial class LifecyclePolicy : IEquatable<LifecyclePolicy>
 {
     private readonly LifecyclePolicyRule[] _rules;
 
-    private LifecyclePolicy(string text)
+    private LifecyclePolicy(string text, ImmutableArray<LifecyclePolicyRule> rules, ImmutableArray<TierMention> tiers)
     {
-        Text = text;
-        (Rules, Tiers) = LifecyclePolicyParser.Parse(text);
+        (Text, Rules, Tiers) = (text, rules, tiers);
         _rules = [.. Rules];
         foreach (var rule in _rules) Needs |= rule.Condition?.Needs ?? LifecycleNeeds.None;
     }
@@ -55,7 +51,14 @@ public sealed partial class LifecyclePolicy : IEquatable<LifecyclePolicy>
     public LifecycleNeeds Needs { get; }
 
     /// <exception cref="LifecyclePolicyFormatException">It is none. Nothing else is thrown, whatever the text.</exception>
-    public static LifecyclePolicy Parse(string text) => new(text);
+    public static LifecyclePolicy Parse(string text)
+    {
+        var (rules, tiers) = LifecyclePolicyParser.Parse(text);
+        return new(text, rules, tiers);
+    }
+
+    /// <summary>This one and, behind its rules, others that nobody wrote: for questions about all of them together.</summary>
+    internal LifecyclePolicy With(IEnumerable<LifecyclePolicyRule> behind) => new(Text, [.. Rules, .. behind], Tiers);
 
     /// <returns>The canonical text: one line a rule, keywords in capitals, no parentheses but those that are needed. Parsing it gives the same rules.</returns>
     public static string Print(IEnumerable<LifecyclePolicyRule> rules) => string.Concat(rules.Select(static r => $"{r}\n"));
@@ -86,21 +89,6 @@ public sealed partial class LifecyclePolicy : IEquatable<LifecyclePolicy>
         }
         // No rule may hold: then it stays, and so it does if all that may hold say where it is.
         return differ || possible != subject.Tier ? new(null, null, missing) : default;
-    }
-
-    /// <summary>The first later time at which the version belongs elsewhere than now, if it is not accessed, changed or moved until then; null where that never comes. Exact to
-    /// the tick: until then each decision names the same tier.</summary>
-    /// <exception cref="ArgumentException">Where the version belongs now turns on what was not fetched.</exception>
-    public LifecyclePolicyChange? NextChange(in LifecyclePolicySubject subject, DateTimeOffset now)
-    {
-        var current = Decide(subject, now);
-        if (!current.IsKnown) throw new ArgumentException($"The decision turns on {current.Missing}, which was not fetched.", nameof(subject));
-        for (var at = now; NextTurn(subject, at) is { } next; at = next)
-        {
-            var decision = Decide(subject, next);
-            if (!decision.IsKnown || (decision.Tier ?? subject.Tier) != (current.Tier ?? subject.Tier)) return new(next, decision);
-        }
-        return null;
     }
 
     /// <summary>The first later time at which a decision could be another; null where that never comes.</summary>
