@@ -157,8 +157,7 @@ internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGra
         }
         var tiering = new BucketTiering([.. wanted.Entries.Select(e => new TieringEntry(
             e.Prefix ?? "", e.Default is null ? null : classes[e.Default], [.. StepsOf(e).Select(t => new TieringStep(classes[t.Tier], t.Days))]))]);
-        var namesOf = classes.ToDictionary(c => c.Value, c => c.Key, StringComparer.Ordinal);
-        if (tiering.WhyNot(c => namesOf[c]) is { } refusal) return (null, refusal);
+        if (tiering.WhyNot(c => classes.First(n => n.Value == c).Key) is { } refusal) return (null, refusal);
         var policies = BucketPolicies.Of(await index.ListSettingsAsync(bucket.Id, BucketSettings.TierPolicies, "", BucketSettings.WithIdMax, ct));
         return policies.FindMistakes(rules.Lifecycle ?? LifecycleConfiguration.None, tiering, tiers).FirstOrDefault() is { } mistake ? (null, mistake) : (tiering, null);
 

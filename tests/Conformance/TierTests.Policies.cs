@@ -340,6 +340,11 @@ public sealed partial class TierTests
         cold = await JsonAsync(node, HttpMethod.Put, "/cold", new { cost = 5 }, HttpStatusCode.OK);
         Assert.Equal((5m, null), ((decimal)cold["cost"]!, cold["costMultiplier"]));
         await NewTierAsync("cold", node: node);
+        // Whoever says how soon a read begins asks nobody, and a place that is said leaves the class.
+        await NewTierAsync("attic", "ONEZONE_IA", node);
+        var attic = await NewTierAsync("attic", node: node);
+        Directory.Delete(PathOf(attic), recursive: true);
+        Assert.Equal(("hours", "ONEZONE_IA", attic), await JsonAsync(node, HttpMethod.Put, "/attic", new { latency = "hours" }, HttpStatusCode.OK) is var said ? ((string?)said["latency"], (string?)said["storageClass"], (string?)said["integration"]) : default);
         Assert.Equal((5m, "minutes"), (await JsonAsync(node, HttpMethod.Get, "", null, HttpStatusCode.OK)).AsArray().Single(t => (string?)t!["name"] == "cold") is { } same ? ((decimal)same["cost"]!, (string?)same["latency"]) : default);
         Assert.StartsWith("cost: 0 to", (string?)(await JsonAsync(node, HttpMethod.Put, "/cold", new { cost = -1 }, HttpStatusCode.BadRequest))["error"], StringComparison.Ordinal);
         Assert.Contains("no more than its cost", (string?)(await JsonAsync(node, HttpMethod.Put, "/hot", new { integration = "x", cost = 1 }, HttpStatusCode.BadRequest))["error"], StringComparison.Ordinal);

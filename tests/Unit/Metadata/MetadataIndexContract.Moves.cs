@@ -175,10 +175,13 @@ public abstract partial class MetadataIndexContract
     {
         var (bucket, stored) = await StoredAsync("k");
         var wish = new MoveWish(bucket, "k", stored.Manifest.Version, "GLACIER", MoveOrigin.Lifecycle);
-        await _index.WishMovesAsync([wish], Now, Ct);
+        var others = new[] { "b", "z" }.Select(key => wish with { Key = key }).ToArray();
+        Assert.Equal([others[1], wish], await NotedAsync([others[1], wish], Now));
         await _index.TakeMovesAsync(Now, Later, Classes, 10, Ct);
 
-        await _index.WishMovesAsync([wish with { Origin = MoveOrigin.Operator }], Now.AddSeconds(1), Ct);
+        // Of many, those are told that nobody had yet.
+        Assert.Equal([others[0]], await NotedAsync([.. others, wish], Now.AddSeconds(1)));
+        Assert.Empty(await NotedAsync([wish with { Origin = MoveOrigin.Operator }], Now.AddSeconds(1)));
         Assert.Equal(Later, (await _index.FindMoveAsync(bucket, "k", wish.Version, Ct))!.Due);
 
         await _index.PutOffMoveAsync((await _index.FindMoveAsync(bucket, "k", wish.Version, Ct))!, Later, "It is full.", Ct);
@@ -187,6 +190,8 @@ public abstract partial class MetadataIndexContract
         await _index.WishMovesAsync([wish with { Origin = MoveOrigin.Operator }], Now.AddSeconds(1), Ct);
         var move = await _index.FindMoveAsync(bucket, "k", wish.Version, Ct);
         Assert.Equal((Now.AddSeconds(1), 0, null), (move!.Due, move.Attempts, move.Failure));
+
+        async Task<MoveWish[]> NotedAsync(MoveWish[] wishes, DateTimeOffset now) => [.. (await _index.WishMovesAsync(wishes, now, Ct)).OrderByDescending(w => w.Key)];
     }
 
     [Fact]
