@@ -89,6 +89,9 @@ internal sealed partial class IntegrationGrain(
 
     private IGrainTimer? _health;
 
+    /// <summary>Under way, or over and not heard of yet; null for none.</summary>
+    private Cleaning? _cleaning;
+
     /// <summary>It is about to be another place, or none, if nothing is there.</summary>
     private bool _isLeaving;
 
@@ -179,6 +182,8 @@ internal sealed partial class IntegrationGrain(
                 s.IsUnprepared = isUnprepared;
                 Put(s, complete, noAccess);
             }, ct);
+            // Its backend is the one of before.
+            StopCleaning();
         }
     }
 
@@ -186,6 +191,7 @@ internal sealed partial class IntegrationGrain(
     {
         RequireIntegration();
         if (state.State.IsEnabled != isEnabled) await KeepAsync(s => (s.IsEnabled, s.Health, s.Changed) = (isEnabled, null, clock.GetUtcNow()), ct);
+        if (!isEnabled) StopCleaning();
         return Record;
     }
 
@@ -327,18 +333,60 @@ internal sealed partial class IntegrationGrain(
             var failure = await AskedAsync(state.State.IsUnprepared ? static (backend, asking) => backend.PrepareAsync(asking) : AnswersAsync, ct);
             // It may answer for as long as the last access token is good.
             if (failure is null && state.State.IsByOAuth) failure = (await Authorization.FindAsync(ct)).Failure;
-            if (failure is null && clock.GetUtcNow() - state.State.Cleaned >= CleaningPeriod)
-            {
-                // The next one is a day away, whatever became of this: a place where nothing may be cleaned works all the same.
-                state.State.Cleaned = clock.GetUtcNow();
-                if (await AskedAsync(static (backend, asking) => backend.CleanAsync(asking), ct) is { } notCleaned) LogNotCleaned(log, Name, notCleaned);
-            }
+            if (failure is null) Clean(ct);
             return failure;
         }
         catch (StorageException e)
         {
             return e.Message;
         }
+    }
+
+    /// <summary>Has the place cleaned, when a day is over. It may take hours, and nobody waits for it: the bounds are the backend's.</summary>
+    /// <param name="ct">Ends with this activation.</param>
+    private void Clean(CancellationToken ct)
+    {
+        HearOfCleaning();
+        // While its health was asked for it may have been disabled, or removed.
+        if (ct.IsCancellationRequested || !state.RecordExists || !state.State.IsEnabled || _cleaning is not null) return;
+        if (clock.GetUtcNow() - state.State.Cleaned < CleaningPeriod) return;
+        var (name, backend, stop) = (Name, Backend, new CancellationTokenSource());
+        // It has left the grain, and touches nothing of its state.
+        _cleaning = new(Task.Run(() => CleanAsync(name, backend, stop.Token), CancellationToken.None), stop);
+    }
+
+    private async Task CleanAsync(string name, IBackend backend, CancellationToken ct)
+    {
+        try
+        {
+            await backend.CleanAsync(ct);
+        }
+        catch (Exception) when (ct.IsCancellationRequested)
+        {
+            // Begun again by whoever asks this place next.
+        }
+        catch (Exception e) when (e is not OutOfMemoryException)
+        {
+            LogNotCleaned(log, name, e.Message);
+        }
+    }
+
+    private void HearOfCleaning()
+    {
+        if (_cleaning is not { Work.IsCompleted: true } over) return;
+        _cleaning = null;
+        over.Stop.Dispose();
+        // The next one is a day away, whatever became of this: a place where nothing may be cleaned works all the same.
+        state.State.Cleaned = clock.GetUtcNow();
+    }
+
+    /// <summary>It is begun again, from the first, when the place is asked next.</summary>
+    private void StopCleaning()
+    {
+        HearOfCleaning();
+        if (_cleaning is not { } cleaning) return;
+        _cleaning = null;
+        _ = cleaning.StopAsync();
     }
 
     private async Task<string?> AskedAsync(Func<IBackend, CancellationToken, Task> ask, CancellationToken ct)
@@ -381,6 +429,7 @@ internal sealed partial class IntegrationGrain(
     {
         if (_backend is not { } backend) return;
         _backend = null;
+        StopCleaning();
         Count(backend.Open);
         _ = Task.Run(async () =>
         {
@@ -477,6 +526,18 @@ internal sealed partial class IntegrationGrain(
             }
         });
         return isKept;
+    }
+
+    /// <param name="Work">Fails never.</param>
+    private sealed record Cleaning(Task Work, CancellationTokenSource Stop)
+    {
+        public async Task StopAsync()
+        {
+            // Not in the grain's turn: what hears of it may do anything.
+            await Stop.CancelAsync();
+            await Work;
+            Stop.Dispose();
+        }
     }
 
     [LoggerMessage(LogLevel.Information, "The integration {Integration} was added: {Type}")]

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Globalization;
 using System.Security.Cryptography;
 
@@ -8,6 +9,8 @@ internal static class RecordVersion
 {
     private const string TimeFormat = "yyyyMMdd'T'HHmmssfff'Z'";
     private const int TimeLength = 19;
+
+    private static readonly SearchValues<char> HexDigits = SearchValues.Create("0123456789abcdef");
 
     /// <summary>As in 20261122T143037123Z-0123456789abcdef.</summary>
     /// <param name="last">The last that is known of the name; the new one is later, whatever the clocks say. Null for none.</param>
@@ -21,4 +24,9 @@ internal static class RecordVersion
     /// <returns>Null where it is none.</returns>
     public static DateTimeOffset? TimeOf(string version) =>
         version.Length > TimeLength && DateTimeOffset.TryParseExact(version[..TimeLength], TimeFormat, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal, out var time) && time.Year < 9999 ? time : null;
+
+    /// <returns>The same as a number, which takes a fifth of the text's memory: in the order of the texts. Null where it is none that <see cref="Next"/> made.</returns>
+    public static UInt128? NumberOf(string version) =>
+        version.Length == TimeLength + 17 && version[TimeLength] == '-' && TimeOf(version) is { } time && !version.AsSpan(TimeLength + 1).ContainsAnyExcept(HexDigits)
+            ? new UInt128((ulong)time.UtcTicks, ulong.Parse(version.AsSpan(TimeLength + 1), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture)) : null;
 }

@@ -21,10 +21,10 @@ internal sealed class DriveApi(GoogleClient client, DrivePlace place, TimeProvid
     /// <summary>Ids that are asked for at one time.</summary>
     private const int IdsCount = 20;
 
-    /// <summary>Pages of a list in a row with nothing new on them. Drive says that pages may have few or no files.</summary>
+    /// <summary>Pages of a list in a row with nothing on them that the one before had not. Drive says that pages may have few or no files.</summary>
     private const int IdlePagesMax = 50;
 
-    /// <summary>Of one list. A shared drive has 500,000 at most.</summary>
+    /// <summary>Of one list. A folder and a shared drive have 500,000 at most.</summary>
     private const int FilesMax = 1_000_000;
 
     private readonly ConcurrentQueue<string> _ids = new();
@@ -34,33 +34,42 @@ internal sealed class DriveApi(GoogleClient client, DrivePlace place, TimeProvid
     /// <returns>A part of a query: what has a property.</returns>
     public static string Has(string property, string value) => $"properties has {{ key='{Quoted(property)}' and value='{Quoted(value)}' }}";
 
-    /// <summary>What there is, the newest first: files that were put lately are on the first page, and of several of one name the last comes first.</summary>
+    /// <summary>What there is, page by page, in no order: Drive says that sorting many by the time when they were made may take longer than it has.</summary>
     /// <param name="condition">Of the place's files, or its folders.</param>
-    public async IAsyncEnumerable<DriveResource> ListAsync(string condition, [EnumeratorCancellation] CancellationToken ct)
+    /// <param name="from">Behind which page to go on: <see cref="DriveFiles.Next"/> of one lately; null for all.</param>
+    public async IAsyncEnumerable<DriveFiles> ListAsync(string condition, string? from, [EnumeratorCancellation] CancellationToken ct)
     {
         // Files that somebody shares with the account are not its own, whatever they say that they are of.
         var where = place.DriveId is { } drive ? $"corpora=drive&driveId={drive}&includeItemsFromAllDrives=true" : "corpora=user";
         var query = $"{condition} and {Has(DrivePlace.PlaceProperty, place.Folder)} and trashed = false{(place.DriveId is null ? " and 'me' in owners" : "")}";
-        var target = $"{FilesPath}?q={GoogleClient.Escape(query)}&{where}&spaces=drive&pageSize={place.PageFilesMax}&orderBy=createdTime%20desc&{AllDrives}&fields=nextPageToken,incompleteSearch,files({DriveResource.Fields})";
-        var (seen, idle, from) = (new HashSet<string>(StringComparer.Ordinal), 0, "");
+        var target = $"{FilesPath}?q={GoogleClient.Escape(query)}&{where}&spaces=drive&pageSize={place.PageFilesMax}&{AllDrives}&fields=nextPageToken,incompleteSearch,files({DriveResource.Fields})";
+        var (count, idle, before) = (0, 0, new HashSet<string>(StringComparer.Ordinal));
         while (true)
         {
-            var after = from;
+            var after = from is null ? "" : $"&pageToken={GoogleClient.Escape(from)}";
             // One that fails in the middle is not to cost the whole.
-            var page = after.Length == 0 ? await PageAsync(target, ct) : await PartAttempts.RunAsync(() => PageAsync(target + after, ct), clock, ct);
-            idle++;
-            foreach (var found in page.Files ?? [])
-            {
-                // Where files come and go between pages, one may be on two.
-                if (!DriveResource.IsId(found?.Id) || !seen.Add(found!.Id!)) continue;
-                idle = 0;
-                yield return found;
-            }
-            if (string.IsNullOrEmpty(page.NextPageToken)) yield break;
-            if (idle >= IdlePagesMax) throw new BackendException(BackendError.Damaged, $"{What}: the server's list goes on, and has nothing more.");
-            if (seen.Count > FilesMax) throw new BackendException(BackendError.Refused, $"{What} has more than {FilesMax} files in one list.");
-            from = $"&pageToken={GoogleClient.Escape(page.NextPageToken)}";
+            var page = from is null ? await PageAsync(target, ct) : await PartAttempts.RunAsync(() => PageAsync(target + after, ct), clock, ct);
+            // Where files come and go between pages, one may be on two.
+            var files = (page.Files ?? []).OfType<DriveResource>().Where(f => DriveResource.IsId(f.Id) && !before.Contains(f.Id!)).ToList();
+            from = string.IsNullOrEmpty(page.NextPageToken) ? null : page.NextPageToken;
+            yield return new(files, from);
+            if (from is null) yield break;
+            idle = files.Count > 0 ? 0 : idle + 1;
+            if (idle >= IdlePagesMax) throw new BackendException(BackendError.Unavailable, $"{What}: the server's list goes on, and has nothing more.");
+            if ((count += files.Count) > FilesMax) throw new BackendException(BackendError.Refused, $"{What} has more than {FilesMax} files in one list.");
+            if (files.Count > 0) before = [.. files.Select(f => f.Id!)];
         }
+    }
+
+    /// <summary>All of a few: of one name, or the folders.</summary>
+    public async Task<IReadOnlyList<DriveResource>> FindAllAsync(string condition, CancellationToken ct)
+    {
+        var found = new Dictionary<string, DriveResource>(StringComparer.Ordinal);
+        await foreach (var page in ListAsync(condition, null, ct))
+        {
+            foreach (var file in page.Files) found.TryAdd(file.Id!, file);
+        }
+        return [.. found.Values];
     }
 
     /// <summary>Asks for one by its id: what is known of it at once, whatever lists show.</summary>

@@ -27,6 +27,8 @@ internal sealed partial class DriveBackend
     /// <param name="make">Makes a file; null where there is one of its id already.</param>
     private async Task<BackendBlob> WriteAsync(BlobName name, long length, ContentHashes hashes, Func<DriveMetadata, Task<DriveResource?>> make, CancellationToken ct)
     {
+        // Who tests a place may have just put it in order.
+        if (BackendProbe.IsOf(name)) await FindFolderAsync(ct);
         var before = await FilesOfAsync(name, ct);
         var last = DriveFile.LastOf(before);
         if (last?.HasSame(length, hashes) != true)
@@ -50,7 +52,7 @@ internal sealed partial class DriveBackend
     /// <summary>Makes a file, and compares what the server says that it has with what was sent.</summary>
     private async Task<DriveFile> MakeAsync(BlobName name, DriveFile file, Func<DriveMetadata, Task<DriveResource?>> make, CancellationToken ct)
     {
-        var metadata = file.ToMetadata(place, name, _folder ?? await RequireFolderAsync(ct));
+        var metadata = file.ToMetadata(place, name, KnownFolder ?? await RequireFolderAsync(ct));
         DriveResource? resource;
         try
         {
@@ -92,7 +94,7 @@ internal sealed partial class DriveBackend
         {
             there = null;
             listed.Clear();
-            await foreach (var found in ListFilesAsync(name, ct))
+            foreach (var found in await ListFilesAsync(name, ct))
             {
                 listed.Add(found);
                 if (found.Id == file.Id && found.IsWrong) throw new BackendException(BackendError.Damaged, $"{name} has another checksum there than was sent.");

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using DarkStorage.Connectors.Guards;
 using DarkStorage.Connectors.Http;
 using DarkStorage.Storage;
 using DarkStorage.Storage.Backends;
@@ -9,7 +10,7 @@ namespace DarkStorage.Connectors.GoogleDrive;
 /// <remarks>Drive knows files by ids that it gives, may have several of one name, and finds them by queries whose answers lag behind. So each content that a blob gets is a file of its own, which says by its properties what it is of, which version, and with which content, and is never changed; of a name's files the last version is the blob (<see cref="DriveFile"/>).
 /// A file gets its id before it is sent: the same put made again makes no second one. A put is done when lists show its file with the right checksums, and only then are the files of that name deleted that it replaces; a delete is done when no list shows one any more. What this node did itself it knows by ids, whatever lists show.
 /// Files are the place's by their properties, and not by the folder that they are in: two nodes that make the folder at one time make two, and find the files in both. The folder shows that the place is there: without it nothing is said to be missing.</remarks>
-internal sealed partial class DriveBackend(DriveApi drive, DrivePlace place, TimeProvider clock) : IBackend
+internal sealed partial class DriveBackend(DriveApi drive, DrivePlace place, TimeProvider clock) : IBackend, IListsInSteps
 {
     /// <summary>Drive's largest file.</summary>
     private const long FileBytesMax = 5L << 40;
@@ -23,10 +24,22 @@ internal sealed partial class DriveBackend(DriveApi drive, DrivePlace place, Tim
     /// <summary>Of a file that was replaced, after which nobody is about to delete it.</summary>
     private static readonly TimeSpan LeftAfter = TimeSpan.FromDays(1);
 
+    /// <summary>For a folder that was found: another node may have made an older one, which lists did not show yet.</summary>
+    private static readonly TimeSpan FolderKnownFor = TimeSpan.FromMinutes(5);
+
+    /// <summary>For how long a cleaning that was cut off can go on where it was: places in lists hold for hours.</summary>
+    private static readonly TimeSpan CleaningKeptFor = TimeSpan.FromHours(1);
+
     private readonly OwnFiles _own = new();
 
-    /// <summary>The folder's id, once it is known.</summary>
-    private string? _folder;
+    /// <summary>One cleaning at one time: of a call that was left behind, and the next one.</summary>
+    private readonly SemaphoreSlim _cleaningTurn = new(1);
+
+    /// <summary>One that is under way, or was cut off.</summary>
+    private Cleaning? _cleaning;
+
+    /// <summary>Once it is known.</summary>
+    private volatile Folder? _folder;
 
     public BackendTraits Traits { get; } = new(FileBytesMax) { ShowsWithin = place.VisibleWithin };
 
@@ -41,24 +54,33 @@ internal sealed partial class DriveBackend(DriveApi drive, DrivePlace place, Tim
     }
 
     /// <summary>Deletes files that were replaced, and that whoever replaced them did not come to. One whose content is wrong, and that nothing has replaced, stays: what somebody has changed can be had back of Drive's revisions.</summary>
+    /// <remarks>Where another file has been seen of a name, the name is asked for, and cleaned at once. What is cut off goes on where it was, if it is called again soon.</remarks>
     public async Task CleanAsync(CancellationToken ct)
     {
-        var last = new Dictionary<string, DriveFile>(StringComparer.Ordinal);
-        var others = new List<DriveFile>();
-        await foreach (var resource in drive.ListAsync(Files, ct))
+        await _cleaningTurn.WaitAsync(ct);
+        try
         {
-            if (DriveFile.Find(place, resource)?.WithoutContent() is not { } file) continue;
-            var before = last.GetValueOrDefault(file.Key);
-            var isLast = !file.IsWrong && DriveFile.IsLater(file, before);
-            if (isLast) last[file.Key] = file;
-            if ((isLast ? before : file) is { } other) others.Add(other);
+            var cleaning = _cleaning is { } left && clock.GetElapsedTime(left.At) < CleaningKeptFor ? left : new();
+            _cleaning = cleaning;
+            await foreach (var page in drive.ListAsync(Files, cleaning.Next, ct))
+            {
+                foreach (var resource in page.Files)
+                {
+                    if (DriveFile.Find(place, resource) is { } file && !cleaning.Seen.Add(file.ShortKey)) await PartAttempts.RunAsync(() => CleanAsync(file.Key, ct), clock, ct);
+                }
+                (cleaning.Next, cleaning.At) = (page.Next, clock.GetTimestamp());
+            }
+            _cleaning = null;
         }
-        var until = clock.GetUtcNow() - LeftAfter;
-        foreach (var other in others)
+        catch (BackendException e) when (!e.IsTransient)
         {
-            // What it is deleted for is to be there, whatever the list shows, and old enough that nobody reads the other any more.
-            if (last.GetValueOrDefault(other.Key) is not { } by || !DriveFile.IsLater(by, other) || RecordVersion.TimeOf(by.Version) >= until) continue;
-            if (DriveFile.Find(place, await drive.FindAsync(What, by.Id, ct)) is { IsVerified: true }) await DeleteFileAsync(What, other.Id, ct);
+            // It may be the place in the list that is refused.
+            _cleaning = null;
+            throw;
+        }
+        finally
+        {
+            _cleaningTurn.Release();
         }
     }
 
@@ -99,40 +121,68 @@ internal sealed partial class DriveBackend(DriveApi drive, DrivePlace place, Tim
                 if (await drive.DeleteAsync(name.Value, own.Id, ct)) _own.Deleted(own.Id);
                 _own.Remove(name, own.Id);
             }
-            var isListed = false;
-            await foreach (var file in ListFilesAsync(name, ct))
+            var listed = await ListFilesAsync(name, ct);
+            foreach (var file in listed)
             {
-                isListed = true;
                 if (!_own.IsDeleted(file.Id)) await DeleteFileAsync(name.Value, file.Id, ct);
             }
-            return !isListed;
+            return listed.Count == 0;
         }, ct);
         await RequireFolderAsync(ct);
     }
 
     public async IAsyncEnumerable<BackendBlob> ListAsync(string prefix, [EnumeratorCancellation] CancellationToken ct)
     {
-        var (own, isEmpty) = (_own.Below(prefix), true);
-        var names = new HashSet<string>(StringComparer.Ordinal);
-        await foreach (var resource in drive.ListAsync(Files, ct))
+        await foreach (var blob in ListInStepsAsync(prefix, ct))
         {
-            // The newest come first: of several of one name the others were replaced.
-            if (DriveFile.Find(place, resource) is not { IsWrong: false, Name: { } name } file || !name.Value.StartsWith(prefix, StringComparison.Ordinal) || _own.IsDeleted(file.Id) || !names.Add(file.Key)) continue;
-            isEmpty = false;
-            yield return file.ToBlob(name);
+            if (blob is not null) yield return blob;
+        }
+    }
+
+    /// <remarks>Of several files of a name the last counts, and any page may have it: names can be given out when all pages were read, and each page is a step. Of each name that begins so some 200 bytes are remembered meanwhile.</remarks>
+    public async IAsyncEnumerable<BackendBlob?> ListInStepsAsync(string prefix, [EnumeratorCancellation] CancellationToken ct)
+    {
+        var own = _own.Below(prefix);
+        var (last, given) = (new Dictionary<UInt128, Listed>(), (UInt128?)null);
+        // Who asks for a whole name, as the test of a place does, need not wait for all.
+        if (BlobName.Find(prefix) is { } whole && await FindAsync(whole, ct) is { Name: not null } found)
+        {
+            given = found.ShortKey;
+            yield return found.ToBlob(whole);
+        }
+        await foreach (var page in drive.ListAsync(Files, null, ct))
+        {
+            foreach (var resource in page.Files)
+            {
+                if (DriveFile.Find(place, resource) is { IsWrong: false } file && !_own.IsDeleted(file.Id)) Add(file);
+            }
+            yield return null;
         }
         foreach (var (name, made) in own)
         {
-            if (!names.Add(made.Key) || await FindOwnAsync(name, made, ct) is not { IsWrong: false } file) continue;
-            isEmpty = false;
-            yield return file.ToBlob(name);
+            if (last.TryGetValue(made.ShortKey, out var listed) && listed.Version >= made.VersionNumber) continue;
+            if (await FindOwnAsync(name, made, ct) is { IsWrong: false } file) Add(file);
+            yield return null;
         }
-        if (isEmpty) await RequireFolderAsync(ct);
+        if (last.Count == 0 && given is null) await RequireFolderAsync(ct);
+        foreach (var (key, listed) in last)
+        {
+            if (key != given && listed.Name is { } name) yield return new(BlobName.Parse(name), listed.Length, listed.Created);
+        }
+
+        void Add(DriveFile file)
+        {
+            // One that somebody has renamed is none of the list, and neither are those that it replaced.
+            if (file.Name is { } name && !name.Value.StartsWith(prefix, StringComparison.Ordinal)) return;
+            var (key, listed) = (file.ShortKey, new Listed(file.VersionNumber, file.Length, file.Created, file.Name?.Value));
+            if (last.TryGetValue(key, out var before) && (before.Version > listed.Version || (before.Version == listed.Version && before.Name is not null))) return;
+            last[key] = listed;
+        }
     }
 
     public ValueTask DisposeAsync()
     {
-        drive.Dispose();
+        drive.Dispose(); // cleaning under way ends with what it gets; the semaphore has no handle to free
         return ValueTask.CompletedTask;
     }
 
@@ -141,24 +191,37 @@ internal sealed partial class DriveBackend(DriveApi drive, DrivePlace place, Tim
     /// <returns>The blob; null where there is none, in a place that is there.</returns>
     private async Task<DriveFile?> FindAsync(BlobName name, CancellationToken ct) => DriveFile.LastOf(await FilesOfAsync(name, ct));
 
-    private async IAsyncEnumerable<DriveFile> ListFilesAsync(BlobName name, [EnumeratorCancellation] CancellationToken ct)
+    private Task<List<DriveFile>> ListFilesAsync(BlobName name, CancellationToken ct) => ListFilesAsync(DriveFile.KeyOf(name), ct);
+
+    private async Task<List<DriveFile>> ListFilesAsync(string key, CancellationToken ct)
     {
-        var key = DriveFile.KeyOf(name);
-        await foreach (var resource in drive.ListAsync($"{Files} and {DriveFile.QueryFor(name)}", ct))
+        var files = new List<DriveFile>();
+        foreach (var resource in await drive.FindAllAsync($"{Files} and {DriveFile.QueryFor(key)}", ct))
         {
             // What a server lists need not be what it was asked for.
-            if (DriveFile.Find(place, resource) is { } file && file.Key == key) yield return file;
+            if (DriveFile.Find(place, resource) is { } file && file.Key == key) files.Add(file);
         }
+        return files;
+    }
+
+    private async Task<bool> CleanAsync(string key, CancellationToken ct)
+    {
+        var files = await ListFilesAsync(key, ct);
+        // What a file is deleted for is to be there, whatever the list shows, and old enough that nobody reads the other any more.
+        if (DriveFile.LastOf(files) is not { } last || RecordVersion.TimeOf(last.Version) >= clock.GetUtcNow() - LeftAfter) return false;
+        if (DriveFile.Find(place, await drive.FindAsync(What, last.Id, ct)) is not { IsVerified: true }) return false;
+        foreach (var other in files)
+        {
+            if (DriveFile.IsLater(last, other)) await DeleteFileAsync(What, other.Id, ct);
+        }
+        return true;
     }
 
     /// <returns>All files of a name, in a place that is there.</returns>
     private async Task<IReadOnlyList<DriveFile>> FilesOfAsync(BlobName name, CancellationToken ct)
     {
-        var files = new List<DriveFile>();
-        await foreach (var file in ListFilesAsync(name, ct))
-        {
-            if (!_own.IsDeleted(file.Id)) files.Add(file);
-        }
+        var files = await ListFilesAsync(name, ct);
+        files.RemoveAll(f => _own.IsDeleted(f.Id));
         if (_own.Find(name) is { } made && !files.Exists(f => f.Id == made.Id) && await FindOwnAsync(name, made, ct) is { } own) files.Add(own);
         if (files.Count == 0) await RequireFolderAsync(ct);
         return files;
@@ -181,29 +244,52 @@ internal sealed partial class DriveBackend(DriveApi drive, DrivePlace place, Tim
     }
 
     /// <summary>Looks for the place's folder.</summary>
-    /// <returns>The oldest that lists show and that is there; null for none.</returns>
+    /// <returns>The oldest that lists show, or that was known, and that is there; null for none.</returns>
     private async Task<string?> FindFolderAsync(CancellationToken ct)
     {
-        var folders = new List<DriveResource>();
-        await foreach (var folder in drive.ListAsync(Folders, ct))
-        {
-            if (IsFolder(folder)) folders.Add(folder);
-        }
+        var asked = clock.GetTimestamp();
+        var folders = (await drive.FindAllAsync(Folders, ct)).Where(IsFolder).ToList();
+        // Which is there though lists may not show it.
+        if (_folder is { } known && !folders.Exists(f => f.Id == known.Id) && await drive.FindAsync(What, known.Id, ct) is { } own && IsFolder(own)) folders.Add(own);
         foreach (var folder in folders.OrderBy(f => f.CreatedTime ?? DateTimeOffset.MaxValue).ThenBy(f => f.Id, StringComparer.Ordinal))
         {
-            if (IsFolder(await drive.FindAsync(What, folder.Id!, ct))) return _folder = folder.Id;
+            if (!IsFolder(await drive.FindAsync(What, folder.Id!, ct))) continue;
+            _folder = new(folder.Id!, asked);
+            return folder.Id;
         }
-        return _folder = null;
+        _folder = null;
+        return null;
 
         bool IsFolder(DriveResource? found) => found is { Trashed: not true, MimeType: DriveResource.FolderType } && found.Properties?.GetValueOrDefault(DrivePlace.PlaceProperty) == place.Folder;
     }
 
+    /// <returns>The folder that new files go to, as it was found lately; null where it is to be looked for.</returns>
+    private string? KnownFolder => _folder is { } known && clock.GetElapsedTime(known.At) < FolderKnownFor ? known.Id : null;
+
     /// <returns>The folder that new files go to.</returns>
     private async Task<string> RequireFolderAsync(CancellationToken ct)
     {
-        if (_folder is { } known && await drive.FindAsync(What, known, ct) is not null) return known;
+        if (KnownFolder is { } known && await drive.FindAsync(What, known, ct) is not null) return known;
         return await FindFolderAsync(ct) ?? throw PlaceMissing();
     }
 
     private Task WaitAsync(string tooLate, Func<Task<bool>> isThere, CancellationToken ct) => Visibility.WaitAsync(isThere, place.VisibleWithin, tooLate, clock, ct);
+
+    /// <param name="At">When lists were asked for it.</param>
+    private sealed record Folder(string Id, long At);
+
+    /// <summary>What a list remembers of a name: many of them there may be.</summary>
+    /// <param name="Name">Null where somebody has renamed the file.</param>
+    private readonly record struct Listed(UInt128 Version, long Length, DateTimeOffset Created, string? Name);
+
+    private sealed class Cleaning
+    {
+        /// <summary>Names of which a file was seen.</summary>
+        public HashSet<UInt128> Seen { get; } = [];
+
+        /// <summary>Where the list goes on; null for its beginning.</summary>
+        public string? Next { get; set; }
+
+        public long At { get; set; }
+    }
 }

@@ -35,12 +35,12 @@ internal static class DriveConnector
             new(OAuthService.ClientSecret, "The secret of that client.", ConnectorFieldKind.Secret),
             .. OAuthFields.Addresses,
             new(GoogleAccount.Key, "Instead of a user, for a shared drive: the JSON file of a key of a service account that is a manager of it. Service accounts have no room of their own.", ConnectorFieldKind.Secret),
-            new(VisibleWithin, "Seconds after which a put or a delete has failed that Google has taken and its lists do not show.", ConnectorFieldKind.Number, Default: "120", Min: 1, Max: 3600),
+            new(VisibleWithin, "Seconds after which a put or a delete has failed that Google has taken and its lists do not show. They come on top of timeout-seconds; no call waits for more than ten minutes.", ConnectorFieldKind.Number, Default: "120", Min: 1, Max: 3600),
         ],
         [
             new("google-drive", "Google Drive", "Needs client-id and client-secret of an OAuth client of Google's; then integrations authorize.", Preset()),
             new("google-shared-drive", "A shared drive of Google Workspace", "Needs drive-id, and the key of a service account, or client-id and client-secret and then integrations authorize. Whichever it is has to be a manager of the drive.",
-                Preset((OAuthService.ScopeField, FullScope))),
+                Preset((OAuthService.ScopeField, FullScope))) { Requires = [DriveId] },
         ])
         { OAuth = [GoogleAccount.ServiceFor(OwnFilesScope)] },
         (settings, clock) => Open(settings, PlaceOf(settings), null, clock))
@@ -55,6 +55,8 @@ internal static class DriveConnector
         if (string.IsNullOrWhiteSpace(place.Folder) || Encoding.UTF8.GetByteCount(place.Folder) > FolderBytesMax) throw ConnectorType.Invalid($"{Folder}: 1 to {FolderBytesMax} bytes, and not of spaces alone.");
         if (place.DriveId is { } drive && !DriveResource.IsId(drive)) throw ConnectorType.Invalid($"{DriveId}: letters, digits, '-' and '_', as the drive's address ends.");
         if (settings.ContainsKey(GoogleAccount.Key) && place.DriveId is null) throw ConnectorType.Invalid($"{GoogleAccount.Key} needs {DriveId}: a service account has no room of its own.");
+        if (tokens is not null && place.DriveId is not null && settings.GetValueOrDefault(OAuthService.ScopeField, OwnFilesScope).Split(' ') is var scopes && scopes.Contains(OwnFilesScope) && !scopes.Contains(FullScope))
+            throw ConnectorType.Invalid($"{DriveId} needs {OAuthService.ScopeField} {FullScope}: with {OwnFilesScope}, which is asked for where nothing is said, nothing can be made in a shared drive.");
         return new(new(GoogleAccount.Open(settings, "google-drive", FullScope, DriveFailures.Api, tokens, clock), place, clock), place, clock);
     }
 

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Buffers.Text;
 using System.Security.Cryptography;
 using System.Text;
@@ -19,8 +20,6 @@ internal sealed record DriveFile(string Id, string Key, string Version, long Len
     private const string Sha256Property = "darkstorage-sha256";
     private const string Md5Property = "darkstorage-md5";
 
-    private const int VersionLengthMax = 64;
-
     /// <summary>The file's name, where it is one of this blob's: null where somebody has renamed it.</summary>
     public BlobName? Name { get; init; }
 
@@ -37,7 +36,7 @@ internal sealed record DriveFile(string Id, string Key, string Version, long Len
     {
         if (resource is not { Properties: { } said, Size: >= 0 and var size } || !DriveResource.IsId(resource.Id) || resource.Trashed == true || resource.MimeType == DriveResource.FolderType) return null;
         if (said.GetValueOrDefault(DrivePlace.PlaceProperty) != place.Folder || said.GetValueOrDefault(KeyProperty) is not { } key) return null;
-        if (said.GetValueOrDefault(VersionProperty) is not { Length: <= VersionLengthMax } version || RecordVersion.TimeOf(version) is null) return null;
+        if (said.GetValueOrDefault(VersionProperty) is not { } version || RecordVersion.NumberOf(version) is null) return null;
         if (said.GetValueOrDefault(Sha256Property) is not { Length: 64 } sha256 || !sha256.All(char.IsAsciiHexDigitLower) || said.GetValueOrDefault(Md5Property) is not { } md5) return null;
         var isKnown = resource.Sha256Checksum is not null || resource.Md5Checksum is not null;
         var isOther = (resource.Sha256Checksum ?? sha256) != sha256 || (resource.Md5Checksum ?? md5) != md5;
@@ -53,16 +52,19 @@ internal sealed record DriveFile(string Id, string Key, string Version, long Len
     public static string KeyOf(BlobName name) => Base64Url.EncodeToString(SHA256.HashData(Encoding.UTF8.GetBytes(name.Value)));
 
     /// <summary>Finds the files of a name.</summary>
-    public static string QueryFor(BlobName name) => DriveApi.Has(KeyProperty, KeyOf(name));
+    public static string QueryFor(string key) => DriveApi.Has(KeyProperty, key);
+
+    /// <summary>What is remembered of the key where there are very many: half of a hash of whatever somebody has written there, which is enough to tell names apart.</summary>
+    public UInt128 ShortKey => BinaryPrimitives.ReadUInt128LittleEndian(SHA256.HashData(Encoding.UTF8.GetBytes(Key)));
+
+    /// <summary>As <see cref="Version"/>, in a fifth of the memory.</summary>
+    public UInt128 VersionNumber => RecordVersion.NumberOf(Version)!.Value;
 
     /// <param name="other">Null for none.</param>
     public static bool IsLater(DriveFile one, DriveFile? other) => string.CompareOrdinal(one.Version, other?.Version) is var order && (order > 0 || (order == 0 && string.CompareOrdinal(one.Id, other?.Id) > 0));
 
     /// <returns>The blob; null where there is none.</returns>
     public static DriveFile? LastOf(IEnumerable<DriveFile> files) => files.Where(f => !f.IsWrong).Aggregate((DriveFile?)null, (last, file) => IsLater(file, last) ? file : last);
-
-    /// <summary>What is remembered of each where there are many.</summary>
-    public DriveFile WithoutContent() => this with { Name = null, Hashes = new("", "") };
 
     public bool HasSame(long length, ContentHashes hashes) => Length == length && Hashes == hashes;
 

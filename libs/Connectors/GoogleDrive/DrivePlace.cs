@@ -13,7 +13,7 @@ internal sealed record DrivePlace(string Folder, string? DriveId)
     /// <summary>Of longer ones. A multiple of <see cref="ResumableUpload.ChunkUnit"/>: at a gigabit a second and 50 ms to the server, waiting for the answer to each costs a tenth.</summary>
     public long ChunkBytes { get; init; } = 64L << 20;
 
-    /// <summary>Of one page of a list. Drive gives no more.</summary>
+    /// <summary>Asked for of one page of a list. Drive took no more than 1,000; by its newer documents it gives 100 at the most, and takes what is beyond for that.</summary>
     public int PageFilesMax { get; init; } = 1000;
 
     /// <summary>For what was done to show in lists.</summary>

@@ -19,6 +19,11 @@ internal sealed record DriveResource(string? Id, string? Name, string? MimeType,
 /// <param name="Parents">The folder that it is in; null for the top of the user's drive.</param>
 internal sealed record DriveMetadata(string? Id, string Name, string MimeType, IReadOnlyList<string>? Parents, IReadOnlyDictionary<string, string> Properties);
 
+/// <summary>A page of a list.</summary>
+/// <param name="Files">With ids that can be.</param>
+/// <param name="Next">What the list goes on by, for some hours; null where it ends.</param>
+internal sealed record DriveFiles(IReadOnlyList<DriveResource> Files, string? Next);
+
 internal sealed record DrivePage(List<DriveResource?>? Files, string? NextPageToken, bool? IncompleteSearch);
 
 internal sealed record GeneratedIds(List<string?>? Ids);

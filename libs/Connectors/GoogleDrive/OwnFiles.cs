@@ -7,11 +7,11 @@ namespace DarkStorage.Connectors.GoogleDrive;
 internal sealed class OwnFiles
 {
     /// <summary>Of files with their names, some 20 MB.</summary>
-    private const int FilesMax = 20_000;
+    public const int FilesMax = 20_000;
 
     private readonly Lock _lock = new();
     private readonly Dictionary<BlobName, DriveFile> _made = [];
-    private readonly Queue<(BlobName Name, DriveFile File)> _order = new();
+    private readonly Queue<(BlobName Name, string Id)> _order = new();
     private readonly HashSet<string> _deleted = new(StringComparer.Ordinal);
     private readonly Queue<string> _deletedOrder = new();
 
@@ -31,12 +31,13 @@ internal sealed class OwnFiles
     {
         lock (_lock)
         {
+            // One that is known now as it is there takes no second place.
+            if (_made.GetValueOrDefault(name)?.Id != file.Id) _order.Enqueue((name, file.Id));
             _made[name] = file;
-            _order.Enqueue((name, file));
             while (_order.Count > FilesMax)
             {
                 var oldest = _order.Dequeue();
-                if (ReferenceEquals(_made.GetValueOrDefault(oldest.Name), oldest.File)) _made.Remove(oldest.Name);
+                if (_made.GetValueOrDefault(oldest.Name)?.Id == oldest.Id) _made.Remove(oldest.Name);
             }
         }
     }

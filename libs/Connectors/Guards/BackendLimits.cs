@@ -41,6 +41,7 @@ public sealed record BackendLimits
     /// <summary>Bytes a second, to and from it, of each node; 0 for no bound, which is the default.</summary>
     public long BytesPerSecondMax { get; init; }
 
+    /// <param name="length">0 for what brings nothing, and may be waited for until it shows: a delete, and a put of what is there already.</param>
     /// <returns>Time for the answer once the last byte of a blob was taken.</returns>
     public TimeSpan FinishTimeoutOf(long length, BackendTraits traits)
     {

@@ -63,9 +63,10 @@ internal sealed class GuardedBackend : IMeteredBackend
     public Task<BackendBlob> PutAsync(BlobName name, BlobSource content, CancellationToken ct)
     {
         if (content.Length > Traits.BlobBytesMax) throw new BackendException(BackendError.Refused, $"{name} has {content.Length} bytes, and {_name} takes {Traits.BlobBytesMax} at most.");
-        return LongCallAsync("put", _limits.Timeout, async watch =>
+        // What is there already is not sent, and may be waited for all the same.
+        return LongCallAsync("put", _limits.FinishTimeoutOf(0, Traits), async watch =>
         {
-            var source = new GuardedSource(content, this, watch, _limits.FinishTimeoutOf(content.Length, Traits));
+            var source = new GuardedSource(content, this, watch, _limits.Timeout, _limits.FinishTimeoutOf(content.Length, Traits));
             try
             {
                 var blob = await _inner.PutAsync(name, source, watch.Token);
@@ -86,16 +87,16 @@ internal sealed class GuardedBackend : IMeteredBackend
 
     public Task<BackendBlob?> StatAsync(BlobName name, CancellationToken ct) => CallAsync("stat", watch => _inner.StatAsync(name, watch.Token), ct);
 
-    public Task DeleteAsync(BlobName name, CancellationToken ct) => CallAsync("delete", watch => NothingAsync(_inner.DeleteAsync(name, watch.Token)), ct);
+    public Task DeleteAsync(BlobName name, CancellationToken ct) => CallAsync("delete", _limits.FinishTimeoutOf(0, Traits), watch => NothingAsync(_inner.DeleteAsync(name, watch.Token)), ct);
 
-    /// <summary>Asks again for the first blob alone. A list that breaks later is not begun again: who lists may have acted on what came before.</summary>
+    /// <summary>Asks again for the first blob, or step, alone. A list that breaks later is not begun again: who lists may have acted on what came before.</summary>
     public async IAsyncEnumerable<BackendBlob> ListAsync(string prefix, [EnumeratorCancellation] CancellationToken ct)
     {
         await using var listing = await CallAsync("list", _ => BeginListAsync(prefix, ct), ct);
         while (listing.IsThere)
         {
             listing.Watch.Pause();
-            yield return listing.Current;
+            if (listing.Current is { } blob) yield return blob;
             listing.Watch.Resume();
             listing.IsThere = await NextAsync(listing);
         }
@@ -149,8 +150,10 @@ internal sealed class GuardedBackend : IMeteredBackend
     }
 
     /// <summary>A call that is over soon. Where the backend rests, one such call asks whether it is back.</summary>
-    private Task<T> CallAsync<T>(string operation, Func<IdleWatch, Task<T>> call, CancellationToken ct) =>
-        RetryAsync(slot => RestingAsync(() => AttemptAsync(operation, _limits.Timeout, call, slot, ct), ct), ct);
+    private Task<T> CallAsync<T>(string operation, Func<IdleWatch, Task<T>> call, CancellationToken ct) => CallAsync(operation, _limits.Timeout, call, ct);
+
+    private Task<T> CallAsync<T>(string operation, TimeSpan timeout, Func<IdleWatch, Task<T>> call, CancellationToken ct) =>
+        RetryAsync(slot => RestingAsync(() => AttemptAsync(operation, timeout, call, slot, ct), ct), ct);
 
     /// <summary>A call that may take hours, and so is not the one to ask whether a backend is back: a short one is made before it.</summary>
     private Task<T> LongCallAsync<T>(string operation, TimeSpan timeout, Func<IdleWatch, Task<T>> call, CancellationToken ct) => RetryAsync(async slot =>
@@ -272,7 +275,8 @@ internal sealed class GuardedBackend : IMeteredBackend
     private async Task<Listing> BeginListAsync(string prefix, CancellationToken ct)
     {
         var watch = new IdleWatch(_limits.Timeout, _clock, ct);
-        var listing = new Listing(_inner.ListAsync(prefix, watch.Token).GetAsyncEnumerator(CancellationToken.None), watch);
+        var blobs = _inner is IListsInSteps slow ? slow.ListInStepsAsync(prefix, watch.Token) : _inner.ListAsync(prefix, watch.Token);
+        var listing = new Listing(blobs.GetAsyncEnumerator(CancellationToken.None), watch);
         try
         {
             listing.IsThere = await NextAsync(listing);
@@ -306,11 +310,12 @@ internal sealed class GuardedBackend : IMeteredBackend
     }
 
     /// <summary>A list under way. Where its next blob does not come, it is left behind, and ended when that has come after all.</summary>
-    private sealed class Listing(IAsyncEnumerator<BackendBlob> blobs, IdleWatch watch) : IAsyncDisposable
+    private sealed class Listing(IAsyncEnumerator<BackendBlob?> blobs, IdleWatch watch) : IAsyncDisposable
     {
         private Task<bool> _moving = Task.FromResult(false);
 
-        public BackendBlob Current => blobs.Current;
+        /// <summary>Null for a step without one.</summary>
+        public BackendBlob? Current => blobs.Current;
 
         public IdleWatch Watch => watch;
 

@@ -3,7 +3,7 @@ using DarkStorage.Storage.Backends;
 namespace DarkStorage.Connectors.Guards;
 
 /// <summary>Content on its way out: each read is counted and paced, and shows that the put goes on.</summary>
-internal sealed class GuardedSource(BlobSource inner, GuardedBackend owner, IdleWatch watch, TimeSpan finishTimeout) : BlobSource
+internal sealed class GuardedSource(BlobSource inner, GuardedBackend owner, IdleWatch watch, TimeSpan sendTimeout, TimeSpan finishTimeout) : BlobSource
 {
     private long _left = inner.Length;
 
@@ -12,7 +12,11 @@ internal sealed class GuardedSource(BlobSource inner, GuardedBackend owner, Idle
     /// <summary>What the source itself threw: not the backend's fault, whatever the connector makes of it.</summary>
     public Exception? Failure { get; private set; }
 
-    public override async ValueTask<Stream> OpenAsync(long offset, CancellationToken ct) => new Passing(await ReadAsync(() => inner.OpenAsync(offset, ct), ct), this, isPeek: false);
+    public override async ValueTask<Stream> OpenAsync(long offset, CancellationToken ct)
+    {
+        if (Interlocked.Read(ref _left) > 0) watch.Allow(sendTimeout);
+        return new Passing(await ReadAsync(() => inner.OpenAsync(offset, ct), ct), this, isPeek: false);
+    }
 
     public override async ValueTask<Stream> PeekAsync(long offset, CancellationToken ct) => new Passing(await ReadAsync(() => inner.PeekAsync(offset, ct), ct), this, isPeek: true);
 
@@ -21,7 +25,7 @@ internal sealed class GuardedSource(BlobSource inner, GuardedBackend owner, Idle
         var read = await ReadAsync(() => stream.ReadAsync(buffer, ct), ct, taken =>
         {
             // What was sent again counts twice, and so allows more time a little early.
-            if (Interlocked.Add(ref _left, -taken) <= 0) watch.Extend(finishTimeout);
+            if (Interlocked.Add(ref _left, -taken) <= 0) watch.Allow(finishTimeout);
             return owner.PassedAsync(taken, isWrite: true, ct);
         });
         return read;

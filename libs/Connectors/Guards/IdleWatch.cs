@@ -49,8 +49,8 @@ internal sealed class IdleWatch : IDisposable
         }
     }
 
-    /// <summary>Allows more time from the next <see cref="Resume"/> on.</summary>
-    public void Extend(TimeSpan timeout)
+    /// <summary>Allows more time, or less, from the next <see cref="Resume"/> on.</summary>
+    public void Allow(TimeSpan timeout)
     {
         lock (_lock) _timeout = timeout;
     }

@@ -12,6 +12,9 @@ public sealed partial class PostgresIndex
     /// <summary>Buckets that are looked at at one time.</summary>
     private const int BucketsMax = 1_000;
 
+    /// <summary>Steps in a row for which the database was not to be had, after which no other is begun.</summary>
+    private const int UnavailableMax = 10;
+
     /// <summary>For what adds up all there is.</summary>
     private static readonly TimeSpan SumTimeout = TimeSpan.FromSeconds(30);
 
@@ -48,7 +51,7 @@ public sealed partial class PostgresIndex
 
     public async Task SortUsageAsync(DateTimeOffset now, CancellationToken ct)
     {
-        var failures = new List<StorageException>();
+        var (first, failures, inARow) = ((StorageException?)null, 0, 0);
         foreach (var bucket in await ReadRowsAsync("SELECT bucket FROM bucket_usage UNION SELECT bucket FROM usage WHERE storage_class = '' ORDER BY bucket", static _ => { }, static row => row.GetInt64(0), ct))
             await TryAsync(() => SortUsageAsync(bucket, ct));
         await TryAsync(() => LeaveUsageAsync(ct));
@@ -58,20 +61,26 @@ public sealed partial class PostgresIndex
         {
             while (await ChangeAloneAsync("usage", "SELECT fold_usage($1, $2)", p => p.Int(before).Int(FoldedMax), static row => row.GetInt64(0), ct) == FoldedMax) { }
         });
-        if (failures is [var first, ..]) throw new StorageException(first.Error, $"{failures.Count} of the steps by which usage is put in order failed, the first with: {first.Message}", first);
+        if (first is not null) throw Failed();
 
-        // What fails is done the next time, and nothing else waits for it.
+        // What fails is done the next time, and nothing else waits for it; but where the database is gone there are as many steps as buckets, and each would wait for it.
         async Task TryAsync(Func<Task> step)
         {
             try
             {
                 await step();
+                inARow = 0;
             }
             catch (StorageException e)
             {
-                failures.Add(e);
+                first ??= e;
+                failures++;
+                inARow = e.Error is StorageError.Unavailable or StorageError.IndexAway ? inARow + 1 : 0;
+                if (inARow == UnavailableMax) throw Failed();
             }
         }
+
+        StorageException Failed() => new(first!.Error, $"{failures} of the steps by which usage is put in order failed, the first with: {first.Message}", first);
     }
 
     /// <summary>Requests that were counted while their bucket went. From bucket to bucket: each has rows without number.</summary>

@@ -11,6 +11,9 @@ public static class BackendProbe
     private const string Folder = "darkstorage-probe/";
     private const int ContentBytes = 70_000;
 
+    /// <summary>Whether a blob is one of a test's.</summary>
+    public static bool IsOf(BlobName name) => name.Value.StartsWith(Folder, StringComparison.Ordinal);
+
     /// <summary>For what a step that failed has left.</summary>
     private static readonly TimeSpan DeletingMax = TimeSpan.FromSeconds(5);
 

@@ -74,6 +74,9 @@ public sealed record ConnectorType(string Name, string Title, string Help, Immut
             }
         }
         if (Fields.FirstOrDefault(f => f.IsRequired && !complete.ContainsKey(f.Name)) is { } missing) throw Invalid($"{Name} needs {missing.Name}: {missing.Help}");
+        // Settings that were kept before a preset required it stay, as what is there is where they say.
+        var required = Presets.FirstOrDefault(p => p.Name == preset)?.Requires ?? [];
+        if (required.FirstOrDefault(r => !complete.ContainsKey(r) && (before is null || before.ContainsKey(r))) is { } unsaid) throw Invalid($"The preset {preset} needs {unsaid}.");
         return complete.ToImmutable();
     }
 
@@ -154,4 +157,8 @@ public enum ConnectorFieldKind : byte
 
 /// <summary>A well-known place: values of fields that are the same for everybody there.</summary>
 /// <param name="Help">What remains to be said, and where to find it.</param>
-public sealed record ConnectorPreset(string Name, string Title, string Help, ImmutableSortedDictionary<string, string> Values);
+public sealed record ConnectorPreset(string Name, string Title, string Help, ImmutableSortedDictionary<string, string> Values)
+{
+    /// <summary>Fields without which it would be another place than the preset is for.</summary>
+    public ImmutableArray<string> Requires { get; init; } = [];
+}

@@ -56,7 +56,7 @@ public sealed record BackendTraits(long BlobBytesMax)
     /// <summary>What is settled can't be read until it is warmed up.</summary>
     public bool IsCold { get; init; }
 
-    /// <summary>For how long a put may wait, however little it brings, for the place to show what it has taken; zero where that is at once.</summary>
+    /// <summary>For how long a put or a delete may wait, however little it brings, for the place to show what was done; zero where that is at once.</summary>
     public TimeSpan ShowsWithin { get; init; }
 }
 

@@ -45,6 +45,33 @@ public sealed partial class DriveBackendTests
         Assert.Equal(2, _drive.Items.Count(i => i.IsFolder));
     }
 
+    [Theory, InlineData(false), InlineData(true)]
+    public async Task A_node_that_took_the_younger_folder_takes_the_older_some_minutes_later_or_when_it_is_tested(bool isTested)
+    {
+        var clock = new HurriedTime();
+        _clock = clock;
+        var properties = new Dictionary<string, string> { ["darkstorage-place"] = "DarkStorage" };
+        var younger = _drive.Add("DarkStorage", null, properties);
+        await using var backend = await ReadyHereAsync();
+        var older = _drive.Add("DarkStorage", null, properties, created: DateTimeOffset.UtcNow.AddDays(-1));
+        await backend.PutAsync(BlobName.Parse("a"), BlobSource.Of(new byte[1]), Ct);
+        Assert.Equal(younger, _drive.Files.Single().Parent);
+        if (isTested) Assert.True((await BackendProbe.RunAsync(backend, clock, Ct)).Steps.All(s => s.Failure is null));
+        else clock.Pass(TimeSpan.FromMinutes(6));
+        await backend.PutAsync(BlobName.Parse("a"), BlobSource.Of(new byte[2]), Ct);
+        Assert.Equal(older, _drive.Files.Single().Parent);
+        // It stays with that, though lists should show the other alone.
+        clock.Pass(TimeSpan.FromMinutes(6));
+        _drive.Answers = async http =>
+        {
+            if (!http.Request.Query["q"].ToString().StartsWith("mimeType =", StringComparison.Ordinal)) return false;
+            await http.Response.WriteAsync($$$"""{"files":[{"id":"{{{younger}}}","name":"DarkStorage","mimeType":"application/vnd.google-apps.folder","createdTime":"2999-01-01T00:00:00Z","properties":{"darkstorage-place":"DarkStorage"}}]}""");
+            return true;
+        };
+        await backend.PutAsync(BlobName.Parse("b"), BlobSource.Of(new byte[2]), Ct);
+        Assert.Equal(older, _drive.Files.Single(f => f.Name == "b").Parent);
+    }
+
     [Fact]
     public async Task Of_two_folders_of_one_instant_the_one_with_the_lesser_id_counts()
     {

@@ -122,11 +122,11 @@ public sealed partial class DriveBackendTests
     }
 
     [Theory]
-    [InlineData("""{"files":[],"nextPageToken":"again"}""", BackendError.Damaged)]
-    [InlineData("""{"files":[null,{"id":"a/b"},{"id":"../about"},{"id":""},{}],"nextPageToken":"again"}""", BackendError.Damaged)]
-    [InlineData("""{"files":[{"id":"same"}],"nextPageToken":"again"}""", BackendError.Damaged)]
-    [InlineData("""{"nextPageToken":"again"}""", BackendError.Damaged)]
-    public async Task A_list_that_never_ends_is_left(string page, BackendError expected)
+    [InlineData("""{"files":[],"nextPageToken":"again"}""")]
+    [InlineData("""{"files":[null,{"id":"a/b"},{"id":"../about"},{"id":""},{}],"nextPageToken":"again"}""")]
+    [InlineData("""{"files":[{"id":"same"}],"nextPageToken":"again"}""")]
+    [InlineData("""{"nextPageToken":"again"}""")]
+    public async Task A_list_that_never_ends_is_left(string page)
     {
         await using var backend = await ReadyHereAsync();
         _drive.Answers = async http =>
@@ -135,8 +135,9 @@ public sealed partial class DriveBackendTests
             await http.Response.WriteAsync(page);
             return true;
         };
-        Assert.Equal(expected, (await Assert.ThrowsAsync<BackendException>(() => ListAsync(backend, ""))).Error);
-        Assert.Equal(expected, (await Assert.ThrowsAsync<BackendException>(() => backend.StatAsync(BlobName.Parse("a"), Ct))).Error);
+        // It says nothing of what is there: another machine of theirs may know more.
+        Assert.Equal(BackendError.Unavailable, (await Assert.ThrowsAsync<BackendException>(() => ListAsync(backend, ""))).Error);
+        Assert.Equal(BackendError.Unavailable, (await Assert.ThrowsAsync<BackendException>(() => backend.StatAsync(BlobName.Parse("a"), Ct))).Error);
         Assert.InRange(_drive.Requests.Count, 1, 150);
     }
 

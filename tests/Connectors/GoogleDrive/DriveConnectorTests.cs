@@ -37,7 +37,7 @@ public sealed class DriveConnectorTests
     [InlineData("folder", " ", "folder: 1 to 100 bytes, and not of spaces alone.")]
     [InlineData("drive-id", "../about", "drive-id: letters, digits, '-' and '_', as the drive's address ends.")]
     [InlineData("drive-id", "https://drive.google.com/drive/folders/0A", "drive-id: letters, digits, '-' and '_', as the drive's address ends.")]
-    [InlineData("drive-id", "", "service-account-key needs drive-id: a service account has no room of its own.")]
+    [InlineData("drive-id", "", "The preset google-shared-drive needs drive-id.")]
     [InlineData("service-account-key", "", "google-drive needs service-account-key, or client-id for a user's account.")]
     [InlineData("service-account-key", "SECRET", "service-account-key: the JSON file of a service account's key, as Google gives it.")]
     [InlineData("client-id", "app", "service-account-key and client-id: one or the other.")]
@@ -48,6 +48,46 @@ public sealed class DriveConnectorTests
     {
         var refused = Assert.Throws<StorageException>(() => Open("google-shared-drive", ("drive-id", "0A"), ("service-account-key", Key), (field, value)));
         Assert.Equal((StorageError.InvalidArgument, expected), (refused.Error, refused.Message));
+    }
+
+    [Fact]
+    public void A_service_account_has_no_room_of_its_own() =>
+        Assert.Equal("service-account-key needs drive-id: a service account has no room of its own.", Assert.Throws<StorageException>(() => Open("google-drive", ("service-account-key", Key))).Message);
+
+    [Fact]
+    public void A_preset_for_shared_drives_is_for_none_of_somebodys_own()
+    {
+        var refused = Assert.Throws<StorageException>(() => Type.Complete("google-shared-drive", Settings(("client-id", "app"), ("client-secret", "s"))));
+        Assert.Equal((StorageError.InvalidArgument, "The preset google-shared-drive needs drive-id."), (refused.Error, refused.Message));
+        var before = Type.Complete("google-shared-drive", Settings(("client-id", "app"), ("drive-id", "0A")));
+        Assert.Throws<StorageException>(() => Type.Complete("google-shared-drive", Settings(("drive-id", "")), before));
+        // One that was added before that was looked at can have its secret replaced.
+        var old = before.Remove("drive-id");
+        Assert.Equal("new", Type.Complete("google-shared-drive", Settings(("client-secret", "new")), old)["client-secret"]);
+    }
+
+    [Theory]
+    [InlineData(null, false)]
+    [InlineData("https://www.googleapis.com/auth/drive.file", false)]
+    [InlineData("openid https://www.googleapis.com/auth/drive.file", false)]
+    [InlineData("https://www.googleapis.com/auth/drive.file https://www.googleapis.com/auth/drive", true)]
+    [InlineData("https://www.googleapis.com/auth/drive", true)]
+    public async Task Nothing_can_be_made_in_a_shared_drive_by_who_is_given_its_own_files_alone(string? scope, bool isTaken)
+    {
+        foreach (var drive in new[] { "0A", null })
+        {
+            var settings = Settings(("client-id", "app"), ("client-secret", "s"));
+            if (drive is not null) settings["drive-id"] = drive;
+            if (scope is not null) settings["scope"] = scope;
+            var complete = Type.Complete("google-drive", settings);
+            if (isTaken || drive is null)
+            {
+                await using var opened = DriveConnector.Connector.OpenAuthorized!(complete, new UserTokens("t"), TimeProvider.System);
+                continue;
+            }
+            var refused = Assert.Throws<StorageException>(() => DriveConnector.Connector.OpenAuthorized!(complete, new UserTokens("t"), TimeProvider.System));
+            Assert.Equal((StorageError.InvalidArgument, "drive-id needs scope https://www.googleapis.com/auth/drive: with https://www.googleapis.com/auth/drive.file, which is asked for where nothing is said, nothing can be made in a shared drive."), (refused.Error, refused.Message));
+        }
     }
 
     [Fact]

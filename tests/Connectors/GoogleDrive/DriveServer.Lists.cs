@@ -10,7 +10,9 @@ public sealed partial class DriveServer
 {
     private Task ListAsync(HttpContext http, Dictionary<string, string> query)
     {
-        if (query.GetValueOrDefault("orderBy") is not (null or "createdTime desc") || query.GetValueOrDefault("spaces", "drive") != "drive") throw new ApiException(400, "invalid", "Invalid Value");
+        // Drive says that sorting many may take longer than it has; here it always does.
+        if (query.ContainsKey("orderBy")) throw new ApiException(503, "backendError", "Backend Error");
+        if (query.GetValueOrDefault("spaces", "drive") != "drive") throw new ApiException(400, "invalid", "Invalid Value");
         if ((Number(query, "pageSize") ?? 100) is < 1 or > 1000) throw new ApiException(400, "invalid", "Invalid value for page_size.");
         var conditions = Parse(query.GetValueOrDefault("q", ""));
         var page = new JsonObject { ["kind"] = "drive#fileList", ["incompleteSearch"] = SaysIncomplete };
@@ -23,20 +25,28 @@ public sealed partial class DriveServer
                 (page["files"], page["nextPageToken"]) = (new JsonArray(), "begin");
                 return JsonAsync(http, page, query);
             }
-            var before = token?.Split('-') is [var ticks, var sequence] ? (long.Parse(ticks, CultureInfo.InvariantCulture), long.Parse(sequence, CultureInfo.InvariantCulture)) : (long.MaxValue, long.MaxValue);
+            var behind = token is null or "begin" ? "" : token;
             var matching = _items.Values.Concat(_deleted).Where(i => corpus(i) && conditions.TrueForAll(c => c(i))).ToList();
-            var shown = matching.Where(i => _items.ContainsKey(i.Id) ? i.Lag == 0 : i.Lag > 0).OrderByDescending(i => i.Created).ThenByDescending(i => i.Sequence).ToList();
-            if (before.Item1 == long.MaxValue)
+            var shown = matching.Where(i => _items.ContainsKey(i.Id) ? i.Lag == 0 : i.Lag > 0).OrderBy(PlaceOf, StringComparer.Ordinal).ToList();
+            if (behind.Length == 0)
             {
                 foreach (var item in matching.Where(i => i.Lag is > 0 and < int.MaxValue)) item.Lag--;
             }
-            var rest = shown.Where(i => (i.Created.UtcTicks, i.Sequence).CompareTo(before) < 0).ToList();
+            var rest = shown.Where(i => string.CompareOrdinal(PlaceOf(i), behind) > 0).ToList();
             var size = (int)Math.Min(PageFilesMax, Number(query, "pageSize") ?? 100);
             page["files"] = new JsonArray([.. rest.Take(size).Select(ResourceOf)]);
-            if (rest.Count > size) page["nextPageToken"] = string.Create(CultureInfo.InvariantCulture, $"{rest[size - 1].Created.UtcTicks}-{rest[size - 1].Sequence}");
+            if (rest.Count > size) page["nextPageToken"] = PlaceOf(rest[size - 1]);
         }
         return JsonAsync(http, page, query);
     }
+
+    /// <summary>Where something is in lists.</summary>
+    private string PlaceOf(Item item) => Order switch
+    {
+        DriveOrder.OldestFirst => $"p{item.Sequence.ToString("D20", CultureInfo.InvariantCulture)}",
+        DriveOrder.NewestFirst => $"p{(long.MaxValue - item.Sequence).ToString("D20", CultureInfo.InvariantCulture)}",
+        _ => $"p{item.Id}",
+    };
 
     /// <summary>Whose files are searched.</summary>
     private Func<Item, bool> CorpusOf(Dictionary<string, string> query)

@@ -37,8 +37,11 @@ public sealed partial class DriveServer : GoogleServer
     /// <summary>Of what is made, or deleted, from now on: lists of it until they show that.</summary>
     public (int Made, int Deleted) Lag { get; set; }
 
-    /// <summary>Files on one page at most, whatever is asked for.</summary>
-    public int PageFilesMax { get; set; } = 1000;
+    /// <summary>Files on one page at most, whatever is asked for. As newer documents say.</summary>
+    public int PageFilesMax { get; set; } = 100;
+
+    /// <summary>In which lists come. Drive says nothing of that.</summary>
+    public DriveOrder Order { get; set; }
 
     /// <summary>Begins each list with a page that has nothing, as the documentation says that there may be.</summary>
     public bool GivesEmptyPages { get; set; }
@@ -283,6 +286,13 @@ public sealed partial class DriveServer : GoogleServer
         /// <summary>Lists of it until they show what became of it.</summary>
         public int Lag { get; set; }
     }
+}
+
+public enum DriveOrder
+{
+    ByChance,
+    OldestFirst,
+    NewestFirst,
 }
 
 public sealed record DriveItem(string Id, string Name, bool IsFolder, string Parent, DateTimeOffset Created, byte[] Content, IReadOnlyDictionary<string, string> Properties);

@@ -229,6 +229,43 @@ public sealed class GuardedBackendTests
         Assert.Equal(TimeSpan.FromHours(1), (limits with { Timeout = TimeSpan.FromHours(1) }).FinishTimeoutOf(1, _inner.Traits));
     }
 
+    [Theory, InlineData(0, 30), InlineData(60, 90), InlineData(3600, 120)]
+    public async Task What_is_to_show_is_waited_for_as_long_as_that_may_take_by_a_delete_and_by_a_put_that_sends_nothing(int showsWithin, int seconds)
+    {
+        _inner.Traits = _inner.Traits with { ShowsWithin = TimeSpan.FromSeconds(showsWithin) };
+        (_inner.Hangs, _inner.HangsAtTheBeginning) = (true, true);
+        await using var guard = Guard(new() { Timeout = TimeSpan.FromSeconds(30), AttemptsMax = 1, FinishTimeoutMax = TimeSpan.FromMinutes(2) });
+        foreach (var call in new Func<Task<bool>>[] { () => DoneAsync(guard.DeleteAsync(Name, Ct)), () => DoneAsync(guard.PutAsync(Name, BlobSource.Of(new byte[50_000]), Ct)) })
+        {
+            var error = await Assert.ThrowsAsync<BackendException>(() => PassAsync(call()));
+            Assert.Equal((BackendError.Unavailable, $"test did not answer for {seconds} s."), (error.Error, error.Message));
+        }
+        // Other calls show nothing, and neither does what is on its way.
+        Assert.Equal("test did not answer for 30 s.", (await Assert.ThrowsAsync<BackendException>(() => PassAsync(guard.StatAsync(Name, Ct)))).Message);
+        _inner.HangsAtTheBeginning = false;
+        Assert.Equal("test did not answer for 30 s.", (await Assert.ThrowsAsync<BackendException>(() => PassAsync(guard.PutAsync(Name, BlobSource.Of(new byte[50_000]), Ct)))).Message);
+
+        static async Task<bool> DoneAsync(Task call)
+        {
+            await call;
+            return true;
+        }
+    }
+
+    [Theory, InlineData(29, true), InlineData(31, false)]
+    public async Task A_list_that_reads_much_before_its_first_name_takes_as_many_steps_as_it_takes_and_none_too_long(int stepSeconds, bool isEnded)
+    {
+        await using var guard = new GuardedBackend(new SteppingBackend(() => _time.Advance(TimeSpan.FromSeconds(stepSeconds))), "test", new() { Timeout = TimeSpan.FromSeconds(30), AttemptsMax = 1 }, _time);
+        var listing = Task.Run(async () =>
+        {
+            var names = new List<string>();
+            await foreach (var blob in guard.ListAsync("", Ct)) names.Add(blob.Name.Value);
+            return names;
+        }, Ct);
+        if (isEnded) Assert.Equal(["found"], await listing);
+        else Assert.Equal(BackendError.Unavailable, (await Assert.ThrowsAsync<BackendException>(() => listing)).Error);
+    }
+
     [Fact]
     public async Task A_put_is_sent_again_from_its_beginning()
     {

@@ -21,6 +21,9 @@ internal sealed class ScriptedBackend : IBackend
 
     public bool Hangs { get; set; }
 
+    /// <summary>Puts do not look at what they are given: they wait for what is there already.</summary>
+    public bool HangsAtTheBeginning { get; set; }
+
     /// <summary>Puts take all, and say nothing.</summary>
     public bool HangsAtTheEnd { get; set; }
 
@@ -59,6 +62,7 @@ internal sealed class ScriptedBackend : IBackend
 
     public async Task<BackendBlob> PutAsync(BlobName name, BlobSource content, CancellationToken ct)
     {
+        if (HangsAtTheBeginning) await Task.Delay(Timeout.InfiniteTimeSpan, ct);
         await using var stream = await content.OpenAsync(0, ct);
         using var taken = new MemoryStream();
         var buffer = new byte[ReadBytes];

@@ -425,6 +425,27 @@ public sealed partial class PostgresIndexTests(PostgresFixture postgres) : Metad
     }
 
     [Fact]
+    public async Task Usage_is_left_for_the_next_time_where_step_after_step_has_no_answer()
+    {
+        await using var index = await OpenAsync(_url);
+        await _server.ExecuteAsync(Database, """
+            SET search_path = darkstorage;
+            INSERT INTO buckets (name, owner, region, created, versioning) SELECT 'b' || i, 'o', 'r', 0, 0 FROM generate_series(1, 50) i;
+            INSERT INTO usage (bucket, month, storage_class, writer, objects, bytes) SELECT id, 24310, '', -1, 1, 1 FROM buckets;
+            CREATE SEQUENCE refused;
+            CREATE FUNCTION refuse_usage() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'number %', nextval('refused'); END $$;
+            CREATE TRIGGER refuse BEFORE INSERT ON usage FOR EACH ROW EXECUTE FUNCTION refuse_usage();
+            """);
+
+        var error = await Assert.ThrowsAsync<StorageException>(() => index.SortUsageAsync(DateTimeOffset.UtcNow, Ct));
+
+        Assert.Equal(StorageError.Unavailable, error.Error);
+        Assert.StartsWith("10 of the steps by which usage is put in order failed, the first with: ", error.Message, StringComparison.Ordinal);
+        Assert.Contains("number 1", error.ToString(), StringComparison.Ordinal);
+        Assert.DoesNotContain("number 10", error.ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Many_events_are_counted_and_replayed_in_pieces()
     {
         await using var index = await OpenAsync(_url);
