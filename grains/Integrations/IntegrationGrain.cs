@@ -72,7 +72,7 @@ public sealed class IntegrationState
 /// <summary>One integration. Its place is asked for its health by a timer, which a reminder sees to, and before settings are kept that name another.</summary>
 internal sealed partial class IntegrationGrain(
     IMetadataIndex index, IConnectors connectors, ISecretBox secrets, TimeProvider clock, IOptions<IntegrationOptions> options, [PersistentState(IntegrationState.Name, StorageNames.Index)] IPersistentState<IntegrationState> state,
-    ILogger<IntegrationGrain> log) : Grain, IIntegrationGrain, IRemindable
+    IntegrationGauges gauges, ILogger<IntegrationGrain> log) : Grain, IIntegrationGrain, IRemindable
 {
     private const string WakeReminder = "wake";
 
@@ -106,11 +106,13 @@ internal sealed partial class IntegrationGrain(
     public override Task OnActivateAsync(CancellationToken cancellationToken)
     {
         if (state.RecordExists) WatchHealth();
+        TellHealth();
         return Task.CompletedTask;
     }
 
     public override Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
     {
+        gauges.Forget(Name, this);
         Retire();
         return Task.CompletedTask;
     }
@@ -309,6 +311,9 @@ internal sealed partial class IntegrationGrain(
         if (failure is null && before is { IsHealthy: false }) LogRecovered(log, Name);
     }
 
+    /// <summary>Of one that is disabled or gone nobody is to hear.</summary>
+    private void TellHealth() => gauges.Tell(Name, this, state.RecordExists && state.State.IsEnabled ? state.State.Health : null);
+
     private Integration Record => new(Name, state.State.Type, state.State.Preset, state.State.Settings, state.State.Secrets, state.State.IsEnabled, state.State.Added, state.State.Changed);
 
     private ConnectorType TypeOf(string type) => connectors.Types.FirstOrDefault(t => t.Name == type)
@@ -469,6 +474,7 @@ internal sealed partial class IntegrationGrain(
                 change(state.State);
                 await state.WriteStateAsync(ct);
                 isKept = true;
+                TellHealth();
             }
             catch
             {
