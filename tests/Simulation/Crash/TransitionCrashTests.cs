@@ -128,16 +128,18 @@ public sealed class TransitionCrashTests(ITestOutputHelper output)
             return Eventually.HoldsAsync(async () => (waiting = (await MovesAsync()).Count) <= left, () => $"{waiting} moves are waiting, and not {left}");
         }
 
-        /// <summary>Until no more than so many have not ended, and some of them are under way: they were taken, and have not failed.</summary>
+        /// <summary>Until no more than so many have not ended, and while they are under way: some ended since the last look, and others have not.</summary>
         public async Task WaitUntilUnderWayAsync(int left)
         {
-            var (waiting, underWay) = (0, 0);
+            var (waiting, ended) = ((await MovesAsync()).Count, 0);
             await Eventually.HoldsAsync(async () =>
             {
-                var moves = await MovesAsync();
-                (waiting, underWay) = (moves.Count, moves.Count(m => (int)m!["attempts"]! > 0 && m["failure"] is null));
-                return waiting <= left && underWay > 0;
-            }, () => $"{waiting} moves are waiting, and not {left}; {underWay} of them are under way");
+                var before = waiting;
+                waiting = (await MovesAsync()).Count;
+                ended = before - waiting;
+                Assert.True(waiting > 0, $"All moves ended at once: {before} were waiting a moment ago");
+                return waiting <= left && ended > 0;
+            }, () => $"{waiting} moves are waiting, and not {left}; {ended} ended since the last look");
         }
 
         /// <summary>Some objects are there, byte for byte, while others move.</summary>
