@@ -1,4 +1,5 @@
 using DarkStorage.Grains;
+using DarkStorage.Grains.Integrations;
 using DarkStorage.Grains.Objects;
 using DarkStorage.Metadata;
 using DarkStorage.Metadata.Grains;
@@ -32,7 +33,7 @@ internal static class GrainHosting
     /// <param name="member">Null for a node that stands alone.</param>
     public static void AddGrains(this IHostApplicationBuilder builder, NodeOptions node, ClusterMember? member, IMetadataIndex index) => builder.UseOrleans(silo =>
     {
-        silo.Services.AddSingleton<ObjectGrainPopulation>();
+        silo.Services.AddSingleton<ObjectGrainPopulation>().AddSingleton<IntegrationGauges>();
         if (member is null) silo.UseLocalhostClustering(siloPort: FreePorts.Take(), gatewayPort: FreePorts.Take(), serviceId: ServiceId, clusterId: node.Node);
         else Join(silo, node, member, (PostgresIndex)index);
         silo.AddReminders();

@@ -14,6 +14,7 @@ internal sealed class PrometheusMetrics : IDisposable
     private static readonly string[] Meters = ["DarkStorage.", "System.Runtime"];
     private static readonly double[] DefaultBoundaries = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
+    private readonly Lock _writing = new();
     private readonly MeterListener _listener = new();
     private readonly ConcurrentDictionary<Instrument, InstrumentSeries> _instruments = [];
 
@@ -30,12 +31,17 @@ internal sealed class PrometheusMetrics : IDisposable
         _listener.Start();
     }
 
-    /// <summary>All series as they stand, in UTF-8.</summary>
+    /// <summary>All series as they stand, in UTF-8. What is observed and has no value any more is left out: its last one would be told for ever.</summary>
     public ReadOnlyMemory<byte> Write()
     {
-        _listener.RecordObservableInstruments();
         var text = new StringBuilder(16 << 10);
-        foreach (var instrument in _instruments.Values.OrderBy(i => i.Name, StringComparer.Ordinal)) instrument.Write(text);
+        // One at a time, or one would write while another has just begun to observe.
+        lock (_writing)
+        {
+            foreach (var instrument in _instruments.Values) instrument.BeginObserving();
+            _listener.RecordObservableInstruments();
+            foreach (var instrument in _instruments.Values.OrderBy(i => i.Name, StringComparer.Ordinal)) instrument.Write(text);
+        }
         return Encoding.UTF8.GetBytes(text.ToString());
     }
 
@@ -47,6 +53,7 @@ internal sealed class PrometheusMetrics : IDisposable
     {
         private readonly ConcurrentDictionary<LabelSet, Series> _series = [];
         private readonly Kind _kind;
+        private readonly bool _isObserved;
         private readonly string? _help;
         private readonly double[] _boundaries;
 
@@ -58,6 +65,7 @@ internal sealed class PrometheusMetrics : IDisposable
                 : type == typeof(Histogram<>) ? Kind.Histogram
                 : type == typeof(ObservableCounter<>) ? Kind.Total
                 : Kind.Value;
+            _isObserved = instrument.IsObservable;
             _help = instrument.Description;
             _boundaries = instrument switch
             {
@@ -70,6 +78,12 @@ internal sealed class PrometheusMetrics : IDisposable
         }
 
         public string Name { get; }
+
+        /// <summary>Each look at what is observed tells all series that there are.</summary>
+        public void BeginObserving()
+        {
+            if (_isObserved) _series.Clear();
+        }
 
         public void Record(double value, ReadOnlySpan<KeyValuePair<string, object?>> tags)
         {

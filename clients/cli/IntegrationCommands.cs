@@ -121,9 +121,9 @@ internal static class IntegrationCommands
         using var cluster = Cluster.FromEnvironment();
         var all = await cluster.ListAsync(Api, ct);
         if (parsed.GetValue(Json)) return Output.Json(all);
-        Output.Table(["NAME", "TYPE", "STATE", "CALLS", "FAILED", "SENT", "READ"], all.Select(i => new[]
+        Output.Table(["NAME", "TYPE", "STATE", "CALLS", "FAILED", "MEAN MS", "SENT", "READ"], all.Select(i => new[]
         {
-            $"{i!["integration"]!["name"]}", $"{i["integration"]!["type"]}", State(i), $"{i["usage"]!["calls"]}", $"{i["usage"]!["failures"]}", Output.Bytes((long)i["usage"]!["bytesWritten"]!), Output.Bytes((long)i["usage"]!["bytesRead"]!),
+            $"{i!["integration"]!["name"]}", $"{i["integration"]!["type"]}", State(i), $"{i["usage"]!["calls"]}", $"{i["usage"]!["failures"]}", MeanOf(i["usage"]!), Output.Bytes((long)i["usage"]!["bytesWritten"]!), Output.Bytes((long)i["usage"]!["bytesRead"]!),
         }));
         return ExitCodes.Done;
     }
@@ -155,6 +155,9 @@ internal static class IntegrationCommands
         Console.WriteLine($"Removed {name}; what is there stays there");
         return ExitCodes.Done;
     }
+
+    /// <summary>Time of a call to its place. Of none there is no mean.</summary>
+    private static string MeanOf(JsonNode usage) => (long)usage["calls"]! == 0 ? "" : $"{usage["meanMilliseconds"]}";
 
     private static string PathOf(string name) => $"{Api}/{Uri.EscapeDataString(name)}";
 

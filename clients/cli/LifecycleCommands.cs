@@ -8,7 +8,7 @@ internal static class LifecycleCommands
 {
     private const string Api = "lifecycle";
 
-    private static readonly Argument<string> Bucket = new("BUCKET") { Description = "The bucket" };
+    private static readonly Argument<string> Bucket = BucketArguments.Bucket("The bucket");
     private static readonly Argument<string> Name = new("NAME") { Description = "The policy; policies are tried in the order of their names" };
     private static readonly Argument<string> Address = new("ADDRESS") { Description = "darkstorage://BUCKET/KEY" };
     private static readonly Option<string[]> Rule = new("--rule") { Description = "A rule: 'age > 30d AND size > 1GB -> cold'. Several are tried in their order; docs/LIFECYCLE.md has the language" };

@@ -9,8 +9,8 @@ namespace DarkStorage.Cli;
 /// <summary>Buckets and objects: <c>mb</c>, <c>ls</c>, <c>cp</c>.</summary>
 internal static class ObjectCommands
 {
-    private static readonly Argument<string> Bucket = new("BUCKET") { Description = "darkstorage://BUCKET" };
-    private static readonly Argument<string?> Where = new("ADDRESS") { Description = "darkstorage://BUCKET/PREFIX; all buckets where nothing is said", Arity = ArgumentArity.ZeroOrOne };
+    private static readonly Argument<string> Bucket = BucketArguments.Bucket("The bucket");
+    private static readonly Argument<ObjectAddress?> Where = BucketArguments.OptionalScope("ADDRESS", "all buckets where nothing is said");
     private static readonly Option<bool> Recursive = new("--recursive", "-r") { Description = "All below, not one level of it" };
     private static readonly Argument<string> From = new("FROM") { Description = "A file, or darkstorage://BUCKET/KEY" };
     private static readonly Argument<string> To = new("TO") { Description = "A file, a folder, or darkstorage://BUCKET/KEY" };
@@ -30,23 +30,21 @@ internal static class ObjectCommands
 
     private static async Task<int> MakeBucketAsync(ParseResult parsed, CancellationToken ct)
     {
-        var address = ObjectAddress.Parse(parsed.GetRequiredValue(Bucket));
-        if (address.Key.Length > 0) throw new UsageException($"'{address}' is an object; a bucket is darkstorage://{address.Bucket}.");
+        var bucket = parsed.GetRequiredValue(Bucket);
         using var cluster = Cluster.FromEnvironment();
-        await cluster.S3.PutBucketAsync(new PutBucketRequest { BucketName = address.Bucket }, ct);
-        Console.WriteLine($"Made darkstorage://{address.Bucket}");
+        await cluster.S3.PutBucketAsync(new PutBucketRequest { BucketName = bucket }, ct);
+        Console.WriteLine($"Made darkstorage://{bucket}");
         return ExitCodes.Done;
     }
 
     private static async Task<int> ListAsync(ParseResult parsed, CancellationToken ct)
     {
         using var cluster = Cluster.FromEnvironment();
-        if (parsed.GetValue(Where) is not { } where)
+        if (parsed.GetValue(Where) is not { } address)
         {
             foreach (var bucket in (await cluster.S3.ListBucketsAsync(ct)).Buckets ?? []) Console.WriteLine($"{Time(bucket.CreationDate)}  darkstorage://{bucket.BucketName}");
             return ExitCodes.Done;
         }
-        var address = ObjectAddress.Parse(where);
         var page = new ListObjectsV2Request { BucketName = address.Bucket, Prefix = address.Key, Delimiter = parsed.GetValue(Recursive) ? null : "/" };
         while (true)
         {

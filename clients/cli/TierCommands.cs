@@ -34,7 +34,7 @@ internal static class TierCommands
     private static readonly Option<string?> InTier = new("--tier") { Description = "Only what is in this tier" };
     private static readonly Option<bool> EveryVersion = new("--all-versions") { Description = "Also those that are not current" };
     private static readonly Option<bool> Wait = new("--wait") { Description = "Until it is there, or an attempt has failed" };
-    private static readonly Argument<string> Scope = new("BUCKET") { Description = "A bucket, or darkstorage://BUCKET/PREFIX" };
+    private static readonly Argument<ObjectAddress> Scope = BucketArguments.Scope("BUCKET");
     private static readonly Option<string?> Default = new("--default") { Description = "The tier of what is written without a storage class  [hot]" };
     private static readonly Option<string[]> Transition = new("--transition") { Description = "A tier, and the age at which objects go there: --transition warm 30d --transition cold 90d", Arity = new(2, 16), AllowMultipleArgumentsPerToken = true };
     private static readonly Option<bool> Clear = new("--clear") { Description = "Takes away what was set" };
@@ -224,7 +224,7 @@ internal static class TierCommands
     private static async Task<int> SetAsync(ParseResult parsed, CancellationToken ct)
     {
         using var cluster = Cluster.FromEnvironment();
-        var scope = ScopeOf(parsed);
+        var scope = parsed.GetRequiredValue(Scope);
         var (wanted, words, clear) = (parsed.GetValue(Default), parsed.GetValue(Transition) ?? [], parsed.GetValue(Clear));
         if (clear == (wanted is not null || words.Length > 0)) throw new UsageException("Either --default and --transition say what is wanted, or --clear takes it away.");
         if (words.Length % 2 != 0) throw new UsageException("--transition wants a tier and an age: --transition warm 30d.");
@@ -243,7 +243,7 @@ internal static class TierCommands
     private static async Task<int> GetAsync(ParseResult parsed, CancellationToken ct)
     {
         using var cluster = Cluster.FromEnvironment();
-        var scope = ScopeOf(parsed);
+        var scope = parsed.GetRequiredValue(Scope);
         var set = await cluster.AskAsync(HttpMethod.Get, PathOf(scope), null, ct);
         if (parsed.GetValue(Json)) return Output.Json(set);
         Output.Table(["BELOW", "DEFAULT", "TRANSITIONS"], set["entries"]!.AsArray().Select(e => new[]
@@ -252,8 +252,6 @@ internal static class TierCommands
         }));
         return ExitCodes.Done;
     }
-
-    private static ObjectAddress ScopeOf(ParseResult parsed) => parsed.GetRequiredValue(Scope) is var text && ObjectAddress.IsOne(text) ? ObjectAddress.Parse(text) : ObjectAddress.Parse($"darkstorage://{text}");
 
     private static int DaysOf(string age) => age is [.. var number, 'd'] && int.TryParse(number, System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out var days)
         ? days
@@ -275,7 +273,7 @@ internal static class TierCommands
     private static async Task<int> FilesAsync(ParseResult parsed, CancellationToken ct)
     {
         using var cluster = Cluster.FromEnvironment();
-        var scope = ScopeOf(parsed);
+        var scope = parsed.GetRequiredValue(Scope);
         var (tier, isJson) = (parsed.GetValue(InTier), parsed.GetValue(Json));
         var path = $"{Api}/files?bucket={Uri.EscapeDataString(scope.Bucket)}&prefix={Uri.EscapeDataString(scope.Key)}&allVersions={parsed.GetValue(EveryVersion)}{(tier is null ? "" : $"&tier={Uri.EscapeDataString(tier)}")}";
         var (count, bytes, all, after) = (0L, 0L, new JsonArray(), (JsonNode?)null);

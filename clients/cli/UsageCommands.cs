@@ -8,7 +8,7 @@ internal static class UsageCommands
 {
     private const string Api = "usage";
 
-    private static readonly Argument<string?> Bucket = new("BUCKET") { Description = "Of this bucket alone, as a name or darkstorage://BUCKET; else of all, those that are gone among them", Arity = ArgumentArity.ZeroOrOne };
+    private static readonly Argument<string?> Bucket = BucketArguments.OptionalBucket("Of one bucket, and not of all with those that are gone among them");
     private static readonly Option<string?> From = new("--from") { Description = "The first month, as 2026-01  [eleven months before the last]" };
     private static readonly Option<string?> To = new("--to") { Description = "The last month  [this one]" };
     private static readonly Option<bool> ByBucket = new("--by-bucket") { Description = "Each bucket that is there for itself, of the last month alone" };
@@ -37,7 +37,7 @@ internal static class UsageCommands
     {
         using var cluster = Cluster.FromEnvironment();
         if (parsed.GetValue(ByBucket)) return await ShowBucketsAsync(cluster, parsed, head, row, ct);
-        var usage = await cluster.AskAsync(HttpMethod.Get, $"{Api}?bucket={Uri.EscapeDataString(BucketOf(parsed) ?? "")}&from={Text(parsed, From)}&to={Text(parsed, To)}", null, ct);
+        var usage = await cluster.AskAsync(HttpMethod.Get, $"{Api}?bucket={Uri.EscapeDataString(parsed.GetValue(Bucket) ?? "")}&from={Text(parsed, From)}&to={Text(parsed, To)}", null, ct);
         if (parsed.GetValue(Json)) return Output.Json(usage);
         var entries = usage["entries"]!.AsArray();
         var rows = entries.Select(u => (string[])[$"{u!["month"]}", TierOf(u), .. row(u)]);
@@ -65,13 +65,6 @@ internal static class UsageCommands
     }
 
     private static string Text(ParseResult parsed, Option<string?> option) => Uri.EscapeDataString(parsed.GetValue(option) ?? "");
-
-    private static string? BucketOf(ParseResult parsed)
-    {
-        if (parsed.GetValue(Bucket) is not { } text || !ObjectAddress.IsOne(text)) return parsed.GetValue(Bucket);
-        var address = ObjectAddress.Parse(text);
-        return address.Key.Length == 0 ? address.Bucket : throw new UsageException($"'{text}' is no bucket; usage is known of whole buckets.");
-    }
 
     /// <summary>A class that is no tier's has its own name; what was there before classes were counted has none until it is sorted.</summary>
     private static string TierOf(JsonNode usage) => $"{usage["tier"] ?? usage["storageClass"] ?? "?"}";

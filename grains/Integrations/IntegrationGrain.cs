@@ -72,7 +72,7 @@ public sealed class IntegrationState
 /// <summary>One integration. Its place is asked for its health by a timer, which a reminder sees to, and before settings are kept that name another.</summary>
 internal sealed partial class IntegrationGrain(
     IMetadataIndex index, IConnectors connectors, ISecretBox secrets, TimeProvider clock, IOptions<IntegrationOptions> options, [PersistentState(IntegrationState.Name, StorageNames.Index)] IPersistentState<IntegrationState> state,
-    ILogger<IntegrationGrain> log) : Grain, IIntegrationGrain, IRemindable
+    IntegrationGauges gauges, ILogger<IntegrationGrain> log) : Grain, IIntegrationGrain, IRemindable
 {
     private const string WakeReminder = "wake";
 
@@ -109,11 +109,13 @@ internal sealed partial class IntegrationGrain(
     public override Task OnActivateAsync(CancellationToken cancellationToken)
     {
         if (state.RecordExists) WatchHealth();
+        TellHealth();
         return Task.CompletedTask;
     }
 
     public override Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
     {
+        gauges.Forget(Name, this);
         Retire();
         return Task.CompletedTask;
     }
@@ -314,6 +316,9 @@ internal sealed partial class IntegrationGrain(
         if (failure is not null && before is not { IsHealthy: false }) LogFailing(log, Name, failure);
         if (failure is null && before is { IsHealthy: false }) LogRecovered(log, Name);
     }
+
+    /// <summary>Of one that is disabled or gone nobody is to hear.</summary>
+    private void TellHealth() => gauges.Tell(Name, this, state.RecordExists && state.State.IsEnabled ? state.State.Health : null);
 
     private Integration Record => new(Name, state.State.Type, state.State.Preset, state.State.Settings, state.State.Secrets, state.State.IsEnabled, state.State.Added, state.State.Changed);
 
@@ -518,6 +523,7 @@ internal sealed partial class IntegrationGrain(
                 change(state.State);
                 await state.WriteStateAsync(ct);
                 isKept = true;
+                TellHealth();
             }
             catch
             {

@@ -76,7 +76,7 @@ internal sealed class ClusterGauges : BackgroundService
 
     private HashSet<string> LiveNames() => _membership.CurrentSnapshot.Members.Values.Where(m => m.Status == SiloStatus.Active).Select(m => m.Name).ToHashSet(StringComparer.Ordinal);
 
-    /// <summary>Each state each time: a series that is left out would stand as it was.</summary>
+    /// <summary>Each state each time, those of no node too: a series that comes and goes can't be asked about.</summary>
     private IEnumerable<Measurement<int>> CountNodes() => OfLayout<IEnumerable<Measurement<int>>>(
         static layout => Enum.GetValues<NodeState>().Select(s => new Measurement<int>(layout.Nodes.Count(n => n.State == s), new KeyValuePair<string, object?>("state", s.ToString().ToLowerInvariant()))),
         static () => []);

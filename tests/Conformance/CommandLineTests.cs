@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json.Nodes;
 
 namespace DarkStorage.Conformance;
@@ -31,6 +32,30 @@ public sealed class CommandLineTests(NodeFixture fixture) : IDisposable
         Assert.Equal([$"darkstorage://{bucket}/folder/", $"darkstorage://{bucket}/copy"], Addresses(await DoneAsync("ls", $"darkstorage://{bucket}")));
         Assert.Equal([$"darkstorage://{bucket}/copy", $"darkstorage://{bucket}/folder/a file"], Addresses(await DoneAsync("ls", "-r", $"darkstorage://{bucket}")));
         Assert.Contains(" 20000000  darkstorage://", await DoneAsync("ls", $"darkstorage://{bucket}/folder/"), StringComparison.Ordinal);
+    }
+
+    [Theory, InlineData(""), InlineData("darkstorage://"), InlineData("s3://")]
+    public async Task A_bucket_is_named_by_its_name_or_its_address_in_every_command(string scheme)
+    {
+        var bucket = S3Clients.NewBucketName();
+        var named = scheme + bucket;
+        Assert.Equal($"Made darkstorage://{bucket}\n", await DoneAsync("mb", named));
+        await fixture.Client.PutTextAsync(bucket, "a/key", "content");
+        Assert.Equal([$"darkstorage://{bucket}/a/"], Addresses(await DoneAsync("ls", named)));
+        Assert.Equal([$"darkstorage://{bucket}/a/key"], Addresses(await DoneAsync("ls", named + "/a/")));
+        Assert.Equal($"{bucket} has the policy keep\n", await DoneAsync("lifecycle", "add", named, "keep", "--rule", "age > 1d -> hot"));
+        Assert.Equal("keep\n  age > 1d -> hot\n", await DoneAsync("lifecycle", "list", named));
+        Assert.Equal("keep is disabled\n", await DoneAsync("lifecycle", "disable", named, "keep"));
+        Assert.Equal("keep is enabled\n", await DoneAsync("lifecycle", "enable", named, "keep"));
+        Assert.StartsWith("Of 1 versions 0 move", await DoneAsync("lifecycle", "preview", named), StringComparison.Ordinal);
+        Assert.Contains("Of the 1 versions that are there", await DoneAsync("lifecycle", "cost", named, "--rule", "-> hot"), StringComparison.Ordinal);
+        Assert.Equal($"Accesses of {bucket} are not counted\n", await DoneAsync("lifecycle", "accesses", named));
+        Assert.StartsWith("BEGUN", await DoneAsync("lifecycle", "runs", named), StringComparison.Ordinal);
+        Assert.StartsWith("Removed keep", await DoneAsync("lifecycle", "remove", named, "keep"), StringComparison.Ordinal);
+        Assert.StartsWith($"darkstorage://{bucket}/: hot", await DoneAsync("tiers", "set", named, "--default", "hot"), StringComparison.Ordinal);
+        Assert.Contains($"darkstorage://{bucket}/ ", await DoneAsync("tiers", "get", named), StringComparison.Ordinal);
+        Assert.EndsWith("1 version, 7 B\n", await DoneAsync("tiers", "files", named + "/a/"), StringComparison.Ordinal);
+        foreach (var command in (string[])["stats", "cost"]) Assert.StartsWith("MONTH", await DoneAsync("tiers", command, named), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -71,9 +96,15 @@ public sealed class CommandLineTests(NodeFixture fixture) : IDisposable
         var test = await DoneAsync("integrations", "test", name);
         Assert.Equal(["write", "find", "read", "read a range", "list", "settle", "delete"], test.Split('\n', StringSplitOptions.RemoveEmptyEntries).Skip(1).Select(l => l[..12].TrimEnd()));
         Assert.Contains("healthy", (await DoneAsync("integrations", "list")).Split('\n').Single(l => l.StartsWith(name, StringComparison.Ordinal)), StringComparison.Ordinal);
+        var (head, row) = (await DoneAsync("integrations", "list")).Split('\n') is var lines ? (lines[0], lines.Single(l => l.StartsWith(name, StringComparison.Ordinal))) : default;
+        var columns = new[] { "CALLS", "FAILED", "MEAN MS", "SENT", "READ" }.ToDictionary(c => c, c => row[head.IndexOf(c, StringComparison.Ordinal)..].Split("  ")[0].TrimEnd());
+        Assert.Equal("0", columns["FAILED"]);
         await DoneAsync("integrations", "change", name, "--calls-max", "9");
         var shown = JsonNode.Parse(await DoneAsync("integrations", "list", "--json"))!.AsArray().Single(i => (string?)i!["integration"]!["name"] == name)!;
         Assert.Equal("9", (string?)shown["integration"]!["settings"]!["calls-max"]);
+        // Between the two it may have been asked for its health, and was for its new setting.
+        Assert.InRange(long.Parse(columns["CALLS"], CultureInfo.InvariantCulture), 7, (long)shown["usage"]!["calls"]!);
+        Assert.True(double.Parse(columns["MEAN MS"], CultureInfo.InvariantCulture) > 0);
         await DoneAsync("integrations", "disable", name);
         Assert.Contains("disabled", (await DoneAsync("integrations", "list")).Split('\n').Single(l => l.StartsWith(name, StringComparison.Ordinal)), StringComparison.Ordinal);
         await DoneAsync("integrations", "enable", name);
@@ -113,8 +144,14 @@ public sealed class CommandLineTests(NodeFixture fixture) : IDisposable
     [InlineData("There is no file", "cp", "/no/such/file", "darkstorage://bucket/key")]
     [InlineData("One of the two is an object", "cp", "/tmp/a", "/tmp/b")]
     [InlineData("names no bucket", "mb", "darkstorage://")]
-    [InlineData("is no darkstorage://BUCKET/KEY", "mb", "bucket")]
-    [InlineData("is an object", "mb", "darkstorage://bucket/key")]
+    [InlineData("names no bucket", "mb", "")]
+    [InlineData("is no darkstorage://BUCKET/KEY", "tiers", "show", "bucket")]
+    [InlineData("'darkstorage://bucket/key' is not a whole bucket; that is darkstorage://bucket.", "mb", "darkstorage://bucket/key")]
+    [InlineData("is not a whole bucket", "mb", "bucket/key")]
+    [InlineData("is not a whole bucket", "lifecycle", "list", "darkstorage://bucket/key")]
+    [InlineData("is not a whole bucket", "lifecycle", "remove", "s3://bucket/key", "policy")]
+    [InlineData("is not a whole bucket", "tiers", "stats", "darkstorage://bucket/key")]
+    [InlineData("is not a whole bucket", "tiers", "cost", "bucket/key")]
     public Task What_can_not_be_right_is_said_and_nothing_is_done(string reason, params string[] arguments) => RefusedAsync(2, reason, null, arguments);
 
     [Fact]

@@ -136,6 +136,50 @@ public sealed class IntegrationTests(IntegrationNodeFixture fixture) : IClassFix
         }
     }
 
+    [Fact]
+    public async Task Metrics_tell_the_health_of_what_is_enabled_and_of_nothing_else()
+    {
+        var (name, path) = (NewName(), Path.Combine(_folder, "measured"));
+        await JsonAsync(HttpMethod.Post, "", new { name, type = "filesystem", settings = new { path } }, HttpStatusCode.Created);
+        await TellsAsync("it is well", s => s is { Healthy: 1 });
+        var (_, checkedAt, changedAt) = (await ToldAsync())!.Value;
+        Assert.InRange(changedAt, DateTimeOffset.UtcNow.AddMinutes(-1).ToUnixTimeSeconds(), checkedAt);
+        await TellsAsync("it is asked again, and is as it was", s => s is { Healthy: 1 } && s.Value.Checked > checkedAt && s.Value.Changed == changedAt);
+
+        Directory.Move(path, path + "-away");
+        Directory.CreateDirectory(path);
+        await TellsAsync("it is not well", s => s is { Healthy: 0 } && s.Value.Changed > changedAt);
+        var health = (await JsonAsync(HttpMethod.Get, $"/{name}", null, HttpStatusCode.OK))["health"]!;
+        Assert.Equal(((DateTimeOffset)health["since"]!).ToUnixTimeMilliseconds() / 1e3, (await ToldAsync())!.Value.Changed);
+
+        await JsonAsync(HttpMethod.Post, $"/{name}/disable", null, HttpStatusCode.OK);
+        Assert.Null(await ToldAsync());
+        await JsonAsync(HttpMethod.Post, $"/{name}/enable", null, HttpStatusCode.OK);
+        await TellsAsync("it is still not well", s => s is { Healthy: 0 });
+        // Woken by its reminder or by whoever asks, before it has asked its place again.
+        await Node.RestartAsync();
+        await JsonAsync(HttpMethod.Get, $"/{name}", null, HttpStatusCode.OK);
+        Assert.Equal<double?>(0, (await ToldAsync())?.Healthy);
+        Directory.Delete(path);
+        Directory.Move(path + "-away", path);
+        await TellsAsync("it is well again", s => s is { Healthy: 1 });
+        await JsonAsync(HttpMethod.Delete, $"/{name}", null, HttpStatusCode.OK);
+        await TellsAsync("nothing is told of one that is gone", s => s is null);
+
+        Task TellsAsync(string what, Func<(double Healthy, double Checked, double Changed)?, bool> isWanted) => Eventually.HoldsAsync(what, async () => isWanted(await ToldAsync()));
+
+        // All three, or none.
+        async Task<(double Healthy, double Checked, double Changed)?> ToldAsync()
+        {
+            using var http = new HttpClient();
+            var lines = (await http.GetStringAsync(new Uri(Node.ManagementUrl, "/metrics"))).Split('\n').Where(l => l.Contains($"{{integration=\"{name}\"}}", StringComparison.Ordinal) && l.StartsWith("darkstorage_integration_", StringComparison.Ordinal))
+                .ToDictionary(l => l[..l.IndexOf('{', StringComparison.Ordinal)], l => double.Parse(l[(l.LastIndexOf(' ') + 1)..], System.Globalization.CultureInfo.InvariantCulture));
+            if (lines.Count == 0) return null;
+            Assert.Equal(3, lines.Count);
+            return (lines["darkstorage_integration_healthy"], lines["darkstorage_integration_checked_timestamp_seconds"], lines["darkstorage_integration_health_changed_timestamp_seconds"]);
+        }
+    }
+
     public static TheoryData<string, string> BadInput => new()
     {
         { """{"name":"bad","type":"tape","settings":{}}""", "There is no connector tape; there are: arweave, azure, filecoin, filesystem, gcs, google-drive, ipfs, rclone, s3." },

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text.Json.Nodes;
+using Microsoft.AspNetCore.Http;
 
 namespace DarkStorage.Conformance;
 
@@ -86,6 +87,58 @@ public sealed partial class TierTests
         Assert.Equal(place, (string?)(await ShowAsync(bucket, "key"))["place"]);
         Assert.Equal(content, await fixture.Client.GetBytesAsync(bucket, "key"));
         await AssignAndWaitAsync(bucket, "key", "hot"); // the other node goes with the test
+    }
+
+    [Theory, InlineData("HEAD", -1), InlineData("HEAD", 1), InlineData("GET", -1), InlineData("GET", 1)]
+    public async Task A_place_that_lies_about_lengths_leaves_the_object_where_it_was_and_the_operator_sees_why(string method, int difference)
+    {
+        await using var other = await NodeProcess.StartAsync();
+        await using var proxy = await LyingProxy.StartAsync(IPEndPoint.Parse(other.S3Url.Authority));
+        using var theirs = other.S3();
+        var (bucket, outside, place) = (await fixture.Client.NewBucketAsync(), await theirs.NewBucketAsync(), NewName());
+        var settings = new Dictionary<string, string> { ["endpoint"] = $"http://{proxy.EndPoint}", ["bucket"] = outside, ["access-key"] = other.Settings.AccessKey, ["secret-key"] = other.Settings.SecretKey };
+        using (var added = await Node.AdminAsync(HttpMethod.Post, "v1/integrations", new { name = place, type = "s3", preset = "darkstorage", settings })) Assert.Equal(HttpStatusCode.Created, added.StatusCode);
+        await JsonAsync(Node, HttpMethod.Put, "/cold", new { integration = place }, HttpStatusCode.OK);
+        var content = RandomNumberGenerator.GetBytes(Large);
+        await fixture.Client.PutBytesAsync(bucket, "key", content);
+
+        // Of what is put there it says another length than it was given, or gives back another than it has.
+        Lie();
+        await AssertFailsAsync(bucket, content, "bytes were to come, and there were");
+        Assert.Contains($"{bucket}/key was not moved to the tier cold", Node.Output, StringComparison.Ordinal);
+        Assert.Contains(Rows((await Node.CommandLineAsync(["tiers", "moves"])).Output), r => r[0] == $"darkstorage://{bucket}/key" && r[^1].Contains("bytes were to come", StringComparison.Ordinal));
+        BeHonest();
+        await WaitAsync(bucket, "key");
+        Assert.Equal(place, (string?)(await ShowAsync(bucket, "key"))["place"]);
+        Assert.Equal(content, await fixture.Client.GetBytesAsync(bucket, "key"));
+
+        // Whoever reads asks by GET alone.
+        if (method == "GET")
+        {
+            Lie();
+            Assert.Equal(500, (await fixture.Raw.GetAsync($"/{bucket}/key")).Status);
+            await JsonAsync(Node, HttpMethod.Post, "/hot/assign", new { bucket, key = "key" }, HttpStatusCode.Accepted);
+            JsonNode? shown = null;
+            await Eventually.HoldsAsync("it does not come back", async () => (shown = await ShowAsync(bucket, "key"))["move"]?["failure"] is not null);
+            Assert.Contains("bytes were to come, and there were", (string?)shown!["move"]!["failure"], StringComparison.Ordinal);
+            Assert.Equal(("cold", place), ((string?)shown["tier"], (string?)shown["place"]));
+            BeHonest();
+        }
+        await Eventually.HoldsAsync("it can be read again", async () => (await fixture.Raw.GetAsync($"/{bucket}/key")).Status == 200);
+        Assert.Equal(content, await fixture.Client.GetBytesAsync(bucket, "key"));
+        await AssignAndWaitAsync(bucket, "key", "hot"); // the other node goes with the test
+        Assert.Equal(content, await fixture.Client.GetBytesAsync(bucket, "key"));
+
+        // Of objects alone: nothing of the place's health.
+        void Lie()
+        {
+            if (method == "HEAD") proxy.Alters = http => http.Response.ContentLength += IsLie(http) ? difference : 0;
+            else proxy.AltersBody = (http, body) => !IsLie(http) ? body : difference < 0 ? body[..^1] : [.. body, 0];
+        }
+
+        void BeHonest() => (proxy.Alters, proxy.AltersBody) = (_ => { }, null);
+
+        bool IsLie(HttpContext http) => http.Request.Method == method && (http.Response.StatusCode is 200 or 206) && http.Request.Path.Value!.Contains("/objects/", StringComparison.Ordinal);
     }
 
     [Fact]

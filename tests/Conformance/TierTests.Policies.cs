@@ -105,6 +105,53 @@ public sealed partial class TierTests
     }
 
     [Fact]
+    public async Task A_crash_takes_at_most_the_accesses_of_the_last_minute()
+    {
+        // More than a minute is not to be had; this is as it is where nobody has said anything.
+        var refused = await NodeProcess.RunAsync(["--data", Path.Combine(_folder, "none"), "--s3-url", "http://127.0.0.1:0", "--management-url", "http://127.0.0.1:0"], new Dictionary<string, string> { ["DARKSTORAGE_AccessCounts__FlushInterval"] = "00:01:01" });
+        Assert.NotEqual(0, refused.ExitCode);
+        Assert.Contains("FlushInterval", refused.Output + refused.Error, StringComparison.Ordinal);
+        await using var node = await NodeProcess.StartAsync();
+        using var client = node.S3();
+        var bucket = await client.NewBucketAsync();
+        await client.PutBytesAsync(bucket, "key", RandomNumberGenerator.GetBytes(Large));
+        Assert.True((bool)(await LifecycleAsync(node, HttpMethod.Put, bucket, "/accesses", new { counted = true }))["counted"]!);
+
+        var first = TimeProvider.System.GetTimestamp();
+        await ReadAsync(3);
+        await Eventually.HoldsAsync("they are in the index", async () => await CountedAsync() == 3);
+        Assert.True(TimeProvider.System.GetElapsedTime(first) < TimeSpan.FromMinutes(1));
+        await ReadAsync(2);
+        // No write has come between: they are what the crash takes.
+        Assert.Equal(3, await CountedAsync());
+        await node.KillAsync();
+        node.Environment = new Dictionary<string, string> { ["DARKSTORAGE_AccessCounts__FlushInterval"] = "00:00:00.100" };
+        await node.RestartAsync();
+        Assert.Equal(3, await AccessesAsync());
+
+        await ReadAsync(4);
+        await Eventually.HoldsAsync("those made afterwards are in the index", async () => await CountedAsync() == 4);
+        Assert.Equal(7, await AccessesAsync());
+        await node.KillAsync();
+        await node.RestartAsync();
+        Assert.Equal(7, await AccessesAsync());
+
+        async Task ReadAsync(int times)
+        {
+            for (var i = 0; i < times; i++) await client.GetBytesAsync(bucket, "key");
+        }
+
+        // Of this start of the program alone.
+        Task<double> CountedAsync() => node.MetricAsync("darkstorage_accesses_counted_total");
+
+        async Task<int> AccessesAsync()
+        {
+            var line = (await LifecycleAsync(node, HttpMethod.Get, bucket, "/explain?key=key"))["lines"]!.AsArray().Select(l => (string)l!).Single(l => l.StartsWith("It was accessed ", StringComparison.Ordinal));
+            return int.Parse(line.Split(' ')[3], System.Globalization.CultureInfo.InvariantCulture);
+        }
+    }
+
+    [Fact]
     public async Task A_policy_is_tried_out_and_an_object_explained_without_a_change()
     {
         var bucket = await fixture.Client.NewBucketAsync();

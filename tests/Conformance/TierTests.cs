@@ -349,6 +349,17 @@ public sealed partial class TierTests(TierNodeFixture fixture) : IClassFixture<T
         Assert.Equal($"darkstorage://{bucket}/: hot, cold after 30d\n", await DoneAsync("tiers", "set", bucket, "--transition", "cold", "30d"));
         Assert.Equal($"darkstorage://{bucket}/a/: cold\n", await DoneAsync("tiers", "set", $"darkstorage://{bucket}/a/", "--default", "cold"));
         Assert.Equal([[$"darkstorage://{bucket}/", "hot", "cold 30d"], [$"darkstorage://{bucket}/a/", "cold"]], Rows(await DoneAsync("tiers", "get", bucket)));
+        await DoneAsync("tiers", "configure", "warm", "--backend", name);
+        Assert.Equal($"darkstorage://{bucket}/: hot, warm after 30d\n", await DoneAsync("tiers", "set", bucket, "--default", "hot", "--transition", "warm", "30d"));
+        Assert.Equal([[$"darkstorage://{bucket}/", "hot", "warm 30d"], [$"darkstorage://{bucket}/a/", "cold"]], Rows(await DoneAsync("tiers", "get", bucket)).OrderBy(r => r[0], StringComparer.Ordinal));
+        // Both hold: what is written goes where the default says, and elsewhere when it is as old as that (a day lasts a second here).
+        Assert.Equal($"darkstorage://{bucket}/b/: warm, cold after 9999d\n", await DoneAsync("tiers", "set", $"{bucket}/b/", "--default", "warm", "--transition", "cold", "9999d"));
+        await fixture.Client.PutBytesAsync(bucket, "b/1", content);
+        await WaitAsync(bucket, "b/1");
+        Assert.Equal("warm", (string?)(await ShowAsync(bucket, "b/1"))["tier"]);
+        Assert.Equal($"darkstorage://{bucket}/b/: warm, cold after 1d\n", await DoneAsync("tiers", "set", $"{bucket}/b/", "--default", "warm", "--transition", "cold", "1d"));
+        await Eventually.HoldsAsync("it is old enough for cold", async () => (await ShowAsync(bucket, "b/1")) is var shown && shown["move"] is null && (string?)shown["tier"] == "cold");
+        Assert.Equal($"darkstorage://{bucket}/b/: nothing is set\n", await DoneAsync("tiers", "set", $"{bucket}/b/", "--clear"));
         Assert.Equal($"darkstorage://{bucket}/: nothing is set\n", await DoneAsync("tiers", "set", bucket, "--clear"));
         Assert.Equal([[$"darkstorage://{bucket}/a/", "cold"]], Rows(await DoneAsync("tiers", "get", bucket)));
         foreach (var (words, reason) in new[] { (new[] { "--transition", "cold", "soon" }, "'soon' is no age in days: 30d."), (["--clear", "--default", "hot"], "Either --default and --transition say what is wanted, or --clear takes it away.") })

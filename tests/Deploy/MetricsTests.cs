@@ -34,6 +34,19 @@ public sealed class MetricsTests(RunningCluster running)
     }
 
     [Fact]
+    public async Task One_node_speaks_of_an_integration()
+    {
+        var tellers = Array.Empty<string>();
+        await Eventually.HoldsAsync(async () =>
+        {
+            // A grain may be on its way from one to another.
+            var texts = await Task.WhenAll(running.Cluster.Nodes.Select(running.TextAsync));
+            tellers = [.. texts.Select(t => string.Join(' ', t.Split('\n').Where(l => l.StartsWith($"darkstorage_integration_healthy{{integration=\"{RunningCluster.Place}\"}}", StringComparison.Ordinal)))).Where(t => t.Length > 0)];
+            return tellers is [var one] && one.EndsWith(" 1", StringComparison.Ordinal);
+        }, () => $"{tellers.Length} nodes say: {string.Join(", ", tellers)}");
+    }
+
+    [Fact]
     public async Task What_Prometheus_reads_is_as_it_wants_it()
     {
         // Its linter knows rules that the format does not have; the runtime's own names are not ours to choose.

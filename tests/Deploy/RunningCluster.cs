@@ -7,7 +7,11 @@ namespace DarkStorage.Deploy;
 /// <summary>Three nodes that have been asked for a bit of everything, so that their metrics say all that metrics say.</summary>
 public sealed class RunningCluster : IAsyncLifetime
 {
+    /// <summary>The integration that there is.</summary>
+    public const string Place = "nas";
+
     private readonly HttpClient _http = new();
+    private readonly string _outside = Directory.CreateTempSubdirectory("darkstorage-outside-").FullName;
 
     public TestCluster Cluster { get; private set; } = null!;
 
@@ -22,6 +26,7 @@ public sealed class RunningCluster : IAsyncLifetime
         await node.S3().PutBytesAsync(bucket, "large", S3Clients.Content(300_000));
         await node.S3().GetBytesAsync(bucket, "large");
         await FailingTargetAsync(node, bucket);
+        await OutsideAsync(node, bucket);
         Metrics = (await Task.WhenAll(Cluster.Nodes.Select(TextAsync))).SelectMany(NamesOf).ToHashSet(StringComparer.Ordinal);
     }
 
@@ -29,6 +34,7 @@ public sealed class RunningCluster : IAsyncLifetime
     {
         _http.Dispose();
         await Cluster.DisposeAsync();
+        Directory.Delete(_outside, recursive: true);
     }
 
     /// <summary>The text of <c>/metrics</c>.</summary>
@@ -51,6 +57,16 @@ public sealed class RunningCluster : IAsyncLifetime
         await node.S3().PutTextAsync(bucket, "told", "to nobody");
         await Eventually.HoldsAsync("a round of deliveries failed", async () =>
             (await Task.WhenAll(Cluster.Nodes.Select(n => n.MetricAsync("darkstorage_events_failed_rounds_total")))).Sum() > 0);
+    }
+
+    /// <summary>An object that is outside, and read there.</summary>
+    private async Task OutsideAsync(NodeProcess node, string bucket)
+    {
+        await Cluster.SendAsync(node, HttpMethod.Post, "", $$"""{"name": "{{Place}}", "type": "filesystem", "settings": {"path": "{{_outside}}"} }""", "integrations");
+        await Cluster.SendAsync(node, HttpMethod.Put, "/cold", $$"""{"integration": "{{Place}}"}""", "tiers");
+        await Cluster.SendAsync(node, HttpMethod.Post, "/cold/assign", $$"""{"bucket": "{{bucket}}", "key": "large"}""", "tiers");
+        await Eventually.HoldsAsync("it is outside", async () => (string?)(await Cluster.SendAsync(node, HttpMethod.Get, $"/object?bucket={bucket}&key=large", null, "tiers"))["place"] == Place);
+        await node.S3().GetBytesAsync(bucket, "large");
     }
 
     private static IEnumerable<string> NamesOf(string text)

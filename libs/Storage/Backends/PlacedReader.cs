@@ -23,6 +23,11 @@ internal sealed class PlacedReader : ChunkReader
     private static readonly Meter Meter = new("DarkStorage.Storage");
     private static readonly Counter<long> Damages = Meter.CreateCounter<long>("darkstorage.place.damaged_reads", "{block}", "Blocks that did not match their checksum when they came from outside, by integration.");
 
+    // With it the counter is there from the first read on, and not from the first damage.
+    static PlacedReader()
+    {
+    }
+
     private readonly IBackend _backend;
     private readonly ContentPlace _place;
     private readonly PlacedFrames _frames;

@@ -12,7 +12,11 @@ namespace DarkStorage.Simulation.Crash;
 public sealed class TransitionCrashTests(ITestOutputHelper output)
 {
     private const int Waves = 4;
-    private const int KillsPerWave = 3;
+
+    /// <summary>Objects that are read after each kill, while others move.</summary>
+    private const int SampleCount = 8;
+
+    private static readonly Kill[] Kills = Enum.GetValues<Kill>();
 
     private static readonly int Transitions = Seeds.Count("DARKSTORAGE_TEST_TRANSITIONS", 1_000);
 
@@ -29,6 +33,13 @@ public sealed class TransitionCrashTests(ITestOutputHelper output)
         ["DARKSTORAGE_Garbage__OrphanInterval"] = "00:00:00.500",
     };
 
+    private enum Kill
+    {
+        Silo,
+        Backend,
+        Both,
+    }
+
     [Fact]
     public async Task Every_object_stays_readable_and_in_one_place_whoever_is_killed_while_it_moves()
     {
@@ -42,16 +53,22 @@ public sealed class TransitionCrashTests(ITestOutputHelper output)
         {
             var tier = wave % 2 == 0 ? "cold" : "hot";
             await world.AssignAllAsync(tier);
-            for (var kill = 1; kill <= KillsPerWave; kill++)
+            // Each kind in each wave, and so in both directions.
+            var kills = Kills.ToArray();
+            random.Shuffle(kills);
+            for (var done = 0; done < kills.Length; done++)
             {
-                // Not before some have moved, and while others have not.
-                var left = random.Next(world.Count * (KillsPerWave - kill) / KillsPerWave, world.Count * (KillsPerWave - kill + 1) / KillsPerWave);
-                await world.WaitAsync(left);
-                NodeProcess[] victims = random.Next(3) switch { 0 => [node], 1 => [outside], _ => [node, outside] };
+                // Not before some have moved, and while enough others have not that they still move when the sample is read.
+                var (least, most) = (world.Count * (kills.Length - done - 1) / kills.Length, world.Count * (kills.Length - done) / kills.Length);
+                await world.WaitUntilUnderWayAsync(random.Next((least + most) / 2, most));
+                NodeProcess[] victims = kills[done] switch { Kill.Silo => [node], Kill.Backend => [outside], _ => [node, outside] };
+                var failed = kills[done] == Kill.Backend ? node.NextLineAsync("was not moved to the tier") : null;
                 await Task.WhenAll(victims.Select(v => v.KillAsync()));
-                // A node that is up works on without its place for a while.
-                if (victims is [var one] && one == outside) await world.WaitForFailureAsync();
+                // A node that is up works on without its place for a while, and what was under way fails.
+                if (failed is not null) await failed;
                 foreach (var victim in victims) await victim.RestartAsync();
+                await world.VerifySampleAsync(random);
+                output.WriteLine($"wave {wave}, to {tier}: {kills[done]}");
             }
             await world.WaitAsync(0);
             await world.VerifyAsync(tier);
@@ -80,6 +97,8 @@ public sealed class TransitionCrashTests(ITestOutputHelper output)
             var settings = new Dictionary<string, string>
             {
                 ["endpoint"] = outside.S3Url.GetLeftPart(UriPartial.Authority), ["bucket"] = world._outsideBucket, ["access-key"] = outside.Settings.AccessKey, ["secret-key"] = outside.Settings.SecretKey,
+                // Slow enough that moves are under way for longer than a node takes to start.
+                ["mebibytes-per-second-max"] = "16",
             };
             await world.AskAsync(HttpMethod.Post, "integrations", new { name = "other", type = "s3", preset = "darkstorage", settings });
             await world.AskAsync(HttpMethod.Put, "tiers/cold", new { integration = "other" });
@@ -109,7 +128,49 @@ public sealed class TransitionCrashTests(ITestOutputHelper output)
             return Eventually.HoldsAsync(async () => (waiting = (await MovesAsync()).Count) <= left, () => $"{waiting} moves are waiting, and not {left}");
         }
 
-        public Task WaitForFailureAsync() => Eventually.HoldsAsync("a move has failed", async () => (await MovesAsync()) is var moves && (moves.Count == 0 || moves.Any(m => m!["failure"] is not null)));
+        /// <summary>Until no more than so many have not ended, and while they are under way: some ended since the last look, and others have not.</summary>
+        public async Task WaitUntilUnderWayAsync(int left)
+        {
+            var (waiting, ended) = ((await MovesAsync()).Count, 0);
+            await Eventually.HoldsAsync(async () =>
+            {
+                var before = waiting;
+                waiting = (await MovesAsync()).Count;
+                ended = before - waiting;
+                Assert.True(waiting > 0, $"All moves ended at once: {before} were waiting a moment ago");
+                return waiting <= left && ended > 0;
+            }, () => $"{waiting} moves are waiting, and not {left}; {ended} ended since the last look");
+        }
+
+        /// <summary>Some objects are there, byte for byte, while others move.</summary>
+        public async Task VerifySampleAsync(Random random)
+        {
+            var sample = _contents.OrderBy(c => c.Key, StringComparer.Ordinal).ToArray();
+            random.Shuffle(sample);
+            Assert.NotEmpty(await MovesAsync());
+            foreach (var (key, content) in sample[..Math.Min(SampleCount, sample.Length)]) Assert.Equal(content, await ReadAsync(key));
+            // Each was read before the last move ended.
+            Assert.NotEmpty(await MovesAsync());
+        }
+
+        /// <summary>A place that has just been away is left alone for a while, and what is there is refused until then; it is never other bytes.</summary>
+        private async Task<Content> ReadAsync(string key)
+        {
+            var content = Content.None;
+            await Eventually.HoldsAsync($"{key} can be read", async () =>
+            {
+                try
+                {
+                    content = Content.Of(await _s3.GetBytesAsync(_bucket, key));
+                    return true;
+                }
+                catch (AmazonS3Exception e) when (e.StatusCode == HttpStatusCode.ServiceUnavailable)
+                {
+                    return false;
+                }
+            });
+            return content;
+        }
 
         /// <summary>Every object is there, byte for byte, and where it should be; and after the sweep nowhere else.</summary>
         public async Task VerifyAsync(string tier)

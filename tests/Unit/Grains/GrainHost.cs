@@ -5,6 +5,7 @@ using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Events;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Grains;
+using DarkStorage.Grains.Integrations;
 using DarkStorage.Grains.Lifecycle;
 using DarkStorage.Grains.Objects;
 using DarkStorage.Metadata;
@@ -39,6 +40,7 @@ internal sealed class GrainHost : IAsyncDisposable
             .AddSingleton(TimeProvider.System)
             .AddSingleton(HookedIndex.Over(this))
             .AddSingleton<ObjectGrainPopulation>()
+            .AddSingleton<IntegrationGauges>()
             .AddSingleton<IAccessLog, NoAccessLog>()
             .AddSingleton(Options.Create(new LifecycleOptions { DayLength = TimeSpan.FromSeconds(1), Interval = TimeSpan.FromSeconds(1) }));
         configure?.Invoke(builder.Services);

@@ -5,10 +5,10 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Logging;
 
-namespace DarkStorage.Connectors;
+namespace DarkStorage.TestKit;
 
 /// <summary>Passes requests on to a server, and answers as a test says: for what a real service does and its emulator does not.</summary>
-internal sealed class LyingProxy : IAsyncDisposable
+public sealed class LyingProxy : IAsyncDisposable
 {
     private readonly HttpClient _http = new(new SocketsHttpHandler { AllowAutoRedirect = false, UseProxy = false }) { Timeout = Timeout.InfiniteTimeSpan };
     private readonly WebApplication _app;
@@ -30,7 +30,7 @@ internal sealed class LyingProxy : IAsyncDisposable
     /// <summary>Changes the answer that is about to be passed back.</summary>
     public Action<HttpContext> Alters { get; set; } = _ => { };
 
-    /// <summary>Changes the bytes of an answer, where it is not null; the answer is then held until it is whole.</summary>
+    /// <summary>Changes the bytes of an answer that has any, where it is not null; the answer is then held until it is whole.</summary>
     public Func<HttpContext, byte[], byte[]>? AltersBody { get; set; }
 
     public IPEndPoint EndPoint => new(IPAddress.Loopback, new Uri(_app.Urls.Single()).Port);
@@ -57,7 +57,8 @@ internal sealed class LyingProxy : IAsyncDisposable
         if (http.Request.ContentLength is > 0 || HttpMethods.IsPut(http.Request.Method)) request.Content = new StreamContent(http.Request.Body);
         foreach (var (name, values) in http.Request.Headers)
         {
-            if (name is "Host" or "Connection") continue;
+            // The host stays what the client asked for: signatures cover it.
+            if (name is "Connection") continue;
             if (!request.Headers.TryAddWithoutValidation(name, values.AsEnumerable())) request.Content?.Headers.TryAddWithoutValidation(name, values.AsEnumerable());
         }
         using var answer = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, http.RequestAborted);
@@ -67,12 +68,13 @@ internal sealed class LyingProxy : IAsyncDisposable
             if (name is not ("Connection" or "Keep-Alive" or "Transfer-Encoding")) http.Response.Headers[name] = values.ToArray();
         }
         Alters(http);
+        if (HttpMethods.IsHead(http.Request.Method)) return;
         if (AltersBody is not null)
         {
             var body = AltersBody(http, await answer.Content.ReadAsByteArrayAsync(http.RequestAborted));
             http.Response.ContentLength = body.Length;
             await http.Response.Body.WriteAsync(body, http.RequestAborted);
         }
-        else if (!HttpMethods.IsHead(http.Request.Method)) await answer.Content.CopyToAsync(http.Response.Body, http.RequestAborted);
+        else await answer.Content.CopyToAsync(http.Response.Body, http.RequestAborted);
     }
 }
