@@ -29,10 +29,10 @@ public interface IBlobStore
     /// <exception cref="StorageException"><see cref="StorageError.BackendFailed"/>: what the place said, or that it keeps cold what has to be read at once; as for <see cref="OpenAsync"/> where reading fails: <see cref="StorageError.ObjectArchived"/> where it has to be warmed up first.</exception>
     Task<ContentMove> SendAsync(Manifest manifest, ContentPlace place, bool mayBeCold, CancellationToken ct);
 
-    /// <summary>Copies a version's content from a place outside to the drives, as it was stored there before. When it returns the copy is durable.</summary>
+    /// <summary>Copies a version's content from a place outside to the drives, as it was stored there before, and reads all of it back. When it returns the copy is durable.</summary>
     /// <param name="owner">As in <see cref="BlobWriteOptions"/>, as is the redundancy.</param>
     /// <returns>To be disposed after the index was told.</returns>
-    /// <exception cref="StorageException">As for <see cref="OpenAsync"/> and <see cref="IBlobWrite.CopyFromAsync"/>.</exception>
+    /// <exception cref="StorageException">As for <see cref="OpenAsync"/> and <see cref="IBlobWrite.CopyFromAsync"/>. <see cref="StorageError.DataDamaged"/> also where other bytes are on the drives than came: then nothing is left of them.</exception>
     Task<IContentFetch> FetchAsync(Manifest manifest, BlobOwner owner, Redundancy redundancy, CancellationToken ct);
 
     /// <summary>Asks for content at a place outside to be readable for a time, where that keeps it cold.</summary>

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Collections.Immutable;
+using System.Security.Cryptography;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Cluster;
 using DarkStorage.GrainInterfaces.Objects;
@@ -23,7 +24,7 @@ public sealed partial class BlobStore
         try
         {
             var name = PlacedFormat.NameOf(place.Blob);
-            await to.PutAsync(name, new PlacedSource(manifest.Parts, place.Blob, () => BeginRead(manifest, from, 0, manifest.Parts.Length)), ct);
+            await to.PutAsync(name, new PlacedSource(manifest.Parts, place.Blob, () => BeginRead(manifest, from)), ct);
             await VerifyAsync(to, name, place, manifest.Parts, ct);
             await to.SettleAsync(name, ct);
         }
@@ -44,11 +45,14 @@ public sealed partial class BlobStore
         if (manifest.Place is not { } place) throw new ArgumentException("The content is on the drives.", nameof(manifest));
         var from = await OpenPlaceAsync(place.Integration, anew: false, ct);
         var fetch = new ContentFetch(_routes);
+        using var came = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         try
         {
             var parts = ImmutableArray.CreateBuilder<ManifestPart>(manifest.Parts.Length);
-            for (var part = 0; part < manifest.Parts.Length; part++) parts.Add(await FetchAsync(manifest, from, part, owner, redundancy, fetch, ct));
-            fetch.Move = new(place, null, parts.MoveToImmutable());
+            for (var part = 0; part < manifest.Parts.Length; part++) parts.Add(await FetchAsync(manifest, from, part, owner, redundancy, fetch, came, ct));
+            var move = new ContentMove(place, null, parts.MoveToImmutable());
+            await VerifyAsync(move, came.GetHashAndReset(), ct);
+            fetch.Move = move;
             return fetch;
         }
         catch
@@ -92,7 +96,8 @@ public sealed partial class BlobStore
         }
     }
 
-    private async Task<ManifestPart> FetchAsync(Manifest manifest, IBackend from, int number, BlobOwner owner, Redundancy redundancy, ContentFetch fetch, CancellationToken ct)
+    /// <param name="came">Gets the checksum of each block as it came from outside.</param>
+    private async Task<ManifestPart> FetchAsync(Manifest manifest, IBackend from, int number, BlobOwner owner, Redundancy redundancy, ContentFetch fetch, IncrementalHash came, CancellationToken ct)
     {
         var part = manifest.Parts[number];
         var chunks = part.Chunks.Sum(run => run.Count);
@@ -103,7 +108,7 @@ public sealed partial class BlobStore
         // Ended before the next part begins: who is about to change the layout waits for writes under way. From then on the blob is one that nobody knows, and is an orphan's age away from being freed.
         await using var write = _routes.BeginWrite(blob);
         fetch.Add(blob);
-        await using var reader = BeginRead(manifest, from, number, number + 1);
+        await using var reader = new PlacedReader(from, manifest.Place!, manifest.Parts, PlacedFormat.BytesOf(manifest.Parts[..(number + 1)]), came);
         var index = 0;
         var bytes = ArrayPool<byte>.Shared.Rent(StepBytes);
         _memory.BeginWrite();
@@ -164,6 +169,38 @@ public sealed partial class BlobStore
         }
     }
 
+    /// <summary>Reads back all that was fetched, as any reader would get it, block by block, and compares the checksums that it would have outside with those that came from there: whatever changed between the two, on the drive or
+    /// in memory, does not pass.</summary>
+    /// <param name="came">Digest of the checksums that came.</param>
+    /// <exception cref="StorageException"><see cref="StorageError.DataDamaged"/>: it is not on the drives as it came. <see cref="StorageError.Unavailable"/>: it could not be read.</exception>
+    private async Task VerifyAsync(ContentMove move, byte[] came, CancellationToken ct)
+    {
+        var (from, parts) = (move.From!, move.Parts);
+        var frames = new PlacedFrames(parts);
+        frames.Seek(PlacedFormat.HeaderBytes);
+        using var kept = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        var bytes = ArrayPool<byte>.Shared.Rent(PlacedFormat.FrameBytes);
+        try
+        {
+            await using var stream = await new PlacedSource(parts, from.Blob, () => _routes.BeginRead(parts, 0, parts.Length)).OpenAsync(PlacedFormat.HeaderBytes, ct);
+            for (; !frames.IsAtEnd; frames.Next())
+            {
+                var frame = bytes.AsMemory(0, frames.Length + PlacedFormat.ChecksumBytes);
+                await stream.ReadExactlyAsync(frame, ct);
+                kept.AppendData(frame.Span[^PlacedFormat.ChecksumBytes..]);
+            }
+        }
+        catch (StorageException e) when (e.Error is StorageError.DataDamaged)
+        {
+            throw new StorageException(StorageError.DataDamaged, $"What came from {from.Integration}, blob {from.Blob}, does not read back from the drives, and stays there: {e.Message}", e);
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(bytes);
+        }
+        if (!kept.GetHashAndReset().AsSpan().SequenceEqual(came)) throw new StorageException(StorageError.DataDamaged, $"Other bytes came back from the drives than came from {from.Integration}, blob {from.Blob}, which stays there.");
+    }
+
     private static BackendException Other(ContentPlace place, long offset) => new(BackendError.Damaged, $"Other bytes came back from {place.Integration} than were put there, at byte {offset} of blob {place.Blob}.");
 
     private async ValueTask<IBackend?> OpenPlaceOfAsync(Manifest manifest, CancellationToken ct) => manifest.Place is { } place ? await OpenPlaceAsync(place.Integration, anew: false, ct) : null;
@@ -172,9 +209,9 @@ public sealed partial class BlobStore
         _places?.OpenAsync(integration, anew, ct) ?? throw new StorageException(StorageError.Unavailable, $"Content is at {integration}, and this store knows no places outside.");
 
     /// <param name="outside">The backend that has the bytes; null where they lie on the cluster's own drives.</param>
-    private ChunkReader BeginRead(Manifest manifest, IBackend? outside, int first, int end) => outside is null
-        ? _routes.BeginRead(manifest.Parts, first, end)
-        : new PlacedReader(outside, manifest.Place!, manifest.Parts, PlacedFormat.HeaderBytes + manifest.Parts[..end].Sum(PlacedFormat.BytesOf));
+    private ChunkReader BeginRead(Manifest manifest, IBackend? outside) => outside is null
+        ? _routes.BeginRead(manifest.Parts, 0, manifest.Parts.Length)
+        : new PlacedReader(outside, manifest.Place!, manifest.Parts, PlacedFormat.BytesOf(manifest.Parts));
 
     private sealed class ContentFetch(IChunkRoutes routes) : IContentFetch
     {
