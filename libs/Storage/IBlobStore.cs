@@ -123,6 +123,11 @@ public interface IContentFetch : IAsyncDisposable
     /// <summary>What the index is to be told.</summary>
     ContentMove Move { get; }
 
+    /// <summary>Whether a search for bytes that the index has never heard of may have freed some of it, or may do so before the index is told. Judged by the clock that such a search goes by and that goes on while a machine is
+    /// suspended; where that was set back nobody can tell.</summary>
+    /// <param name="orphanAge">What such a search takes. From half of it on the answer is yes: clocks differ from node to node, and telling the index takes its time.</param>
+    bool MayCountAsOrphaned(TimeSpan orphanAge);
+
     /// <summary>The index knows, or may know, the new blobs.</summary>
     void Keep();
 }

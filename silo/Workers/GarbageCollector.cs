@@ -18,7 +18,7 @@ internal sealed record GarbageOptions
     public TimeSpan GracePeriod { get; init; } = TimeSpan.FromMinutes(5);
 
     /// <summary>Age from which bytes that the index has never heard of count as left by a crash. Default 1 day: far longer than a commit can
-    /// be on its way after its caller gave up. A write under way is never taken, however long it takes.</summary>
+    /// be on its way after its caller gave up. A write under way is never taken, however long it takes; what is fetched from a place outside has to be committed within half of it.</summary>
     [Range(typeof(TimeSpan), "00:00:00", "365.00:00:00")]
     public TimeSpan OrphanAge { get; init; } = TimeSpan.FromDays(1);
 

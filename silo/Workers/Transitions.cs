@@ -335,8 +335,11 @@ internal sealed partial class Transitions(
         var bucket = await index.FindBucketAsync(move.BucketName!, ct);
         if (bucket?.Id != move.Wish.Bucket) throw new StorageException(StorageError.NoSuchBucket, $"Bucket {move.BucketName} is gone.");
         // Until the index is told, what was fetched is nobody's: it has to be told before that would count as left by a crash.
-        await using var lease = Lease(move, null, garbage.Value.OrphanAge / 2, ct);
+        var orphanAge = garbage.Value.OrphanAge;
+        await using var lease = Lease(move, null, orphanAge / 2, ct);
         await using var fetch = await lease.HoldAsync(held => blobs.FetchAsync(version.Manifest, new(bucket.Id, move.Wish.Key), BucketRules.Of(bucket).Redundancy, held));
+        // Last thing before: the lease counts the time that this machine was awake, and the collector counts all of it.
+        if (fetch.MayCountAsOrphaned(orphanAge)) throw new StorageException(StorageError.BackendFailed, $"It was fetched more than {orphanAge / 2} ago by the clock, half of Garbage:OrphanAge, or the clock was set back meanwhile: some of it may have been freed as left by a crash. Raise Garbage:OrphanAge where fetching takes so long.");
         try
         {
             await CommitAsync(grain, move.Wish, version, fetch.Move, ct);
@@ -418,7 +421,7 @@ internal sealed partial class Transitions(
 
         private void RequireTime()
         {
-            if (_max != Timeout.InfiniteTimeSpan && _clock.GetElapsedTime(_begun) >= _max) _lost ??= Ended($"It took longer than {_max}, half of Garbage:OrphanAge.");
+            if (_max != Timeout.InfiniteTimeSpan && _clock.GetElapsedTime(_begun) >= _max) _lost ??= Ended($"It took longer than {_max}, half of Garbage:OrphanAge: raise that where fetching takes so long.");
         }
 
         /// <summary>Never throws.</summary>

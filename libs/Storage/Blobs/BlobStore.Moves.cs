@@ -44,7 +44,7 @@ public sealed partial class BlobStore
     {
         if (manifest.Place is not { } place) throw new ArgumentException("The content is on the drives.", nameof(manifest));
         var from = await OpenPlaceAsync(place.Integration, anew: false, ct);
-        var fetch = new ContentFetch(_routes);
+        var fetch = new ContentFetch(_routes, _clock);
         using var came = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         try
         {
@@ -213,7 +213,7 @@ public sealed partial class BlobStore
         ? _routes.BeginRead(manifest.Parts, 0, manifest.Parts.Length)
         : new PlacedReader(outside, manifest.Place!, manifest.Parts, PlacedFormat.BytesOf(manifest.Parts));
 
-    private sealed class ContentFetch(IChunkRoutes routes) : IContentFetch
+    private sealed class ContentFetch(IChunkRoutes routes, TimeProvider clock) : IContentFetch
     {
         private readonly List<BlobId> _blobs = [];
         private bool _isKept;
@@ -221,6 +221,12 @@ public sealed partial class BlobStore
         public ContentMove Move { get; set; } = null!;
 
         public void Add(BlobId blob) => _blobs.Add(blob);
+
+        public bool MayCountAsOrphaned(TimeSpan orphanAge)
+        {
+            var now = clock.GetUtcNow();
+            return _blobs.Exists(blob => now - blob.Minted >= orphanAge / 2 || blob.Minted > now);
+        }
 
         public void Keep() => _isKept = true;
 

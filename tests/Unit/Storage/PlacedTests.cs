@@ -214,6 +214,24 @@ public sealed class PlacedTests(ITestOutputHelper output) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task What_was_fetched_counts_as_orphaned_from_half_of_the_age_on_by_the_clock_also_where_no_time_passed_for_this_machine_and_where_the_clock_was_set_back()
+    {
+        var clock = new SuspendedTime();
+        await using var store = BlobStore.Open(new FaultyChunkDisk(new Random(1)), Guid.NewGuid(), Options, clock, NullLogger.Instance, _places);
+        var here = await store.PutAsync(BlobStoreSteps.Bytes(1, Chunk));
+        var move = await store.SendAsync(here, new("nas", BlobId.New(clock)), mayBeCold: false, Ct);
+        await using var fetch = await store.FetchAsync(here with { Place = move.To, Parts = move.Parts }, Owner, default, Ct);
+        var (day, second) = (TimeSpan.FromDays(1), TimeSpan.FromSeconds(1));
+        Assert.False(fetch.MayCountAsOrphaned(day));
+        clock.Ahead = (day / 2) - second;
+        Assert.False(fetch.MayCountAsOrphaned(day));
+        clock.Ahead = day / 2;
+        Assert.True(fetch.MayCountAsOrphaned(day));
+        clock.Ahead = -second;
+        Assert.True(fetch.MayCountAsOrphaned(day));
+    }
+
+    [Fact]
     public async Task What_was_fetched_and_not_kept_is_freed_and_takes_no_memory()
     {
         var there = await SendAsync(await _store.PutAsync(BlobStoreSteps.Bytes(1, 5 * Chunk)));
@@ -259,6 +277,16 @@ public sealed class PlacedTests(ITestOutputHelper output) : IAsyncLifetime
             whole.AddRange(content);
         }
         return (BlobStoreSteps.ManifestOf([.. parts]), [.. whole]);
+    }
+
+    /// <summary>A clock that goes on while timers and time stamps stand still, as on a machine that was suspended.</summary>
+    private sealed class SuspendedTime : TimeProvider
+    {
+        private readonly DateTimeOffset _start = new(2026, 3, 1, 0, 0, 0, TimeSpan.Zero);
+
+        public TimeSpan Ahead { get; set; }
+
+        public override DateTimeOffset GetUtcNow() => _start + Ahead;
     }
 
     private sealed class Places : IPlaces
