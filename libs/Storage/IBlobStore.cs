@@ -2,6 +2,7 @@ using System.IO.Pipelines;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Cluster;
 using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.Storage.Backends;
 using DarkStorage.Storage.Encryption;
 
 namespace DarkStorage.Storage;
@@ -45,8 +46,9 @@ public interface IBlobStore
     Task CoolDownAsync(ContentPlace place, CancellationToken ct);
 
     /// <summary>Deletes content from a place outside. Deleting what is not there succeeds.</summary>
-    /// <exception cref="StorageException"><see cref="StorageError.BackendFailed"/>: what the place said. <see cref="StorageError.Unavailable"/>: it can't be asked.</exception>
-    Task DeleteAsync(ContentPlace place, CancellationToken ct);
+    /// <param name="place">As <see cref="IPlaces.OpenForWritingAsync"/> gave it.</param>
+    /// <exception cref="StorageException"><see cref="StorageError.BackendFailed"/>: what the place said.</exception>
+    Task DeleteAsync(IBackend place, BlobId blob, CancellationToken ct);
 
     /// <summary>Frees the bytes of a blob, in a cluster on all its replicas that can be reached; the others find them by <see cref="ListBlobs"/>. Freeing one that is not there succeeds.
     /// Not durable by itself: ask again after a crash.</summary>

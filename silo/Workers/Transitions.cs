@@ -295,7 +295,7 @@ internal sealed partial class Transitions(
         try
         {
             // Only now: whoever would take the integration away looks first whether something was entered.
-            await places.RequireEnabledAsync(integration, ct);
+            await places.OpenForWritingAsync(integration, ct);
         }
         catch
         {
@@ -322,7 +322,7 @@ internal sealed partial class Transitions(
         using var bounded = new CancellationTokenSource(CleaningMax, clock);
         try
         {
-            await blobs.DeleteAsync(place, bounded.Token);
+            await blobs.DeleteAsync(await places.OpenForWritingAsync(place.Integration, bounded.Token), place.Blob, bounded.Token);
         }
         catch (Exception e) when (e is StorageException or OperationCanceledException)
         {

@@ -19,7 +19,7 @@ public sealed partial class BlobStore
     {
         if (manifest.Parts.IsDefaultOrEmpty) throw new ArgumentException("The content is in the index, or there is none.", nameof(manifest));
         var from = await OpenPlaceOfAsync(manifest, ct);
-        var to = await OpenPlaceAsync(place.Integration, anew: false, ct);
+        var to = await OpenPlaceForWritingAsync(place.Integration, ct);
         if (to.Traits.IsCold && !mayBeCold) throw new StorageException(StorageError.BackendFailed, $"{place.Integration} keeps cold what it gets, and only a tier of the class GLACIER or DEEP_ARCHIVE may be there.");
         try
         {
@@ -63,32 +63,40 @@ public sealed partial class BlobStore
     }
 
     /// <inheritdoc/>
-    public Task<bool> WarmUpAsync(ContentPlace place, WarmUpSpeed speed, TimeSpan keep, CancellationToken ct) => AskAsync(place, async (backend, name) =>
+    public async Task<bool> WarmUpAsync(ContentPlace place, WarmUpSpeed speed, TimeSpan keep, CancellationToken ct)
     {
-        await backend.WarmUpAsync(name, speed, keep, ct);
-        return await backend.StatAsync(name, ct) is { Warmth: BlobWarmth.Readable };
-    }, ct);
+        var (backend, name) = (await OpenPlaceAsync(place.Integration, anew: false, ct), PlacedFormat.NameOf(place.Blob));
+        return await ToldAsync(async () =>
+        {
+            await backend.WarmUpAsync(name, speed, keep, ct);
+            return await backend.StatAsync(name, ct) is { Warmth: BlobWarmth.Readable };
+        });
+    }
 
     /// <inheritdoc/>
-    public Task CoolDownAsync(ContentPlace place, CancellationToken ct) => AskAsync(place, async (backend, name) =>
+    public async Task CoolDownAsync(ContentPlace place, CancellationToken ct)
     {
-        await backend.SettleAsync(name, ct);
-        return true;
-    }, ct);
+        // Some places copy it.
+        var backend = await OpenPlaceForWritingAsync(place.Integration, ct);
+        await ToldAsync(async () =>
+        {
+            await backend.SettleAsync(PlacedFormat.NameOf(place.Blob), ct);
+            return true;
+        });
+    }
 
     /// <inheritdoc/>
-    public Task DeleteAsync(ContentPlace place, CancellationToken ct) => AskAsync(place, async (backend, name) =>
+    public Task DeleteAsync(IBackend place, BlobId blob, CancellationToken ct) => ToldAsync(async () =>
     {
-        await backend.DeleteAsync(name, ct);
+        await place.DeleteAsync(PlacedFormat.NameOf(blob), ct);
         return true;
-    }, ct);
+    });
 
-    private async Task<T> AskAsync<T>(ContentPlace place, Func<IBackend, BlobName, Task<T>> ask, CancellationToken ct)
+    private static async Task<T> ToldAsync<T>(Func<Task<T>> ask)
     {
-        var backend = await OpenPlaceAsync(place.Integration, anew: false, ct);
         try
         {
-            return await ask(backend, PlacedFormat.NameOf(place.Blob));
+            return await ask();
         }
         catch (BackendException e)
         {
@@ -205,8 +213,11 @@ public sealed partial class BlobStore
 
     private async ValueTask<IBackend?> OpenPlaceOfAsync(Manifest manifest, CancellationToken ct) => manifest.Place is { } place ? await OpenPlaceAsync(place.Integration, anew: false, ct) : null;
 
-    private ValueTask<IBackend> OpenPlaceAsync(string integration, bool anew, CancellationToken ct) =>
-        _places?.OpenAsync(integration, anew, ct) ?? throw new StorageException(StorageError.Unavailable, $"Content is at {integration}, and this store knows no places outside.");
+    private ValueTask<IBackend> OpenPlaceAsync(string integration, bool anew, CancellationToken ct) => _places?.OpenAsync(integration, anew, ct) ?? throw NoPlaces(integration);
+
+    private ValueTask<IBackend> OpenPlaceForWritingAsync(string integration, CancellationToken ct) => _places?.OpenForWritingAsync(integration, ct) ?? throw NoPlaces(integration);
+
+    private static StorageException NoPlaces(string integration) => new(StorageError.Unavailable, $"Content is at {integration}, and this store knows no places outside.");
 
     /// <param name="outside">The backend that has the bytes; null where they lie on the cluster's own drives.</param>
     private ChunkReader BeginRead(Manifest manifest, IBackend? outside) => outside is null

@@ -244,7 +244,7 @@ public sealed class PlacedTests(ITestOutputHelper output) : IAsyncLifetime
     public async Task Content_that_was_deleted_outside_is_gone_and_deleting_it_again_succeeds()
     {
         var there = await SendAsync(await _store.PutAsync(BlobStoreSteps.Bytes(1, Chunk)));
-        for (var i = 0; i < 2; i++) await _store.DeleteAsync(there.Place!, Ct);
+        for (var i = 0; i < 2; i++) await _store.DeleteAsync(_places.Backend, there.Place!.Blob, Ct);
         Assert.False(File.Exists(FileOf(there)));
     }
 
@@ -294,6 +294,8 @@ public sealed class PlacedTests(ITestOutputHelper output) : IAsyncLifetime
         public IBackend Backend { get; set; } = null!;
 
         public ValueTask<IBackend> OpenAsync(string integration, bool anew, CancellationToken ct) => new(Backend);
+
+        public ValueTask<IBackend> OpenForWritingAsync(string integration, CancellationToken ct) => new(Backend);
     }
 
     private static byte[] Flipped(byte[] bytes, long at)

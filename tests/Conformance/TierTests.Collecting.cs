@@ -1,0 +1,72 @@
+using System.Security.Cryptography;
+using System.Text.Json.Nodes;
+
+namespace DarkStorage.Conformance;
+
+/// <remarks>What objects do not need any more at places outside: when it is deleted there, and when nothing is.</remarks>
+public sealed partial class TierTests
+{
+    [Fact]
+    public async Task A_place_that_does_not_answer_keeps_nothing_from_being_deleted_at_others()
+    {
+        await using var other = await NodeProcess.StartAsync();
+        using var theirs = other.S3();
+        // Before the others by its name, and with all patience.
+        var (bucket, outside, slow, quick) = (await fixture.Client.NewBucketAsync(), await theirs.NewBucketAsync(), "a-" + NewName(), await NewTierAsync("warm"));
+        var settings = new Dictionary<string, string>
+        {
+            ["endpoint"] = other.S3Url.GetLeftPart(UriPartial.Authority), ["bucket"] = outside, ["access-key"] = other.Settings.AccessKey, ["secret-key"] = other.Settings.SecretKey, ["timeout-seconds"] = "3600",
+        };
+        using (var added = await Node.AdminAsync(HttpMethod.Post, "v1/integrations", new { name = slow, type = "s3", preset = "darkstorage", settings })) Assert.Equal(HttpStatusCode.Created, added.StatusCode);
+        await JsonAsync(Node, HttpMethod.Put, "/cold", new { integration = slow }, HttpStatusCode.OK);
+        foreach (var (key, tier) in new[] { ("slow", "cold"), ("quick", "warm") })
+        {
+            await fixture.Client.PutBytesAsync(bucket, key, RandomNumberGenerator.GetBytes(Large));
+            await AssignAndWaitAsync(bucket, key, tier);
+        }
+        other.Freeze();
+        await fixture.Client.DeleteObjectAsync(bucket, "slow");
+        await fixture.Client.DeleteObjectAsync(bucket, "quick");
+        await Eventually.HoldsAsync("the bytes at the one that answers go", () => BlobsOf(quick).Count == 0);
+        other.Thaw();
+        await Eventually.HoldsAsync("the bytes at the other go when it answers", async () => (await theirs.ListObjectsV2Async(new() { BucketName = outside, Prefix = "objects/" })).S3Objects is null or { Count: 0 });
+    }
+
+    [Fact]
+    public async Task At_a_place_that_is_disabled_nothing_is_deleted_until_it_is_enabled_and_it_can_be_removed()
+    {
+        var (bucket, off, on) = (await fixture.Client.NewBucketAsync(), await NewTierAsync("attic", "EXPRESS_ONEZONE"), await NewTierAsync("warm"));
+        foreach (var (key, tier) in new[] { ("off", "attic"), ("later", "attic"), ("on", "warm"), ("on again", "warm") })
+        {
+            await fixture.Client.PutBytesAsync(bucket, key, RandomNumberGenerator.GetBytes(Large));
+            await AssignAndWaitAsync(bucket, key, tier);
+        }
+        await SwitchAsync("disable");
+        await fixture.Client.DeleteObjectAsync(bucket, "off");
+        // The second look at the other place comes after a whole one at this.
+        foreach (var (key, left) in new[] { ("on", 1), ("on again", 0) })
+        {
+            await fixture.Client.DeleteObjectAsync(bucket, key);
+            await Eventually.HoldsAsync("the bytes at the other place go", () => BlobsOf(on).Count == left);
+        }
+        Assert.Equal(2, BlobsOf(off).Count);
+        await SwitchAsync("enable");
+        await Eventually.HoldsAsync("the bytes go", () => BlobsOf(off).Count == 1);
+
+        await SwitchAsync("disable");
+        await fixture.Client.DeleteObjectAsync(bucket, "later");
+        await JsonAsync(Node, HttpMethod.Delete, "/attic", null, HttpStatusCode.OK);
+        await Eventually.HoldsAsync("it can be removed", async () =>
+        {
+            using var answer = await Node.AdminAsync(HttpMethod.Delete, $"v1/integrations/{off}");
+            return answer.StatusCode == HttpStatusCode.OK;
+        });
+        Assert.Single(BlobsOf(off));
+
+        async Task SwitchAsync(string to)
+        {
+            using var answer = await Node.AdminAsync(HttpMethod.Post, $"v1/integrations/{off}/{to}");
+            Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+        }
+    }
+}
