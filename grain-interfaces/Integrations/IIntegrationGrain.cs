@@ -18,7 +18,7 @@ public interface IIntegrationGrain : IGrainWithStringKey
 
     /// <summary>Changes some settings, after the place they make was asked and made ready. Where it refuses, nothing is changed. New ones hold from the next call to it. With another application it has to be authorized again.</summary>
     /// <param name="settings">An empty text takes a setting back to its default. Those that are not named stay, secrets too.</param>
-    /// <exception cref="StorageException"><see cref="StorageError.NoSuchIntegration"/>; <see cref="StorageError.Conflict"/>: it would be another place, and a tier or content of objects is at this one; and as for <see cref="AddAsync"/>.</exception>
+    /// <exception cref="StorageException"><see cref="StorageError.NoSuchIntegration"/>; <see cref="StorageError.Conflict"/>: it would be another place, and a tier, content of objects or what they do not need any more is at this one; and as for <see cref="AddAsync"/>.</exception>
     [Alias("change")]
     Task<Integration> ChangeAsync(ImmutableDictionary<string, string> settings, CancellationToken ct);
 

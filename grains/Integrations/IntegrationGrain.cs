@@ -162,7 +162,13 @@ internal sealed partial class IntegrationGrain(
         // The place it is already is not made ready again: were it gone, that would make another.
         if (type.IsSamePlace(before, complete) && state.State.IsUnprepared) await ChangeAsync(static (backend, asking) => backend.PrepareAsync(asking), isUnprepared: noAccess is not null);
         else if (type.IsSamePlace(before, complete)) await ChangeAsync(AnswersAsync, isUnprepared: false);
-        else await LeaveAsync("and would not be found at another place", () => ChangeAsync(static (backend, asking) => backend.PrepareAsync(asking), isUnprepared: noAccess is not null), ct);
+        else await LeaveAsync("and would not be found at another place", async () =>
+        {
+            // It is deleted where the integration says then, and forgotten.
+            if (await index.HasTakenGarbageAsync(Name, ct))
+                throw new StorageException(StorageError.Conflict, $"What objects do not need any more is still at the place of the integration {Name}, and nobody would know of it. Wait until it is deleted, for which that place has to answer and the integration to be enabled; or add another integration for the other place, and remove this one: that forgets what is left.");
+            await ChangeAsync(static (backend, asking) => backend.PrepareAsync(asking), isUnprepared: noAccess is not null);
+        }, ct);
         // It is told of settings that may mend what failed.
         if (application is not null) await Authorization.WakeAsync(isChanged: true, ct);
         LogChanged(log, Name);

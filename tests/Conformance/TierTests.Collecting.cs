@@ -33,6 +33,40 @@ public sealed partial class TierTests
     }
 
     [Fact]
+    public async Task An_integration_does_not_become_another_place_before_all_is_deleted_at_the_one_it_is_and_can_be_removed()
+    {
+        var (bucket, place) = (await fixture.Client.NewBucketAsync(), await NewTierAsync("attic", "EXPRESS_ONEZONE"));
+        foreach (var key in (string[])["first", "second"])
+        {
+            await fixture.Client.PutBytesAsync(bucket, key, RandomNumberGenerator.GetBytes(Large));
+            await AssignAndWaitAsync(bucket, key, "attic");
+        }
+        await JsonAsync(Node, HttpMethod.Delete, "/attic", null, HttpStatusCode.OK);
+        Directory.Move(PathOf(place), PathOf(place) + "-away");
+        foreach (var key in (string[])["first", "second"]) await fixture.Client.DeleteObjectAsync(bucket, key);
+        string? refusal = null;
+        await Eventually.HoldsAsync(async () =>
+        {
+            using var answer = await ChangeAsync();
+            refusal = (string?)JsonNode.Parse(await answer.Content.ReadAsStringAsync())!["error"];
+            return answer.StatusCode == HttpStatusCode.OK || refusal?.StartsWith("What objects do not need any more is still at the place", StringComparison.Ordinal) == true;
+        }, () => $"it was taken to be deleted: {refusal}");
+        Assert.Contains("that forgets what is left", refusal, StringComparison.Ordinal);
+        Assert.False(Directory.Exists(PathOf(place) + "-other"));
+
+        Directory.Move(PathOf(place) + "-away", PathOf(place));
+        await Eventually.HoldsAsync("it may be another when all is deleted", async () =>
+        {
+            using var answer = await ChangeAsync();
+            return answer.StatusCode == HttpStatusCode.OK;
+        });
+        Assert.Empty(BlobsOf(place));
+        Assert.True(Directory.Exists(PathOf(place) + "-other"));
+
+        Task<HttpResponseMessage> ChangeAsync() => Node.AdminAsync(HttpMethod.Put, $"v1/integrations/{place}", new { settings = new { path = PathOf(place) + "-other" } });
+    }
+
+    [Fact]
     public async Task At_a_place_that_is_disabled_nothing_is_deleted_until_it_is_enabled_and_it_can_be_removed()
     {
         var (bucket, off, on) = (await fixture.Client.NewBucketAsync(), await NewTierAsync("attic", "EXPRESS_ONEZONE"), await NewTierAsync("warm"));
