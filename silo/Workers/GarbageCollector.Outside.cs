@@ -23,6 +23,11 @@ internal sealed partial class GarbageCollector
     /// <summary>Each place beside the others, batch by batch: one that is slow, or can't be asked, keeps nobody from them.</summary>
     private async Task CollectOutsideAsync(CancellationToken stoppingToken)
     {
+        if (integrations.Value.ReadOnly)
+        {
+            LogReadOnly(log);
+            return;
+        }
         var running = new Dictionary<string, Task>(StringComparer.Ordinal);
         using var turns = new SemaphoreSlim(OutsidePlacesMax);
         using var timer = new PeriodicTimer(options.Value.Interval, clock);
@@ -105,6 +110,9 @@ internal sealed partial class GarbageCollector
         LogOutside(log, integration, $"{garbage.Count - gone.Count} of {garbage.Count} were left: {why}");
         return false;
     }
+
+    [LoggerMessage(LogLevel.Warning, "Integrations:ReadOnly is set: what no object needs any more is not deleted at places outside")]
+    private static partial void LogReadOnly(ILogger log);
 
     [LoggerMessage(LogLevel.Warning, "What no object needs any more could not be deleted at {Integration}, and will be later: {Why}")]
     private static partial void LogOutside(ILogger log, string integration, string why);

@@ -4,6 +4,7 @@ using System.Diagnostics.Metrics;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.GrainInterfaces.Tiers;
+using DarkStorage.Grains.Integrations;
 using DarkStorage.Metadata;
 using DarkStorage.Rules.Buckets;
 using DarkStorage.Rules.Tiers;
@@ -44,7 +45,8 @@ internal sealed record TransitionOptions
 /// crash leaves is known, and goes. Whatever fails leaves the version where it was, and the failure with the wish. Two that move one version do no harm: the second is refused, and its copy goes.
 /// </remarks>
 internal sealed partial class Transitions(
-    IMetadataIndex index, IBlobStore blobs, NodePlaces places, IGrainFactory grains, IOptions<TransitionOptions> options, IOptions<GarbageOptions> garbage, TimeProvider clock, ILogger<Transitions> log) : BackgroundService
+    IMetadataIndex index, IBlobStore blobs, NodePlaces places, IGrainFactory grains, IOptions<TransitionOptions> options, IOptions<GarbageOptions> garbage, IOptions<IntegrationOptions> integrations, TimeProvider clock,
+    ILogger<Transitions> log) : BackgroundService
 {
     private static readonly Meter Meter = new("DarkStorage.Silo");
     private static readonly Counter<long> Moves = Meter.CreateCounter<long>("darkstorage.transitions", "{version}", "Moves of versions between tiers that were tried, by tier and by how they ended.");
@@ -82,6 +84,8 @@ internal sealed partial class Transitions(
     {
         var running = new List<Task>();
         var reported = clock.GetTimestamp();
+        var isReadOnly = integrations.Value.ReadOnly;
+        if (isReadOnly) LogReadOnly(log);
         while (!stoppingToken.IsCancellationRequested)
         {
             running.RemoveAll(static move => move.IsCompleted);
@@ -93,7 +97,7 @@ internal sealed partial class Transitions(
                     reported = clock.GetTimestamp();
                     await places.ReportAsync(stoppingToken);
                 }
-                var moves = await TakeAsync(options.Value.ParallelMax - running.Count, stoppingToken);
+                var moves = await TakeAsync(isReadOnly ? 0 : options.Value.ParallelMax - running.Count, stoppingToken);
                 running.AddRange(moves);
                 mayBeMore = moves.Count > 0 && running.Count < options.Value.ParallelMax;
             }
@@ -468,6 +472,9 @@ internal sealed partial class Transitions(
 
     [LoggerMessage(LogLevel.Warning, "{Bucket}/{Key} was not moved to the tier {Tier}, and stays where it is; it will be tried again in {Delay}: {Why}")]
     private static partial void LogFailed(ILogger log, string? bucket, string key, string tier, TimeSpan delay, string why);
+
+    [LoggerMessage(LogLevel.Warning, "Integrations:ReadOnly is set: nothing is moved between tiers, in either direction, and nothing that is archived is restored")]
+    private static partial void LogReadOnly(ILogger log);
 
     [LoggerMessage(LogLevel.Warning, "Moves between tiers are put off: {Why}")]
     private static partial void LogLater(ILogger log, string why);

@@ -103,4 +103,59 @@ public sealed partial class TierTests
             Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
         }
     }
+
+    [Fact]
+    public async Task A_node_that_is_told_so_changes_nothing_outside_says_so_once_and_reads_what_is_there()
+    {
+        await using var node = await NodeProcess.StartAsync(TierNodeFixture.Quick);
+        using var s3 = node.S3();
+        var (bucket, place) = (await s3.NewBucketAsync(), await NewTierAsync("cold", node: node));
+        var content = RandomNumberGenerator.GetBytes(Large);
+        foreach (var key in (string[])["freed", "back", "there", "here"]) await s3.PutBytesAsync(bucket, key, content);
+        foreach (var key in (string[])["freed", "back", "there"])
+        {
+            await JsonAsync(node, HttpMethod.Post, "/cold/assign", new { bucket, key }, HttpStatusCode.Accepted);
+            await WaitAsync(bucket, key, node: node);
+        }
+        var blobs = BlobsOf(place).Order().ToList();
+        await node.TerminateAsync();
+        node.Environment = new Dictionary<string, string> { ["DARKSTORAGE_Integrations__ReadOnly"] = "true" };
+        await node.RestartAsync();
+
+        await s3.DeleteObjectAsync(bucket, "freed");
+        await JsonAsync(node, HttpMethod.Post, "/hot/assign", new { bucket, key = "back" }, HttpStatusCode.Accepted);
+        await JsonAsync(node, HttpMethod.Post, "/cold/assign", new { bucket, key = "here" }, HttpStatusCode.Accepted);
+        foreach (var key in (string[])["there", "back"]) Assert.Equal(content, await s3.GetBytesAsync(bucket, key));
+        using (var added = await node.AdminAsync(HttpMethod.Post, "v1/integrations", new { name = "new", type = "filesystem", settings = new { path = PathOf("new") } }))
+        {
+            Assert.Equal(HttpStatusCode.BadGateway, added.StatusCode);
+            Assert.Contains("Integrations:ReadOnly is set", await added.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        }
+        Assert.False(Directory.Exists(PathOf("new")));
+        using (var tested = await node.AdminAsync(HttpMethod.Post, $"v1/integrations/{place}/test", null))
+        {
+            var step = Assert.Single(JsonNode.Parse(await tested.Content.ReadAsStringAsync())!["steps"]!.AsArray())!;
+            Assert.Equal("write", (string?)step["name"]);
+            Assert.Contains("Integrations:ReadOnly is set", (string?)step["failure"], StringComparison.Ordinal);
+        }
+        // What is freed on its own drive shows that its workers look.
+        for (var round = 1; round <= 2; round++)
+        {
+            await s3.PutBytesAsync(bucket, "own", content);
+            await s3.DeleteObjectAsync(bucket, "own");
+            await Eventually.HoldsAsync("the bytes on the drive go", async () => await node.MetricAsync("darkstorage_garbage_blobs_freed_total") >= round);
+        }
+        Assert.Equal(blobs, BlobsOf(place).Order());
+        Assert.Equal(("drives", 0), ((string?)(await ShowAsync(bucket, "here", node: node))["place"], (int)(await ShowAsync(bucket, "here", node: node))["move"]!["attempts"]!));
+        Assert.Equal(place, (string?)(await ShowAsync(bucket, "back", node: node))["place"]);
+        foreach (var line in (string[])["nothing is moved between tiers", "is not deleted at places outside"]) Assert.Equal(2, node.Output.Split($"{line}").Length);
+
+        await node.TerminateAsync();
+        node.Environment = new Dictionary<string, string>();
+        await node.RestartAsync();
+        foreach (var key in (string[])["back", "here"]) await WaitAsync(bucket, key, node: node);
+        Assert.Equal(place, (string?)(await ShowAsync(bucket, "here", node: node))["place"]);
+        await Eventually.HoldsAsync("the bytes outside go", () => BlobsOf(place).Count == 2);
+        foreach (var key in (string[])["there", "back", "here"]) Assert.Equal(content, await s3.GetBytesAsync(bucket, key));
+    }
 }
