@@ -14,6 +14,9 @@ internal sealed class ReadOnlyBackend(IMeteredBackend inner) : IMeteredBackend
 
     public Task PrepareAsync(CancellationToken ct) => Task.FromException(Refused);
 
+    /// <summary>One that has no id is not to get one.</summary>
+    public Task<string?> IdentifyAsync(CancellationToken ct) => Task.FromResult<string?>(null);
+
     /// <summary>Cleans nothing. It is done now and then, and nobody asked for it.</summary>
     public Task CleanAsync(CancellationToken ct) => Task.CompletedTask;
 
