@@ -57,12 +57,13 @@ internal sealed class NodePlaces(Func<IServiceProvider?> running, TimeProvider c
         }
     }
 
-    /// <summary>Sees to it that what is put from now on goes to where the integration says now.</summary>
-    /// <exception cref="StorageException"><see cref="StorageError.BackendFailed"/>: nothing new may go there. <see cref="StorageError.Unavailable"/>: it can't be asked, or is gone.</exception>
-    public async Task RequireEnabledAsync(string integration, CancellationToken ct)
-    {
-        if (!(await AskAsync(integration, ct)).Settings.IsEnabled) throw new StorageException(StorageError.BackendFailed, $"The integration {integration} is disabled.");
-    }
+    /// <inheritdoc/>
+    public async ValueTask<IBackend> OpenForWritingAsync(string integration, CancellationToken ct) =>
+        await FindForWritingAsync(integration, ct) ?? throw new StorageException(StorageError.BackendFailed, $"The integration {integration} is disabled.");
+
+    /// <returns>The same; null where nothing may be put there or deleted.</returns>
+    /// <exception cref="StorageException"><see cref="StorageError.Unavailable"/>: it can't be asked, or is gone.</exception>
+    public async ValueTask<IBackend?> FindForWritingAsync(string integration, CancellationToken ct) => await AskAsync(integration, ct) is { Settings.IsEnabled: true } opened ? opened.Backend : null;
 
     /// <summary>Tells each integration what went through since the last time.</summary>
     public async Task ReportAsync(CancellationToken ct)

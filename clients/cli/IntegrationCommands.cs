@@ -31,7 +31,7 @@ internal static class IntegrationCommands
             Command(new("test", "Writes, reads, lists and deletes a small blob there.") { Name, Json }, TestAsync),
             Command(new("change", "Changes some settings, after the place was asked." + fields) { Name }, ChangeAsync, takesFields: true),
             Command(new("enable", "Lets it be used again.") { Name }, (parsed, ct) => SwitchAsync(parsed, "enable", ct)),
-            Command(new("disable", "Nothing new goes there.") { Name }, (parsed, ct) => SwitchAsync(parsed, "disable", ct)),
+            Command(new("disable", "Nothing is put there or deleted there; what is there is read.") { Name }, (parsed, ct) => SwitchAsync(parsed, "disable", ct)),
             Command(new("remove", "Forgets it. What is there stays there.") { Name }, RemoveAsync),
         });
     }

@@ -18,11 +18,11 @@ public interface IIntegrationGrain : IGrainWithStringKey
 
     /// <summary>Changes some settings, after the place they make was asked and made ready. Where it refuses, nothing is changed. New ones hold from the next call to it. With another application it has to be authorized again.</summary>
     /// <param name="settings">An empty text takes a setting back to its default. Those that are not named stay, secrets too.</param>
-    /// <exception cref="StorageException"><see cref="StorageError.NoSuchIntegration"/>; <see cref="StorageError.Conflict"/>: it would be another place, and a tier or content of objects is at this one; and as for <see cref="AddAsync"/>.</exception>
+    /// <exception cref="StorageException"><see cref="StorageError.NoSuchIntegration"/>; <see cref="StorageError.Conflict"/>: it would be another place, and a tier, content of objects or what they do not need any more is at this one; and as for <see cref="AddAsync"/>.</exception>
     [Alias("change")]
     Task<Integration> ChangeAsync(ImmutableDictionary<string, string> settings, CancellationToken ct);
 
-    /// <summary>While it is disabled nothing new goes there and its health is not asked for.</summary>
+    /// <summary>While it is disabled nothing is put there or deleted there, but what <see cref="TestAsync"/> tries, and its health is not asked for. What is there is read. Transfers that are under way end.</summary>
     /// <exception cref="StorageException"><see cref="StorageError.NoSuchIntegration"/>.</exception>
     [Alias("set-enabled")]
     Task<Integration> SetEnabledAsync(bool isEnabled, CancellationToken ct);
@@ -87,7 +87,7 @@ public sealed record Integration(
 /// <summary>What a node needs to use a place.</summary>
 /// <param name="Settings">Without the secrets.</param>
 /// <param name="SealedSecrets">Sealed under the cluster's secret, so that they cross no wire open; empty where there are none.</param>
-/// <param name="IsEnabled">New content may go there: it was not disabled, and is not about to be another place.</param>
+/// <param name="IsEnabled">Content may go there, and be deleted there: it was not disabled, and is not about to be another place.</param>
 [GenerateSerializer, Immutable, Alias("integration-settings")]
 public sealed record IntegrationSettings(string Type, ImmutableSortedDictionary<string, string> Settings, ImmutableArray<byte> SealedSecrets, bool IsEnabled)
 {

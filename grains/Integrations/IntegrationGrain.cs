@@ -130,7 +130,7 @@ internal sealed partial class IntegrationGrain(
         await UseLevelAsync(application, ct);
         if (application is null)
         {
-            await AskAsync(type, complete, static (backend, asking) => backend.PrepareAsync(asking), ct);
+            await AskAsync(type, complete, async (backend, asking) => complete = await PrepareAsync(backend, TypeOf(type), complete, asking), ct);
         }
         else
         {
@@ -167,7 +167,14 @@ internal sealed partial class IntegrationGrain(
         // The place it is already is not made ready again: were it gone, that would make another.
         if (type.IsSamePlace(before, complete) && state.State.IsUnprepared) await ChangeAsync(static (backend, asking) => backend.PrepareAsync(asking), isUnprepared: noAccess is not null);
         else if (type.IsSamePlace(before, complete)) await ChangeAsync(AnswersAsync, isUnprepared: false);
-        else await LeaveAsync("and would not be found at another place", () => ChangeAsync(static (backend, asking) => backend.PrepareAsync(asking), isUnprepared: noAccess is not null), ct);
+        else await LeaveAsync("and would not be found at another place", async () =>
+        {
+            // It is deleted where the integration says then, and forgotten.
+            if (await index.HasTakenGarbageAsync(Name, ct))
+                throw new StorageException(StorageError.Conflict, $"What objects do not need any more is still at the place of the integration {Name}, and nobody would know of it. Wait until it is deleted, for which that place has to answer and the integration to be enabled; or add another integration for the other place, and remove this one: that forgets what is left.");
+            complete = complete.Remove(ConnectorType.PlaceId);
+            await ChangeAsync(async (backend, asking) => complete = await PrepareAsync(backend, type, complete, asking), isUnprepared: noAccess is not null);
+        }, ct);
         // It is told of settings that may mend what failed.
         if (application is not null) await Authorization.WakeAsync(isChanged: true, ct);
         LogChanged(log, Name);
@@ -304,15 +311,18 @@ internal sealed partial class IntegrationGrain(
         if (!state.RecordExists || !state.State.IsEnabled) return;
         var asked = state.State.Changed;
         var failure = await CheckAsync(ct);
+        var placeId = failure is null ? await FindPlaceIdAsync(ct) : null;
         var before = state.State.Health;
         var isKept = await KeepAsync(s =>
         {
             var now = clock.GetUtcNow();
+            if (placeId is not null) s.Settings = s.Settings.SetItem(ConnectorType.PlaceId, placeId);
             s.Health = new(now, before is not null && before.IsHealthy == failure is null ? before.Since : now, failure);
             if (failure is null) s.IsUnprepared = false;
         }, ct, isWanted: () => state.RecordExists && state.State.IsEnabled && state.State.Changed == asked);
         // Meanwhile it may have become another place, or none.
         if (!isKept) return;
+        if (placeId is not null) Retire(); // it was opened without
         if (failure is not null && before is not { IsHealthy: false }) LogFailing(log, Name, failure);
         if (failure is null && before is { IsHealthy: false }) LogRecovered(log, Name);
     }
@@ -392,6 +402,24 @@ internal sealed partial class IntegrationGrain(
         if (_cleaning is not { } cleaning) return;
         _cleaning = null;
         _ = cleaning.StopAsync();
+    }
+
+    /// <summary>Makes a place ready.</summary>
+    /// <returns>The settings, with the place's id where it has one.</returns>
+    private static async Task<ImmutableSortedDictionary<string, string>> PrepareAsync(IBackend backend, ConnectorType type, ImmutableSortedDictionary<string, string> settings, CancellationToken ct)
+    {
+        await backend.PrepareAsync(ct);
+        return type.HasPlaceId && await backend.IdentifyAsync(ct) is { } id ? settings.SetItem(ConnectorType.PlaceId, id) : settings;
+    }
+
+    /// <returns>The id of a place that was made ready by a program from before places had any; null where it is known, or there is none.</returns>
+    private async Task<string?> FindPlaceIdAsync(CancellationToken ct)
+    {
+        if (!TypeOf(state.State.Type).HasPlaceId || state.State.Settings.ContainsKey(ConnectorType.PlaceId)) return null;
+        string? id = null;
+        // What it can't say now it is asked with its next health.
+        await AskedAsync(async (backend, asking) => id = await backend.IdentifyAsync(asking), ct);
+        return id;
     }
 
     private async Task<string?> AskedAsync(Func<IBackend, CancellationToken, Task> ask, CancellationToken ct)

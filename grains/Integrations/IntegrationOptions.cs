@@ -13,6 +13,9 @@ public sealed record IntegrationOptions : IValidatableObject
     /// <summary>Where a browser reaches the management API, https://HOST:PORT: services of OAuth send people back to there, and have to be told of it. Default: this machine, http://127.0.0.1 with the management API's port, for a browser on it or behind a tunnel to it.</summary>
     public Uri? CallbackAddress { get; init; }
 
+    /// <summary>Places outside are read, and nothing is put, copied, restored or deleted there by this node: for a copy of a node or of a database (a restore that is tried), whose index names content that is production's. Default: false.</summary>
+    public bool ReadOnly { get; init; }
+
     public IEnumerable<ValidationResult> Validate(ValidationContext validationContext)
     {
         if (CallbackAddress is { } address && !(address.IsAbsoluteUri && SafeAddress.Is(address) && address is { AbsolutePath: "/", Query: "", Fragment: "", UserInfo: "" }))

@@ -31,13 +31,15 @@ public sealed class ConnectorCatalog : IConnectors, IDisposable
     ];
 
     private readonly TimeProvider _clock;
+    private readonly bool _isReadOnly;
     private readonly RcloneProgram _rclone;
     private readonly ImmutableArray<Connector> _all;
 
     /// <param name="rclone">Null for what is so where nothing is said.</param>
-    public ConnectorCatalog(TimeProvider clock, IOptions<RcloneOptions>? rclone = null)
+    /// <param name="isReadOnly">Whatever is opened is read, and never changed.</param>
+    public ConnectorCatalog(TimeProvider clock, IOptions<RcloneOptions>? rclone = null, bool isReadOnly = false)
     {
-        _clock = clock;
+        (_clock, _isReadOnly) = (clock, isReadOnly);
         _rclone = new((rclone?.Value ?? new()).Program, clock);
         _all = [ArweaveConnector.Connector, AzureConnector.Connector, FilecoinConnector.Connector, FilesystemConnector.Connector, GcsConnector.Connector, DriveConnector.Connector, IpfsConnector.Connector, RcloneConnector.On(_rclone), S3Connector.Connector];
         Types = [.. _all.Select(c => c.Type with { Fields = c.Type.Fields.AddRange(CommonFields) }).OrderBy(t => t.Name, StringComparer.Ordinal)];
@@ -52,7 +54,8 @@ public sealed class ConnectorCatalog : IConnectors, IDisposable
         var backend = connector.OpenAuthorized is { } open && connector.Type.ApplicationOf(settings) is not null
             ? open(settings, tokens ?? throw new ArgumentNullException(nameof(tokens)), _clock)
             : connector.Open(settings, _clock);
-        return new GuardedBackend(backend, name, BackendLimits.From(settings), _clock);
+        var guarded = new GuardedBackend(backend, name, BackendLimits.From(settings), _clock);
+        return _isReadOnly ? new ReadOnlyBackend(guarded) : guarded;
     }
 
     /// <summary>Ends the programs that connectors have started.</summary>

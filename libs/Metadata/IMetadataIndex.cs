@@ -67,6 +67,9 @@ public interface IMetadataIndex : IIndexReader, IAsyncDisposable
     /// <returns>Whether there are blobs at a place outside that versions name, or may come to.</returns>
     ValueTask<bool> IsPlaceInUseAsync(string place, CancellationToken ct);
 
+    /// <returns>Whether there is garbage at a place outside that was taken, and is not forgotten.</returns>
+    ValueTask<bool> HasTakenGarbageAsync(string place, CancellationToken ct);
+
     /// <summary>Forgets garbage at a place that nobody can ask any more.</summary>
     /// <returns>How much: less than at most where there is no more.</returns>
     Task<long> ForgetPlaceAsync(string place, int max, CancellationToken ct);

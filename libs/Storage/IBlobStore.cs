@@ -2,6 +2,7 @@ using System.IO.Pipelines;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Cluster;
 using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.Storage.Backends;
 using DarkStorage.Storage.Encryption;
 
 namespace DarkStorage.Storage;
@@ -29,10 +30,10 @@ public interface IBlobStore
     /// <exception cref="StorageException"><see cref="StorageError.BackendFailed"/>: what the place said, or that it keeps cold what has to be read at once; as for <see cref="OpenAsync"/> where reading fails: <see cref="StorageError.ObjectArchived"/> where it has to be warmed up first.</exception>
     Task<ContentMove> SendAsync(Manifest manifest, ContentPlace place, bool mayBeCold, CancellationToken ct);
 
-    /// <summary>Copies a version's content from a place outside to the drives, as it was stored there before. When it returns the copy is durable.</summary>
+    /// <summary>Copies a version's content from a place outside to the drives, as it was stored there before, and reads all of it back. When it returns the copy is durable.</summary>
     /// <param name="owner">As in <see cref="BlobWriteOptions"/>, as is the redundancy.</param>
     /// <returns>To be disposed after the index was told.</returns>
-    /// <exception cref="StorageException">As for <see cref="OpenAsync"/> and <see cref="IBlobWrite.CopyFromAsync"/>.</exception>
+    /// <exception cref="StorageException">As for <see cref="OpenAsync"/> and <see cref="IBlobWrite.CopyFromAsync"/>. <see cref="StorageError.DataDamaged"/> also where other bytes are on the drives than came: then nothing is left of them.</exception>
     Task<IContentFetch> FetchAsync(Manifest manifest, BlobOwner owner, Redundancy redundancy, CancellationToken ct);
 
     /// <summary>Asks for content at a place outside to be readable for a time, where that keeps it cold.</summary>
@@ -45,8 +46,9 @@ public interface IBlobStore
     Task CoolDownAsync(ContentPlace place, CancellationToken ct);
 
     /// <summary>Deletes content from a place outside. Deleting what is not there succeeds.</summary>
-    /// <exception cref="StorageException"><see cref="StorageError.BackendFailed"/>: what the place said. <see cref="StorageError.Unavailable"/>: it can't be asked.</exception>
-    Task DeleteAsync(ContentPlace place, CancellationToken ct);
+    /// <param name="place">As <see cref="IPlaces.OpenForWritingAsync"/> gave it.</param>
+    /// <exception cref="StorageException"><see cref="StorageError.BackendFailed"/>: what the place said.</exception>
+    Task DeleteAsync(IBackend place, BlobId blob, CancellationToken ct);
 
     /// <summary>Frees the bytes of a blob, in a cluster on all its replicas that can be reached; the others find them by <see cref="ListBlobs"/>. Freeing one that is not there succeeds.
     /// Not durable by itself: ask again after a crash.</summary>
@@ -122,6 +124,11 @@ public interface IContentFetch : IAsyncDisposable
 {
     /// <summary>What the index is to be told.</summary>
     ContentMove Move { get; }
+
+    /// <summary>Whether a search for bytes that the index has never heard of may have freed some of it, or may do so before the index is told. Judged by the clock that such a search goes by and that goes on while a machine is
+    /// suspended; where that was set back nobody can tell.</summary>
+    /// <param name="orphanAge">What such a search takes. From half of it on the answer is yes: clocks differ from node to node, and telling the index takes its time.</param>
+    bool MayCountAsOrphaned(TimeSpan orphanAge);
 
     /// <summary>The index knows, or may know, the new blobs.</summary>
     void Keep();

@@ -2,6 +2,7 @@ using System.ComponentModel.DataAnnotations;
 using System.Diagnostics.Metrics;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Objects;
+using DarkStorage.Grains.Integrations;
 using DarkStorage.Metadata;
 using DarkStorage.Silo.Cluster;
 using DarkStorage.Storage;
@@ -18,7 +19,7 @@ internal sealed record GarbageOptions
     public TimeSpan GracePeriod { get; init; } = TimeSpan.FromMinutes(5);
 
     /// <summary>Age from which bytes that the index has never heard of count as left by a crash. Default 1 day: far longer than a commit can
-    /// be on its way after its caller gave up. A write under way is never taken, however long it takes.</summary>
+    /// be on its way after its caller gave up. A write under way is never taken, however long it takes; what is fetched from a place outside has to be committed within half of it.</summary>
     [Range(typeof(TimeSpan), "00:00:00", "365.00:00:00")]
     public TimeSpan OrphanAge { get; init; } = TimeSpan.FromDays(1);
 
@@ -35,7 +36,7 @@ internal sealed record GarbageOptions
 /// <remarks>The index says what is garbage; bytes go first and the index forgets afterwards, so a crash in between only repeats work.
 /// An orphan is a blob that is old and unknown to the index: it is freed only if the index says so, never on a guess.</remarks>
 internal sealed partial class GarbageCollector(
-    IMetadataIndex index, IBlobStore blobs, NodePlaces places, IGrainFactory grains, IOptions<GarbageOptions> options, TimeProvider clock, ILogger<GarbageCollector> log,
+    IMetadataIndex index, IBlobStore blobs, NodePlaces places, IGrainFactory grains, IOptions<GarbageOptions> options, IOptions<IntegrationOptions> integrations, TimeProvider clock, ILogger<GarbageCollector> log,
     IClusterIndex? cluster = null, NodeIdentity? self = null) : BackgroundService
 {
     private const int BatchMax = 1_000;

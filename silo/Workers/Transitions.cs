@@ -4,6 +4,7 @@ using System.Diagnostics.Metrics;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.GrainInterfaces.Tiers;
+using DarkStorage.Grains.Integrations;
 using DarkStorage.Metadata;
 using DarkStorage.Rules.Buckets;
 using DarkStorage.Rules.Tiers;
@@ -44,7 +45,8 @@ internal sealed record TransitionOptions
 /// crash leaves is known, and goes. Whatever fails leaves the version where it was, and the failure with the wish. Two that move one version do no harm: the second is refused, and its copy goes.
 /// </remarks>
 internal sealed partial class Transitions(
-    IMetadataIndex index, IBlobStore blobs, NodePlaces places, IGrainFactory grains, IOptions<TransitionOptions> options, IOptions<GarbageOptions> garbage, TimeProvider clock, ILogger<Transitions> log) : BackgroundService
+    IMetadataIndex index, IBlobStore blobs, NodePlaces places, IGrainFactory grains, IOptions<TransitionOptions> options, IOptions<GarbageOptions> garbage, IOptions<IntegrationOptions> integrations, TimeProvider clock,
+    ILogger<Transitions> log) : BackgroundService
 {
     private static readonly Meter Meter = new("DarkStorage.Silo");
     private static readonly Counter<long> Moves = Meter.CreateCounter<long>("darkstorage.transitions", "{version}", "Moves of versions between tiers that were tried, by tier and by how they ended.");
@@ -82,6 +84,8 @@ internal sealed partial class Transitions(
     {
         var running = new List<Task>();
         var reported = clock.GetTimestamp();
+        var isReadOnly = integrations.Value.ReadOnly;
+        if (isReadOnly) LogReadOnly(log);
         while (!stoppingToken.IsCancellationRequested)
         {
             running.RemoveAll(static move => move.IsCompleted);
@@ -93,7 +97,7 @@ internal sealed partial class Transitions(
                     reported = clock.GetTimestamp();
                     await places.ReportAsync(stoppingToken);
                 }
-                var moves = await TakeAsync(options.Value.ParallelMax - running.Count, stoppingToken);
+                var moves = await TakeAsync(isReadOnly ? 0 : options.Value.ParallelMax - running.Count, stoppingToken);
                 running.AddRange(moves);
                 mayBeMore = moves.Count > 0 && running.Count < options.Value.ParallelMax;
             }
@@ -295,7 +299,7 @@ internal sealed partial class Transitions(
         try
         {
             // Only now: whoever would take the integration away looks first whether something was entered.
-            await places.RequireEnabledAsync(integration, ct);
+            await places.OpenForWritingAsync(integration, ct);
         }
         catch
         {
@@ -322,7 +326,7 @@ internal sealed partial class Transitions(
         using var bounded = new CancellationTokenSource(CleaningMax, clock);
         try
         {
-            await blobs.DeleteAsync(place, bounded.Token);
+            await blobs.DeleteAsync(await places.OpenForWritingAsync(place.Integration, bounded.Token), place.Blob, bounded.Token);
         }
         catch (Exception e) when (e is StorageException or OperationCanceledException)
         {
@@ -335,8 +339,11 @@ internal sealed partial class Transitions(
         var bucket = await index.FindBucketAsync(move.BucketName!, ct);
         if (bucket?.Id != move.Wish.Bucket) throw new StorageException(StorageError.NoSuchBucket, $"Bucket {move.BucketName} is gone.");
         // Until the index is told, what was fetched is nobody's: it has to be told before that would count as left by a crash.
-        await using var lease = Lease(move, null, garbage.Value.OrphanAge / 2, ct);
+        var orphanAge = garbage.Value.OrphanAge;
+        await using var lease = Lease(move, null, orphanAge / 2, ct);
         await using var fetch = await lease.HoldAsync(held => blobs.FetchAsync(version.Manifest, new(bucket.Id, move.Wish.Key), BucketRules.Of(bucket).Redundancy, held));
+        // Last thing before: the lease counts the time that this machine was awake, and the collector counts all of it.
+        if (fetch.MayCountAsOrphaned(orphanAge)) throw new StorageException(StorageError.BackendFailed, $"It was fetched more than {orphanAge / 2} ago by the clock, half of Garbage:OrphanAge, or the clock was set back meanwhile: some of it may have been freed as left by a crash. Raise Garbage:OrphanAge where fetching takes so long.");
         try
         {
             await CommitAsync(grain, move.Wish, version, fetch.Move, ct);
@@ -418,7 +425,7 @@ internal sealed partial class Transitions(
 
         private void RequireTime()
         {
-            if (_max != Timeout.InfiniteTimeSpan && _clock.GetElapsedTime(_begun) >= _max) _lost ??= Ended($"It took longer than {_max}, half of Garbage:OrphanAge.");
+            if (_max != Timeout.InfiniteTimeSpan && _clock.GetElapsedTime(_begun) >= _max) _lost ??= Ended($"It took longer than {_max}, half of Garbage:OrphanAge: raise that where fetching takes so long.");
         }
 
         /// <summary>Never throws.</summary>
@@ -465,6 +472,9 @@ internal sealed partial class Transitions(
 
     [LoggerMessage(LogLevel.Warning, "{Bucket}/{Key} was not moved to the tier {Tier}, and stays where it is; it will be tried again in {Delay}: {Why}")]
     private static partial void LogFailed(ILogger log, string? bucket, string key, string tier, TimeSpan delay, string why);
+
+    [LoggerMessage(LogLevel.Warning, "Integrations:ReadOnly is set: nothing is moved between tiers, in either direction, and nothing that is archived is restored")]
+    private static partial void LogReadOnly(ILogger log);
 
     [LoggerMessage(LogLevel.Warning, "Moves between tiers are put off: {Why}")]
     private static partial void LogLater(ILogger log, string why);

@@ -49,7 +49,7 @@ public sealed class IntegrationTests(IntegrationNodeFixture fixture) : IClassFix
         var test = await JsonAsync(HttpMethod.Post, $"/{name}/test", null, HttpStatusCode.OK);
         Assert.True((bool)test["passed"]!);
         Assert.Equal(["write", "find", "read", "read a range", "list", "settle", "delete"], test["steps"]!.AsArray().Select(s => (string?)s!["name"]));
-        Assert.Equal(["theirs"], Directory.EnumerateFiles(path, "*", SearchOption.AllDirectories).Select(f => Path.GetRelativePath(path, f)));
+        Assert.Equal([".darkstorage/id", "theirs"], Directory.EnumerateFiles(path, "*", SearchOption.AllDirectories).Select(f => Path.GetRelativePath(path, f)).Order(StringComparer.Ordinal));
 
         var status = (await JsonAsync(HttpMethod.Get, "", null, HttpStatusCode.OK)).AsArray().Single(i => (string?)i!["integration"]!["name"] == name)!;
         Assert.True((long)status["usage"]!["calls"]! >= 7);

@@ -33,6 +33,31 @@ public sealed partial class TierTests
     }
 
     [Fact]
+    public async Task A_place_that_was_made_ready_in_the_mount_point_of_one_that_is_gone_gets_nothing()
+    {
+        var (bucket, place) = (await fixture.Client.NewBucketAsync(), await NewTierAsync("cold"));
+        var content = RandomNumberGenerator.GetBytes(Large);
+        await fixture.Client.PutBytesAsync(bucket, "key", content);
+        Directory.Move(PathOf(place), PathOf(place) + "-away");
+        using (var added = await Node.AdminAsync(HttpMethod.Post, "v1/integrations", new { name = NewName(), type = "filesystem", settings = new { path = PathOf(place) } })) Assert.Equal(HttpStatusCode.Created, added.StatusCode);
+        await AssertFailsAsync(bucket, content, "is not the place of this integration");
+        Assert.Empty(BlobsOf(place));
+        // Who changes it otherwise does not make it the place either, and nobody says what its id is.
+        foreach (var (settings, reason) in new[] { (new Dictionary<string, string> { ["calls-max"] = "7" }, "is not the place of this integration"), (new() { ["place-id"] = "x" }, "filesystem has no field place-id") })
+        {
+            using var changed = await Node.AdminAsync(HttpMethod.Put, $"v1/integrations/{place}", new { settings });
+            Assert.False(changed.IsSuccessStatusCode);
+            Assert.Contains(reason, await changed.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        }
+
+        Directory.Delete(PathOf(place), recursive: true);
+        Directory.Move(PathOf(place) + "-away", PathOf(place));
+        await WaitAsync(bucket, "key");
+        Assert.Single(BlobsOf(place));
+        Assert.Equal(content, await fixture.Client.GetBytesAsync(bucket, "key"));
+    }
+
+    [Fact]
     public async Task A_place_that_is_gone_refuses_reads_until_it_is_back_and_the_object_stays_there()
     {
         var (bucket, place) = (await fixture.Client.NewBucketAsync(), await NewTierAsync("cold"));

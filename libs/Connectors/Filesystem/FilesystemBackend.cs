@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Runtime.CompilerServices;
+using System.Text;
 using DarkStorage.Storage;
 using DarkStorage.Storage.Backends;
 
@@ -8,15 +9,18 @@ namespace DarkStorage.Connectors.Filesystem;
 /// <summary>Blobs as files of a folder: a drive, a NAS that is mounted, a share.</summary>
 /// <remarks>Invariants: a file has its name only when all of it is on the drive: it is written beside, flushed, moved into place, and the folders that changed are flushed. The folder has
 /// <see cref="OwnFolder"/> since it was made ready; where that is missing it is not the place it was (a mount that is gone leaves its empty mount point), and nothing is written there and nothing is said to be
-/// missing. No link is followed below the folder: what others put there can't lead out of it, unless they do so in the instant between the look and the step behind it.
+/// missing. The same holds where the id in it is not the one that the place had: who made that folder anew, in the mount point, made another place. No link is followed below the folder: what others put there can't lead out of it, unless they do so in the instant between the look and the step behind it.
 /// Calls to a file system can't be cancelled: one to a share that is gone goes on until the system gives up. A put that was cancelled meanwhile ends before it takes its name.</remarks>
 /// <param name="root">The folder: an absolute path.</param>
-internal sealed class FilesystemBackend(string root, TimeProvider clock) : IBackend
+/// <param name="placeId">What <see cref="IdentifyAsync"/> said of the place; null where it was not asked yet.</param>
+internal sealed class FilesystemBackend(string root, TimeProvider clock, string? placeId = null) : IBackend
 {
     /// <summary>What the connector keeps in the folder for itself. It is no blob, and no blob can be in it.</summary>
     internal const string OwnFolder = ".darkstorage";
 
     private const string PartialFolder = "partial";
+    private const string IdFile = "id";
+    private const int IdBytesMax = 64;
     private const int BufferBytes = 1 << 20;
 
     // Of Linux (asm-generic/errno-base.h and errno.h): .NET leaves them in HResult.
@@ -47,6 +51,8 @@ internal sealed class FilesystemBackend(string root, TimeProvider clock) : IBack
 
     private string Partials => Path.Combine(Own, PartialFolder);
 
+    private string IdPath => Path.Combine(Own, IdFile);
+
     public BackendTraits Traits { get; } = new(BlobBytesMax: long.MaxValue);
 
     public Task PrepareAsync(CancellationToken ct) => Told($"The folder {root}", () =>
@@ -58,6 +64,28 @@ internal sealed class FilesystemBackend(string root, TimeProvider clock) : IBack
         SyncUpwards(Own);
         if (Path.GetDirectoryName(root) is { } above) DurableFiles.SyncDirectory(above);
         return Task.CompletedTask;
+    }, ct);
+
+    public Task<string?> IdentifyAsync(CancellationToken ct) => Told($"The folder {root}", async () =>
+    {
+        RequirePlace();
+        if (ReadId() is { } known) return known;
+        var (partial, id) = (Path.Combine(Partials, $"{Guid.NewGuid():N}"), Guid.NewGuid().ToString("N"));
+        await using (var file = Create(partial, id.Length + 1))
+        {
+            await file.WriteAsync(Encoding.ASCII.GetBytes(id + '\n'), ct);
+            file.Flush(flushToDisk: true);
+        }
+        try
+        {
+            File.Move(partial, IdPath, overwrite: false);
+        }
+        catch (IOException) when (File.Exists(IdPath))
+        {
+            DeletePartial(partial); // somebody was first
+        }
+        DurableFiles.SyncDirectory(Own);
+        return ReadId();
     }, ct);
 
     public Task CleanAsync(CancellationToken ct) => Told($"The folder {root}", () =>
@@ -306,6 +334,25 @@ internal sealed class FilesystemBackend(string root, TimeProvider clock) : IBack
         if (!Directory.Exists(Own)) throw new BackendException(BackendError.PlaceMissing, $"{root} has no folder {OwnFolder}: it is not the place that was made ready. Is it mounted?");
         RequireNoLink(Own);
         RequireNoLink(Partials);
+        if (placeId is null || ReadId() is var found && found == placeId) return;
+        throw new BackendException(BackendError.PlaceMissing,
+            $"{root} is not the place of this integration: {(found is null ? $"there is no {IdPath}" : $"{IdPath} says {found}")}, and it should say {placeId}. Is the right one mounted? If this is it all the same, write that into the file.");
+    }
+
+    /// <returns>Null where the place has none.</returns>
+    private string? ReadId()
+    {
+        try
+        {
+            RequireNoLink(IdPath);
+            using var file = new FileStream(IdPath, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
+            Span<byte> text = stackalloc byte[IdBytesMax];
+            return Encoding.ASCII.GetString(text[..file.ReadAtLeast(text, IdBytesMax, throwOnEndOfStream: false)]).Trim();
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            return null;
+        }
     }
 
     private BackendException Missing(BlobName name)

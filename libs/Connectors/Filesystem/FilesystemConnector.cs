@@ -9,6 +9,6 @@ internal static class FilesystemConnector
 
     public static readonly Connector Connector = new(
         new ConnectorType("filesystem", "Folder, drive or NAS", "A folder that every node sees at the same path: a mounted share, or, on a node alone, any drive.",
-            [new(PathField, "The folder's absolute path. It is made where it is missing.", ConnectorFieldKind.Path, IsRequired: true, IsPlace: true)], []),
-        static (settings, clock) => new FilesystemBackend(Path.TrimEndingDirectorySeparator(Path.GetFullPath(settings[PathField])), clock));
+            [new(PathField, "The folder's absolute path. It is made where it is missing.", ConnectorFieldKind.Path, IsRequired: true, IsPlace: true)], []) { HasPlaceId = true },
+        static (settings, clock) => new FilesystemBackend(Path.TrimEndingDirectorySeparator(Path.GetFullPath(settings[PathField])), clock, settings.GetValueOrDefault(ConnectorType.PlaceId)));
 }

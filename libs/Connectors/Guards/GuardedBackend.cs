@@ -58,6 +58,8 @@ internal sealed class GuardedBackend : IMeteredBackend
 
     public Task PrepareAsync(CancellationToken ct) => CallAsync("prepare", watch => NothingAsync(_inner.PrepareAsync(watch.Token)), ct);
 
+    public Task<string?> IdentifyAsync(CancellationToken ct) => CallAsync("identify", watch => _inner.IdentifyAsync(watch.Token), ct);
+
     public Task CleanAsync(CancellationToken ct) => LongCallAsync("clean", _limits.LongTimeout, watch => NothingAsync(_inner.CleanAsync(watch.Token)), ct);
 
     public Task<BackendBlob> PutAsync(BlobName name, BlobSource content, CancellationToken ct)

@@ -29,8 +29,12 @@ public sealed partial class PostgresIndex
             SELECT coalesce(array_agg(blob), '{}') FROM taken
             """, p => p.Text(place).Time(freedBefore).Long(max).Time(now), static row => row.GetFieldValue<Guid[]>(0), ct)).Select(static blob => blob.ToBlob())];
 
-    public async ValueTask<bool> IsPlaceInUseAsync(string place, CancellationToken ct) =>
-        await ReadFirstAsync("SELECT place FROM blobs WHERE place = $1 AND (freed IS NULL OR freed > 0) LIMIT 1", p => p.Text(place), static row => row.GetString(0), ct) is not null;
+    public ValueTask<bool> IsPlaceInUseAsync(string place, CancellationToken ct) => HasBlobsAsync("freed IS NULL OR freed > 0", place, ct);
+
+    public ValueTask<bool> HasTakenGarbageAsync(string place, CancellationToken ct) => HasBlobsAsync("freed < 0", place, ct);
+
+    private async ValueTask<bool> HasBlobsAsync(string condition, string place, CancellationToken ct) =>
+        await ReadFirstAsync($"SELECT place FROM blobs WHERE place = $1 AND ({condition}) LIMIT 1", p => p.Text(place), static row => row.GetString(0), ct) is not null;
 
     public Task<long> ForgetPlaceAsync(string place, int max, CancellationToken ct) =>
         ChangeAloneAsync("placed", """

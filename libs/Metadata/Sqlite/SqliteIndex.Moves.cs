@@ -42,13 +42,17 @@ public sealed partial class SqliteIndex
             return (IReadOnlyList<BlobId>)garbage;
         }, ct);
 
-    public ValueTask<bool> IsPlaceInUseAsync(string place, CancellationToken ct) =>
-        ReadAsync(place, static (connection, place) =>
+    public ValueTask<bool> IsPlaceInUseAsync(string place, CancellationToken ct) => HasBlobsAsync("freed IS NULL OR freed > 0", place, ct);
+
+    public ValueTask<bool> HasTakenGarbageAsync(string place, CancellationToken ct) => HasBlobsAsync("freed < 0", place, ct);
+
+    private ValueTask<bool> HasBlobsAsync(string condition, string place, CancellationToken ct) =>
+        ReadAsync((condition, place), static (connection, of) =>
         {
-            var query = connection.Prepare("SELECT 1 FROM blobs WHERE place = ?1 AND (freed IS NULL OR freed > 0) LIMIT 1").BindText(1, place);
-            var isInUse = query.Step();
+            var query = connection.Prepare($"SELECT 1 FROM blobs WHERE place = ?1 AND ({of.condition}) LIMIT 1").BindText(1, of.place);
+            var has = query.Step();
             query.Reset();
-            return isInUse;
+            return has;
         }, ct);
 
     public Task<long> ForgetPlaceAsync(string place, int max, CancellationToken ct) =>

@@ -35,6 +35,12 @@ public sealed record ConnectorType(string Name, string Title, string Help, Immut
     /// <summary>Characters of one setting's value.</summary>
     public const int ValueLengthMax = 16 << 10;
 
+    /// <summary>The setting that is asked of the place, and of nobody else: its id. It is no field.</summary>
+    public const string PlaceId = "place-id";
+
+    /// <summary>Places of this kind have ids (<see cref="IBackend.IdentifyAsync"/>), as their settings could also be those of another: of a mount point without its mount.</summary>
+    public bool HasPlaceId { get; init; }
+
     /// <summary>Services by which somebody may let the cluster into their place; empty where places of this kind know other credentials alone.</summary>
     public ImmutableArray<OAuthService> OAuth { get; init; } = [];
 

@@ -16,6 +16,10 @@ public interface IBackend : IAsyncDisposable
     /// <summary>Makes the place ready for its first blob: called once, when somebody says that this is the place. What is there already is left.</summary>
     Task PrepareAsync(CancellationToken ct);
 
+    /// <summary>Says which place it is: an id by chance that lies in it, and that it gets now where it has none. Settings keep it (<see cref="ConnectorType.PlaceId"/>); a backend that is opened with one takes no place for this that has another, or none.</summary>
+    /// <returns>Null where the settings alone say which place it is.</returns>
+    Task<string?> IdentifyAsync(CancellationToken ct) => Task.FromResult<string?>(null);
+
     /// <summary>Frees what puts that a crash cut off have left there. Called now and then, beside puts under way.</summary>
     Task CleanAsync(CancellationToken ct) => Task.CompletedTask;
 

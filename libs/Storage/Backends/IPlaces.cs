@@ -9,4 +9,8 @@ public interface IPlaces
     /// <param name="anew">As the integration says now: what was asked before may be a little old.</param>
     /// <exception cref="StorageException"><see cref="StorageError.Unavailable"/>: the integration can't be asked, or is gone.</exception>
     ValueTask<IBackend> OpenAsync(string integration, bool anew, CancellationToken ct);
+
+    /// <summary>As <see cref="OpenAsync"/> anew, for who is about to put there, to copy or to delete.</summary>
+    /// <exception cref="StorageException"><see cref="StorageError.BackendFailed"/>: the integration is disabled, or being left. <see cref="StorageError.Unavailable"/>: it can't be asked, or is gone.</exception>
+    ValueTask<IBackend> OpenForWritingAsync(string integration, CancellationToken ct);
 }

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Collections.Immutable;
 using System.Diagnostics.Metrics;
+using System.Security.Cryptography;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.Storage.Chunks;
@@ -32,6 +33,7 @@ internal sealed class PlacedReader : ChunkReader
     private readonly ContentPlace _place;
     private readonly PlacedFrames _frames;
     private readonly long _end;
+    private readonly IncrementalHash? _checksums;
     private Stream? _stream;
     private long _streamAt;             // where the next frame begins that the stream gives
     private Stretch? _held;
@@ -53,7 +55,9 @@ internal sealed class PlacedReader : ChunkReader
     }
 
     /// <param name="end">Nothing of the blob is wanted from here on, where a frame ends.</param>
-    public PlacedReader(IBackend backend, ContentPlace place, ImmutableArray<ManifestPart> parts, long end) => (_backend, _place, _frames, _end) = (backend, place, new(parts), end);
+    /// <param name="checksums">Gets the checksum of each block that is handed out, as it came; null where nobody wants them.</param>
+    public PlacedReader(IBackend backend, ContentPlace place, ImmutableArray<ManifestPart> parts, long end, IncrementalHash? checksums = null) =>
+        (_backend, _place, _frames, _end, _checksums) = (backend, place, new(parts), end, checksums);
 
     public override bool Fetches => true;
 
@@ -70,7 +74,9 @@ internal sealed class PlacedReader : ChunkReader
             var length = Math.Min(PackFormat.Block, _length - from);
             var offset = _chunk + ((long)(from / PackFormat.Block) * PlacedFormat.FrameBytes);
             if (_held is null || !_held.Has(offset, length)) break;
-            _held.Bytes.AsSpan((int)(offset - _held.From), length).CopyTo(destination[read..]);
+            var at = (int)(offset - _held.From);
+            _held.Bytes.AsSpan(at, length).CopyTo(destination[read..]);
+            _checksums?.AppendData(_held.Bytes, at + length, PlacedFormat.ChecksumBytes);
             read += length;
         }
         return read > 0 ? read : -1;

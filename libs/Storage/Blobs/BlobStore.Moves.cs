@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Collections.Immutable;
+using System.Security.Cryptography;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Cluster;
 using DarkStorage.GrainInterfaces.Objects;
@@ -18,12 +19,12 @@ public sealed partial class BlobStore
     {
         if (manifest.Parts.IsDefaultOrEmpty) throw new ArgumentException("The content is in the index, or there is none.", nameof(manifest));
         var from = await OpenPlaceOfAsync(manifest, ct);
-        var to = await OpenPlaceAsync(place.Integration, anew: false, ct);
+        var to = await OpenPlaceForWritingAsync(place.Integration, ct);
         if (to.Traits.IsCold && !mayBeCold) throw new StorageException(StorageError.BackendFailed, $"{place.Integration} keeps cold what it gets, and only a tier of the class GLACIER or DEEP_ARCHIVE may be there.");
         try
         {
             var name = PlacedFormat.NameOf(place.Blob);
-            await to.PutAsync(name, new PlacedSource(manifest.Parts, place.Blob, () => BeginRead(manifest, from, 0, manifest.Parts.Length)), ct);
+            await to.PutAsync(name, new PlacedSource(manifest.Parts, place.Blob, () => BeginRead(manifest, from)), ct);
             await VerifyAsync(to, name, place, manifest.Parts, ct);
             await to.SettleAsync(name, ct);
         }
@@ -43,12 +44,15 @@ public sealed partial class BlobStore
     {
         if (manifest.Place is not { } place) throw new ArgumentException("The content is on the drives.", nameof(manifest));
         var from = await OpenPlaceAsync(place.Integration, anew: false, ct);
-        var fetch = new ContentFetch(_routes);
+        var fetch = new ContentFetch(_routes, _clock);
+        using var came = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         try
         {
             var parts = ImmutableArray.CreateBuilder<ManifestPart>(manifest.Parts.Length);
-            for (var part = 0; part < manifest.Parts.Length; part++) parts.Add(await FetchAsync(manifest, from, part, owner, redundancy, fetch, ct));
-            fetch.Move = new(place, null, parts.MoveToImmutable());
+            for (var part = 0; part < manifest.Parts.Length; part++) parts.Add(await FetchAsync(manifest, from, part, owner, redundancy, fetch, came, ct));
+            var move = new ContentMove(place, null, parts.MoveToImmutable());
+            await VerifyAsync(move, came.GetHashAndReset(), ct);
+            fetch.Move = move;
             return fetch;
         }
         catch
@@ -59,32 +63,40 @@ public sealed partial class BlobStore
     }
 
     /// <inheritdoc/>
-    public Task<bool> WarmUpAsync(ContentPlace place, WarmUpSpeed speed, TimeSpan keep, CancellationToken ct) => AskAsync(place, async (backend, name) =>
+    public async Task<bool> WarmUpAsync(ContentPlace place, WarmUpSpeed speed, TimeSpan keep, CancellationToken ct)
     {
-        await backend.WarmUpAsync(name, speed, keep, ct);
-        return await backend.StatAsync(name, ct) is { Warmth: BlobWarmth.Readable };
-    }, ct);
+        var (backend, name) = (await OpenPlaceAsync(place.Integration, anew: false, ct), PlacedFormat.NameOf(place.Blob));
+        return await ToldAsync(async () =>
+        {
+            await backend.WarmUpAsync(name, speed, keep, ct);
+            return await backend.StatAsync(name, ct) is { Warmth: BlobWarmth.Readable };
+        });
+    }
 
     /// <inheritdoc/>
-    public Task CoolDownAsync(ContentPlace place, CancellationToken ct) => AskAsync(place, async (backend, name) =>
+    public async Task CoolDownAsync(ContentPlace place, CancellationToken ct)
     {
-        await backend.SettleAsync(name, ct);
-        return true;
-    }, ct);
+        // Some places copy it.
+        var backend = await OpenPlaceForWritingAsync(place.Integration, ct);
+        await ToldAsync(async () =>
+        {
+            await backend.SettleAsync(PlacedFormat.NameOf(place.Blob), ct);
+            return true;
+        });
+    }
 
     /// <inheritdoc/>
-    public Task DeleteAsync(ContentPlace place, CancellationToken ct) => AskAsync(place, async (backend, name) =>
+    public Task DeleteAsync(IBackend place, BlobId blob, CancellationToken ct) => ToldAsync(async () =>
     {
-        await backend.DeleteAsync(name, ct);
+        await place.DeleteAsync(PlacedFormat.NameOf(blob), ct);
         return true;
-    }, ct);
+    });
 
-    private async Task<T> AskAsync<T>(ContentPlace place, Func<IBackend, BlobName, Task<T>> ask, CancellationToken ct)
+    private static async Task<T> ToldAsync<T>(Func<Task<T>> ask)
     {
-        var backend = await OpenPlaceAsync(place.Integration, anew: false, ct);
         try
         {
-            return await ask(backend, PlacedFormat.NameOf(place.Blob));
+            return await ask();
         }
         catch (BackendException e)
         {
@@ -92,7 +104,8 @@ public sealed partial class BlobStore
         }
     }
 
-    private async Task<ManifestPart> FetchAsync(Manifest manifest, IBackend from, int number, BlobOwner owner, Redundancy redundancy, ContentFetch fetch, CancellationToken ct)
+    /// <param name="came">Gets the checksum of each block as it came from outside.</param>
+    private async Task<ManifestPart> FetchAsync(Manifest manifest, IBackend from, int number, BlobOwner owner, Redundancy redundancy, ContentFetch fetch, IncrementalHash came, CancellationToken ct)
     {
         var part = manifest.Parts[number];
         var chunks = part.Chunks.Sum(run => run.Count);
@@ -103,7 +116,7 @@ public sealed partial class BlobStore
         // Ended before the next part begins: who is about to change the layout waits for writes under way. From then on the blob is one that nobody knows, and is an orphan's age away from being freed.
         await using var write = _routes.BeginWrite(blob);
         fetch.Add(blob);
-        await using var reader = BeginRead(manifest, from, number, number + 1);
+        await using var reader = new PlacedReader(from, manifest.Place!, manifest.Parts, PlacedFormat.BytesOf(manifest.Parts[..(number + 1)]), came);
         var index = 0;
         var bytes = ArrayPool<byte>.Shared.Rent(StepBytes);
         _memory.BeginWrite();
@@ -164,19 +177,54 @@ public sealed partial class BlobStore
         }
     }
 
+    /// <summary>Reads back all that was fetched, as any reader would get it, block by block, and compares the checksums that it would have outside with those that came from there: whatever changed between the two, on the drive or
+    /// in memory, does not pass.</summary>
+    /// <param name="came">Digest of the checksums that came.</param>
+    /// <exception cref="StorageException"><see cref="StorageError.DataDamaged"/>: it is not on the drives as it came. <see cref="StorageError.Unavailable"/>: it could not be read.</exception>
+    private async Task VerifyAsync(ContentMove move, byte[] came, CancellationToken ct)
+    {
+        var (from, parts) = (move.From!, move.Parts);
+        var frames = new PlacedFrames(parts);
+        frames.Seek(PlacedFormat.HeaderBytes);
+        using var kept = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        var bytes = ArrayPool<byte>.Shared.Rent(PlacedFormat.FrameBytes);
+        try
+        {
+            await using var stream = await new PlacedSource(parts, from.Blob, () => _routes.BeginRead(parts, 0, parts.Length)).OpenAsync(PlacedFormat.HeaderBytes, ct);
+            for (; !frames.IsAtEnd; frames.Next())
+            {
+                var frame = bytes.AsMemory(0, frames.Length + PlacedFormat.ChecksumBytes);
+                await stream.ReadExactlyAsync(frame, ct);
+                kept.AppendData(frame.Span[^PlacedFormat.ChecksumBytes..]);
+            }
+        }
+        catch (StorageException e) when (e.Error is StorageError.DataDamaged)
+        {
+            throw new StorageException(StorageError.DataDamaged, $"What came from {from.Integration}, blob {from.Blob}, does not read back from the drives, and stays there: {e.Message}", e);
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(bytes);
+        }
+        if (!kept.GetHashAndReset().AsSpan().SequenceEqual(came)) throw new StorageException(StorageError.DataDamaged, $"Other bytes came back from the drives than came from {from.Integration}, blob {from.Blob}, which stays there.");
+    }
+
     private static BackendException Other(ContentPlace place, long offset) => new(BackendError.Damaged, $"Other bytes came back from {place.Integration} than were put there, at byte {offset} of blob {place.Blob}.");
 
     private async ValueTask<IBackend?> OpenPlaceOfAsync(Manifest manifest, CancellationToken ct) => manifest.Place is { } place ? await OpenPlaceAsync(place.Integration, anew: false, ct) : null;
 
-    private ValueTask<IBackend> OpenPlaceAsync(string integration, bool anew, CancellationToken ct) =>
-        _places?.OpenAsync(integration, anew, ct) ?? throw new StorageException(StorageError.Unavailable, $"Content is at {integration}, and this store knows no places outside.");
+    private ValueTask<IBackend> OpenPlaceAsync(string integration, bool anew, CancellationToken ct) => _places?.OpenAsync(integration, anew, ct) ?? throw NoPlaces(integration);
+
+    private ValueTask<IBackend> OpenPlaceForWritingAsync(string integration, CancellationToken ct) => _places?.OpenForWritingAsync(integration, ct) ?? throw NoPlaces(integration);
+
+    private static StorageException NoPlaces(string integration) => new(StorageError.Unavailable, $"Content is at {integration}, and this store knows no places outside.");
 
     /// <param name="outside">The backend that has the bytes; null where they lie on the cluster's own drives.</param>
-    private ChunkReader BeginRead(Manifest manifest, IBackend? outside, int first, int end) => outside is null
-        ? _routes.BeginRead(manifest.Parts, first, end)
-        : new PlacedReader(outside, manifest.Place!, manifest.Parts, PlacedFormat.HeaderBytes + manifest.Parts[..end].Sum(PlacedFormat.BytesOf));
+    private ChunkReader BeginRead(Manifest manifest, IBackend? outside) => outside is null
+        ? _routes.BeginRead(manifest.Parts, 0, manifest.Parts.Length)
+        : new PlacedReader(outside, manifest.Place!, manifest.Parts, PlacedFormat.BytesOf(manifest.Parts));
 
-    private sealed class ContentFetch(IChunkRoutes routes) : IContentFetch
+    private sealed class ContentFetch(IChunkRoutes routes, TimeProvider clock) : IContentFetch
     {
         private readonly List<BlobId> _blobs = [];
         private bool _isKept;
@@ -184,6 +232,12 @@ public sealed partial class BlobStore
         public ContentMove Move { get; set; } = null!;
 
         public void Add(BlobId blob) => _blobs.Add(blob);
+
+        public bool MayCountAsOrphaned(TimeSpan orphanAge)
+        {
+            var now = clock.GetUtcNow();
+            return _blobs.Exists(blob => now - blob.Minted >= orphanAge / 2 || blob.Minted > now);
+        }
 
         public void Keep() => _isKept = true;
 

@@ -86,6 +86,54 @@ public sealed class FilesystemBackendTests(ITestOutputHelper output) : BackendCo
     }
 
     [Fact]
+    public async Task A_place_keeps_its_id_and_one_that_was_made_ready_before_gets_one()
+    {
+        var folder = NewFolder();
+        await using var before = new FilesystemBackend(folder, TimeProvider.System);
+        await before.PrepareAsync(Ct);
+        var name = BlobName.Parse("there");
+        await before.PutAsync(name, BlobSource.Of(new byte[10]), Ct);
+        var id = await before.IdentifyAsync(Ct);
+        Assert.True(Guid.TryParseExact(id, "N", out _));
+        await before.PrepareAsync(Ct);
+        Assert.Equal(id, await before.IdentifyAsync(Ct));
+        Assert.Empty(Directory.EnumerateFiles(Path.Combine(folder, ".darkstorage", "partial")));
+
+        await using var now = new FilesystemBackend(folder, TimeProvider.System, id);
+        Assert.Equal(10, (await now.StatAsync(name, Ct))!.Length);
+        Assert.Null(await now.StatAsync(BlobName.Parse("none"), Ct));
+        await now.PutAsync(BlobName.Parse("new"), BlobSource.Of(new byte[5]), Ct);
+        await now.DeleteAsync(name, Ct);
+    }
+
+    [Theory, InlineData(false), InlineData(true)]
+    public async Task A_place_that_was_made_ready_where_another_should_be_is_not_that(bool hasId)
+    {
+        var (folder, name) = (NewFolder(), BlobName.Parse("name"));
+        await using var mounted = new FilesystemBackend(folder, TimeProvider.System);
+        await mounted.PrepareAsync(Ct);
+        var id = await mounted.IdentifyAsync(Ct);
+        Directory.Move(folder, folder + "-away");
+        await using var made = new FilesystemBackend(folder, TimeProvider.System);
+        await made.PrepareAsync(Ct);
+        if (hasId) Assert.NotEqual(id, await made.IdentifyAsync(Ct));
+        await made.PutAsync(name, BlobSource.Of(new byte[1]), Ct);
+
+        await using var backend = new FilesystemBackend(folder, TimeProvider.System, id);
+        foreach (var call in new Func<Task>[]
+        {
+            () => backend.PutAsync(name, BlobSource.Of(new byte[1]), Ct), () => backend.DeleteAsync(name, Ct), () => backend.CopyAsync(name, BlobName.Parse("copy"), Ct), () => backend.CleanAsync(Ct),
+            () => backend.StatAsync(BlobName.Parse("none"), Ct), async () => await backend.ListAsync("", Ct).AnyAsync(Ct), () => backend.OpenAsync(BlobName.Parse("none"), new(0, 0), Ct), () => backend.IdentifyAsync(Ct),
+        })
+        {
+            var error = await Assert.ThrowsAsync<BackendException>(call);
+            Assert.Equal(BackendError.PlaceMissing, error.Error);
+            Assert.Contains($"it should say {id}", error.Message, StringComparison.Ordinal);
+        }
+        Assert.True(File.Exists(Path.Combine(folder, "name")));
+    }
+
+    [Fact]
     public async Task Links_that_others_put_there_lead_nowhere()
     {
         var folder = NewFolder();

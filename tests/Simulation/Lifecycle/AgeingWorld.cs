@@ -34,6 +34,7 @@ internal sealed class AgeingWorld : IAsyncDisposable
 
     private readonly DateTimeOffset _begun = DateTimeOffset.UtcNow;
     private readonly string _folder;
+    private readonly OutsideClock _clock;
     private readonly NodeProcess _node;
     private readonly HttpClient _http;
     private readonly Dictionary<string, Place> _places = new(StringComparer.Ordinal) { ["STANDARD"] = Place.Hot };
@@ -41,24 +42,18 @@ internal sealed class AgeingWorld : IAsyncDisposable
     private long _reads;
     private int _day;
 
-    private AgeingWorld(string folder, NodeProcess node) =>
-        (_folder, _node, _http) = (folder, node, new(new SocketsHttpHandler { MaxConnectionsPerServer = ParallelMax, UseProxy = false }) { BaseAddress = node.S3Url });
-
-    private static string ClockOf(string folder) => Path.Combine(folder, "clock");
+    private AgeingWorld(string folder, OutsideClock clock, NodeProcess node) =>
+        (_folder, _clock, _node, _http) = (folder, clock, node, new(new SocketsHttpHandler { MaxConnectionsPerServer = ParallelMax, UseProxy = false }) { BaseAddress = node.S3Url });
 
     public static async Task<AgeingWorld> StartAsync(int seed)
     {
         var folder = Directory.CreateTempSubdirectory("darkstorage-years-").FullName;
-        await File.WriteAllTextAsync(ClockOf(folder), "+0d");
-        var library = Directory.GetDirectories("/usr/lib").Select(d => Path.Combine(d, "faketime", "libfaketimeMT.so.1")).FirstOrDefault(File.Exists)
-            ?? throw new InvalidOperationException("There is no libfaketime: eng/test.sh installs it (Debian's package faketime).");
+        var clock = new OutsideClock(folder);
         var node = await NodeProcess.StartAsync(new()
         {
-            Environment = new Dictionary<string, string>
+            // The timers run as they do: what they wait for is not part of the two years.
+            Environment = new Dictionary<string, string>(clock.Environment)
             {
-                // The time of day is what the file says. Timers run as they do: what they wait for is not part of the two years.
-                ["LD_PRELOAD"] = library, ["FAKETIME_TIMESTAMP_FILE"] = ClockOf(folder), ["FAKETIME_CACHE_DURATION"] = "1",
-                ["FAKETIME_DONT_FAKE_MONOTONIC"] = "1", ["DONT_FAKE_MONOTONIC"] = "1", ["FAKETIME_FORCE_MONOTONIC_FIX"] = "0", ["NO_FAKE_STAT"] = "1",
                 ["DARKSTORAGE_AccessCounts__FlushInterval"] = "00:00:00.200",
                 ["DARKSTORAGE_Lifecycle__Interval"] = "00:00:01",
                 ["DARKSTORAGE_Transitions__Interval"] = "00:00:00.050",
@@ -67,7 +62,7 @@ internal sealed class AgeingWorld : IAsyncDisposable
                 ["DARKSTORAGE_Garbage__Interval"] = "00:00:00.200",
             },
         });
-        var world = new AgeingWorld(folder, node);
+        var world = new AgeingWorld(folder, clock, node);
         await world.FurnishAsync();
         return world;
     }
@@ -122,9 +117,7 @@ internal sealed class AgeingWorld : IAsyncDisposable
     {
         if (day == _day) return;
         _day = day;
-        // Whole at each moment, for who reads it.
-        await File.WriteAllTextAsync(ClockOf(_folder) + ".next", string.Create(CultureInfo.InvariantCulture, $"+{day}d"));
-        File.Move(ClockOf(_folder) + ".next", ClockOf(_folder), overwrite: true);
+        await _clock.SetAsync(string.Create(CultureInfo.InvariantCulture, $"+{day}d"));
         await Eventually.HoldsAsync($"it is day {day}", async () =>
         {
             using var answer = await _http.GetAsync(new Uri("/", UriKind.Relative));

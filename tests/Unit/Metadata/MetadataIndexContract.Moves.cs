@@ -92,15 +92,16 @@ public abstract partial class MetadataIndexContract
         var (first, second) = (BlobId.New(TimeProvider.System), BlobId.New(TimeProvider.System));
         await _index.EnterPlacedBlobAsync(first, "nas", Now, Ct);
         await _index.EnterPlacedBlobAsync(second, "nas", Now.AddSeconds(1), Ct);
-        Assert.True(await _index.IsPlaceInUseAsync("nas", Ct));
+        Assert.Equal((true, false), (await _index.IsPlaceInUseAsync("nas", Ct), await _index.HasTakenGarbageAsync("nas", Ct)));
         Assert.Equal([first], await _index.TakePlacedGarbageAsync("nas", Later, Later, 1, Ct));
         Assert.Equal([second], await _index.TakePlacedGarbageAsync("nas", Later, Later, 10, Ct));
         Assert.Empty(await _index.TakePlacedGarbageAsync("nas", Later, Later, 10, Ct));
-        Assert.False(await _index.IsPlaceInUseAsync("nas", Ct));
+        Assert.Equal((false, true, false), (await _index.IsPlaceInUseAsync("nas", Ct), await _index.HasTakenGarbageAsync("nas", Ct), await _index.HasTakenGarbageAsync("other", Ct)));
         Assert.Equal(new[] { first, second }.Order(), (await _index.TakePlacedGarbageAsync("nas", Later.AddMinutes(1), Later.AddMinutes(1), 10, Ct)).Order());
         await _index.ForgetGarbageAsync([first], Ct);
         Assert.Equal([second], await _index.TakePlacedGarbageAsync("nas", Later.AddMinutes(2), Later.AddMinutes(2), 10, Ct));
         Assert.Equal((1, 0), (await _index.ForgetPlaceAsync("nas", 10, Ct), await _index.ForgetPlaceAsync("nas", 10, Ct)));
+        Assert.False(await _index.HasTakenGarbageAsync("nas", Ct));
         Assert.Empty(await _index.TakePlacedGarbageAsync("nas", Later.AddMinutes(9), Later.AddMinutes(9), 10, Ct));
     }
 

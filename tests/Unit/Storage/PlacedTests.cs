@@ -172,6 +172,65 @@ public sealed class PlacedTests(ITestOutputHelper output) : IAsyncLifetime
         Assert.Equal(all, await _store.GetAsync(manifest));
     }
 
+    [Theory, InlineData("loses"), InlineData("misdirects"), InlineData("flips")]
+    public async Task What_a_drive_has_acknowledged_and_not_kept_of_what_was_fetched_fails_the_move(string lie)
+    {
+        var disk = new FaultyChunkDisk(new Random(1));
+        await using var store = BlobStore.Open(disk, Guid.NewGuid(), Options, TimeProvider.System, NullLogger.Instance, _places);
+        var content = BlobStoreSteps.Bytes(1, 5 * Chunk);
+        var here = await store.PutAsync(content);
+        var move = await store.SendAsync(here, new("nas", BlobId.New(TimeProvider.System)), mayBeCold: false, Ct);
+        var there = here with { Place = move.To, Parts = move.Parts };
+        var before = store.Drive!.GetStatistics().Blobs;
+        if (lie == "loses") disk.LoseWrites = 1;
+        else if (lie == "misdirects") disk.MisdirectWrites = 1;
+        else disk.BeforeSync = () =>
+        {
+            disk.BeforeSync = null;
+            disk.FlipBit(disk.Packs[0], DarkStorage.Storage.Packs.PackFormat.HeaderBytes + (7 * Chunk)); // behind what was there before
+        };
+        var refused = await Assert.ThrowsAsync<StorageException>(() => store.FetchAsync(there, Owner, default, Ct));
+        Assert.Equal(StorageError.DataDamaged, refused.Error);
+        Assert.Contains("does not read back from the drives", refused.Message, StringComparison.Ordinal);
+        Assert.Equal((before, 0), (store.Drive.GetStatistics().Blobs, store.Drive.GetStatistics().WriteMemoryBytes));
+        Assert.Equal(content, await store.GetAsync(there));
+        await using var fetch = await store.FetchAsync(there, Owner, default, Ct);
+        Assert.Equal(content, await store.GetAsync(there with { Place = null, Parts = fetch.Move.Parts }));
+    }
+
+    [Theory, InlineData(false), InlineData(true)]
+    public async Task A_bit_that_flips_in_memory_between_the_check_of_what_came_and_the_checksum_of_what_is_stored_fails_the_move(bool isSealed)
+    {
+        var (content, key) = (BlobStoreSteps.Bytes(1, 5 * Chunk), isSealed ? _key : null);
+        var there = await SendAsync(await _store.PutAsync(content, new() { ExpectedLength = content.Length, Key = key }));
+        var (honest, before) = (_places.Backend, _store.Drive!.GetStatistics().Blobs);
+        _places.Backend = new ForgetfulMemory(honest);
+        var refused = await Assert.ThrowsAsync<StorageException>(() => FetchAsync(there));
+        Assert.Equal(StorageError.DataDamaged, refused.Error);
+        Assert.Contains("Other bytes came back from the drives", refused.Message, StringComparison.Ordinal);
+        Assert.Equal((before, 0), (_store.Drive.GetStatistics().Blobs, _store.Drive.GetStatistics().WriteMemoryBytes));
+        _places.Backend = honest;
+        Assert.Equal(content, await _store.GetAsync(await FetchAsync(there), key: key));
+    }
+
+    [Fact]
+    public async Task What_was_fetched_counts_as_orphaned_from_half_of_the_age_on_by_the_clock_also_where_no_time_passed_for_this_machine_and_where_the_clock_was_set_back()
+    {
+        var clock = new SuspendedTime();
+        await using var store = BlobStore.Open(new FaultyChunkDisk(new Random(1)), Guid.NewGuid(), Options, clock, NullLogger.Instance, _places);
+        var here = await store.PutAsync(BlobStoreSteps.Bytes(1, Chunk));
+        var move = await store.SendAsync(here, new("nas", BlobId.New(clock)), mayBeCold: false, Ct);
+        await using var fetch = await store.FetchAsync(here with { Place = move.To, Parts = move.Parts }, Owner, default, Ct);
+        var (day, second) = (TimeSpan.FromDays(1), TimeSpan.FromSeconds(1));
+        Assert.False(fetch.MayCountAsOrphaned(day));
+        clock.Ahead = (day / 2) - second;
+        Assert.False(fetch.MayCountAsOrphaned(day));
+        clock.Ahead = day / 2;
+        Assert.True(fetch.MayCountAsOrphaned(day));
+        clock.Ahead = -second;
+        Assert.True(fetch.MayCountAsOrphaned(day));
+    }
+
     [Fact]
     public async Task What_was_fetched_and_not_kept_is_freed_and_takes_no_memory()
     {
@@ -185,7 +244,7 @@ public sealed class PlacedTests(ITestOutputHelper output) : IAsyncLifetime
     public async Task Content_that_was_deleted_outside_is_gone_and_deleting_it_again_succeeds()
     {
         var there = await SendAsync(await _store.PutAsync(BlobStoreSteps.Bytes(1, Chunk)));
-        for (var i = 0; i < 2; i++) await _store.DeleteAsync(there.Place!, Ct);
+        for (var i = 0; i < 2; i++) await _store.DeleteAsync(_places.Backend, there.Place!.Blob, Ct);
         Assert.False(File.Exists(FileOf(there)));
     }
 
@@ -220,11 +279,23 @@ public sealed class PlacedTests(ITestOutputHelper output) : IAsyncLifetime
         return (BlobStoreSteps.ManifestOf([.. parts]), [.. whole]);
     }
 
+    /// <summary>A clock that goes on while timers and time stamps stand still, as on a machine that was suspended.</summary>
+    private sealed class SuspendedTime : TimeProvider
+    {
+        private readonly DateTimeOffset _start = new(2026, 3, 1, 0, 0, 0, TimeSpan.Zero);
+
+        public TimeSpan Ahead { get; set; }
+
+        public override DateTimeOffset GetUtcNow() => _start + Ahead;
+    }
+
     private sealed class Places : IPlaces
     {
         public IBackend Backend { get; set; } = null!;
 
         public ValueTask<IBackend> OpenAsync(string integration, bool anew, CancellationToken ct) => new(Backend);
+
+        public ValueTask<IBackend> OpenForWritingAsync(string integration, CancellationToken ct) => new(Backend);
     }
 
     private static byte[] Flipped(byte[] bytes, long at)
@@ -234,21 +305,52 @@ public sealed class PlacedTests(ITestOutputHelper output) : IAsyncLifetime
     }
 
     /// <summary>A real folder, but that it keeps something else than was put there, and says nothing.</summary>
-    private sealed class LyingBackend(IBackend inner, Func<byte[], byte[]> change) : IBackend
+    private sealed class LyingBackend(IBackend inner, Func<byte[], byte[]> change) : OtherBackend(inner)
+    {
+        public override async Task<BackendBlob> PutAsync(BlobName name, BlobSource content, CancellationToken ct)
+        {
+            await using var stream = await content.OpenAsync(0, ct);
+            var bytes = new byte[content.Length];
+            await stream.ReadExactlyAsync(bytes, ct);
+            return await base.PutAsync(name, BlobSource.Of(change(bytes)), ct);
+        }
+    }
+
+    /// <summary>A real folder, and memory in which a bit of each first block flips when the next one comes.</summary>
+    private sealed class ForgetfulMemory(IBackend inner) : OtherBackend(inner)
+    {
+        public override async Task<Stream> OpenAsync(BlobName name, ByteRange range, CancellationToken ct) => new Flipping(await base.OpenAsync(name, range, ct));
+
+        private sealed class Flipping(Stream inner) : ReadOnlyStream
+        {
+            private Memory<byte> _first;
+            private int _reads;
+
+            public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
+            {
+                var read = await inner.ReadAtLeastAsync(buffer, buffer.Length, throwOnEndOfStream: false, cancellationToken);
+                if (_reads++ == 0) _first = buffer;
+                else if (_reads == 2) _first.Span[100] ^= 1;
+                return read;
+            }
+
+            public override async ValueTask DisposeAsync()
+            {
+                await inner.DisposeAsync();
+                await base.DisposeAsync();
+            }
+        }
+    }
+
+    private abstract class OtherBackend(IBackend inner) : IBackend
     {
         public BackendTraits Traits => inner.Traits;
 
         public Task PrepareAsync(CancellationToken ct) => inner.PrepareAsync(ct);
 
-        public async Task<BackendBlob> PutAsync(BlobName name, BlobSource content, CancellationToken ct)
-        {
-            await using var stream = await content.OpenAsync(0, ct);
-            var bytes = new byte[content.Length];
-            await stream.ReadExactlyAsync(bytes, ct);
-            return await inner.PutAsync(name, BlobSource.Of(change(bytes)), ct);
-        }
+        public virtual Task<BackendBlob> PutAsync(BlobName name, BlobSource content, CancellationToken ct) => inner.PutAsync(name, content, ct);
 
-        public Task<Stream> OpenAsync(BlobName name, ByteRange range, CancellationToken ct) => inner.OpenAsync(name, range, ct);
+        public virtual Task<Stream> OpenAsync(BlobName name, ByteRange range, CancellationToken ct) => inner.OpenAsync(name, range, ct);
 
         public Task<BackendBlob?> StatAsync(BlobName name, CancellationToken ct) => inner.StatAsync(name, ct);
 
