@@ -13,6 +13,7 @@ using DarkStorage.Rules.Lifecycle.Language;
 using DarkStorage.Rules.Tiers;
 using Microsoft.AspNetCore.Http;
 using Orleans;
+using Orleans.Serialization;
 
 namespace DarkStorage.ClientApi.Admin;
 
@@ -166,7 +167,16 @@ internal sealed class LifecycleApi(Credentials credentials, IIndexReader index, 
             if (after.Key is null || after.Noncurrent < 0) return AdminRequests.Refused("after: what next was, with key, versionId, revision, above and noncurrent.");
             place = new(after.Key, named, after.Revision, after.Above, after.Noncurrent);
         }
-        return (StatusCodes.Status200OK, await DescribeAsync(await grain.PreviewPageAsync(policy, place, PreviewMax, ct), ct));
+        try
+        {
+            return (StatusCodes.Status200OK, await DescribeAsync(await grain.PreviewPageAsync(policy, place, PreviewMax, ct), ct));
+        }
+        catch (SerializerException) when (place is null)
+        {
+            // The silo that has the grain runs a program that knows no pages.
+            var report = policy is null ? await grain.PreviewAsync(PreviewMax, ct) : await grain.PreviewPolicyAsync(policy, PreviewMax, ct);
+            return (StatusCodes.Status200OK, await DescribeAsync(new(LifecycleReport.Whole(report)!, null), ct));
+        }
     }
 
     private static async Task<(int, object)> ExplainAsync(ILifecycleGrain grain, string bucket, string? key, string? versionId, CancellationToken ct)
@@ -213,8 +223,11 @@ internal sealed class LifecycleApi(Credentials credentials, IIndexReader index, 
         {
             var tiers = await RequireMeantAsync(policy, ct);
             var together = Join(others.Where(p => p.Name != name && p.Setting.IsEnabled).Select(p => (p.Name, Policy: LifecyclePolicy.Parse(p.Setting.Text))).Append((Name: name, Policy: policy)).OrderBy(p => p.Name, StringComparer.Ordinal));
-            var rules = BucketRules.Of(bucket);
-            if (together.FindMistakes(tiers).Concat(together.FindMistakes(rules.Lifecycle ?? LifecycleConfiguration.None, rules.Tiering, tiers)).FirstOrDefault() is { } mistake) return AdminRequests.Refused(mistake);
+            // What does not go together already, as tiers or programs were others when it was saved, keeps nobody from changing something else.
+            if (MistakesOf(together).FirstOrDefault() is { } mistake && !MistakesOf(Join(others.Where(p => p.Setting.IsEnabled).Select(p => (p.Name, LifecyclePolicy.Parse(p.Setting.Text))))).Any()) return AdminRequests.Refused(mistake);
+
+            IEnumerable<string> MistakesOf(BucketPolicies policies) =>
+                policies.FindMistakes(tiers).Concat(policies.FindCircles(BucketRules.Of(bucket).Lifecycle ?? LifecycleConfiguration.None, BucketRules.Of(bucket).Tiering, tiers));
             if (policy.Needs.HasFlag(LifecycleNeeds.Access)) await CountAsync(bucket, isWanted: true, ct);
         }
         await grains.GetGrain<IBucketGrain>(bucket.Name).SetAsync(bucket.Id, new(BucketSettings.TierPolicies, name, SettingJson.Write(next)), ct);

@@ -12,6 +12,7 @@ using DarkStorage.Rules.Lifecycle;
 using DarkStorage.Rules.Tiers;
 using Microsoft.AspNetCore.Http;
 using Orleans;
+using Orleans.Serialization;
 
 namespace DarkStorage.ClientApi.Admin;
 
@@ -115,8 +116,21 @@ internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGra
         var before = (await Grain.ListAsync(ct)).FirstOrDefault(t => t.Name == name);
         var tier = new Tier(name, wanted.StorageClass ?? before?.StorageClass ?? TierRules.UsualClassOf(name) ?? "", wanted.Integration) { Latency = latency };
         if (wanted is not { Integration: null, StorageClass: null } || (wanted.Latency is null && !saysCosts)) tier = await Grain.ConfigureAsync(tier, ct);
-        else if (wanted.Latency is not null) tier = await Grain.SetLatencyAsync(name, latency, ct);
+        else if (wanted.Latency is not null) tier = await SetLatencyAsync(name, latency, before, ct);
         return (StatusCodes.Status200OK, Describe(saysCosts ? await Grain.SetCostsAsync(name, wanted.Costs, ct) : tier));
+    }
+
+    private async Task<Tier> SetLatencyAsync(string name, TierLatency latency, Tier? before, CancellationToken ct)
+    {
+        try
+        {
+            return await Grain.SetLatencyAsync(name, latency, ct);
+        }
+        catch (SerializerException) when (before is not null)
+        {
+            // The silo that has the grain runs a program that asks the place for it.
+            return await Grain.ConfigureAsync(before with { Latency = latency }, ct);
+        }
     }
 
     private async Task<(int, object)> TieringAsync(string method, string name, HttpContext http, CancellationToken ct)
@@ -159,7 +173,9 @@ internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGra
             e.Prefix ?? "", e.Default is null ? null : classes[e.Default], [.. StepsOf(e).Select(t => new TieringStep(classes[t.Tier], t.Days))]))]);
         if (tiering.WhyNot(c => classes.First(n => n.Value == c).Key) is { } refusal) return (null, refusal);
         var policies = BucketPolicies.Of(await index.ListSettingsAsync(bucket.Id, BucketSettings.TierPolicies, "", BucketSettings.WithIdMax, ct));
-        return policies.FindMistakes(rules.Lifecycle ?? LifecycleConfiguration.None, tiering, tiers).FirstOrDefault() is { } mistake ? (null, mistake) : (tiering, null);
+        var document = rules.Lifecycle ?? LifecycleConfiguration.None;
+        // A circle that is there already keeps nobody from changing something else.
+        return policies.FindCircles(document, tiering, tiers).FirstOrDefault() is { } circle && !policies.FindCircles(document, rules.Tiering, tiers).Any() ? (null, circle) : (tiering, null);
 
         static ImmutableArray<TransitionTo> StepsOf(TieringOfPrefix entry) => entry.Transitions.IsDefault ? [] : entry.Transitions;
     }

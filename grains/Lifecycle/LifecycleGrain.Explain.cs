@@ -75,11 +75,17 @@ internal sealed partial class LifecycleGrain
                 ? work.Rules.NextExpiration(entry.Key, entry.Length, entry.Modified, tags, options.Value.DayLength)
                 : work.Rules.NextRemoval(SubjectOf(version), options.Value.DayLength);
             var history = new LifecycleHistory(work.Rules, tiering, work.Policies.All, tiers, options.Value.DayLength);
-            var stays = history.StaysFrom(version, newer, now).TakeWhile(s => !(s.From >= end?.Due)).Take(LaterMax + 1).ToList();
-            for (var i = 1; i < stays.Count; i++)
-                yield return $"Left alone, it goes to {NameOf(stays[i].StorageClass)} from {Of(stays[i].From)} on, by {ByWhom(PolicySubjectOf(entry, stays[i - 1].StorageClass, tiers, noncurrentSince, tags, access), stays[i].From)}.";
+            // What the next run does is told.
+            var told = decision.StorageClass ?? entry.StorageClass;
+            var stays = history.StaysFrom(version, newer, now).TakeWhile(s => !(s.From >= end?.Due)).Take(LaterMax + 1).SkipWhile((s, i) => i == 0 && s.StorageClass == told).ToList();
+            foreach (var stay in stays)
+            {
+                var by = ByWhom(PolicySubjectOf(entry, told, tiers, noncurrentSince, tags, access), stay.From);
+                yield return stay.From > now ? $"Left alone, it goes to {NameOf(stay.StorageClass)} from {Of(stay.From)} on, by {by}." : $"The run after that moves it on to {NameOf(stay.StorageClass)}, by {by}.";
+                told = stay.StorageClass;
+            }
             if (end is var (due, rule)) yield return $"Left alone, it {(noncurrentSince is null ? "expires" : "is removed for good")} from {Of(due)} on, by {ByOf(rule)}.";
-            else if (stays.Count == 1) yield return "Left alone, nothing else becomes of it.";
+            else if (stays.Count == 0) yield return "Left alone, nothing else becomes of it.";
         }
 
         string ByWhom(LifecyclePolicySubject version, DateTimeOffset at) => work.Policies.Decide(version, at) switch

@@ -199,6 +199,9 @@ public sealed partial class TierTests
         await LifecycleDocumentAsync(other, "<NoncurrentVersionTransition><NoncurrentDays>20000</NoncurrentDays><StorageClass>GLACIER_IR</StorageClass></NoncurrentVersionTransition><NoncurrentVersionExpiration><NoncurrentDays>30000</NoncurrentDays></NoncurrentVersionExpiration>");
         Assert.Equal(["cold, by rule old of the bucket's lifecycle document.", "removed for good, by rule old of the bucket's lifecycle document."], await LaterAsync(other, $"k&versionId={first}"));
         Assert.Equal(["nothing else becomes of it."], await LaterAsync(other, "k"));
+        // One move after another.
+        await PolicyAsync(other, "chain", "tier == hot AND age > 20000s -> warm\ntier == warm AND age > 10000s -> cold");
+        Assert.Equal(["warm, by rule 1 of its policies.", "cold, by rule 2 of its policies."], await LaterAsync(other, "k"));
 
         async Task<List<string>> LaterAsync(string bucket, string key) =>
             [.. (await LifecycleAsync(HttpMethod.Get, bucket, $"/explain?key={key}"))["lines"]!.AsArray().Select(l => (string)l!).Where(l => l.StartsWith("Left alone, ", StringComparison.Ordinal))
@@ -245,6 +248,18 @@ public sealed partial class TierTests
         Assert.EndsWith("Here rule 1 is of the policy p and rule 2 is one of the bucket's own.", (string?)(await LifecycleAsync(HttpMethod.Put, second, "/policies/p", new { text = policy }, HttpStatusCode.BadRequest))["error"], StringComparison.Ordinal);
         await LifecycleDocumentAsync(third, document);
         Assert.EndsWith("Here rule 1 is of the policy p and rule 2 is one of rule old of its lifecycle document.", (string?)(await LifecycleAsync(HttpMethod.Put, third, "/policies/p", new { text = policy }, HttpStatusCode.BadRequest))["error"], StringComparison.Ordinal);
+
+        // What is there already, as a tier came later, keeps nobody from saying it again, or something else.
+        var fourth = await fixture.Client.NewBucketAsync();
+        const string attic = "<Transition><Days>30000</Days><StorageClass>ONEZONE_IA</StorageClass></Transition>";
+        (await Node.AdminAsync(HttpMethod.Delete, "v1/tiers/attic")).Dispose(); // another test's
+        await PolicyAsync(fourth, "p", "storage_class == ONEZONE_IA -> hot");
+        await LifecycleDocumentAsync(fourth, attic);
+        await NewTierAsync("attic", "ONEZONE_IA");
+        await LifecycleDocumentAsync(fourth, attic + "<Expiration><Days>36000</Days></Expiration>");
+        await JsonAsync(Node, HttpMethod.Put, $"/buckets/{fourth}", """{"entries":[{"prefix":"raw/","default":"warm"}]}""", HttpStatusCode.OK);
+        await PolicyAsync(fourth, "q", "size > 5GB -> warm");
+        await JsonAsync(Node, HttpMethod.Delete, "/attic", null, HttpStatusCode.OK);
 
         Task PutDocumentAsync(string bucket) => fixture.Client.PutLifecycleConfigurationAsync(new()
         {

@@ -46,7 +46,8 @@ internal static class LifecycleSetting
             throw new S3Exception(S3Error.InvalidRequest, e.Message);
         }
         var policies = BucketPolicies.Of(await s3.Index.ListSettingsAsync(bucket.Id, BucketSettings.TierPolicies, "", BucketSettings.WithIdMax, ct));
-        if (policies.FindMistakes(document, rules.Tiering, tiers).FirstOrDefault() is { } mistake) throw new S3Exception(S3Error.InvalidRequest, mistake);
+        if (policies.FindCircles(document, rules.Tiering, tiers).FirstOrDefault() is { } circle && !policies.FindCircles(rules.Lifecycle ?? LifecycleConfiguration.None, rules.Tiering, tiers).Any())
+            throw new S3Exception(S3Error.InvalidRequest, circle);
     }
 
     private static IEnumerable<string> ClassesOf(LifecycleConfiguration document) => document.Rules.Where(static r => r.IsEnabled)

@@ -23,6 +23,9 @@ public sealed class BucketPolicies
 {
     public static readonly BucketPolicies None = new([]);
 
+    private const int DaysMax = 36_500;
+    private const int KeyBytesMax = 1_024;
+
     private readonly (string Name, LifecyclePolicy Policy)[] _parts;
     private readonly LifecyclePolicy? _all;
 
@@ -71,12 +74,12 @@ public sealed class BucketPolicies
 
     /// <summary>Circles of the policies with a bucket's transitions, as sentences: a transition moves a version where a policy takes it away from again.</summary>
     /// <remarks>Of S3's document those of current versions by their age are looked at. Others, and what takes too long to find out, are left to the runs, which go round in no circle.</remarks>
-    public IEnumerable<string> FindMistakes(LifecycleConfiguration document, BucketTiering? tiering, IReadOnlyList<Tier> tiers)
+    public IEnumerable<string> FindCircles(LifecycleConfiguration document, BucketTiering? tiering, IReadOnlyList<Tier> tiers)
     {
         if (_all?.AsksForPlace != true) return [];
         var transitions = TransitionsOf(document, tiering, tiers);
-        return _all.With(transitions.Select(static t => t.Rule)).FindMistakes(ClassIn(tiers))
-            .Where(f => f.Kind == LifecycleFindingKind.Circular && f.Others.Append(f.Rule).Any(r => r > _all.Rules.Length))
+        return _all.With(transitions.Select(static t => t.Rule)).FindCircles(ClassIn(tiers))
+            .Where(f => f.Others.Append(f.Rule).Any(r => r > _all.Rules.Length))
             .Select(f => $"Of all enabled policies of the bucket and its transitions, one after another: {f.Sentence}{LegendOf(f, transitions)}");
     }
 
@@ -118,8 +121,8 @@ public sealed class BucketPolicies
 
         void Add(int? days, string storageClass, string name, LifecycleCondition[] conditions)
         {
-            // A class that is no tier's moves nothing.
-            if (days is not { } age || tiers.FirstOrDefault(t => t.StorageClass == storageClass) is not { } tier) return;
+            // A class that is no tier's moves nothing, and what is not due in a hundred years nobody waits for.
+            if (days is not { } age || age > DaysMax || tiers.FirstOrDefault(t => t.StorageClass == storageClass) is not { } tier) return;
             transitions.Add((age, new(LifecycleCondition.All([new NumberComparison(new(LifecycleAttributeKind.Age), LifecycleRelation.AtLeast, age * TimeSpan.TicksPerDay), .. conditions]), tier.Name), name));
         }
 
@@ -133,8 +136,8 @@ public sealed class BucketPolicies
 
         static LifecycleCondition Below(string prefix) => new TextComparison(new(LifecycleAttributeKind.Name), LifecycleRelation.Like, prefix + "*");
 
-        // Patterns have no escapes.
-        static bool IsLiteral(string? prefix) => prefix is null || prefix.AsSpan().IndexOfAny('*', '?') < 0;
+        // Patterns have no escapes; and no key is longer.
+        static bool IsLiteral(string? prefix) => prefix is null || (prefix.Length <= KeyBytesMax && prefix.AsSpan().IndexOfAny('*', '?') < 0);
     }
 
     /// <summary>As <see cref="LifecyclePolicy.Decide(in LifecyclePolicySubject, DateTimeOffset)"/>.</summary>

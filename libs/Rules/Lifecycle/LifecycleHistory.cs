@@ -28,16 +28,16 @@ public sealed class LifecycleHistory(LifecycleConfiguration document, BucketTier
     /// <param name="begun">The class that it was written with; null for the bucket's default.</param>
     /// <returns>In their order, each from when the one before ends: from when it was made until now.</returns>
     public IEnumerable<LifecycleStay> StaysOf(LifecyclePolicySubject version, IReadOnlyCollection<DateTimeOffset> newer, DateTimeOffset now, string? begun = null) => StaysOf(
-        begun ?? tiering?.EntryOf(version.Key)?.DefaultClass ?? Tier.Hot.StorageClass, version.Modified, now, TurnsOf(version, newer), at => (AsOf(version, at), newer.Count(n => n <= at)));
+        begun ?? tiering?.EntryOf(version.Key)?.DefaultClass ?? Tier.Hot.StorageClass, version.Modified, now, TurnsOf(version, newer), at => (AsOf(version, at), newer.Count(n => n <= at)), tellsHops: false);
 
     /// <summary>Where a version goes from now on, if it is left alone: neither accessed nor changed, and no rule either.</summary>
     /// <param name="newer">How many noncurrent versions of the key are newer.</param>
-    /// <returns>In their order, the first from now on; the last never ends, and ends at <see cref="DateTimeOffset.MaxValue"/>.</returns>
+    /// <returns>In their order, the first from now on; the last never ends, and ends at <see cref="DateTimeOffset.MaxValue"/>. Where a move follows another at once, what is between is a stay of no length.</returns>
     public IEnumerable<LifecycleStay> StaysFrom(LifecyclePolicySubject version, int newer, DateTimeOffset now) =>
-        StaysOf(version.StorageClass, now, DateTimeOffset.MaxValue, TurnsOf(version, []), _ => (version, newer));
+        StaysOf(version.StorageClass, now, DateTimeOffset.MaxValue, TurnsOf(version, []), _ => (version, newer), tellsHops: true);
 
     /// <param name="asOf">What it was, or will be, at a time, and how many newer noncurrent versions there were.</param>
-    private IEnumerable<LifecycleStay> StaysOf(string current, DateTimeOffset from, DateTimeOffset to, IEnumerable<DateTimeOffset> allTurns, Func<DateTimeOffset, (LifecyclePolicySubject Version, int Newer)> asOf)
+    private IEnumerable<LifecycleStay> StaysOf(string current, DateTimeOffset from, DateTimeOffset to, IEnumerable<DateTimeOffset> allTurns, Func<DateTimeOffset, (LifecyclePolicySubject Version, int Newer)> asOf, bool tellsHops)
     {
         var (turns, since) = (allTurns.Where(t => t > from && t < to).Order().Distinct().ToList(), from);
         for (var turn = -1; turn < turns.Count; turn++)
@@ -46,12 +46,13 @@ public sealed class LifecycleHistory(LifecycleConfiguration document, BucketTier
             var (then, newer) = asOf(at);
             for (var change = 0; change < ChangesMax && at < end; change++)
             {
-                var settled = current;
-                for (var hop = 0; hop < HopsMax && ClassOf(In(then, settled), newer, at) is { } next && next != settled; hop++) settled = next;
-                if (settled != current)
+                var hops = new List<string>();
+                for (var settled = current; hops.Count < HopsMax && ClassOf(In(then, settled), newer, at) is { } next && next != settled; settled = next) hops.Add(next);
+                if (hops.Count > 0 && hops[^1] is var last && last != current)
                 {
                     if (at > since) yield return new(since, at, current);
-                    (since, current) = (at, settled);
+                    for (var hop = 0; tellsHops && hop < hops.Count - 1; hop++) yield return new(at, at, hops[hop]);
+                    (since, current) = (at, last);
                 }
                 if (policy?.NextTurn(In(then, current), at) is not { } later) break;
                 at = later;
@@ -60,8 +61,9 @@ public sealed class LifecycleHistory(LifecycleConfiguration document, BucketTier
         if (to > since) yield return new(since, to, current);
     }
 
-    private LifecyclePolicySubject In(LifecyclePolicySubject version, string storageClass) =>
-        version with { StorageClass = storageClass, Tier = tiers.FirstOrDefault(t => t.StorageClass == storageClass)?.Name ?? "" };
+    private LifecyclePolicySubject In(LifecyclePolicySubject version, string storageClass) => version with { StorageClass = storageClass, Tier = TierOf(storageClass)?.Name ?? "" };
+
+    private Tier? TierOf(string storageClass) => tiers.FirstOrDefault(t => t.StorageClass == storageClass);
 
     /// <returns>Null for where it is.</returns>
     private string? ClassOf(in LifecyclePolicySubject version, int newer, DateTimeOffset at)
@@ -72,6 +74,8 @@ public sealed class LifecycleHistory(LifecycleConfiguration document, BucketTier
         if (decided.Tier is { } tier) return tiers.FirstOrDefault(t => t.Name == tier)?.StorageClass;
         var subject = new LifecycleSubject(version.Key, version.Size, version.Modified, version.StorageClass, version.Tags ?? [], IsDeleteMarker: false, version.NoncurrentSince, newer, IsAlone: false);
         if (document.Decide(subject, at, day, tiering, tiers) is not { Act: LifecycleAct.Transition, StorageClass: { } wanted }) return null;
+        // Nor is what lies outside called archived, or not, where no tier's move makes it so.
+        if (TierOf(wanted) is null && ArchiveRules.IsArchive(wanted) != ArchiveRules.IsArchive(version.StorageClass) && TierOf(version.StorageClass)?.Integration is not null) return null;
         // Not to where a policy would take it away from again, as no run does.
         var there = In(version, wanted);
         return policy?.Decide(there, at) is not { } then || (then.IsKnown && !then.Moves(there)) ? wanted : null;

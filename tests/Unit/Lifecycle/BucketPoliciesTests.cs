@@ -31,7 +31,7 @@ public sealed class BucketPoliciesTests
         Assert.True(BucketPolicies.Of([Setting("b", "-> cold", isEnabled: false)]).IsEmpty);
         Assert.Equal((true, null), (BucketPolicies.None.Decide(Subject(1), Now).IsKnown, BucketPolicies.None.Decide(Subject(1), Now).Tier));
         Assert.Empty(BucketPolicies.None.FindMistakes([]));
-        Assert.Empty(BucketPolicies.None.FindMistakes(LifecycleConfiguration.None, null, []));
+        Assert.Empty(BucketPolicies.None.FindCircles(LifecycleConfiguration.None, null, []));
         Assert.Equal(["No policy of the bucket is enabled."], BucketPolicies.None.Explain(Subject(1), Now));
     }
 
@@ -53,25 +53,30 @@ public sealed class BucketPoliciesTests
         var policies = Of("tier == warm AND size < 1MB -> hot");
         var rule = new LifecycleRule("old", true, new("logs/", [new("a", "b")], 10, 1_000), null, null, null, [new(30, null, "STANDARD_IA")], [], false);
         Assert.Equal("Of all enabled policies of the bucket and its transitions, one after another: Rule 1 (tier == warm AND size < 1MB -> hot) begins a circle: a version in warm goes to hot (rule 1) to warm (rule 2), and so on for ever; for example one with size: it is 0B; age: it is 30d. "
-            + "Here rule 1 is of the policy p0 and rule 2 is one of the bucket's own.", Assert.Single(policies.FindMistakes(LifecycleConfiguration.None, Own(new TieringEntry("", null, [new("STANDARD_IA", 30)])), Tiers)));
-        Assert.EndsWith(" Here rule 1 is of the policy p0 and rule 2 is one of rule old of its lifecycle document.", Assert.Single(policies.FindMistakes(new([rule]), null, Tiers)), StringComparison.Ordinal);
+            + "Here rule 1 is of the policy p0 and rule 2 is one of the bucket's own.", Assert.Single(policies.FindCircles(LifecycleConfiguration.None, Own(new TieringEntry("", null, [new("STANDARD_IA", 30)])), Tiers)));
+        Assert.EndsWith(" Here rule 1 is of the policy p0 and rule 2 is one of rule old of its lifecycle document.", Assert.Single(policies.FindCircles(new([rule]), null, Tiers)), StringComparison.Ordinal);
         foreach (var other in (LifecycleRule[])
         [
             rule with { IsEnabled = false },
             rule with { Filter = rule.Filter with { SizeGreaterThan = 1_000_000, SizeLessThan = null } },
             rule with { Transitions = [new(30, null, "GLACIER_IR")] }, // to where the policy lets it be
             rule with { Transitions = [new(30, null, "ONEZONE_IA")] }, // no tier's
-        ]) Assert.Empty(policies.FindMistakes(new([other]), null, Tiers));
+        ]) Assert.Empty(policies.FindCircles(new([other]), null, Tiers));
         // What a policy brings back while it is accessed goes to warm again when it is not: that is no circle.
-        Assert.Empty(Of("access_count_7d > 10 -> hot").FindMistakes(new([rule]), null, Tiers));
-        Assert.Empty(Of("tier == warm AND access_count_7d > 10 -> hot\naccess_count_7d > 10 -> hot").FindMistakes(new([rule]), null, Tiers));
+        Assert.Empty(Of("access_count_7d > 10 -> hot").FindCircles(new([rule]), null, Tiers));
+        Assert.Empty(Of("tier == warm AND access_count_7d > 10 -> hot\naccess_count_7d > 10 -> hot").FindCircles(new([rule]), null, Tiers));
         // The longest prefix decides: below logs/ nothing goes to warm.
         var (all, logs) = (new TieringEntry("", null, [new("STANDARD_IA", 30)]), new TieringEntry("logs/", null, [new("GLACIER_IR", 30)]));
-        Assert.Empty(Of("tier == warm AND name LIKE \"logs/*\" -> hot").FindMistakes(LifecycleConfiguration.None, Own(all, logs), Tiers));
-        Assert.Single(Of("tier == warm AND name LIKE \"logs/*\" -> hot").FindMistakes(LifecycleConfiguration.None, Own(all), Tiers));
-        Assert.Single(Of("tier == cold AND name LIKE \"logs/a/*\" -> hot").FindMistakes(LifecycleConfiguration.None, Own(all, logs), Tiers));
+        Assert.Empty(Of("tier == warm AND name LIKE \"logs/*\" -> hot").FindCircles(LifecycleConfiguration.None, Own(all, logs), Tiers));
+        Assert.Single(Of("tier == warm AND name LIKE \"logs/*\" -> hot").FindCircles(LifecycleConfiguration.None, Own(all), Tiers));
+        Assert.Single(Of("tier == cold AND name LIKE \"logs/a/*\" -> hot").FindCircles(LifecycleConfiguration.None, Own(all, logs), Tiers));
         // Of those that are due, the last: it is in cold before a policy could take it from warm.
-        Assert.Empty(Of("tier == warm AND age > 60d -> hot").FindMistakes(LifecycleConfiguration.None, Own(new TieringEntry("", null, [new("STANDARD_IA", 30), new("GLACIER_IR", 60)])), Tiers));
+        Assert.Empty(Of("tier == warm AND age > 60d -> hot").FindCircles(LifecycleConfiguration.None, Own(new TieringEntry("", null, [new("STANDARD_IA", 30), new("GLACIER_IR", 60)])), Tiers));
+
+        // Days that no date has, and very many rules with long prefixes that begin alike.
+        foreach (var days in (int[])[1_000_000, int.MaxValue]) Assert.Empty(policies.FindCircles(new([rule with { Transitions = [new(days, null, "STANDARD_IA")] }]), null, Tiers));
+        var many = Enumerable.Range(0, 200).Select(i => rule with { Id = $"{i}", Filter = new(new string('a', 900) + i, [], null, null), Transitions = [new(30, null, i == 199 ? "STANDARD_IA" : "GLACIER_IR")] });
+        Assert.EndsWith(" is one of rule 199 of its lifecycle document.", Assert.Single(policies.FindCircles(new([.. many]), null, Tiers)), StringComparison.Ordinal);
 
         static BucketTiering Own(params TieringEntry[] entries) => new([.. entries]);
     }

@@ -153,6 +153,8 @@ public sealed class LifecycleHistoryTests
         Assert.Equal([("STANDARD", now), ("STANDARD_IA", new(2026, 8, 21, 0, 0, 0, TimeSpan.Zero)), ("GLACIER", made.AddDays(365).AddTicks(1))], From("access_count_7d > 2 -> hot\nage > 365d -> archive\nage >= 30d -> warm"));
         Assert.Equal([("STANDARD_IA", now)], From("age >= 30d -> warm"));
         Assert.Equal([("STANDARD", now)], From("age < 7d -> cold; size > 1GB -> warm"));
+        // One move after another: what is between is told too.
+        Assert.Equal([("STANDARD_IA", now), ("GLACIER_IR", now), ("GLACIER", made.AddDays(60).AddTicks(1))], From("tier == hot AND age >= 30d -> warm\ntier == warm AND age > 20d -> cold\nage > 60d -> archive"));
         // Where it turns on what nobody knows, it stays.
         Assert.Equal([("STANDARD", now)], From("access > 60d -> warm", version with { Access = null }));
         // Of S3's document, of noncurrent versions, and of the bucket's own, each when it is due.
@@ -162,6 +164,11 @@ public sealed class LifecycleHistoryTests
         Assert.Equal([("STANDARD", now), ("STANDARD_IA", midnight.AddDays(5)), ("GLACIER_IR", midnight.AddDays(10))], From(null, document: document, tiering: tiering));
         Assert.Equal([("STANDARD", now), ("STANDARD_IA", midnight.AddDays(5)), ("GLACIER", midnight.AddDays(9))], From(null, version with { NoncurrentSince = now.AddDays(-1) }, 2, document, tiering));
         Assert.Equal([("STANDARD", now), ("STANDARD_IA", midnight.AddDays(5))], From(null, version with { NoncurrentSince = now.AddDays(-1) }, 1, document, tiering));
+
+        // Without an archive, nothing that is outside is called archived.
+        var archives = new LifecycleConfiguration([Rule with { Transitions = [new(40, null, "GLACIER")] }]);
+        foreach (var (storageClass, classes) in new[] { ("STANDARD", (string[])["STANDARD", "GLACIER"]), ("GLACIER_IR", ["GLACIER_IR"]) })
+            Assert.Equal(classes, new LifecycleHistory(archives, null, null, Tiers[..3], Day).StaysFrom(version with { StorageClass = storageClass }, 0, now).Select(s => s.StorageClass));
 
         List<(string, DateTimeOffset)> From(string? policy, LifecyclePolicySubject? other = null, int newer = 0, LifecycleConfiguration? document = null, BucketTiering? tiering = null)
         {

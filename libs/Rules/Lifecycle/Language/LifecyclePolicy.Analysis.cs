@@ -55,6 +55,19 @@ public sealed partial class LifecyclePolicy
         return findings.ToImmutable();
     }
 
+    /// <summary>As <see cref="FindMistakes"/>, of circles alone; none where that takes too long to find out.</summary>
+    internal IReadOnlyList<LifecycleFinding> FindCircles(Func<string, string?> classOf)
+    {
+        try
+        {
+            return FindCircles(new SubjectSearch(_rules, StepsMax), classOf);
+        }
+        catch (SubjectSearch.TooLongException)
+        {
+            return [];
+        }
+    }
+
     private LifecycleFinding? FindDead(SubjectSearch search, int rule)
     {
         if (!search.Exists(new(_rules[rule].Condition, true)))
