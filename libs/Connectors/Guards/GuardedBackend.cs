@@ -89,7 +89,7 @@ internal sealed class GuardedBackend : IMeteredBackend
 
     public Task<BackendBlob?> StatAsync(BlobName name, CancellationToken ct) => CallAsync("stat", watch => _inner.StatAsync(name, watch.Token), ct);
 
-    public Task DeleteAsync(BlobName name, CancellationToken ct) => CallAsync("delete", _limits.FinishTimeoutOf(0, Traits), watch => NothingAsync(_inner.DeleteAsync(name, watch.Token)), ct);
+    public Task DeleteAsync(BlobName name, CancellationToken ct) => LongCallAsync("delete", _limits.FinishTimeoutOf(0, Traits), watch => NothingAsync(_inner.DeleteAsync(name, watch.Token)), ct);
 
     /// <summary>Asks again for the first blob, or step, alone. A list that breaks later is not begun again: who lists may have acted on what came before.</summary>
     public async IAsyncEnumerable<BackendBlob> ListAsync(string prefix, [EnumeratorCancellation] CancellationToken ct)
@@ -152,12 +152,10 @@ internal sealed class GuardedBackend : IMeteredBackend
     }
 
     /// <summary>A call that is over soon. Where the backend rests, one such call asks whether it is back.</summary>
-    private Task<T> CallAsync<T>(string operation, Func<IdleWatch, Task<T>> call, CancellationToken ct) => CallAsync(operation, _limits.Timeout, call, ct);
+    private Task<T> CallAsync<T>(string operation, Func<IdleWatch, Task<T>> call, CancellationToken ct) =>
+        RetryAsync(slot => RestingAsync(() => AttemptAsync(operation, _limits.Timeout, call, slot, ct), ct), ct);
 
-    private Task<T> CallAsync<T>(string operation, TimeSpan timeout, Func<IdleWatch, Task<T>> call, CancellationToken ct) =>
-        RetryAsync(slot => RestingAsync(() => AttemptAsync(operation, timeout, call, slot, ct), ct), ct);
-
-    /// <summary>A call that may take hours, and so is not the one to ask whether a backend is back: a short one is made before it.</summary>
+    /// <summary>A call that may take minutes, or hours, and so is not the one to ask whether a backend is back: a short one is made before it.</summary>
     private Task<T> LongCallAsync<T>(string operation, TimeSpan timeout, Func<IdleWatch, Task<T>> call, CancellationToken ct) => RetryAsync(async slot =>
     {
         if (_rest.CircuitState != CircuitState.Closed) await RestingAsync(() => AttemptAsync("stat", _limits.Timeout, watch => _inner.StatAsync(BackendProbe.HealthName, watch.Token), slot, ct), ct);

@@ -95,21 +95,24 @@ public sealed class GuardedBackendTests
         Assert.Equal(5, _inner.Calls);
     }
 
-    [Fact]
-    public async Task A_put_asks_by_a_short_call_whether_a_resting_backend_is_back_and_keeps_nobody_else_waiting()
+    [Theory, InlineData(false), InlineData(true)]
+    public async Task What_may_take_long_asks_by_a_short_call_whether_a_resting_backend_is_back_and_keeps_nobody_else_waiting(bool isDelete)
     {
         await using var guard = await RestingAsync();
-        await Assert.ThrowsAsync<BackendException>(() => guard.PutAsync(Name, BlobSource.Of(new byte[10]), Ct));
+        await Assert.ThrowsAsync<BackendException>(CallAsync);
         Assert.Equal(4, _inner.Calls);
         _time.Advance(TimeSpan.FromSeconds(16));
         var held = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         _inner.AfterCall = () => _inner.Holds = held;
-        var putting = guard.PutAsync(Name, BlobSource.Of(new byte[10]), Ct);
+        var calling = CallAsync();
         (_inner.AfterCall, _inner.Holds) = (null, null);
         Assert.NotNull(await guard.StatAsync(Name, Ct));
+        Assert.False(calling.IsCompleted);
         held.SetResult();
-        Assert.Equal(10, (await putting).Length);
+        await calling;
         Assert.Equal(7, _inner.Calls);
+
+        Task CallAsync() => isDelete ? guard.DeleteAsync(Name, Ct) : guard.PutAsync(Name, BlobSource.Of(new byte[10]), Ct);
     }
 
     [Fact]
