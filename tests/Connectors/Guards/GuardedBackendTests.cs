@@ -28,6 +28,12 @@ public sealed class GuardedBackendTests
         return await call;
     }
 
+    private static async Task<bool> DoneAsync(Task call)
+    {
+        await call;
+        return true;
+    }
+
     [Theory, InlineData(BackendError.Unavailable), InlineData(BackendError.Throttled), InlineData(BackendError.WrongLength)]
     public async Task What_may_do_better_in_a_moment_is_tried_again_so_often_and_not_more(BackendError error)
     {
@@ -155,6 +161,24 @@ public sealed class GuardedBackendTests
     }
 
     [Fact]
+    public async Task Cleaning_keeps_no_call_waiting_where_one_may_be_under_way_and_is_one_itself()
+    {
+        await using var guard = Guard(new() { Timeout = TimeSpan.FromMinutes(1), AttemptsMax = 1, CallsMax = 1 });
+        var held = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _inner.Holds = held;
+        var cleaning = guard.CleanAsync(Ct);
+        _inner.Holds = null;
+        Assert.NotNull(await guard.StatAsync(Name, Ct));
+        var error = await Assert.ThrowsAsync<BackendException>(() => PassAsync(DoneAsync(guard.CleanAsync(Ct))));
+        Assert.Equal((BackendError.Throttled, "A cleaning of test is under way, and none ended for 60 s."), (error.Error, error.Message));
+        Assert.False(cleaning.IsCompleted);
+        held.SetResult();
+        await cleaning;
+        await guard.CleanAsync(Ct);
+        Assert.Equal(3, _inner.Calls);
+    }
+
+    [Fact]
     public async Task A_read_that_is_cancelled_loses_no_bytes()
     {
         await using var guard = Guard(new() { Timeout = TimeSpan.FromDays(1), BytesPerSecondMax = 1_000 });
@@ -247,12 +271,6 @@ public sealed class GuardedBackendTests
         Assert.Equal("test did not answer for 30 s.", (await Assert.ThrowsAsync<BackendException>(() => PassAsync(guard.StatAsync(Name, Ct)))).Message);
         _inner.HangsAtTheBeginning = false;
         Assert.Equal("test did not answer for 30 s.", (await Assert.ThrowsAsync<BackendException>(() => PassAsync(guard.PutAsync(Name, BlobSource.Of(new byte[50_000]), Ct)))).Message);
-
-        static async Task<bool> DoneAsync(Task call)
-        {
-            await call;
-            return true;
-        }
     }
 
     [Theory, InlineData(29, true), InlineData(31, false)]
