@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using DarkStorage.Storage.Packs;
 using Microsoft.Win32.SafeHandles;
 
@@ -11,6 +12,27 @@ public static class DurableFiles
     {
         if (!OperatingSystem.IsLinux()) File.Move(from, to, overwrite: true);
         else if (Posix.Rename(from, to) != 0) throw Posix.LastFailure($"Moving {from} to {to}");
+    }
+
+    /// <summary>Gives a file a name that none has, at one moment: of many that do, one does. It may have its old name besides, which is the caller's to delete.</summary>
+    /// <returns>False where a file has that name.</returns>
+    public static bool TryName(string file, string name)
+    {
+        if (OperatingSystem.IsLinux())
+        {
+            if (Posix.Link(file, name) == 0) return true;
+            if (Marshal.GetLastPInvokeError() == Posix.Exists) return false;
+        }
+        try
+        {
+            // What has no links (FAT, some shares) leaves an instant between the look and the step behind it; whatever else was wrong is so here too.
+            File.Move(file, name, overwrite: false);
+            return true;
+        }
+        catch (IOException) when (File.Exists(name))
+        {
+            return false;
+        }
     }
 
     /// <summary>Flushes a folder: names that were given, moved or taken in it stay so.</summary>

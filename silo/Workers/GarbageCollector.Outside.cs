@@ -20,6 +20,9 @@ internal sealed partial class GarbageCollector
     /// <summary>Deletes that failed after which a place is left alone until the next look.</summary>
     private const int OutsideFailuresMax = 8;
 
+    /// <summary>The longest time until what was taken without a try is tried: a grace period may be days.</summary>
+    private static readonly TimeSpan RestAgainMax = TimeSpan.FromMinutes(5);
+
     /// <summary>Each place beside the others, batch by batch: one that is slow, or can't be asked, keeps nobody from them.</summary>
     private async Task CollectOutsideAsync(CancellationToken stoppingToken)
     {
@@ -79,16 +82,21 @@ internal sealed partial class GarbageCollector
         }
     }
 
-    /// <summary>What can't be deleted now is taken again when as much time has gone by as before the first try, behind what was not tried yet.</summary>
+    /// <summary>What can't be deleted now is taken again when as much time has gone by as before the first try, behind what was not tried yet. Where nothing can be, all is taken at once: an integration whose place is gone for good is not to
+    /// wait for its removal until each was tried.</summary>
     /// <returns>Whether there may be more that can be deleted now.</returns>
     private async Task<bool> CollectBatchAtAsync(string integration, CancellationToken ct)
     {
-        var now = clock.GetUtcNow();
+        var (now, grace) = (clock.GetUtcNow(), options.Value.GracePeriod);
         // Also where nothing may be deleted: once it was taken no version comes to name it, and the integration may be removed.
-        var garbage = await index.TakePlacedGarbageAsync(integration, now - options.Value.GracePeriod, now, OutsideBatchMax, ct);
+        var garbage = await index.TakePlacedGarbageAsync(integration, now - grace, now, OutsideBatchMax, ct);
         if (garbage.Count == 0) return false;
         // Only now, and once for all of it: as long as it is known the integration does not become another place, where it would be deleted, and forgotten here.
-        if (await places.FindForWritingAsync(integration, ct) is not { } place) return false;
+        if (await places.FindForWritingAsync(integration, ct) is not { } place)
+        {
+            await TakeRestAsync();
+            return false;
+        }
         var (gone, failures) = (new ConcurrentBag<BlobId>(), new ConcurrentBag<string>());
         await Parallel.ForEachAsync(garbage, new ParallelOptions { MaxDegreeOfParallelism = OutsideParallelMax, CancellationToken = ct }, async (blob, ct) =>
         {
@@ -108,7 +116,20 @@ internal sealed partial class GarbageCollector
         LogCollected(log, gone.Count);
         if (!failures.TryPeek(out var why)) return true;
         LogOutside(log, integration, $"{garbage.Count - gone.Count} of {garbage.Count} were left: {why}");
+        // Where a place deletes some of it, the next look goes on with the rest.
+        if (gone.IsEmpty) await TakeRestAsync();
         return false;
+
+        // In the index alone. As if it had been taken a while ago, to be tried before what was tried now: some that never go would else come first each time, and the others never.
+        // Never as long ago as what is looked for, so that it ends, without a grace period too.
+        async Task TakeRestAsync()
+        {
+            var (before, again) = (now - grace, TimeSpan.FromTicks(Math.Min(grace.Ticks / 2, RestAgainMax.Ticks)));
+            while ((await index.TakePlacedGarbageAsync(integration, before, before + again, BatchMax, ct)).Count == BatchMax)
+            {
+                // Until there is none left.
+            }
+        }
     }
 
     [LoggerMessage(LogLevel.Warning, "Integrations:ReadOnly is set: what no object needs any more is not deleted at places outside")]

@@ -193,7 +193,16 @@ internal sealed partial class Transitions(
         if (why is not null)
         {
             LogOff(log, move.BucketName, wish.Key, why);
-            if (wish.Origin == MoveOrigin.Restore && version?.Manifest.Place is { } place) await CoolDownAsync(move, place, ct);
+            if (wish.Origin == MoveOrigin.Restore && version?.Manifest.Place is { } place)
+            {
+                if (await places.FindForWritingAsync(place.Integration, ct) is null)
+                {
+                    // Nothing that failed: the tier of this class may be at another place by now, and what goes there is not to wait.
+                    await index.PutOffMoveAsync(move, clock.GetUtcNow() + DelayOf(move.Attempts), $"{why} What was restored is let go at {place.Integration} when that integration is enabled again.", ct);
+                    return "disabled";
+                }
+                await CoolDownAsync(move, place, ct);
+            }
             await EndAsync(move, version, ct);
             return "gone";
         }

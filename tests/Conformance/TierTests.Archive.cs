@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using System.Text.Json.Nodes;
 using Amazon.S3;
 using Amazon.S3.Model;
 
@@ -180,6 +181,31 @@ public sealed partial class TierTests
         using (var enabled = await Node.AdminAsync(HttpMethod.Post, $"v1/integrations/{place}/enable", null)) Assert.Equal(HttpStatusCode.OK, enabled.StatusCode);
         await Eventually.HoldsAsync("it goes to its tier", async () => (string?)(await ShowAsync(bucket, "key"))["place"] == place);
         await AssertArchivedAsync(bucket, "key");
+    }
+
+    [Fact]
+    public async Task A_restore_that_ends_at_a_place_that_is_disabled_waits_and_keeps_nothing_from_going_to_another()
+    {
+        // What fails is left alone for longer than any test.
+        await using var node = await NodeProcess.StartAsync(TierNodeFixture.Quick with { Environment = new Dictionary<string, string>(TierNodeFixture.Quick.Environment)
+        {
+            ["DARKSTORAGE_Transitions__RetryDelay"] = "01:00:00", ["DARKSTORAGE_Transitions__RetryDelayMax"] = "01:00:00",
+        } });
+        using var s3 = node.S3();
+        var (bucket, off) = (await s3.NewBucketAsync(), await NewTierAsync("archive", "GLACIER", node));
+        await s3.PutBytesAsync(bucket, "restored", RandomNumberGenerator.GetBytes(Large));
+        await JsonAsync(node, HttpMethod.Post, "/archive/assign", new { bucket, key = "restored" }, HttpStatusCode.Accepted);
+        await WaitAsync(bucket, "restored", node: node);
+        using (var disabled = await node.AdminAsync(HttpMethod.Post, $"v1/integrations/{off}/disable")) Assert.Equal(HttpStatusCode.OK, disabled.StatusCode);
+        await s3.RestoreObjectAsync(new() { BucketName = bucket, Key = "restored", Days = 1 });
+        JsonNode? left = null;
+        await Eventually.HoldsAsync("the end of the restore waits", async () => (left = (await JsonAsync(node, HttpMethod.Get, "/moves", null, HttpStatusCode.OK)).AsArray().SingleOrDefault(m => (string?)m!["key"] == "restored"))?["failure"] is not null);
+        Assert.Equal($"The restore is over. What was restored is let go at {off} when that integration is enabled again.", (string?)left!["failure"]);
+
+        var on = await NewTierAsync("archive", "GLACIER", node);
+        await s3.PutBytesAsync(bucket, "other", RandomNumberGenerator.GetBytes(Large));
+        await JsonAsync(node, HttpMethod.Post, "/archive/assign", new { bucket, key = "other" }, HttpStatusCode.Accepted);
+        await Eventually.HoldsAsync("the other goes", () => BlobsOf(on).Count == 1);
     }
 
     [Fact]

@@ -71,18 +71,19 @@ internal sealed class FilesystemBackend(string root, TimeProvider clock, string?
         RequirePlace();
         if (ReadId() is { } known) return known;
         var (partial, id) = (Path.Combine(Partials, $"{Guid.NewGuid():N}"), Guid.NewGuid().ToString("N"));
-        await using (var file = Create(partial, id.Length + 1))
-        {
-            await file.WriteAsync(Encoding.ASCII.GetBytes(id + '\n'), ct);
-            file.Flush(flushToDisk: true);
-        }
         try
         {
-            File.Move(partial, IdPath, overwrite: false);
+            await using (var file = Create(partial, id.Length + 1))
+            {
+                await file.WriteAsync(Encoding.ASCII.GetBytes(id + '\n'), ct);
+                file.Flush(flushToDisk: true);
+            }
+            ct.ThrowIfCancellationRequested();
+            DurableFiles.TryName(partial, IdPath); // else somebody was first, and that is its id
         }
-        catch (IOException) when (File.Exists(IdPath))
+        finally
         {
-            DeletePartial(partial); // somebody was first
+            DeletePartial(partial);
         }
         DurableFiles.SyncDirectory(Own);
         return ReadId();

@@ -35,7 +35,7 @@ public sealed record BackendLimits
     /// <summary>For how long a backend that fails is left alone; then one call tries. Default 15 s.</summary>
     public TimeSpan Rest { get; init; } = TimeSpan.FromSeconds(15);
 
-    /// <summary>Calls under way at one time, from each node. Streams that were opened do not count. Default 64.</summary>
+    /// <summary>Calls under way at one time, from each node. Streams that were opened do not count, nor does cleaning, which is one beside them. Default 64.</summary>
     public int CallsMax { get; init; } = 64;
 
     /// <summary>Bytes a second, to and from it, of each node; 0 for no bound, which is the default.</summary>

@@ -30,6 +30,10 @@ internal sealed class GuardedBackend : IMeteredBackend
     private readonly ResiliencePipeline _rests;
     private readonly CircuitBreakerStateProvider _rest = new();
     private readonly SemaphoreSlim _slots;
+
+    /// <summary>Cleaning takes an hour, and health is to be asked for meanwhile, where one call may be under way too. One that hangs is the only one.</summary>
+    private readonly SemaphoreSlim _cleaning = new(1);
+
     private readonly Pace? _pace;
 
     private long _calls, _failures, _bytesWritten, _bytesRead, _busyTicks;
@@ -60,7 +64,7 @@ internal sealed class GuardedBackend : IMeteredBackend
 
     public Task<string?> IdentifyAsync(CancellationToken ct) => CallAsync("identify", watch => _inner.IdentifyAsync(watch.Token), ct);
 
-    public Task CleanAsync(CancellationToken ct) => LongCallAsync("clean", _limits.LongTimeout, watch => NothingAsync(_inner.CleanAsync(watch.Token)), ct);
+    public Task CleanAsync(CancellationToken ct) => LongCallAsync("clean", _limits.LongTimeout, watch => NothingAsync(_inner.CleanAsync(watch.Token)), _cleaning, ct);
 
     public Task<BackendBlob> PutAsync(BlobName name, BlobSource content, CancellationToken ct)
     {
@@ -89,7 +93,7 @@ internal sealed class GuardedBackend : IMeteredBackend
 
     public Task<BackendBlob?> StatAsync(BlobName name, CancellationToken ct) => CallAsync("stat", watch => _inner.StatAsync(name, watch.Token), ct);
 
-    public Task DeleteAsync(BlobName name, CancellationToken ct) => CallAsync("delete", _limits.FinishTimeoutOf(0, Traits), watch => NothingAsync(_inner.DeleteAsync(name, watch.Token)), ct);
+    public Task DeleteAsync(BlobName name, CancellationToken ct) => LongCallAsync("delete", _limits.FinishTimeoutOf(0, Traits), watch => NothingAsync(_inner.DeleteAsync(name, watch.Token)), ct);
 
     /// <summary>Asks again for the first blob, or step, alone. A list that breaks later is not begun again: who lists may have acted on what came before.</summary>
     public async IAsyncEnumerable<BackendBlob> ListAsync(string prefix, [EnumeratorCancellation] CancellationToken ct)
@@ -152,13 +156,13 @@ internal sealed class GuardedBackend : IMeteredBackend
     }
 
     /// <summary>A call that is over soon. Where the backend rests, one such call asks whether it is back.</summary>
-    private Task<T> CallAsync<T>(string operation, Func<IdleWatch, Task<T>> call, CancellationToken ct) => CallAsync(operation, _limits.Timeout, call, ct);
+    private Task<T> CallAsync<T>(string operation, Func<IdleWatch, Task<T>> call, CancellationToken ct) =>
+        RetryAsync(slot => RestingAsync(() => AttemptAsync(operation, _limits.Timeout, call, slot, ct), ct), _slots, ct);
 
-    private Task<T> CallAsync<T>(string operation, TimeSpan timeout, Func<IdleWatch, Task<T>> call, CancellationToken ct) =>
-        RetryAsync(slot => RestingAsync(() => AttemptAsync(operation, timeout, call, slot, ct), ct), ct);
+    /// <summary>A call that may take minutes, or hours, and so is not the one to ask whether a backend is back: a short one is made before it.</summary>
+    private Task<T> LongCallAsync<T>(string operation, TimeSpan timeout, Func<IdleWatch, Task<T>> call, CancellationToken ct) => LongCallAsync(operation, timeout, call, _slots, ct);
 
-    /// <summary>A call that may take hours, and so is not the one to ask whether a backend is back: a short one is made before it.</summary>
-    private Task<T> LongCallAsync<T>(string operation, TimeSpan timeout, Func<IdleWatch, Task<T>> call, CancellationToken ct) => RetryAsync(async slot =>
+    private Task<T> LongCallAsync<T>(string operation, TimeSpan timeout, Func<IdleWatch, Task<T>> call, SemaphoreSlim slots, CancellationToken ct) => RetryAsync(async slot =>
     {
         if (_rest.CircuitState != CircuitState.Closed) await RestingAsync(() => AttemptAsync("stat", _limits.Timeout, watch => _inner.StatAsync(BackendProbe.HealthName, watch.Token), slot, ct), ct);
         try
@@ -172,16 +176,16 @@ internal sealed class GuardedBackend : IMeteredBackend
             await CountForRestAsync(e);
             throw;
         }
-    }, ct);
+    }, slots, ct);
 
-    private async Task<T> RetryAsync<T>(Func<Slot, Task<T>> attempt, CancellationToken ct)
+    private async Task<T> RetryAsync<T>(Func<Slot, Task<T>> attempt, SemaphoreSlim slots, CancellationToken ct)
     {
         try
         {
             return await _attempts.ExecuteAsync(async attemptCt =>
             {
-                await TakeSlotAsync(attemptCt);
-                using var slot = new Slot(_slots);
+                await TakeSlotAsync(slots, attemptCt);
+                using var slot = new Slot(slots);
                 return await attempt(slot);
             }, ct);
         }
@@ -192,17 +196,17 @@ internal sealed class GuardedBackend : IMeteredBackend
         }
     }
 
-    private async Task TakeSlotAsync(CancellationToken ct)
+    private async Task TakeSlotAsync(SemaphoreSlim slots, CancellationToken ct)
     {
-        if (_slots.Wait(0, CancellationToken.None)) return;
+        if (slots.Wait(0, CancellationToken.None)) return;
         using var patience = new IdleWatch(_limits.Timeout, _clock, ct);
         try
         {
-            await _slots.WaitAsync(patience.Token);
+            await slots.WaitAsync(patience.Token);
         }
         catch (OperationCanceledException) when (!ct.IsCancellationRequested)
         {
-            throw new BackendException(BackendError.Throttled, $"{_limits.CallsMax} calls to {_name} are under way, and none ended for {_limits.Timeout.TotalSeconds:0} s.");
+            throw new BackendException(BackendError.Throttled, $"{(slots == _slots ? $"{_limits.CallsMax} calls to {_name} are" : $"A cleaning of {_name} is")} under way, and none ended for {_limits.Timeout.TotalSeconds:0} s.");
         }
     }
 

@@ -10,6 +10,7 @@ internal static unsafe partial class Posix
     public const int Interrupted = 4;
     public const int NoDeviceOrAddress = 6;
     public const int InvalidArgument = 22;
+    public const int Exists = 17;
     public const int NoSpace = 28;
     public const int QuotaExceeded = 122;
     public const int NotSupported = 95;
@@ -31,6 +32,9 @@ internal static unsafe partial class Posix
 
     [LibraryImport("libc", EntryPoint = "rename", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int Rename(string from, string to);
+
+    [LibraryImport("libc", EntryPoint = "link", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    public static partial int Link(string from, string to);
 
     [LibraryImport("libc", EntryPoint = "pwritev", SetLastError = true)]
     public static partial nint Pwritev(SafeFileHandle file, IoVector* vectors, int count, long offset);

@@ -106,6 +106,20 @@ public sealed class FilesystemBackendTests(ITestOutputHelper output) : BackendCo
         await now.DeleteAsync(name, Ct);
     }
 
+    [Fact]
+    public async Task Many_that_ask_a_new_place_for_its_id_are_told_one()
+    {
+        for (var round = 0; round < 50; round++)
+        {
+            var folder = NewFolder();
+            await using var backend = new FilesystemBackend(folder, TimeProvider.System);
+            await backend.PrepareAsync(Ct);
+            var ids = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => backend.IdentifyAsync(Ct)));
+            Assert.Equal([await backend.IdentifyAsync(Ct)], ids.Distinct());
+            Assert.Empty(Directory.EnumerateFiles(Path.Combine(folder, ".darkstorage", "partial")));
+        }
+    }
+
     [Theory, InlineData(false), InlineData(true)]
     public async Task A_place_that_was_made_ready_where_another_should_be_is_not_that(bool hasId)
     {

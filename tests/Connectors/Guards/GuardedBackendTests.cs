@@ -28,6 +28,12 @@ public sealed class GuardedBackendTests
         return await call;
     }
 
+    private static async Task<bool> DoneAsync(Task call)
+    {
+        await call;
+        return true;
+    }
+
     [Theory, InlineData(BackendError.Unavailable), InlineData(BackendError.Throttled), InlineData(BackendError.WrongLength)]
     public async Task What_may_do_better_in_a_moment_is_tried_again_so_often_and_not_more(BackendError error)
     {
@@ -95,21 +101,24 @@ public sealed class GuardedBackendTests
         Assert.Equal(5, _inner.Calls);
     }
 
-    [Fact]
-    public async Task A_put_asks_by_a_short_call_whether_a_resting_backend_is_back_and_keeps_nobody_else_waiting()
+    [Theory, InlineData(false), InlineData(true)]
+    public async Task What_may_take_long_asks_by_a_short_call_whether_a_resting_backend_is_back_and_keeps_nobody_else_waiting(bool isDelete)
     {
         await using var guard = await RestingAsync();
-        await Assert.ThrowsAsync<BackendException>(() => guard.PutAsync(Name, BlobSource.Of(new byte[10]), Ct));
+        await Assert.ThrowsAsync<BackendException>(CallAsync);
         Assert.Equal(4, _inner.Calls);
         _time.Advance(TimeSpan.FromSeconds(16));
         var held = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         _inner.AfterCall = () => _inner.Holds = held;
-        var putting = guard.PutAsync(Name, BlobSource.Of(new byte[10]), Ct);
+        var calling = CallAsync();
         (_inner.AfterCall, _inner.Holds) = (null, null);
         Assert.NotNull(await guard.StatAsync(Name, Ct));
+        Assert.False(calling.IsCompleted);
         held.SetResult();
-        Assert.Equal(10, (await putting).Length);
+        await calling;
         Assert.Equal(7, _inner.Calls);
+
+        Task CallAsync() => isDelete ? guard.DeleteAsync(Name, Ct) : guard.PutAsync(Name, BlobSource.Of(new byte[10]), Ct);
     }
 
     [Fact]
@@ -149,6 +158,24 @@ public sealed class GuardedBackendTests
         _inner.DeafUntil = null;
         deaf.SetResult();
         Assert.NotNull(await PassAsync(guard.StatAsync(Name, Ct)));
+    }
+
+    [Fact]
+    public async Task Cleaning_keeps_no_call_waiting_where_one_may_be_under_way_and_is_one_itself()
+    {
+        await using var guard = Guard(new() { Timeout = TimeSpan.FromMinutes(1), AttemptsMax = 1, CallsMax = 1 });
+        var held = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _inner.Holds = held;
+        var cleaning = guard.CleanAsync(Ct);
+        _inner.Holds = null;
+        Assert.NotNull(await guard.StatAsync(Name, Ct));
+        var error = await Assert.ThrowsAsync<BackendException>(() => PassAsync(DoneAsync(guard.CleanAsync(Ct))));
+        Assert.Equal((BackendError.Throttled, "A cleaning of test is under way, and none ended for 60 s."), (error.Error, error.Message));
+        Assert.False(cleaning.IsCompleted);
+        held.SetResult();
+        await cleaning;
+        await guard.CleanAsync(Ct);
+        Assert.Equal(3, _inner.Calls);
     }
 
     [Fact]
@@ -244,12 +271,6 @@ public sealed class GuardedBackendTests
         Assert.Equal("test did not answer for 30 s.", (await Assert.ThrowsAsync<BackendException>(() => PassAsync(guard.StatAsync(Name, Ct)))).Message);
         _inner.HangsAtTheBeginning = false;
         Assert.Equal("test did not answer for 30 s.", (await Assert.ThrowsAsync<BackendException>(() => PassAsync(guard.PutAsync(Name, BlobSource.Of(new byte[50_000]), Ct)))).Message);
-
-        static async Task<bool> DoneAsync(Task call)
-        {
-            await call;
-            return true;
-        }
     }
 
     [Theory, InlineData(29, true), InlineData(31, false)]

@@ -60,6 +60,8 @@ internal sealed class ScriptedBackend : IBackend
 
     public Task PrepareAsync(CancellationToken ct) => CallAsync(ct);
 
+    public Task CleanAsync(CancellationToken ct) => CallAsync(ct);
+
     public async Task<BackendBlob> PutAsync(BlobName name, BlobSource content, CancellationToken ct)
     {
         if (HangsAtTheBeginning) await Task.Delay(Timeout.InfiniteTimeSpan, ct);
