@@ -75,8 +75,8 @@ public sealed class BucketPoliciesTests
 
         // Days that no date has, and very many rules with long prefixes that begin alike.
         foreach (var days in (int[])[1_000_000, int.MaxValue]) Assert.Empty(policies.FindCircles(new([rule with { Transitions = [new(days, null, "STANDARD_IA")] }]), null, Tiers));
-        var many = Enumerable.Range(0, 200).Select(i => rule with { Id = $"{i}", Filter = new(new string('a', 900) + i, [], null, null), Transitions = [new(30, null, i == 199 ? "STANDARD_IA" : "GLACIER_IR")] });
-        Assert.EndsWith(" is one of rule 199 of its lifecycle document.", Assert.Single(policies.FindCircles(new([.. many]), null, Tiers)), StringComparison.Ordinal);
+        var many = Enumerable.Range(0, 200).Select(i => rule with { Id = $"{i}", Filter = new(new string('a', 900) + i, [], null, null), Transitions = [new(30, null, "STANDARD_IA")] });
+        Assert.EndsWith(" is one of rule 0 of its lifecycle document.", Assert.Single(policies.FindCircles(new([.. many]), null, Tiers)), StringComparison.Ordinal);
 
         static BucketTiering Own(params TieringEntry[] entries) => new([.. entries]);
     }

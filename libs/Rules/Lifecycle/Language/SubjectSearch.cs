@@ -240,7 +240,7 @@ internal sealed class SubjectSearch
         {
             outer = Fold(outer);
             // Of prefixes there may be very many: what begins so is within, and nothing else.
-            if (outer.AsSpan().IndexOfAny(Run, One) == outer.Length - 1 && outer[^1] == Run) return inner.AsSpan().StartsWith(outer.AsSpan(0, outer.Length - 1), StringComparison.Ordinal);
+            if (outer is [.. var head, Run] && head.AsSpan().IndexOfAny(Run, One) < 0) return inner.StartsWith(head, StringComparison.Ordinal);
             // reached[i]: what was read of the outer pattern can match the first i of the inner one
             var reached = new bool[inner.Length + 1];
             reached[0] = true;
