@@ -169,15 +169,16 @@ run() {
 
 # Those that mostly wait, for leases to end and programs to start, run beside each other. Some are through long before the others.
 short="Connectors.Tests" long="Engine.Tests Simulation"
-# Nothing in it has a time to keep: it runs in what Cluster, the first and longest, leaves of the processors.
-niceness=19 start Deploy Deploy
+# Nothing in them has a time to keep: they run in what Cluster, the first and longest, leaves of the processors.
+beside="Deploy Unit"
+for name in $beside; do niceness=19 start "$name" "$name"; done
 for project in tests/*/*.csproj; do
     # A test project is one that makes a program; the others are libraries of the tests.
     grep -q '<OutputType>Exe</OutputType>' "$project" || continue
     name=$(basename "$project" .csproj)
-    [[ " $short $long Deploy " == *" $name "* ]] || run "$name" "$name"
+    [[ " $short $long $beside " == *" $name "* ]] || run "$name" "$name"
 done
-finish Deploy
+for name in $beside; do finish "$name"; done
 for name in $short $long; do start "$name" "$name"; done
 for name in $short; do finish "$name"; done
 # Once more, in the room that those have left, with every node's index in PostgreSQL: all but the tests of SQLite's files, and those that have nothing to do with which index it is.

@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using DarkStorage.ClientApi.S3;
 using Microsoft.AspNetCore.Http;
 
@@ -9,6 +10,9 @@ namespace DarkStorage.ClientApi.Admin;
 internal static class AdminRequests
 {
     private const int BodyBytesMax = 256 << 10;
+
+    /// <summary>A field that nobody knows is a slip of writing, and what it was to say would be left out.</summary>
+    private static readonly JsonSerializerOptions Strict = new(JsonSerializerOptions.Web) { UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow, AllowDuplicateProperties = false };
 
     public static readonly (int, object) Unauthorized =
         (StatusCodes.Status401Unauthorized, new { error = "An administrator's access key and secret key are wanted, by Basic authentication." });
@@ -21,11 +25,11 @@ internal static class AdminRequests
     /// <returns>What JSON calls a value.</returns>
     public static string WordOf<T>(T value) where T : struct, Enum => JsonNamingPolicy.CamelCase.ConvertName(value.ToString());
 
-    /// <exception cref="JsonException">The body is not the JSON that is wanted, or too long.</exception>
+    /// <exception cref="JsonException">The body is not the JSON that is wanted, has fields of other names or one twice, or is too long.</exception>
     public static async Task<T> ReadAsync<T>(HttpContext http, CancellationToken ct)
     {
         if (http.Request.ContentLength is null or > BodyBytesMax) throw new JsonException($"A Content-Length of at most {BodyBytesMax} is wanted.");
-        return await JsonSerializer.DeserializeAsync<T>(http.Request.Body, JsonSerializerOptions.Web, ct) ?? throw new JsonException("It is null.");
+        return await JsonSerializer.DeserializeAsync<T>(http.Request.Body, Strict, ct) ?? throw new JsonException("It is null.");
     }
 
     /// <summary>Basic authentication with the key pair of root or of an administrator.</summary>

@@ -40,7 +40,7 @@ internal sealed class IntegrationsApi(Credentials credentials, IGrainFactory gra
                 ("POST", []) => await AddAsync(await AdminRequests.ReadAsync<NewIntegration>(http, ct), ct),
                 ("GET", [TypesName]) => (StatusCodes.Status200OK, connectors.Types.Select(Describe)),
                 ("GET", [var name]) => await Grain(name).FindAsync(ct) is { } status ? (StatusCodes.Status200OK, Describe(status)) : Missing(name),
-                ("PUT", [var name]) => (StatusCodes.Status200OK, await Grain(name).ChangeAsync(Texts((await AdminRequests.ReadAsync<Change>(http, ct)).Settings), ct)),
+                ("PUT", [var name]) => await ChangeAsync(name, await AdminRequests.ReadAsync<Change>(http, ct), ct),
                 ("DELETE", [var name]) => await Grain(name).RemoveAsync(ct) ? (StatusCodes.Status200OK, new { name, deleted = true }) : Missing(name),
                 ("POST", [var name, "test"]) => (StatusCodes.Status200OK, Describe(await Grain(name).TestAsync(ct))),
                 ("POST", [var name, "authorize"]) => await AuthorizeAsync(name, http, ct),
@@ -61,7 +61,8 @@ internal sealed class IntegrationsApi(Credentials credentials, IGrainFactory gra
         {
             return (StatusCodes.Status404NotFound, new { error = e.Message });
         }
-        catch (StorageException e) when (e.Error is StorageError.IntegrationExists or StorageError.TooManySettings or StorageError.Conflict)
+        // Damaged are credentials that no key opens: it says what to do.
+        catch (StorageException e) when (e.Error is StorageError.IntegrationExists or StorageError.TooManySettings or StorageError.Conflict or StorageError.DataDamaged)
         {
             return (StatusCodes.Status409Conflict, new { error = e.Message });
         }
@@ -94,6 +95,10 @@ internal sealed class IntegrationsApi(Credentials credentials, IGrainFactory gra
             return (StatusCodes.Status409Conflict, new { error = refusal });
         return (StatusCodes.Status201Created, await Grain(wanted.Name).AddAsync(wanted.Type, wanted.Preset, settings, ct));
     }
+
+    private async Task<(int, object)> ChangeAsync(string name, Change wanted, CancellationToken ct) => wanted.Settings is null or { Count: 0 }
+        ? AdminRequests.Refused("settings: what is to be changed.")
+        : (StatusCodes.Status200OK, await Grain(name).ChangeAsync(Texts(wanted.Settings), ct));
 
     private async Task<(int, object)> AuthorizeAsync(string name, HttpContext http, CancellationToken ct)
     {

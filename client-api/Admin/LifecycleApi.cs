@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Text.Json;
 using DarkStorage.ClientApi.S3;
+using DarkStorage.ClientApi.S3.Settings;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Buckets;
 using DarkStorage.GrainInterfaces.Cluster;
@@ -59,11 +60,11 @@ internal sealed class LifecycleApi(Credentials credentials, IIndexReader index, 
                 ("POST", ["cost"]) => await EstimateAsync(bucket, grain, await AdminRequests.ReadAsync<CostQuestion>(http, ct), ct),
                 ("GET", ["explain"]) => await ExplainAsync(grain, bucket.Name, http.Request.Query["key"], http.Request.Query["versionId"], ct),
                 ("GET", ["accesses"]) => (StatusCodes.Status200OK, Describe(BucketRules.Of(bucket).AccessCounting)),
-                ("PUT", ["accesses"]) => await CountAsync(bucket, await AdminRequests.ReadAsync<Counting>(http, ct), ct),
+                ("PUT", ["accesses"]) when await AdminRequests.ReadAsync<Counting>(http, ct) is var wanted => await index.DecideAsync(bucket, b => CountAsync(b, wanted, ct), ct),
                 ("GET", ["policies"]) => (StatusCodes.Status200OK, (await ListAsync(bucket, ct)).Select(p => Describe(p.Name, p.Setting))),
-                ("PUT", ["policies", var name]) => await SaveAsync(bucket, name, await AdminRequests.ReadAsync<Wanted>(http, ct), ct),
-                ("POST", ["policies", var name, var word]) when word is "enable" or "disable" => await SaveAsync(bucket, name, new(null, word == "enable"), ct),
-                ("DELETE", ["policies", var name]) => await RemoveAsync(bucket, name, ct),
+                ("PUT", ["policies", var name]) when await AdminRequests.ReadAsync<Wanted>(http, ct) is var wanted => await index.DecideAsync(bucket, b => SaveAsync(b, name, wanted, ct), ct),
+                ("POST", ["policies", var name, var word]) when word is "enable" or "disable" => await index.DecideAsync(bucket, b => SaveAsync(b, name, new(null, word == "enable"), ct), ct),
+                ("DELETE", ["policies", var name]) => await index.DecideAsync(bucket, b => RemoveAsync(b, name, ct), ct),
                 _ => NotThere,
             };
         }
@@ -198,60 +199,84 @@ internal sealed class LifecycleApi(Credentials credentials, IIndexReader index, 
         if (wanted.Counted is not { } isWanted) return AdminRequests.Refused("counted: true or false is wanted.");
         if (!isWanted && (await ListAsync(bucket, ct)).FirstOrDefault(p => p.Setting.IsEnabled && LifecyclePolicy.Parse(p.Setting.Text).Needs.HasFlag(LifecycleNeeds.Access)).Name is { } policy)
             return AdminRequests.Refused($"The policy {policy} asks for accesses: disable it first.");
-        return (StatusCodes.Status200OK, Describe(await CountAsync(bucket, isWanted, ct)));
+        return (StatusCodes.Status200OK, Describe(BucketRules.Of(await CountAsync(bucket, isWanted, ct)).AccessCounting));
     }
 
     /// <returns>As it is now.</returns>
-    private async Task<AccessCounting?> CountAsync(BucketRecord bucket, bool isWanted, CancellationToken ct)
+    private async Task<BucketRecord> CountAsync(BucketRecord bucket, bool isWanted, CancellationToken ct)
     {
-        if (BucketRules.Of(bucket).AccessCounting is var now && now is not null == isWanted) return now;
+        if (BucketRules.Of(bucket).AccessCounting is not null == isWanted) return bucket;
         if (isWanted && reader is not null && (await reader.DescribeAsync(ct)).RefusalByOlder(ClusterLevels.Accesses) is { } refusal) throw new StorageException(StorageError.Conflict, refusal);
-        var next = isWanted ? new AccessCounting(clock.GetUtcNow()) : null;
-        await grains.GetGrain<IBucketGrain>(bucket.Name).SetAsync(bucket.Id, new(BucketSettings.AccessCounting, "", next is null ? null : SettingJson.Write(next)), ct);
-        return next;
+        return await grains.GetGrain<IBucketGrain>(bucket.Name).SetAsync(bucket.Id, new(BucketSettings.AccessCounting, "", isWanted ? SettingJson.Write(new AccessCounting(clock.GetUtcNow())) : null, bucket.Revision), ct);
     }
 
     private async Task<(int, object)> SaveAsync(BucketRecord bucket, string name, Wanted wanted, CancellationToken ct)
     {
         if (!BucketPolicySetting.IsName(name)) return AdminRequests.Refused("A policy's name has 1 to 64 lower-case letters, digits, dashes, underscores and dots.");
-        var others = await ListAsync(bucket, ct);
-        var before = others.Find(p => p.Name == name).Setting;
+        var all = await ListAsync(bucket, ct);
+        var before = all.Find(p => p.Name == name).Setting;
         if ((wanted.Text ?? before?.Text) is not { } text) return before is null && wanted.Enabled is not null ? Missing($"There is no policy {name}.") : AdminRequests.Refused("text: a policy is wanted.");
+        if (before is null && all.Count >= BucketSettings.WithIdMax) return AdminRequests.Refused($"A bucket has at most {BucketSettings.WithIdMax} policies.");
         var next = new BucketPolicySetting(text, wanted.Enabled ?? before?.IsEnabled ?? true);
-        var policy = LifecyclePolicy.Parse(text);
+        string? warning = null;
         if (next.IsEnabled)
         {
+            var policy = LifecyclePolicy.Parse(text);
             var tiers = await RequireMeantAsync(policy, ct);
-            var together = Join(others.Where(p => p.Name != name && p.Setting.IsEnabled).Select(p => (p.Name, Policy: LifecyclePolicy.Parse(p.Setting.Text))).Append((Name: name, Policy: policy)).OrderBy(p => p.Name, StringComparer.Ordinal));
-            // What does not go together already, as tiers or programs were others when it was saved, keeps nobody from changing something else.
-            if (MistakesOf(together).FirstOrDefault() is { } mistake && !MistakesOf(Join(others.Where(p => p.Setting.IsEnabled).Select(p => (p.Name, LifecyclePolicy.Parse(p.Setting.Text))))).Any()) return AdminRequests.Refused(mistake);
-
-            IEnumerable<string> MistakesOf(BucketPolicies policies) =>
-                policies.FindMistakes(tiers).Concat(policies.FindCircles(BucketRules.Of(bucket).Lifecycle ?? LifecycleConfiguration.None, BucketRules.Of(bucket).Tiering, tiers));
-            if (policy.Needs.HasFlag(LifecycleNeeds.Access)) await CountAsync(bucket, isWanted: true, ct);
+            if (FindNewMistake(bucket, all, Join([.. all.Where(p => p.Name != name), (name, next)]), tiers) is { } mistake) return AdminRequests.Refused(mistake);
+            if (policy.Needs.HasFlag(LifecycleNeeds.Access)) bucket = await CountAsync(bucket, isWanted: true, ct);
         }
-        await grains.GetGrain<IBucketGrain>(bucket.Name).SetAsync(bucket.Id, new(BucketSettings.TierPolicies, name, SettingJson.Write(next)), ct);
-        return (StatusCodes.Status200OK, Describe(name, next));
+        else
+        {
+            // One that was kept already may be a newer program's, which this one can't read.
+            if (wanted.Text is not null) LifecyclePolicy.Parse(text);
+            warning = await WarnOfWithoutAsync(bucket, all, name, ct);
+        }
+        await grains.GetGrain<IBucketGrain>(bucket.Name).SetAsync(bucket.Id, new(BucketSettings.TierPolicies, name, SettingJson.Write(next), bucket.Revision), ct);
+        return (StatusCodes.Status200OK, new { name, enabled = next.IsEnabled, next.Text, warning });
     }
 
-    /// <exception cref="StorageException"><see cref="StorageError.InvalidArgument"/>: together they are too much.</exception>
-    private static BucketPolicies Join(IEnumerable<(string, LifecyclePolicy)> policies)
+    private async Task<(int, object)> RemoveAsync(BucketRecord bucket, string name, CancellationToken ct)
+    {
+        var all = await ListAsync(bucket, ct);
+        if (!all.Exists(p => p.Name == name)) return Missing($"There is no policy {name}.");
+        var warning = await WarnOfWithoutAsync(bucket, all, name, ct);
+        await grains.GetGrain<IBucketGrain>(bucket.Name).SetAsync(bucket.Id, new(BucketSettings.TierPolicies, name, null, bucket.Revision), ct);
+        return (StatusCodes.Status200OK, new { name, deleted = true, warning });
+    }
+
+    /// <summary>What does not go together any more where a policy decided that decides no more. That is no reason to refuse: who wants one to end has it ended, and runs go round in no circle.</summary>
+    private async Task<string?> WarnOfWithoutAsync(BucketRecord bucket, List<(string Name, BucketPolicySetting Setting)> all, string name, CancellationToken ct) =>
+        FindNewMistake(bucket, all, JoinOrNone(all.Where(p => p.Name != name)), await grains.GetGrain<ITiersGrain>(ITiersGrain.Key).ListAsync(ct));
+
+    private static string? FindNewMistake(BucketRecord bucket, IEnumerable<(string, BucketPolicySetting)> before, BucketPolicies after, ImmutableArray<Tier> tiers) =>
+        BucketLifecycle.Of(bucket, after).FindNewMistake(BucketLifecycle.Of(bucket, JoinOrNone(before)), tiers);
+
+    /// <summary>Those that are enabled, as one; none where they can't be read.</summary>
+    private static BucketPolicies JoinOrNone(IEnumerable<(string, BucketPolicySetting)> policies)
     {
         try
         {
-            return new(policies);
+            return Join(policies);
+        }
+        catch (StorageException)
+        {
+            return BucketPolicies.None;
+        }
+    }
+
+    /// <summary>Those that are enabled, as one.</summary>
+    /// <exception cref="StorageException"><see cref="StorageError.InvalidArgument"/>: they can't be read, or together are too much.</exception>
+    private static BucketPolicies Join(IEnumerable<(string Name, BucketPolicySetting Setting)> policies)
+    {
+        try
+        {
+            return new(policies.Where(static p => p.Setting.IsEnabled).OrderBy(static p => p.Name, StringComparer.Ordinal).Select(static p => (p.Name, LifecyclePolicy.Parse(p.Setting.Text))));
         }
         catch (LifecyclePolicyFormatException e)
         {
             throw new StorageException(StorageError.InvalidArgument, $"All enabled policies of the bucket together: {e.Sentence}", e);
         }
-    }
-
-    private async Task<(int, object)> RemoveAsync(BucketRecord bucket, string name, CancellationToken ct)
-    {
-        if (!(await ListAsync(bucket, ct)).Exists(p => p.Name == name)) return Missing($"There is no policy {name}.");
-        await grains.GetGrain<IBucketGrain>(bucket.Name).SetAsync(bucket.Id, new(BucketSettings.TierPolicies, name, null), ct);
-        return (StatusCodes.Status200OK, new { name, deleted = true });
     }
 
     private async Task<List<(string Name, BucketPolicySetting Setting)>> ListAsync(BucketRecord bucket, CancellationToken ct) =>

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Text;
 using System.Text.Json;
 using DarkStorage.ClientApi.S3;
+using DarkStorage.ClientApi.S3.Settings;
 using DarkStorage.GrainInterfaces;
 using DarkStorage.GrainInterfaces.Buckets;
 using DarkStorage.GrainInterfaces.Cluster;
@@ -39,7 +40,8 @@ internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGra
     private sealed record Place(string? Key, string? VersionId, long Revision);
 
     /// <summary>What a bucket does with what is written to it, by the tiers' names.</summary>
-    private sealed record Tiering(ImmutableArray<TieringOfPrefix> Entries);
+    /// <param name="Revision">Of the answer that was gone by; null where what it said does not matter.</param>
+    private sealed record Tiering(ImmutableArray<TieringOfPrefix> Entries, long? Revision);
 
     /// <param name="Default">Null for the tier <c>hot</c>.</param>
     private sealed record TieringOfPrefix(string? Prefix, string? Default, ImmutableArray<TransitionTo> Transitions);
@@ -81,7 +83,8 @@ internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGra
         {
             return Missing(e.Message);
         }
-        catch (StorageException e) when (e.Error is StorageError.Conflict)
+        // Damaged are credentials of an integration that no key opens: it says what to do.
+        catch (StorageException e) when (e.Error is StorageError.Conflict or StorageError.DataDamaged)
         {
             return (StatusCodes.Status409Conflict, new { error = e.Message });
         }
@@ -142,9 +145,13 @@ internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGra
             case "GET":
                 break;
             case "PUT":
-                var (wanted, refusal) = await ResolveAsync(bucket, await AdminRequests.ReadAsync<Tiering>(http, ct), ct);
-                if (wanted is null) return AdminRequests.Refused(refusal!);
-                bucket = await grain.SetAsync(bucket.Id, new(BucketSettings.Tiering, "", SettingJson.Write(wanted)), ct);
+                var wanted = await AdminRequests.ReadAsync<Tiering>(http, ct);
+                bucket = await index.DecideAsync(bucket, async current =>
+                {
+                    if (wanted.Revision is { } seen && seen != current.Revision) throw new StorageException(StorageError.Conflict, $"Settings of {name} were changed since that revision: read again what it says.");
+                    var tiering = await ResolveAsync(current, wanted, ct);
+                    return await grain.SetAsync(current.Id, new(BucketSettings.Tiering, "", tiering is null ? null : SettingJson.Write(tiering), current.Revision), ct);
+                }, ct);
                 break;
             case "DELETE":
                 bucket = await grain.SetAsync(bucket.Id, new(BucketSettings.Tiering, "", null), ct);
@@ -156,28 +163,37 @@ internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGra
     }
 
     /// <summary>What the bucket says already stays as it is, with tiers that are gone, which go by their storage classes, or take nothing at this time: only what is new is asked whether it can be.</summary>
-    /// <returns>The setting, or why it can't be.</returns>
-    private async Task<(BucketTiering?, string? Refusal)> ResolveAsync(BucketRecord bucket, Tiering wanted, CancellationToken ct)
+    /// <returns>The setting; null for none.</returns>
+    /// <exception cref="StorageException"><see cref="StorageError.InvalidArgument"/>, <see cref="StorageError.NoSuchTier"/>: why it can't be.</exception>
+    private async Task<BucketTiering?> ResolveAsync(BucketRecord bucket, Tiering wanted, CancellationToken ct)
     {
-        if (wanted.Entries.IsDefault || wanted.Entries.Any(e => e is null || (!e.Transitions.IsDefault && e.Transitions.Any(t => t?.Tier is null)))) return (null, "entries, and of each transition tier and days, are wanted.");
-        var rules = BucketRules.Of(bucket);
-        var said = (rules.Tiering?.Entries ?? []).SelectMany(static e => e.Transitions.Select(static t => t.StorageClass).Append(e.DefaultClass)).OfType<string>().ToHashSet(StringComparer.Ordinal);
-        var tiers = await Grain.ListAsync(ct);
-        var classes = new Dictionary<string, string>(StringComparer.Ordinal);
-        foreach (var name in wanted.Entries.SelectMany(e => (IEnumerable<string?>)[e.Default, .. StepsOf(e).Select(t => t.Tier)]).OfType<string>().Distinct(StringComparer.Ordinal))
+        if (wanted.Entries.IsDefault || wanted.Entries.Any(e => e is null || (!e.Transitions.IsDefault && e.Transitions.Any(t => t?.Tier is null))))
+            throw new StorageException(StorageError.InvalidArgument, "entries, and of each transition tier and days, are wanted.");
+        if (wanted.Entries.IsEmpty) return null;
+        var before = BucketLifecycle.Of(bucket, BucketPolicies.Of(await index.ListSettingsAsync(bucket.Id, BucketSettings.TierPolicies, "", BucketSettings.WithIdMax, ct)));
+        var said = (before.Tiering?.Entries ?? []).SelectMany(static e => e.Transitions.Select(t => (e.Prefix, IsDefault: false, t.StorageClass)).Append((e.Prefix, true, e.DefaultClass ?? ""))).ToHashSet();
+        var (tiers, usable) = (await Grain.ListAsync(ct), new Dictionary<string, string>(StringComparer.Ordinal));
+        var entries = ImmutableArray.CreateBuilder<TieringEntry>();
+        foreach (var entry in wanted.Entries)
+        {
+            var prefix = entry.Prefix ?? "";
+            var steps = ImmutableArray.CreateBuilder<TieringStep>();
+            foreach (var step in entry.Transitions.IsDefault ? [] : entry.Transitions) steps.Add(new(await ClassAsync(prefix, isDefault: false, step.Tier), step.Days));
+            entries.Add(new(prefix, entry.Default is null ? null : await ClassAsync(prefix, isDefault: true, entry.Default), steps.ToImmutable()));
+        }
+        var tiering = new BucketTiering(entries.ToImmutable());
+        if ((tiering.WhyNot(NameOf) ?? (before with { Tiering = tiering }).FindNewMistake(before, tiers)) is { } refusal) throw new StorageException(StorageError.InvalidArgument, refusal);
+        return tiering;
+
+        async ValueTask<string> ClassAsync(string prefix, bool isDefault, string name)
         {
             var storageClass = tiers.FirstOrDefault(t => t.Name == name)?.StorageClass ?? name;
-            classes[name] = said.Contains(storageClass) ? storageClass : (await Grain.FindUsableAsync([name], ct))[0].StorageClass;
+            if (said.Contains((prefix, isDefault, storageClass))) return storageClass;
+            if (!usable.TryGetValue(name, out var found)) usable[name] = found = (await Grain.FindUsableAsync([name], ct))[0].StorageClass;
+            return found;
         }
-        var tiering = new BucketTiering([.. wanted.Entries.Select(e => new TieringEntry(
-            e.Prefix ?? "", e.Default is null ? null : classes[e.Default], [.. StepsOf(e).Select(t => new TieringStep(classes[t.Tier], t.Days))]))]);
-        if (tiering.WhyNot(c => classes.First(n => n.Value == c).Key) is { } refusal) return (null, refusal);
-        var policies = BucketPolicies.Of(await index.ListSettingsAsync(bucket.Id, BucketSettings.TierPolicies, "", BucketSettings.WithIdMax, ct));
-        var document = rules.Lifecycle ?? LifecycleConfiguration.None;
-        // A circle that is there already keeps nobody from changing something else.
-        return policies.FindCircles(document, tiering, tiers).FirstOrDefault() is { } circle && !policies.FindCircles(document, rules.Tiering, tiers).Any() ? (null, circle) : (tiering, null);
 
-        static ImmutableArray<TransitionTo> StepsOf(TieringOfPrefix entry) => entry.Transitions.IsDefault ? [] : entry.Transitions;
+        string NameOf(string storageClass) => tiers.FirstOrDefault(t => t.StorageClass == storageClass)?.Name ?? storageClass;
     }
 
     /// <summary>By the tiers' names, or the storage class where there is no such tier any more.</summary>
@@ -187,7 +203,7 @@ internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGra
         string NameOf(string storageClass) => tiers.FirstOrDefault(t => t.StorageClass == storageClass)?.Name ?? storageClass;
         return new
         {
-            bucket = bucket.Name,
+            bucket = bucket.Name, bucket.Revision,
             entries = (BucketRules.Of(bucket).Tiering?.Entries ?? []).Select(e => new { e.Prefix, Default = NameOf(e.DefaultClass ?? Tier.Hot.StorageClass), transitions = e.Transitions.Select(t => new { tier = NameOf(t.StorageClass), t.Days }) }),
         };
     }

@@ -1,3 +1,4 @@
+using System.Net;
 using System.Net.Http.Headers;
 using System.Text;
 using System.Text.Json;
@@ -36,7 +37,7 @@ internal sealed class Cluster : IDisposable
 
     public IAmazonS3 S3 => _s3.Value;
 
-    /// <summary>The same where a list is answered.</summary>
+    /// <summary>As <see cref="AskAsync"/> where a list is answered.</summary>
     /// <exception cref="CommandFailedException">It was refused: the cluster's own sentence.</exception>
     public async Task<JsonArray> ListAsync(string path, CancellationToken ct) => await AskAsync(HttpMethod.Get, path, null, ct) as JsonArray ?? throw NoCluster(path, "something else than a list");
 
@@ -44,11 +45,16 @@ internal sealed class Cluster : IDisposable
     /// <param name="body">Sent as JSON; null for none.</param>
     /// <returns>What was answered.</returns>
     /// <exception cref="CommandFailedException">It was refused: the cluster's own sentence.</exception>
-    public async Task<JsonNode> AskAsync(HttpMethod method, string path, object? body, CancellationToken ct)
+    public async Task<JsonNode> AskAsync(HttpMethod method, string path, object? body, CancellationToken ct) => (await TryAskAsync(method, path, body, null, ct))!;
+
+    /// <summary>The same where an answer of one status is to be tried again.</summary>
+    /// <returns>Null for that status.</returns>
+    public async Task<JsonNode?> TryAskAsync(HttpMethod method, string path, object? body, HttpStatusCode? again, CancellationToken ct)
     {
         using var request = new HttpRequestMessage(method, $"v1/{path}");
         if (body is not null) request.Content = new StringContent(JsonSerializer.Serialize(body), Encoding.UTF8, "application/json");
         using var answer = await _management.Value.SendAsync(request, ct);
+        if (answer.StatusCode == again) return null;
         var text = await answer.Content.ReadAsStringAsync(ct);
         JsonNode? json;
         try

@@ -12,7 +12,7 @@ internal static class IntegrationCommands
 
     private static readonly Argument<string> Type = new("TYPE") { Description = "As integrations types lists them" };
     private static readonly Argument<string?> OneType = new("TYPE") { Description = "One, with all that it has to be told", Arity = ArgumentArity.ZeroOrOne };
-    private static readonly Argument<string> Name = new("NAME") { Description = "The integration" };
+    private static readonly Argument<string> Name = NameArgument.Of("The integration");
     private static readonly Option<string> NewName = new("--name") { Description = "What it is to be called", Required = true };
     private static readonly Option<string?> Preset = new("--preset") { Description = "A well-known place that its settings begin with" };
     private static readonly Option<bool> Device = new("--device") { Description = "By a code that is entered at the service, wherever one is, and not by a browser that reaches the cluster" };
@@ -109,8 +109,10 @@ internal static class IntegrationCommands
     {
         using var cluster = Cluster.FromEnvironment();
         var name = parsed.GetRequiredValue(Name);
-        var type = (string?)(await cluster.AskAsync(HttpMethod.Get, PathOf(name), null, ct))["integration"]!["type"];
-        var settings = await SettingsAsync(Find(await cluster.ListAsync($"{Api}/types", ct), type!), parsed.UnmatchedTokens, ct);
+        // What "types" names is no integration, but the list of them.
+        if (await cluster.AskAsync(HttpMethod.Get, PathOf(name), null, ct) is not JsonObject known) throw new CommandFailedException($"There is no integration {name}.");
+        var settings = await SettingsAsync(Find(await cluster.ListAsync($"{Api}/types", ct), (string)known["integration"]!["type"]!), parsed.UnmatchedTokens, ct);
+        if (settings.Count == 0) throw new UsageException("There is nothing to change: --FIELD VALUE says what.");
         await cluster.AskAsync(HttpMethod.Put, PathOf(name), new { settings }, ct);
         Console.WriteLine($"Changed {name}");
         return ExitCodes.Done;
@@ -167,14 +169,16 @@ internal static class IntegrationCommands
     /// <summary>Flags as the type's fields: <c>--FIELD VALUE</c>, <c>--FIELD=VALUE</c>, and <c>--FLAG</c> alone for what is true or false.</summary>
     private static async Task<Dictionary<string, string>> SettingsAsync(JsonNode type, IReadOnlyList<string> tokens, CancellationToken ct)
     {
-        var settings = new Dictionary<string, string>();
+        var (settings, last) = (new Dictionary<string, string>(), "the name");
         for (var i = 0; i < tokens.Count; i++)
         {
-            if (!tokens[i].StartsWith("--", StringComparison.Ordinal)) throw new UsageException($"After {(i == 0 ? "the name" : tokens[i - 1].Split('=')[0])} there is something that is no flag.");
+            if (!tokens[i].StartsWith("--", StringComparison.Ordinal)) throw new UsageException($"After {last} there is something that is no flag.");
             var equals = tokens[i].IndexOf('=', StringComparison.Ordinal);
             var name = equals < 0 ? tokens[i][2..] : tokens[i][2..equals];
             var field = type["fields"]!.AsArray().FirstOrDefault(f => (string?)f!["name"] == name)
                 ?? throw new UsageException($"{type["name"]} has no --{name}; there are: {string.Join(", ", type["fields"]!.AsArray().Select(f => $"--{f!["name"]}"))}.");
+            // Never its value, which may be a part of a secret that nobody quoted.
+            last = $"--{name}";
             var kind = (string?)field["kind"];
             var value = equals >= 0 ? tokens[i][(equals + 1)..]
                 : i + 1 < tokens.Count && !tokens[i + 1].StartsWith("--", StringComparison.Ordinal) ? tokens[++i]

@@ -9,7 +9,7 @@ internal static class LifecycleCommands
     private const string Api = "lifecycle";
 
     private static readonly Argument<string> Bucket = BucketArguments.Bucket("The bucket");
-    private static readonly Argument<string> Name = new("NAME") { Description = "The policy; policies are tried in the order of their names" };
+    private static readonly Argument<string> Name = NameArgument.Of("The policy; policies are tried in the order of their names");
     private static readonly Argument<string> Address = new("ADDRESS") { Description = "darkstorage://BUCKET/KEY" };
     private static readonly Option<string[]> Rule = new("--rule") { Description = "A rule: 'age > 30d AND size > 1GB -> cold'. Several are tried in their order; docs/LIFECYCLE.md has the language" };
     private static readonly Option<string?> File = new("--file") { Description = "A file with the rules; - is the input" };
@@ -21,7 +21,7 @@ internal static class LifecycleCommands
 
     public static void AddTo(RootCommand root) => root.Subcommands.Add(new("lifecycle", "Policies that say which tier objects belong in.")
     {
-        Command(new("add", "Adds a policy to a bucket, or changes one.") { Bucket, Name, Rule, File, Disabled }, AddAsync),
+        Command(new("add", "Adds a policy to a bucket, or changes one, which stays disabled where it is.") { Bucket, Name, Rule, File, Disabled }, AddAsync),
         Command(new("list", "Lists the policies of a bucket.") { Bucket, Json }, ListAsync),
         Command(new("enable", "Lets a policy move objects.") { Bucket, Name }, (parsed, ct) => SwitchAsync(parsed, "enable", ct)),
         Command(new("disable", "Keeps a policy, which asks for no more moves.") { Bucket, Name }, (parsed, ct) => SwitchAsync(parsed, "disable", ct)),
@@ -43,7 +43,9 @@ internal static class LifecycleCommands
     {
         using var cluster = Cluster.FromEnvironment();
         var text = await TextOfAsync(parsed, ct) ?? throw new UsageException("--rule or --file says what is wanted.");
-        var policy = await cluster.AskAsync(HttpMethod.Put, PathOf(parsed), new { text, enabled = !parsed.GetValue(Disabled) }, ct);
+        // One that was disabled is not to move anything because its text was mended.
+        var policy = await cluster.AskAsync(HttpMethod.Put, PathOf(parsed), new { text, enabled = parsed.GetValue(Disabled) ? false : (bool?)null }, ct);
+        Warn(policy);
         Console.WriteLine($"{parsed.GetRequiredValue(Bucket)} has the policy {policy["name"]}{((bool)policy["enabled"]! ? "" : ", which is disabled")}");
         return ExitCodes.Done;
     }
@@ -64,7 +66,7 @@ internal static class LifecycleCommands
     private static async Task<int> SwitchAsync(ParseResult parsed, string word, CancellationToken ct)
     {
         using var cluster = Cluster.FromEnvironment();
-        await cluster.AskAsync(HttpMethod.Post, $"{PathOf(parsed)}/{word}", null, ct);
+        Warn(await cluster.AskAsync(HttpMethod.Post, $"{PathOf(parsed)}/{word}", null, ct));
         Console.WriteLine($"{parsed.GetRequiredValue(Name)} is {word}d");
         return ExitCodes.Done;
     }
@@ -72,9 +74,15 @@ internal static class LifecycleCommands
     private static async Task<int> RemoveAsync(ParseResult parsed, CancellationToken ct)
     {
         using var cluster = Cluster.FromEnvironment();
-        await cluster.AskAsync(HttpMethod.Delete, PathOf(parsed), null, ct);
+        Warn(await cluster.AskAsync(HttpMethod.Delete, PathOf(parsed), null, ct));
         Console.WriteLine($"Removed {parsed.GetRequiredValue(Name)}; what it has moved stays where it is");
         return ExitCodes.Done;
+    }
+
+    /// <summary>Of rules that do not go together any more, which is done all the same.</summary>
+    private static void Warn(JsonNode answer)
+    {
+        if (answer["warning"] is { } warning) Console.Error.WriteLine($"darkstorage: {warning}");
     }
 
     private static async Task<int> PreviewAsync(ParseResult parsed, CancellationToken ct)

@@ -1,5 +1,7 @@
 using System.CommandLine;
+using System.Globalization;
 using System.Net;
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using Amazon.S3;
 using Amazon.S3.Model;
@@ -14,18 +16,21 @@ internal static class TierCommands
     /// <summary>Between two looks at a move that is waited for.</summary>
     private static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(250);
 
+    /// <summary>Of rules that others of the bucket are saved beside.</summary>
+    private const int SaveAttempts = 8;
+
     /// <summary>Requests under way for everything below an address.</summary>
     private const int RestoresAtOnce = 8;
 
-    private static readonly Argument<string> Name = new("NAME") { Description = "The tier" };
+    private static readonly Argument<string> Name = NameArgument.Of("The tier");
     private static readonly Argument<string> Address = new("ADDRESS") { Description = "darkstorage://BUCKET/KEY" };
     private static readonly Option<string?> Backend = new("--backend") { Description = "The integration that has its bytes" };
-    private static readonly Option<decimal?> Cost = new("--cost") { Description = "What a gigabyte (10^9 bytes) costs there for a month, in the currency that you count in; of hot too" };
-    private static readonly Option<decimal?> CostMultiplier = new("--cost-multiplier") { Description = "Instead of --cost: by what the cost of hot is multiplied; each class has a usual one" };
+    private static readonly Option<decimal?> Cost = CostOption("--cost", "What a gigabyte (10^9 bytes) costs there for a month, in the currency that you count in; of hot too");
+    private static readonly Option<decimal?> CostMultiplier = CostOption("--cost-multiplier", "Instead of --cost: by what the cost of hot is multiplied; each class has a usual one");
     private static readonly Option<string?> Latency = new("--latency") { Description = "How long a read takes until its first byte: milliseconds, seconds, minutes or hours; each class has a usual one" };
-    private static readonly Option<decimal?> ReadCost = new("--read-cost") { Description = "What a thousand requests cost that read" };
-    private static readonly Option<decimal?> WriteCost = new("--write-cost") { Description = "What a thousand requests cost that write or list" };
-    private static readonly Option<decimal?> EgressCost = new("--egress-cost") { Description = "What a gigabyte costs that goes to clients" };
+    private static readonly Option<decimal?> ReadCost = CostOption("--read-cost", "What a thousand requests cost that read");
+    private static readonly Option<decimal?> WriteCost = CostOption("--write-cost", "What a thousand requests cost that write or list");
+    private static readonly Option<decimal?> EgressCost = CostOption("--egress-cost", "What a gigabyte costs that goes to clients");
     private static readonly Option<string?> Class = new("--class") { Description = "The storage class that S3 calls it; warm, cold, archive and offsite have one of their own" };
     private static readonly Option<string> Tier = new("--tier") { Description = "The tier it is to be in; hot is the cluster's own drives", Required = true };
     private static readonly Option<string?> Version = new("--version-id") { Description = "Another version than the current one" };
@@ -42,6 +47,18 @@ internal static class TierCommands
     private static readonly Option<string> Speed = new("--speed") { Description = "How soon, where the place makes a difference: standard, expedited or bulk", DefaultValueFactory = static _ => "standard" };
     private static readonly Option<bool> WaitReadable = new("--wait") { Description = "Until it can be read, or an attempt has failed" };
     private static readonly Option<bool> Json = new("--json") { Description = "What the cluster answered, as it is" };
+
+    private static Option<decimal?> CostOption(string name, string description) => new(name)
+    {
+        Description = description,
+        // Nothing between thousands, or 0,02 would be 2.
+        CustomParser = static result =>
+        {
+            if (decimal.TryParse(result.Tokens[0].Value, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var cost)) return cost;
+            result.AddError($"'{result.Tokens[0].Value}' is no cost: 0.02.");
+            return null;
+        },
+    };
 
     public static void AddTo(RootCommand root) => root.Subcommands.Add(new("tiers", "Classes of places that bytes may be in.")
     {
@@ -228,14 +245,16 @@ internal static class TierCommands
         var (wanted, words, clear) = (parsed.GetValue(Default), parsed.GetValue(Transition) ?? [], parsed.GetValue(Clear));
         if (clear == (wanted is not null || words.Length > 0)) throw new UsageException("Either --default and --transition say what is wanted, or --clear takes it away.");
         if (words.Length % 2 != 0) throw new UsageException("--transition wants a tier and an age: --transition warm 30d.");
-        var entries = (await cluster.AskAsync(HttpMethod.Get, PathOf(scope), null, ct))["entries"]!.AsArray().Where(e => (string?)e!["prefix"] != scope.Key).Select(e => e!.DeepClone()).ToList();
-        if (!clear)
+        var transitions = words.Chunk(2).Select(w => new { tier = w[0], days = DaysOf(w[1]) }).ToList();
+        for (var attempt = 1; ; attempt++)
         {
-            var transitions = words.Chunk(2).Select(w => new { tier = w[0], days = DaysOf(w[1]) });
-            entries.Add(System.Text.Json.JsonSerializer.SerializeToNode(new { prefix = scope.Key, @default = wanted, transitions })!);
+            var before = await cluster.AskAsync(HttpMethod.Get, PathOf(scope), null, ct);
+            var entries = before["entries"]!.AsArray().Where(e => (string?)e!["prefix"] != scope.Key).Select(e => e!.DeepClone()).ToList();
+            if (!clear) entries.Add(JsonSerializer.SerializeToNode(new { prefix = scope.Key, @default = wanted, transitions })!);
+            // Somebody else may say something of another prefix at the same time.
+            HttpStatusCode? again = attempt < SaveAttempts ? HttpStatusCode.Conflict : null;
+            if (await cluster.TryAskAsync(HttpMethod.Put, PathOf(scope), new { entries, revision = before["revision"]?.DeepClone() }, again, ct) is not null) break;
         }
-        if (entries.Count == 0) await cluster.AskAsync(HttpMethod.Delete, PathOf(scope), null, ct);
-        else await cluster.AskAsync(HttpMethod.Put, PathOf(scope), new { entries }, ct);
         Console.WriteLine(clear ? $"{scope}: nothing is set" : $"{scope}: {wanted ?? "hot"}{string.Concat(words.Chunk(2).Select(w => $", {w[0]} after {w[1]}"))}");
         return ExitCodes.Done;
     }
@@ -253,7 +272,7 @@ internal static class TierCommands
         return ExitCodes.Done;
     }
 
-    private static int DaysOf(string age) => age is [.. var number, 'd'] && int.TryParse(number, System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out var days)
+    private static int DaysOf(string age) => age is [.. var number, 'd'] && int.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out var days)
         ? days
         : throw new UsageException($"'{age}' is no age in days: 30d.");
 

@@ -23,7 +23,7 @@ public interface IBucketGrain : IGrainWithStringKey
 
     /// <summary>Puts a setting, or takes it away. The document was checked by who sends it.</summary>
     /// <exception cref="StorageException"><see cref="StorageError.NoSuchBucket"/>; <see cref="StorageError.InvalidBucketState"/>: object lock needs versioning;
-    /// <see cref="StorageError.TooManySettings"/>.</exception>
+    /// <see cref="StorageError.TooManySettings"/>; <see cref="StorageError.Conflict"/>: it was decided on a bucket that is another by now, or a node runs an older program.</exception>
     [Alias("set")]
     Task<BucketRecord> SetAsync(BucketId bucket, BucketSettingChange change, CancellationToken ct);
 
@@ -65,8 +65,9 @@ public sealed record BucketCreation(string Owner, string Region, BucketVersionin
 public sealed record BucketSetting(string Kind, string Id, string Document);
 
 /// <param name="Document">Null takes the setting away.</param>
+/// <param name="Revision">Of the <see cref="BucketRecord"/> that this was decided on; null where it turns on nothing that may have changed since.</param>
 [GenerateSerializer, Immutable, Alias("bucket-setting-change")]
-public sealed record BucketSettingChange(string Kind, string Id, string? Document);
+public sealed record BucketSettingChange(string Kind, string Id, string? Document, long? Revision = null);
 
 /// <summary>The kinds of settings: the names of S3's subresources.</summary>
 public static class BucketSettings

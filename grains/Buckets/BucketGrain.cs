@@ -52,6 +52,7 @@ internal sealed partial class BucketGrain(IMetadataIndex index, TimeProvider clo
         if (change is { Kind: BucketSettings.Lifecycle or BucketSettings.Tiering or BucketSettings.TierPolicies or BucketSettings.AccessCounting, Document: not null }) await GrainFactory.GetGrain<ILifecycleGrain>(Name).WakeAsync(ct);
         return await UpdateAsync(bucket, current =>
         {
+            if (change.Revision is { } decidedOn && decidedOn != current.Revision) throw new StorageException(StorageError.Conflict, $"Settings of {Name} were changed meanwhile.");
             if (change.Kind == BucketSettings.ObjectLock)
             {
                 if (change.Document is null) throw new StorageException(StorageError.InvalidBucketState, "Object Lock can't be turned off.");

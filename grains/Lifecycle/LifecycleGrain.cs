@@ -97,7 +97,13 @@ internal sealed partial class LifecycleGrain(
     /// <summary>Time between two batches: the run leaves room for requests.</summary>
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(20);
 
+    /// <summary>What was counted of a key that a batch ended in holds for this long: the time between two batches, and some more.</summary>
+    private static readonly TimeSpan CountsHold = TimeSpan.FromSeconds(1);
+
     private IGrainTimer? _batches;
+
+    /// <summary>When this activation ended a batch last, by the clock's timestamps; null where it has none yet.</summary>
+    private long? _batchEnded;
 
     private string Bucket => this.GetPrimaryKeyString();
 
@@ -201,10 +207,13 @@ internal sealed partial class LifecycleGrain(
             current.Running = current.Running with { UploadsAborted = await AbortUploadsAsync(bucket, work.Rules, ct) };
         }
         VersionName? last = current.Version is { } text && VersionName.TryParse(text, out var name) ? name : null;
-        var (run, ended) = await BatchAsync(work, new(current.Running!, new(current.Key, last, current.Revision), current.Above, current.Noncurrent), act: true, ct);
+        var place = new VersionPlace(current.Key, last, current.Revision);
+        // Its newest versions may have been removed since: then fewer are newer, and rules keep more.
+        if (last is not null && !(_batchEnded is { } ended && clock.GetElapsedTime(ended) < CountsHold)) (current.Above, current.Noncurrent) = await RecountAsync(bucket.Id, place, ct);
+        var (run, isOver) = await BatchAsync(work, new(current.Running!, place, current.Above, current.Noncurrent), act: true, ct);
         (current.Key, current.Version, current.Revision, current.Above, current.Noncurrent) = (run.Place.Key, run.Place.Version?.ToString(), run.Place.Revision, run.Above, run.Noncurrent);
-        current.Running = ended ? null : run.Report;
-        if (ended)
+        current.Running = isOver ? null : run.Report;
+        if (isOver)
         {
             if (work.Problem is { } problem) LogProblem(log, Bucket, problem);
             if (current.Last is { } before && HasDone(before)) current.Before = [before, .. current.Before.Take(ReportsMax - 1)];
@@ -212,7 +221,28 @@ internal sealed partial class LifecycleGrain(
             LogRun(log, Bucket, current.Last.Looked, current.Last.Expired, current.Last.Removed, current.Last.Transitioned, current.Last.UploadsAborted, current.Last.Waiting, current.Last.Locked, current.Last.Failed);
         }
         await state.WriteStateAsync(ct);
+        _batchEnded = clock.GetTimestamp();
         LogBatch(log, Bucket, run.Report.Looked);
+    }
+
+    /// <summary>Counts what is above a place in its key, as it is now.</summary>
+    private async Task<(DateTimeOffset Above, int Noncurrent)> RecountAsync(BucketId bucket, VersionPlace place, CancellationToken ct)
+    {
+        var (above, noncurrent, after) = (default(DateTimeOffset), 0, new VersionPlace("", null, 0));
+        while (true)
+        {
+            // Of all keys that begin with it, it is the first; its versions are in the order of their age.
+            var page = new Batch();
+            var end = await index.ListVersionsAsync(new(bucket, place.Key, null, after, BatchMax), page, ct);
+            foreach (var entry in page.Entries)
+            {
+                if (entry.Key != place.Key || entry.Revision < place.Revision) return (above, noncurrent);
+                if (!entry.IsLatest) noncurrent++;
+                above = entry.Modified;
+            }
+            if (end.Next is not { } next) return (above, noncurrent);
+            after = next;
+        }
     }
 
     /// <summary>What a run goes by.</summary>
@@ -296,7 +326,7 @@ internal sealed partial class LifecycleGrain(
         }
         // A tier that is gone takes nothing, and what is decided for it stays.
         var tier = tiers.FirstOrDefault(t => t.Name == belongs.Tier);
-        return (tier is null || tier.StorageClass == entry.StorageClass ? default : new(LifecycleAct.Transition, null, tier.StorageClass), state);
+        return (tier is null || tier.StorageClass == entry.StorageClass || await ComesBackAsync() ? default : new(LifecycleAct.Transition, null, tier.StorageClass), state);
 
         Tier? TierOf(string storageClass) => tiers.FirstOrDefault(t => t.StorageClass == storageClass);
 
@@ -312,6 +342,16 @@ internal sealed partial class LifecycleGrain(
             return decided.Missing.HasFlag(LifecycleNeeds.Access) ? Decide(await accesses.FindAsync(entry, ct)) : decided;
 
             LifecyclePolicyDecision Decide(AccessHistory? access) => work.Policies.Decide(PolicySubjectOf(entry, storageClass, tiers, noncurrentSince, tags, access), now);
+        }
+
+        // Round in a circle, as policies make it that nobody saved together: one that was disabled stood between them. Also where it is another version by now.
+        async ValueTask<bool> ComesBackAsync()
+        {
+            var all = work.Policies.All!;
+            if (!all.AsksForPlace) return false;
+            if (all.Needs.HasFlag(LifecycleNeeds.Tags) && tags is null && !await FetchAsync()) return true;
+            var access = all.Needs.HasFlag(LifecycleNeeds.Access) ? await accesses.FindAsync(entry, ct) : null;
+            return all.ComesBack(PolicySubjectOf(entry, entry.StorageClass, tiers, noncurrentSince, tags, access), now, n => tiers.FirstOrDefault(t => t.Name == n)?.StorageClass);
         }
 
         // False where it is another version by now.

@@ -102,6 +102,11 @@ public sealed class CommandLineTests(NodeFixture fixture) : IDisposable
         await DoneAsync("integrations", "change", name, "--calls-max", "9");
         var shown = JsonNode.Parse(await DoneAsync("integrations", "list", "--json"))!.AsArray().Single(i => (string?)i!["integration"]!["name"] == name)!;
         Assert.Equal("9", (string?)shown["integration"]!["settings"]!["calls-max"]);
+        await RefusedAsync(2, "There is nothing to change: --FIELD VALUE says what.", null, "integrations", "change", name);
+        await RefusedAsync(1, "There is no integration types.", null, "integrations", "change", "types", "--calls-max", "9");
+        await RefusedAsync(2, "'' is no name.", null, "integrations", "test", "");
+        // No part of what may be a secret is said.
+        await RefusedAsync(2, "After --secret-key there is something that is no flag.", null, "integrations", "change", name, "--secret-key", "my", "secret");
         // Between the two it may have been asked for its health, and was for its new setting.
         Assert.InRange(long.Parse(columns["CALLS"], CultureInfo.InvariantCulture), 7, (long)shown["usage"]!["calls"]!);
         Assert.True(double.Parse(columns["MEAN MS"], CultureInfo.InvariantCulture) > 0);

@@ -269,6 +269,71 @@ public sealed partial class TierTests
     }
 
     [Fact]
+    public async Task A_circle_that_a_disabled_policy_stood_in_is_warned_of_and_moves_nothing()
+    {
+        var (bucket, place) = (await fixture.Client.NewBucketAsync(), await NewTierAsync("warm"));
+        await fixture.Client.PutBytesAsync(bucket, "key", RandomNumberGenerator.GetBytes(Large));
+        await PolicyAsync(bucket, "10-keep", "tier == warm AND size > 500kB -> warm");
+        await PolicyAsync(bucket, "20-out", "tier == hot AND size > 600kB -> warm");
+        await PolicyAsync(bucket, "30-back", "tier == warm -> hot");
+        await Eventually.HoldsAsync("it is in warm", async () => (string?)(await ShowAsync(bucket, "key"))["place"] == place);
+        const string warning = "Of all enabled policies of the bucket, one after another: Rule 1 (tier == hot AND size > 600KB -> warm) begins a circle";
+        var disabled = await Node.CommandLineAsync(["lifecycle", "disable", bucket, "10-keep"]);
+        Assert.Equal((0, "10-keep is disabled\n"), (disabled.ExitCode, disabled.Output));
+        Assert.StartsWith($"darkstorage: {warning}", disabled.Error, StringComparison.Ordinal);
+
+        var run = (await LifecycleAsync(HttpMethod.Get, bucket, ""))["last"]?["begun"]?.ToString();
+        await Eventually.HoldsAsync("another run has looked", async () => (await LifecycleAsync(HttpMethod.Get, bucket, ""))["last"] is { } last && last["begun"]!.ToString() != run && (long)last["looked"]! == 1);
+        Assert.Equal((place, null), await ShowAsync(bucket, "key") is var shown ? ((string?)shown["place"], shown["move"]) : default);
+        var lines = (await LifecycleAsync(HttpMethod.Get, bucket, "/explain?key=key"))["lines"]!.AsArray().Select(l => (string)l!).ToList();
+        Assert.Contains("The next run leaves it where it is.", lines);
+        Assert.Contains("Its policies would bring it back from there: they go round in a circle, and it stays until one of them is changed.", lines);
+        // It hides no other mistake, and is itself no reason to refuse what has none.
+        var refused = await LifecycleAsync(HttpMethod.Put, bucket, "/policies/40-new", new { text = "tier == hot AND size > 2MB -> hot" }, HttpStatusCode.BadRequest);
+        Assert.Contains("contradicts rule 1", (string?)refused["error"], StringComparison.Ordinal);
+        await PolicyAsync(bucket, "40-new", "size > 5GB -> warm");
+        Assert.Null((await LifecycleAsync(HttpMethod.Delete, bucket, "/policies/10-keep"))["warning"]);
+        Assert.Null((await LifecycleAsync(HttpMethod.Delete, bucket, "/policies/30-back"))["warning"]);
+    }
+
+    [Fact]
+    public async Task Of_two_who_save_at_once_what_goes_round_together_one_is_refused()
+    {
+        await NewTierAsync("warm");
+        for (var round = 0; round < 8; round++)
+        {
+            var bucket = await fixture.Client.NewBucketAsync();
+            var saved = await Task.WhenAll(
+                TryAsync($"v1/lifecycle/{bucket}/policies/a", new { text = "tier == hot -> warm" }), TryAsync($"v1/lifecycle/{bucket}/policies/b", new { text = "tier == warm -> hot" }),
+                TryAsync($"v1/tiers/buckets/{bucket}", new { entries = new[] { new { transitions = new[] { new { tier = "warm", days = 30 } } } } }));
+            var (a, b, own) = (saved[0], saved[1], saved[2]);
+            Assert.All(saved, s => Assert.True(s is HttpStatusCode.OK or HttpStatusCode.BadRequest, $"{s}"));
+            // Each alone can be, and what leads to warm with what leads there too.
+            Assert.Equal(1, (b == HttpStatusCode.OK ? 1 : 0) + (a == HttpStatusCode.OK || own == HttpStatusCode.OK ? 1 : 0));
+        }
+
+        async Task<HttpStatusCode> TryAsync(string path, object body)
+        {
+            using var answer = await Node.AdminAsync(HttpMethod.Put, path, body);
+            return answer.StatusCode;
+        }
+    }
+
+    [Fact]
+    public async Task A_rule_leads_anew_to_a_place_that_is_disabled_though_another_does_already()
+    {
+        var (bucket, place) = (await fixture.Client.NewBucketAsync(), await NewTierAsync("cold"));
+        await JsonAsync(Node, HttpMethod.Put, $"/buckets/{bucket}", """{"entries":[{"prefix":"raw/","default":"cold"}]}""", HttpStatusCode.OK);
+        await LifecycleDocumentAsync(bucket, "<NoncurrentVersionTransition><NoncurrentDays>20000</NoncurrentDays><StorageClass>GLACIER_IR</StorageClass></NoncurrentVersionTransition>");
+        (await Node.AdminAsync(HttpMethod.Post, $"v1/integrations/{place}/disable")).Dispose();
+        foreach (var entry in (string[])["""{"transitions":[{"tier":"cold","days":30000}]}""", """{"prefix":"raw/","default":"cold","transitions":[{"tier":"cold","days":30000}]}"""])
+            Assert.Contains("is disabled", (string?)(await JsonAsync(Node, HttpMethod.Put, $"/buckets/{bucket}", $$"""{"entries":[{{entry}}]}""", HttpStatusCode.BadRequest))["error"], StringComparison.Ordinal);
+        await JsonAsync(Node, HttpMethod.Put, $"/buckets/{bucket}", """{"entries":[{"prefix":"raw/","default":"cold"},{"prefix":"other/","default":"hot"}]}""", HttpStatusCode.OK);
+        var answer = await fixture.Raw.PutAsync($"/{bucket}?lifecycle", DocumentOf("<Transition><Days>20000</Days><StorageClass>GLACIER_IR</StorageClass></Transition>"));
+        Assert.Equal((400, "InvalidRequest"), answer.Error);
+    }
+
+    [Fact]
     public async Task A_lifecycle_document_says_nothing_new_of_a_place_that_is_disabled()
     {
         var (bucket, place) = (await fixture.Client.NewBucketAsync(), await NewTierAsync("cold"));
@@ -429,6 +494,7 @@ public sealed partial class TierTests
         { "PUT", "/accesses", "{}", "counted: true or false is wanted.", HttpStatusCode.BadRequest },
         { "PUT", "/policies/P!", """{"text":"-> cold"}""", "A policy's name has", HttpStatusCode.BadRequest },
         { "PUT", "/policies/p", "{}", "text: a policy is wanted.", HttpStatusCode.BadRequest },
+        { "PUT", "/policies/p", """{"text":"-> cold","enable":false}""", "The body is not the JSON that is wanted: The JSON property 'enable' could not be mapped", HttpStatusCode.BadRequest },
         { "PUT", "/policies/p", "[", "The body is not the JSON that is wanted", HttpStatusCode.BadRequest },
         { "POST", "/policies/none/enable", "", "There is no policy none.", HttpStatusCode.NotFound },
         { "DELETE", "/policies/none", "", "There is no policy none.", HttpStatusCode.NotFound },
@@ -508,6 +574,8 @@ public sealed partial class TierTests
         Assert.Contains("Rules 1 to 2 are of the policy logs.\nRule 3 is of the policy old.\nIt stays in cold: rule 1 decides.\n", await DoneAsync("explain", $"darkstorage://{bucket}/a.log"), StringComparison.Ordinal);
         Assert.StartsWith("BEGUN", await DoneAsync("runs", bucket), StringComparison.Ordinal);
         Assert.Equal("logs is disabled\n", await DoneAsync("disable", bucket, "logs"));
+        // Whoever mends its text has not asked for moves.
+        Assert.Equal($"{bucket} has the policy logs, which is disabled\n", await DoneAsync("add", bucket, "logs", "--rule", "file_extension == .log -> cold"));
         Assert.Equal("Removed logs; what it has moved stays where it is\n", await DoneAsync("remove", bucket, "logs"));
 
         var refused = await Node.CommandLineAsync(["lifecycle", "add", bucket, "bad", "--rule", "size > 1MB -> cold", "--rule", "siez > 1MB -> cold"]);

@@ -297,7 +297,11 @@ public sealed partial class TierTests(TierNodeFixture fixture) : IClassFixture<T
         { "POST", "/cold/assign", """{"bucket":"BUCKET","prefix":"","after":{}}""", HttpStatusCode.BadRequest, "after: what next was, with key, versionId and revision." },
         { "PUT", "/buckets/BUCKET", """{"entries":[{"default":"none"}]}""", HttpStatusCode.NotFound, "There is no tier none." },
         { "PUT", "/buckets/BUCKET", """{"entries":[{"prefix":"a/","transitions":[{"tier":"cold","days":5},{"tier":"hot","days":9}]}]}""", HttpStatusCode.BadRequest, "The prefix a/: the transition to hot goes back to where the object was before." },
-        { "PUT", "/buckets/BUCKET", """{"entries":[]}""", HttpStatusCode.BadRequest, "There are 1 to 100 entries." },
+        { "PUT", "/buckets/BUCKET", """{"entries":[{"prefx":"raw/","default":"cold"}]}""", HttpStatusCode.BadRequest, "The body is not the JSON that is wanted: The JSON property 'prefx' could not be mapped" },
+        { "PUT", "/buckets/BUCKET", """{"entries":[{"default":"cold"}],"entries":[]}""", HttpStatusCode.BadRequest, "The body is not the JSON that is wanted: Duplicate property 'entries'" },
+        { "PUT", "/buckets/BUCKET", """{"entries":[{"default":"cold"}],"revision":77}""", HttpStatusCode.Conflict, "Settings of BUCKET were changed since that revision" },
+        { "PUT", "/buckets", """{"integration":"nas","storageClass":"GLACIER"}""", HttpStatusCode.BadRequest, "A tier can't be called buckets." },
+        { "POST", "/cold/assign", """{"bucket":"a\u0000","prefix":""}""", HttpStatusCode.NotFound, "There is no bucket a" },
         { "PUT", "/buckets/BUCKET", "{}", HttpStatusCode.BadRequest, "entries, and of each transition tier and days, are wanted." },
         { "PUT", "/buckets/BUCKET", """{"entries":[{"transitions":[null]}]}""", HttpStatusCode.BadRequest, "entries, and of each transition tier and days, are wanted." },
         { "PUT", "/buckets/no-such-bucket", """{"entries":[{"default":"cold"}]}""", HttpStatusCode.NotFound, "There is no bucket no-such-bucket." },
@@ -362,6 +366,12 @@ public sealed partial class TierTests(TierNodeFixture fixture) : IClassFixture<T
         Assert.Equal($"darkstorage://{bucket}/b/: nothing is set\n", await DoneAsync("tiers", "set", $"{bucket}/b/", "--clear"));
         Assert.Equal($"darkstorage://{bucket}/: nothing is set\n", await DoneAsync("tiers", "set", bucket, "--clear"));
         Assert.Equal([[$"darkstorage://{bucket}/a/", "cold"]], Rows(await DoneAsync("tiers", "get", bucket)));
+        // Two at one time, of two prefixes: neither takes away what the other says.
+        await Task.WhenAll(Enumerable.Range(0, 4).Select(i => DoneAsync("tiers", "set", $"darkstorage://{bucket}/at-once-{i}/", "--default", "cold")));
+        Assert.Equal(5, Rows(await DoneAsync("tiers", "get", bucket)).Count());
+        await DoneAsync("tiers", "configure", "cold", "--cost", "0.02");
+        foreach (var (words, reason) in new[] { (new[] { "configure", "cold", "--cost", "0,02" }, "'0,02' is no cost: 0.02."), (["remove", ""], "'' is no name."), (["configure", "..", "--cost", "1"], "'..' is no name.") })
+            Assert.Equal((2, $"darkstorage: {reason}\n"), await Node.CommandLineAsync(["tiers", .. words]) is var wrong ? (wrong.ExitCode, wrong.Error) : default);
         foreach (var (words, reason) in new[] { (new[] { "--transition", "cold", "soon" }, "'soon' is no age in days: 30d."), (["--clear", "--default", "hot"], "Either --default and --transition say what is wanted, or --clear takes it away.") })
             Assert.Equal((2, $"darkstorage: {reason}\n"), await Node.CommandLineAsync(["tiers", "set", bucket, .. words]) is var wrong ? (wrong.ExitCode, wrong.Error) : default);
 

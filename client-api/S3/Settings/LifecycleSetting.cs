@@ -31,27 +31,27 @@ internal static class LifecycleSetting
     /// <summary>A transition to a class that is a tier's moves bytes there: refused is one that can't, and one that a policy of the bucket takes back again. What the bucket says already may be said again.</summary>
     private static async ValueTask CheckTiersAsync(S3Request s3, BucketRecord bucket, LifecycleConfiguration document, CancellationToken ct)
     {
-        var wanted = ClassesOf(document).ToHashSet(StringComparer.Ordinal);
+        var wanted = StepsOf(document).ToHashSet();
         if (wanted.Count == 0) return;
-        var rules = BucketRules.Of(bucket);
-        wanted.ExceptWith(ClassesOf(rules.Lifecycle ?? LifecycleConfiguration.None));
+        var before = BucketLifecycle.Of(bucket, BucketPolicies.Of(await s3.Index.ListSettingsAsync(bucket.Id, BucketSettings.TierPolicies, "", BucketSettings.WithIdMax, ct)));
+        wanted.ExceptWith(StepsOf(before.Document));
         var grain = s3.Grains.GetGrain<ITiersGrain>(ITiersGrain.Key);
         var tiers = await grain.ListAsync(ct);
         try
         {
-            await grain.FindUsableAsync([.. tiers.Where(t => wanted.Contains(t.StorageClass)).Select(static t => t.Name)], ct);
+            await grain.FindUsableAsync([.. tiers.Where(t => wanted.Any(w => w.StorageClass == t.StorageClass)).Select(static t => t.Name)], ct);
         }
         catch (StorageException e) when (e.Error is StorageError.InvalidArgument or StorageError.NoSuchTier or StorageError.NoSuchIntegration)
         {
             throw new S3Exception(S3Error.InvalidRequest, e.Message);
         }
-        var policies = BucketPolicies.Of(await s3.Index.ListSettingsAsync(bucket.Id, BucketSettings.TierPolicies, "", BucketSettings.WithIdMax, ct));
-        if (policies.FindCircles(document, rules.Tiering, tiers).FirstOrDefault() is { } circle && !policies.FindCircles(rules.Lifecycle ?? LifecycleConfiguration.None, rules.Tiering, tiers).Any())
-            throw new S3Exception(S3Error.InvalidRequest, circle);
+        if ((before with { Document = document }).FindNewMistake(before, tiers) is { } mistake) throw new S3Exception(S3Error.InvalidRequest, mistake);
     }
 
-    private static IEnumerable<string> ClassesOf(LifecycleConfiguration document) => document.Rules.Where(static r => r.IsEnabled)
-        .SelectMany(static r => r.Transitions.Select(static t => t.StorageClass).Concat(r.NoncurrentTransitions.Select(static t => t.StorageClass)));
+    /// <summary>What is moved, by its filter as it is written, and where to.</summary>
+    private static IEnumerable<(string Filter, bool IsNoncurrent, string StorageClass)> StepsOf(LifecycleConfiguration document) => document.Rules.Where(static r => r.IsEnabled)
+        .SelectMany(static r => r.Transitions.Select(static t => (IsNoncurrent: false, t.StorageClass)).Concat(r.NoncurrentTransitions.Select(static t => (IsNoncurrent: true, t.StorageClass)))
+            .Select(t => (SettingJson.Write(r.Filter), t.IsNoncurrent, t.StorageClass)));
 
     private static LifecycleConfiguration Read(S3Element document)
     {

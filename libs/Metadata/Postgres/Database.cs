@@ -99,6 +99,8 @@ internal sealed partial class Database : IAsyncDisposable
     {
         if (failure is StorageException) return failure;
         if (failure is PostgresException { SqlState: PostgresErrorCodes.DiskFull } full) return new StorageException(StorageError.InsufficientStorage, "The drive of the index is full.", full);
+        // PostgreSQL's texts can't have the character NUL (documentation, "Character Types"). Keys are bytes.
+        if (failure is PostgresException { SqlState: PostgresErrorCodes.CharacterNotInRepertoire } nul) return new StorageException(StorageError.InvalidArgument, "A name has a character that the index can't keep.", nul);
         // A server that answers is there: it refused this one statement.
         if (failure is PostgresException { SqlState: var state } answer && !IsGoing(state)) return new StorageException(StorageError.Unavailable, $"The index did not answer: {answer.SqlState}.", answer);
         if (failure is NpgsqlException or SocketException or IOException or TimeoutException)

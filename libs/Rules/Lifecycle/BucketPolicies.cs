@@ -18,6 +18,28 @@ public sealed record BucketPolicySetting(string Text, bool IsEnabled)
     public static bool IsName(string name) => name.Length is > 0 and <= NameLengthMax && name.All(static c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c is '-' or '_' or '.');
 }
 
+/// <summary>What rules of a bucket say together that can't be meant.</summary>
+/// <param name="Identity">The same as long as the rules are that it is about, whatever else changes.</param>
+public sealed record BucketMistake(string Identity, string Sentence);
+
+/// <summary>All that moves versions of a bucket by rules.</summary>
+/// <param name="Document">S3's.</param>
+/// <param name="Tiering">The bucket's own.</param>
+public sealed record BucketLifecycle(BucketPolicies Policies, LifecycleConfiguration Document, BucketTiering? Tiering)
+{
+    /// <param name="policies">The bucket's settings of that kind, or those that there are to be.</param>
+    public static BucketLifecycle Of(BucketRecord bucket, BucketPolicies policies) => new(policies, BucketRules.Of(bucket).Lifecycle ?? LifecycleConfiguration.None, BucketRules.Of(bucket).Tiering);
+
+    /// <summary>A sentence, or null. What does not go together before already, as tiers or programs were others when it was saved, keeps nobody from changing something else.</summary>
+    public string? FindNewMistake(BucketLifecycle before, IReadOnlyList<Tier> tiers)
+    {
+        var known = before.FindMistakes(tiers, null).Select(static m => m.Identity).ToHashSet(StringComparer.Ordinal);
+        return FindMistakes(tiers, known).FirstOrDefault(m => !known.Contains(m.Identity))?.Sentence;
+    }
+
+    private IEnumerable<BucketMistake> FindMistakes(IReadOnlyList<Tier> tiers, IReadOnlySet<string>? known) => Policies.FindMistakes(tiers, known).Concat(Policies.FindCircles(Document, Tiering, tiers, known));
+}
+
 /// <summary>The enabled policies of a bucket, as one: their rules are tried in the order of the policies' names.</summary>
 public sealed class BucketPolicies
 {
@@ -67,21 +89,37 @@ public sealed class BucketPolicies
         }
     }
 
-    /// <summary>What does not go together that does alone, as sentences: rules that those of another policy leave nothing to decide on, and circles.</summary>
-    public IEnumerable<string> FindMistakes(IReadOnlyList<Tier> tiers) => (_all?.FindMistakes(ClassIn(tiers)) ?? [])
-        .Where(static f => f.Kind is LifecycleFindingKind.Contradiction or LifecycleFindingKind.Circular or LifecycleFindingKind.TooComplicated)
-        .Select(f => $"Of all enabled policies of the bucket, one after another: {f.Sentence}{LegendOf(f, [])}");
+    /// <summary>What does not go together that does alone: rules that those of another policy leave nothing to decide on, and circles.</summary>
+    /// <param name="known">What is passed over: others are looked for behind it.</param>
+    public IEnumerable<BucketMistake> FindMistakes(IReadOnlyList<Tier> tiers, IReadOnlySet<string>? known = null)
+    {
+        if (_all is null) return [];
+        return _all.FindMistakes(ClassIn(tiers), f => known?.Contains(IdentityOf(_all, f)) == true)
+            .Where(static f => f.Kind is LifecycleFindingKind.Contradiction or LifecycleFindingKind.Circular or LifecycleFindingKind.TooComplicated)
+            .Select(f => new BucketMistake(IdentityOf(_all, f), $"Of all enabled policies of the bucket, one after another: {f.Sentence}{LegendOf(f, [])}"));
+    }
 
-    /// <summary>Circles of the policies with a bucket's transitions, as sentences: a transition moves a version where a policy takes it away from again.</summary>
+    /// <summary>Circles of the policies with a bucket's transitions: a transition moves a version where a policy takes it away from again.</summary>
+    /// <param name="known">What is passed over: others are looked for behind it.</param>
     /// <remarks>Of S3's document those of current versions by their age are looked at. Others, and what takes too long to find out, are left to the runs, which go round in no circle.</remarks>
-    public IEnumerable<string> FindCircles(LifecycleConfiguration document, BucketTiering? tiering, IReadOnlyList<Tier> tiers)
+    public IEnumerable<BucketMistake> FindCircles(LifecycleConfiguration document, BucketTiering? tiering, IReadOnlyList<Tier> tiers, IReadOnlySet<string>? known = null)
     {
         if (_all?.AsksForPlace != true) return [];
         var transitions = TransitionsOf(document, tiering, tiers);
-        return _all.With(transitions.Select(static t => t.Rule)).FindCircles(ClassIn(tiers))
-            .Where(f => f.Others.Append(f.Rule).Any(r => r > _all.Rules.Length))
-            .Select(f => $"Of all enabled policies of the bucket and its transitions, one after another: {f.Sentence}{LegendOf(f, transitions)}");
+        var together = _all.With(transitions.Select(static t => t.Rule));
+        return together.FindCircles(ClassIn(tiers), f => !IsOfBoth(f) || known?.Contains(IdentityOf(together, f)) == true)
+            .Select(f => new BucketMistake(IdentityOf(together, f), $"Of all enabled policies of the bucket and its transitions, one after another: {f.Sentence}{LegendOf(f, transitions)}"));
+
+        bool IsOfBoth(LifecycleFinding finding) => finding.Others.Append(finding.Rule).Any(r => r > _all.Rules.Length);
     }
+
+    /// <summary>By the rules themselves, as their numbers change with those in front of them; of a rule that never decides, whichever are in front.</summary>
+    private static string IdentityOf(LifecyclePolicy policy, LifecycleFinding finding) => finding.Kind switch
+    {
+        LifecycleFindingKind.TooComplicated => $"{finding.Kind}",
+        LifecycleFindingKind.Circular => $"{finding.Kind}\n{string.Join('\n', finding.Others.Append(finding.Rule).Select(r => policy.Rules[r - 1].ToString()).Order(StringComparer.Ordinal))}",
+        _ => $"{finding.Kind}\n{policy.Rules[finding.Rule - 1]}",
+    };
 
     private static Func<string, string?> ClassIn(IReadOnlyList<Tier> tiers) => name => tiers.FirstOrDefault(t => t.Name == name)?.StorageClass;
 

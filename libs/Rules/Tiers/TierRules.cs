@@ -7,6 +7,9 @@ public static class TierRules
 {
     private const int NameLengthMax = 32;
 
+    /// <summary>A part of paths of the management API, and so no tier's name.</summary>
+    private const string ReservedName = "buckets";
+
     private const decimal CostMax = 1_000_000;
 
     private const decimal CostMultiplierMax = 1_000;
@@ -69,6 +72,7 @@ public static class TierRules
     {
         if (tier.Name.Length is 0 or > NameLengthMax || !tier.Name.All(static c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c == '-'))
             return $"A tier's name has 1 to {NameLengthMax} lower-case letters, digits and dashes.";
+        if (tier.Name == ReservedName) return $"A tier can't be called {ReservedName}.";
         if (tier.Name == Tier.Hot.Name) return $"The tier {tier.Name} is the cluster's own drives, and always there: no more than its cost can be said.";
         if (string.IsNullOrEmpty(tier.Integration)) return $"The tier {tier.Name} wants an integration: where its bytes are to be.";
         if (tier.StorageClass == Tier.Hot.StorageClass) return $"The storage class {tier.StorageClass} is that of the tier {Tier.Hot.Name}.";

@@ -134,6 +134,24 @@ public sealed class LifecycleRaceTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_run_that_stood_still_within_a_key_counts_anew_what_is_newer()
+    {
+        var bucket = await NewBucketAsync(NoncurrentExpires with { NoncurrentExpiration = new(1, 2) });
+        var versions = new List<ObjectVersion>();
+        for (var i = 0; i < 6; i++) versions.Add(await WriteAsync(bucket, $"{i}", BucketVersioning.Enabled, LongAgo));
+        // As a node leaves it that dies when it has looked at 5, 4 and 3; and then somebody removes 4.
+        const string report = """{"Begun":"2026-01-01T00:00:00+00:00","Ended":null,"Looked":3,"Expired":0,"Removed":0,"Transitioned":0,"UploadsAborted":0,"Bytes":0,"Locked":0,"Failed":0}""";
+        var grain = _host.Grains.GetGrain<ILifecycleGrain>(Name);
+        await _host.Index.WriteGrainStateAsync("lifecycle", grain.GetGrainId().ToString(), System.Text.Encoding.UTF8.GetBytes(
+            $$"""{"Bucket":{{bucket.Value}},"Running":{{report}},"Last":null,"Key":"key","Version":"{{versions[3].Name}}","Revision":{{versions[3].Revision}},"Above":"{{LongAgo:O}}","Noncurrent":2}"""), null, Ct);
+        await Grain.DeleteAsync(new(bucket, versions[4].Name, default, "owner", WriteCondition.None, BypassGovernance: false, ChangeOrigin.Lifecycle), Ct);
+
+        await RunAsync(() => Task.CompletedTask, looks: 2);
+
+        Assert.Equal(["5", "3", "2"], await ContentsAsync(bucket, "key"));
+    }
+
+    [Fact]
     public async Task A_noncurrent_version_is_as_old_as_the_version_that_replaced_it()
     {
         var bucket = await NewBucketAsync(NoncurrentExpires);
@@ -194,7 +212,8 @@ public sealed class LifecycleRaceTests : IAsyncLifetime
         await _host.Index.FindObjectAsync(bucket, "key", Ct) is { } found ? System.Text.Encoding.UTF8.GetString(found.Manifest.Inline.AsSpan()) : null;
 
     /// <summary>One run of the lifecycle, with a client that acts once the run has asked the index for this.</summary>
-    private async Task RunAsync(Func<Task> meanwhile, string after = nameof(IMetadataIndex.ListVersionsAsync))
+    /// <param name="looks">Listings that it makes.</param>
+    private async Task RunAsync(Func<Task> meanwhile, string after = nameof(IMetadataIndex.ListVersionsAsync), int looks = 1)
     {
         var (acted, listings) = (0, 0);
         var ended = new TaskCompletionSource();
@@ -202,7 +221,7 @@ public sealed class LifecycleRaceTests : IAsyncLifetime
         {
             if (method == after && Interlocked.Increment(ref acted) == 1) await meanwhile();
             // The next run's first look: the one before has done all it does.
-            if (method == nameof(IMetadataIndex.ListVersionsAsync) && Interlocked.Increment(ref listings) == 2) ended.SetResult();
+            if (method == nameof(IMetadataIndex.ListVersionsAsync) && Interlocked.Increment(ref listings) == looks + 1) ended.SetResult();
         };
         await _host.Grains.GetGrain<ILifecycleGrain>(Name).WakeAsync(Ct);
         await ended.Task.WaitAsync(TimeSpan.FromMinutes(1), Ct);

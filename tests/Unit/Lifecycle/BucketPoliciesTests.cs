@@ -39,9 +39,9 @@ public sealed class BucketPoliciesTests
     public void What_two_policies_say_that_does_not_go_together_is_found()
     {
         Assert.Equal("Of all enabled policies of the bucket, one after another: Rule 1 (tier == hot -> cold) begins a circle: a version in hot goes to cold (rule 1) to hot (rule 2), and so on for ever. Here rule 1 is of the policy a and rule 2 is of the policy b.",
-            Assert.Single(Of("tier == hot -> cold", "tier == cold -> hot").FindMistakes(Tiers)));
+            Assert.Single(Of("tier == hot -> cold", "tier == cold -> hot").FindMistakes(Tiers)).Sentence);
         Assert.Equal("Of all enabled policies of the bucket, one after another: Rule 3 (age > 365d -> cold) contradicts rule 1 (age > 30d -> warm), which decides on all that it matches and comes first. Put it in front, or take it out. Here rule 1 is of the policy a and rule 3 is of the policy b.",
-            Assert.Single(Of("age > 30d -> warm\nsize > 1B -> hot", "age > 365d -> cold").FindMistakes(Tiers)));
+            Assert.Single(Of("age > 30d -> warm\nsize > 1B -> hot", "age > 365d -> cold").FindMistakes(Tiers)).Sentence);
         // Said twice does no harm, and what one leaves another may decide on.
         Assert.Empty(Of("age > 30d -> warm", "age > 365d -> warm").FindMistakes(Tiers));
         Assert.Empty(Of("age > 365d -> cold", "age > 30d -> warm").FindMistakes(Tiers));
@@ -53,8 +53,8 @@ public sealed class BucketPoliciesTests
         var policies = Of("tier == warm AND size < 1MB -> hot");
         var rule = new LifecycleRule("old", true, new("logs/", [new("a", "b")], 10, 1_000), null, null, null, [new(30, null, "STANDARD_IA")], [], false);
         Assert.Equal("Of all enabled policies of the bucket and its transitions, one after another: Rule 1 (tier == warm AND size < 1MB -> hot) begins a circle: a version in warm goes to hot (rule 1) to warm (rule 2), and so on for ever; for example one with size: it is 0B; age: it is 30d. "
-            + "Here rule 1 is of the policy p0 and rule 2 is one of the bucket's own.", Assert.Single(policies.FindCircles(LifecycleConfiguration.None, Own(new TieringEntry("", null, [new("STANDARD_IA", 30)])), Tiers)));
-        Assert.EndsWith(" Here rule 1 is of the policy p0 and rule 2 is one of rule old of its lifecycle document.", Assert.Single(policies.FindCircles(new([rule]), null, Tiers)), StringComparison.Ordinal);
+            + "Here rule 1 is of the policy p0 and rule 2 is one of the bucket's own.", Assert.Single(policies.FindCircles(LifecycleConfiguration.None, Own(new TieringEntry("", null, [new("STANDARD_IA", 30)])), Tiers)).Sentence);
+        Assert.EndsWith(" Here rule 1 is of the policy p0 and rule 2 is one of rule old of its lifecycle document.", Assert.Single(policies.FindCircles(new([rule]), null, Tiers)).Sentence, StringComparison.Ordinal);
         foreach (var other in (LifecycleRule[])
         [
             rule with { IsEnabled = false },
@@ -76,9 +76,27 @@ public sealed class BucketPoliciesTests
         // Days that no date has, and very many rules with long prefixes that begin alike.
         foreach (var days in (int[])[1_000_000, int.MaxValue]) Assert.Empty(policies.FindCircles(new([rule with { Transitions = [new(days, null, "STANDARD_IA")] }]), null, Tiers));
         var many = Enumerable.Range(0, 200).Select(i => rule with { Id = $"{i}", Filter = new(new string('a', 900) + i, [], null, null), Transitions = [new(30, null, "STANDARD_IA")] });
-        Assert.EndsWith(" is one of rule 0 of its lifecycle document.", Assert.Single(policies.FindCircles(new([.. many]), null, Tiers)), StringComparison.Ordinal);
+        Assert.EndsWith(" is one of rule 0 of its lifecycle document.", Assert.Single(policies.FindCircles(new([.. many]), null, Tiers)).Sentence, StringComparison.Ordinal);
 
         static BucketTiering Own(params TieringEntry[] entries) => new([.. entries]);
+    }
+
+    [Fact]
+    public void What_is_there_already_hides_nothing_that_comes_to_it()
+    {
+        var circle = Of("tier == hot AND size > 1GB -> warm", "tier == warm -> hot");
+        var (before, rules) = (new BucketLifecycle(circle, LifecycleConfiguration.None, null), "tier == hot AND size > 1GB -> warm");
+        // The same rules, with others before and behind them, are the same mistake.
+        Assert.Null(Find("name == \"a\" -> cold", rules, "tier == warm -> hot", "tier == cold AND name == \"b\" -> cold"));
+        Assert.StartsWith("Of all enabled policies of the bucket, one after another: Rule 3 (tier == hot AND size > 2GB -> cold) contradicts rule 1", Find(rules, "tier == warm -> hot", "tier == hot AND size > 2GB -> cold"), StringComparison.Ordinal);
+        // A second circle, that begins at the same tier and is found behind the first.
+        Assert.Contains("a version in hot goes to cold (rule 3) to hot (rule 4), and so on for ever", Find(rules, "tier == warm -> hot", "tier == hot AND size < 1MB -> cold", "tier == cold -> hot"), StringComparison.Ordinal);
+        // A transition makes one with a policy, beside that of policies alone.
+        var transition = before with { Tiering = new([new("logs/", null, [new("STANDARD_IA", 30)])]) };
+        Assert.EndsWith("is one of those below logs/.", transition.FindNewMistake(before, Tiers)!.TrimEnd(), StringComparison.Ordinal);
+        Assert.Null(transition.FindNewMistake(transition, Tiers));
+
+        string? Find(params string[] texts) => (before with { Policies = Of(texts) }).FindNewMistake(before, Tiers);
     }
 
     [Fact]

@@ -33,7 +33,10 @@ public sealed partial class LifecyclePolicy
 
     /// <summary>What the policy says that can't be meant.</summary>
     /// <param name="classOf">The storage class of a tier; null where it has none.</param>
-    public ImmutableArray<LifecycleFinding> FindMistakes(Func<string, string?> classOf)
+    public ImmutableArray<LifecycleFinding> FindMistakes(Func<string, string?> classOf) => FindMistakes(classOf, static _ => false);
+
+    /// <param name="isKnown">What is passed over: others are looked for behind it.</param>
+    internal ImmutableArray<LifecycleFinding> FindMistakes(Func<string, string?> classOf, Func<LifecycleFinding, bool> isKnown)
     {
         var findings = ImmutableArray.CreateBuilder<LifecycleFinding>();
         var search = new SubjectSearch(_rules, StepsMax);
@@ -42,25 +45,26 @@ public sealed partial class LifecyclePolicy
         {
             for (; rule < _rules.Length; rule++)
             {
-                if (FindDead(search, rule) is { } dead) findings.Add(dead);
+                if (FindDead(search, rule) is { } dead && !isKnown(dead)) findings.Add(dead);
             }
-            if (AsksForPlace) findings.AddRange(FindCircles(search, classOf));
+            if (AsksForPlace) findings.AddRange(FindCircles(search, classOf, isKnown));
         }
         catch (SubjectSearch.TooLongException)
         {
             var at = Math.Min(rule, _rules.Length - 1);
-            findings.Add(new(LifecycleFindingKind.TooComplicated, at + 1, string.Create(CultureInfo.InvariantCulture,
-                $"{NameOf(at)} is too complicated to check beside the others: that took more than {StepsMax} steps. Fewer ORs, or a policy for each group of objects, make it simpler.")));
+            var tooLong = new LifecycleFinding(LifecycleFindingKind.TooComplicated, at + 1, string.Create(CultureInfo.InvariantCulture,
+                $"{NameOf(at)} is too complicated to check beside the others: that took more than {StepsMax} steps. Fewer ORs, or a policy for each group of objects, make it simpler."));
+            if (!isKnown(tooLong)) findings.Add(tooLong);
         }
         return findings.ToImmutable();
     }
 
-    /// <summary>As <see cref="FindMistakes"/>, of circles alone; none where that takes too long to find out.</summary>
-    internal IReadOnlyList<LifecycleFinding> FindCircles(Func<string, string?> classOf)
+    /// <summary>As <see cref="FindMistakes(Func{string, string?})"/>, of circles alone; none where that takes too long to find out.</summary>
+    internal IReadOnlyList<LifecycleFinding> FindCircles(Func<string, string?> classOf, Func<LifecycleFinding, bool> isKnown)
     {
         try
         {
-            return FindCircles(new SubjectSearch(_rules, StepsMax), classOf);
+            return FindCircles(new SubjectSearch(_rules, StepsMax), classOf, isKnown);
         }
         catch (SubjectSearch.TooLongException)
         {
@@ -99,7 +103,7 @@ public sealed partial class LifecyclePolicy
     }
 
     /// <summary>Follows one version, of which nothing but the place changes, from each tier that rules move to. Each circle is found from the tier that is first in the text.</summary>
-    private List<LifecycleFinding> FindCircles(SubjectSearch search, Func<string, string?> classOf)
+    private List<LifecycleFinding> FindCircles(SubjectSearch search, Func<string, string?> classOf, Func<LifecycleFinding, bool> isKnown)
     {
         var findings = new List<LifecycleFinding>();
         var tiers = _rules.Select(static r => r.Tier).Distinct(StringComparer.Ordinal).ToList();
@@ -127,7 +131,9 @@ public sealed partial class LifecyclePolicy
                 // Told from the rule on that is first in the text.
                 var first = further.IndexOf(further.Min());
                 further = [.. further[first..], .. further[..first]];
-                findings.Add(new(LifecycleFindingKind.Circular, further[0] + 1, Tell(_rules[further[^1]].Tier, further, subject)) { Others = [.. further.Skip(1).Select(static r => r + 1)] });
+                var circle = new LifecycleFinding(LifecycleFindingKind.Circular, further[0] + 1, Tell(_rules[further[^1]].Tier, further, subject)) { Others = [.. further.Skip(1).Select(static r => r + 1)] };
+                if (isKnown(circle)) continue;
+                findings.Add(circle);
                 return true;
             }
             return false;
@@ -155,8 +161,25 @@ public sealed partial class LifecyclePolicy
         return $"{NameOf(path[0])} begins a circle: a version in {start} goes to {way}, and so on for ever{(facts.Count == 0 ? "." : $"; for example one with {string.Join("; ", facts)}.")}";
     }
 
+    /// <summary>Whether a version that is moved as is decided now comes back to where it is by one move after another, with nothing else changed.</summary>
+    /// <param name="subject">With all that <see cref="Needs"/> names: of what nobody knows it stays where it is on the way, as everywhere.</param>
+    /// <param name="classOf">The storage class of a tier; null where there is no such tier, which takes nothing.</param>
+    public bool ComesBack(in LifecyclePolicySubject subject, DateTimeOffset now, Func<string, string?> classOf)
+    {
+        if (!AsksForPlace) return false;
+        var at = subject;
+        for (var hop = 0; hop <= _rules.Length; hop++)
+        {
+            if (Decide(at, now) is not { IsKnown: true } decided || !decided.Moves(at) || classOf(decided.Tier!) is not { } storageClass) return false;
+            if (decided.Tier == subject.Tier) return true;
+            at = at with { Tier = decided.Tier!, StorageClass = storageClass };
+        }
+        // It gets into a circle that it is not in yet, and stays where that begins.
+        return false;
+    }
+
     /// <summary>Whether it turns on where a version is: otherwise moving one changes no answer.</summary>
-    internal bool AsksForPlace => _rules.Any(static r => r.Condition?.Comparisons.Any(static c => IsPlace(c.Attribute)) == true);
+    public bool AsksForPlace => _rules.Any(static r => r.Condition?.Comparisons.Any(static c => IsPlace(c.Attribute)) == true);
 
     private static bool IsPlace(LifecycleAttribute attribute) => attribute.Kind is LifecycleAttributeKind.Tier or LifecycleAttributeKind.StorageClass;
 
