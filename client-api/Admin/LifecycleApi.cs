@@ -49,7 +49,7 @@ internal sealed class LifecycleApi(Credentials credentials, IIndexReader index, 
         var rest = http.Request.Path.Value![Path.Length..].Split('/', StringSplitOptions.RemoveEmptyEntries);
         if (rest.Length == 0) return NotThere;
         if (await index.FindBucketAsync(rest[0], ct) is not { } bucket) return Missing($"There is no bucket {rest[0]}.");
-        var grain = grains.GetGrain<ILifecycleGrain>(bucket.Name);
+        var (grain, settings) = (grains.GetGrain<ILifecycleGrain>(bucket.Name), grains.GetGrain<IBucketGrain>(bucket.Name));
         try
         {
             return (http.Request.Method, rest[1..]) switch
@@ -60,11 +60,11 @@ internal sealed class LifecycleApi(Credentials credentials, IIndexReader index, 
                 ("POST", ["cost"]) => await EstimateAsync(bucket, grain, await AdminRequests.ReadAsync<CostQuestion>(http, ct), ct),
                 ("GET", ["explain"]) => await ExplainAsync(grain, bucket.Name, http.Request.Query["key"], http.Request.Query["versionId"], ct),
                 ("GET", ["accesses"]) => (StatusCodes.Status200OK, Describe(BucketRules.Of(bucket).AccessCounting)),
-                ("PUT", ["accesses"]) when await AdminRequests.ReadAsync<Counting>(http, ct) is var wanted => await index.DecideAsync(bucket, b => CountAsync(b, wanted, ct), ct),
+                ("PUT", ["accesses"]) when await AdminRequests.ReadAsync<Counting>(http, ct) is var wanted => await settings.DecideAsync(bucket, b => CountAsync(b, wanted, ct), ct),
                 ("GET", ["policies"]) => (StatusCodes.Status200OK, (await ListAsync(bucket, ct)).Select(p => Describe(p.Name, p.Setting))),
-                ("PUT", ["policies", var name]) when await AdminRequests.ReadAsync<Wanted>(http, ct) is var wanted => await index.DecideAsync(bucket, b => SaveAsync(b, name, wanted, ct), ct),
-                ("POST", ["policies", var name, var word]) when word is "enable" or "disable" => await index.DecideAsync(bucket, b => SaveAsync(b, name, new(null, word == "enable"), ct), ct),
-                ("DELETE", ["policies", var name]) => await index.DecideAsync(bucket, b => RemoveAsync(b, name, ct), ct),
+                ("PUT", ["policies", var name]) when await AdminRequests.ReadAsync<Wanted>(http, ct) is var wanted => await settings.DecideAsync(bucket, b => SaveAsync(b, name, wanted, ct), ct),
+                ("POST", ["policies", var name, var word]) when word is "enable" or "disable" => await settings.DecideAsync(bucket, b => SaveAsync(b, name, new(null, word == "enable"), ct), ct),
+                ("DELETE", ["policies", var name]) => await settings.DecideAsync(bucket, b => RemoveAsync(b, name, ct), ct),
                 _ => NotThere,
             };
         }
@@ -303,9 +303,7 @@ internal sealed class LifecycleApi(Credentials credentials, IIndexReader index, 
                 throw policy.Refusal(mention, e.Message);
             }
         }
-        var mistakes = policy.FindMistakes(ClassIn(tiers));
+        var mistakes = policy.FindMistakes(TierRules.ClassIn(tiers));
         return mistakes.IsEmpty ? tiers : throw new StorageException(StorageError.InvalidArgument, string.Join('\n', mistakes.Select(m => m.Sentence)));
     }
-
-    private static Func<string, string?> ClassIn(ImmutableArray<Tier> tiers) => name => tiers.FirstOrDefault(t => t.Name == name)?.StorageClass;
 }

@@ -146,7 +146,7 @@ internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGra
                 break;
             case "PUT":
                 var wanted = await AdminRequests.ReadAsync<Tiering>(http, ct);
-                bucket = await index.DecideAsync(bucket, async current =>
+                bucket = await grain.DecideAsync(bucket, async current =>
                 {
                     if (wanted.Revision is { } seen && seen != current.Revision) throw new StorageException(StorageError.Conflict, $"Settings of {name} were changed since that revision: read again what it says.");
                     var tiering = await ResolveAsync(current, wanted, ct);

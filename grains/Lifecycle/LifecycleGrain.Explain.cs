@@ -8,6 +8,7 @@ using DarkStorage.Metadata;
 using DarkStorage.Rules.Buckets;
 using DarkStorage.Rules.Lifecycle;
 using DarkStorage.Rules.Lifecycle.Language;
+using DarkStorage.Rules.Tiers;
 
 namespace DarkStorage.Grains.Lifecycle;
 
@@ -63,7 +64,7 @@ internal sealed partial class LifecycleGrain
         });
         if (await FindAsync(ct) is not null) lines.Add(SayOfRuns(now));
         if (work.Policies.Decide(version, now) is { IsKnown: true, Tier: { } wanted } && tiers.All(t => t.Name != wanted)) lines.Add($"Its policies want it in {wanted}, and there is no such tier: it stays until there is.");
-        if (decision.Act == LifecycleAct.Keep && work.Policies.All?.ComesBack(version, now, n => tiers.FirstOrDefault(t => t.Name == n)?.StorageClass) == true)
+        if (decision.Act == LifecycleAct.Keep && work.Policies.All?.ComesBack(version, now, TierRules.ClassIn(tiers)) == true)
             lines.Add("Its policies would bring it back from there: they go round in a circle, and it stays until one of them is changed.");
         if (work.Problem is { } problem) lines.Add(problem);
         else if (decision.Act is not (LifecycleAct.Expire or LifecycleAct.Remove)) lines.AddRange(SayOfLater());

@@ -351,7 +351,7 @@ internal sealed partial class LifecycleGrain(
             if (!all.AsksForPlace) return false;
             if (all.Needs.HasFlag(LifecycleNeeds.Tags) && tags is null && !await FetchAsync()) return true;
             var access = all.Needs.HasFlag(LifecycleNeeds.Access) ? await accesses.FindAsync(entry, ct) : null;
-            return all.ComesBack(PolicySubjectOf(entry, entry.StorageClass, tiers, noncurrentSince, tags, access), now, n => tiers.FirstOrDefault(t => t.Name == n)?.StorageClass);
+            return all.ComesBack(PolicySubjectOf(entry, entry.StorageClass, tiers, noncurrentSince, tags, access), now, TierRules.ClassIn(tiers));
         }
 
         // False where it is another version by now.

@@ -59,7 +59,7 @@ internal sealed class BucketSetting<T> where T : class
     {
         var bucket = await s3.AuthorizeAsync(PutAction, ct);
         var setting = Read(S3Element.Parse(await s3.ReadDocumentAsync(BytesMax, ct), Root));
-        await s3.Index.DecideAsync(bucket, async current =>
+        await s3.BucketGrain.DecideAsync(bucket, async current =>
         {
             if (Check is not null) await Check(s3, current, setting, ct);
             return await s3.BucketGrain.SetAsync(current.Id, new(Kind, "", SettingJson.Write(setting), Check is null ? null : current.Revision), ct);

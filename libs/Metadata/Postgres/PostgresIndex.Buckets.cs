@@ -14,6 +14,7 @@ public sealed partial class PostgresIndex
 
     public async ValueTask<BucketRecord?> FindBucketAsync(string name, CancellationToken ct)
     {
+        if (name.Contains('\0', StringComparison.Ordinal)) return null; // which no text of PostgreSQL has
         if (_watch.Hears && _buckets.TryGet(name, out var known)) return known;
         var before = _buckets.Changes;
         var found = await ReadFirstAsync($"SELECT {BucketColumns} FROM buckets b WHERE name = $1", p => p.Text(name), ReadBucket, ct);

@@ -27,17 +27,22 @@ public sealed record BucketMistake(string Identity, string Sentence);
 /// <param name="Tiering">The bucket's own.</param>
 public sealed record BucketLifecycle(BucketPolicies Policies, LifecycleConfiguration Document, BucketTiering? Tiering)
 {
+    /// <summary>Mistakes that are there already and are passed over: nobody has as many.</summary>
+    private const int KnownMax = 100;
+
     /// <param name="policies">The bucket's settings of that kind, or those that there are to be.</param>
     public static BucketLifecycle Of(BucketRecord bucket, BucketPolicies policies) => new(policies, BucketRules.Of(bucket).Lifecycle ?? LifecycleConfiguration.None, BucketRules.Of(bucket).Tiering);
 
     /// <summary>A sentence, or null. What does not go together before already, as tiers or programs were others when it was saved, keeps nobody from changing something else.</summary>
     public string? FindNewMistake(BucketLifecycle before, IReadOnlyList<Tier> tiers)
     {
-        var known = before.FindMistakes(tiers, null).Select(static m => m.Identity).ToHashSet(StringComparer.Ordinal);
-        return FindMistakes(tiers, known).FirstOrDefault(m => !known.Contains(m.Identity))?.Sentence;
+        var known = new HashSet<string>(StringComparer.Ordinal);
+        // Of circles that begin at one tier one is told at a time.
+        while (known.Count < KnownMax && before.FindMistakes(tiers, known).Select(static m => m.Identity).ToList() is { Count: > 0 } more) known.UnionWith(more);
+        return FindMistakes(tiers, known).FirstOrDefault()?.Sentence;
     }
 
-    private IEnumerable<BucketMistake> FindMistakes(IReadOnlyList<Tier> tiers, IReadOnlySet<string>? known) => Policies.FindMistakes(tiers, known).Concat(Policies.FindCircles(Document, Tiering, tiers, known));
+    private IEnumerable<BucketMistake> FindMistakes(IReadOnlyList<Tier> tiers, IReadOnlySet<string> known) => Policies.FindMistakes(tiers, known).Concat(Policies.FindCircles(Document, Tiering, tiers, known));
 }
 
 /// <summary>The enabled policies of a bucket, as one: their rules are tried in the order of the policies' names.</summary>
@@ -94,7 +99,7 @@ public sealed class BucketPolicies
     public IEnumerable<BucketMistake> FindMistakes(IReadOnlyList<Tier> tiers, IReadOnlySet<string>? known = null)
     {
         if (_all is null) return [];
-        return _all.FindMistakes(ClassIn(tiers), f => known?.Contains(IdentityOf(_all, f)) == true)
+        return _all.FindMistakes(TierRules.ClassIn(tiers), f => known?.Contains(IdentityOf(_all, f)) == true)
             .Where(static f => f.Kind is LifecycleFindingKind.Contradiction or LifecycleFindingKind.Circular or LifecycleFindingKind.TooComplicated)
             .Select(f => new BucketMistake(IdentityOf(_all, f), $"Of all enabled policies of the bucket, one after another: {f.Sentence}{LegendOf(f, [])}"));
     }
@@ -107,7 +112,7 @@ public sealed class BucketPolicies
         if (_all?.AsksForPlace != true) return [];
         var transitions = TransitionsOf(document, tiering, tiers);
         var together = _all.With(transitions.Select(static t => t.Rule));
-        return together.FindCircles(ClassIn(tiers), f => !IsOfBoth(f) || known?.Contains(IdentityOf(together, f)) == true)
+        return together.FindCircles(TierRules.ClassIn(tiers), f => !IsOfBoth(f) || known?.Contains(IdentityOf(together, f)) == true)
             .Select(f => new BucketMistake(IdentityOf(together, f), $"Of all enabled policies of the bucket and its transitions, one after another: {f.Sentence}{LegendOf(f, transitions)}"));
 
         bool IsOfBoth(LifecycleFinding finding) => finding.Others.Append(finding.Rule).Any(r => r > _all.Rules.Length);
@@ -120,8 +125,6 @@ public sealed class BucketPolicies
         LifecycleFindingKind.Circular => $"{finding.Kind}\n{string.Join('\n', finding.Others.Append(finding.Rule).Select(r => policy.Rules[r - 1].ToString()).Order(StringComparer.Ordinal))}",
         _ => $"{finding.Kind}\n{policy.Rules[finding.Rule - 1]}",
     };
-
-    private static Func<string, string?> ClassIn(IReadOnlyList<Tier> tiers) => name => tiers.FirstOrDefault(t => t.Name == name)?.StorageClass;
 
     /// <summary>Whose the rules are that something is about.</summary>
     private string LegendOf(LifecycleFinding finding, List<(LifecyclePolicyRule Rule, string Name)> transitions)

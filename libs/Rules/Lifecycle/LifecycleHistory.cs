@@ -63,8 +63,6 @@ public sealed class LifecycleHistory(LifecycleConfiguration document, BucketTier
 
     private LifecyclePolicySubject In(LifecyclePolicySubject version, string storageClass) => version with { StorageClass = storageClass, Tier = TierOf(storageClass)?.Name ?? "" };
 
-    private string? ClassIn(string tier) => tiers.FirstOrDefault(t => t.Name == tier)?.StorageClass;
-
     private Tier? TierOf(string storageClass) => tiers.FirstOrDefault(t => t.StorageClass == storageClass);
 
     /// <returns>Null for where it is.</returns>
@@ -73,7 +71,7 @@ public sealed class LifecycleHistory(LifecycleConfiguration document, BucketTier
         var decided = policy?.Decide(version, at) ?? default;
         // What turns on accesses that nobody counted then is not moved, and a tier that is gone takes nothing.
         if (!decided.IsKnown) return null;
-        if (decided.Tier is { } tier) return policy!.ComesBack(version, at, ClassIn) ? null : ClassIn(tier);
+        if (decided.Tier is { } tier) return policy!.ComesBack(version, at, TierRules.ClassIn(tiers)) ? null : TierRules.ClassIn(tiers)(tier);
         var subject = new LifecycleSubject(version.Key, version.Size, version.Modified, version.StorageClass, version.Tags ?? [], IsDeleteMarker: false, version.NoncurrentSince, newer, IsAlone: false);
         if (document.Decide(subject, at, day, tiering, tiers) is not { Act: LifecycleAct.Transition, StorageClass: { } wanted }) return null;
         // Nor is what lies outside called archived, or not, where no tier's move makes it so.

@@ -37,6 +37,9 @@ public static class TierRules
     /// <returns>The storage class that a tier of a usual name has if none is given; null for other names.</returns>
     public static string? UsualClassOf(string name) => Usual.FirstOrDefault(u => u.Name == name).StorageClass;
 
+    /// <returns>The storage class of a tier by its name; null where there is none of it.</returns>
+    public static Func<string, string?> ClassIn(IReadOnlyList<Tier> tiers) => name => tiers.FirstOrDefault(t => t.Name == name)?.StorageClass;
+
     /// <returns>That there is no tier of a name, as a sentence.</returns>
     public static string MissingOf(string name) => UsualClassOf(name) is null ? $"There is no tier {name}." : $"There is no tier {name} yet: it has to be configured, with the integration where its bytes are to be.";
 

@@ -91,6 +91,9 @@ public sealed class BucketPoliciesTests
         Assert.StartsWith("Of all enabled policies of the bucket, one after another: Rule 3 (tier == hot AND size > 2GB -> cold) contradicts rule 1", Find(rules, "tier == warm -> hot", "tier == hot AND size > 2GB -> cold"), StringComparison.Ordinal);
         // A second circle, that begins at the same tier and is found behind the first.
         Assert.Contains("a version in hot goes to cold (rule 3) to hot (rule 4), and so on for ever", Find(rules, "tier == warm -> hot", "tier == hot AND size < 1MB -> cold", "tier == cold -> hot"), StringComparison.Ordinal);
+        // Of two that are there, and begin at one tier, neither is new.
+        var two = before with { Policies = Of(rules, "tier == warm -> hot", "tier == hot AND size < 1MB -> cold", "tier == cold -> hot") };
+        Assert.Null((two with { Policies = Of(rules, "tier == warm -> hot", "tier == hot AND size < 1MB -> cold", "tier == cold -> hot", "name == \"a\" -> hot") }).FindNewMistake(two, Tiers));
         // A transition makes one with a policy, beside that of policies alone.
         var transition = before with { Tiering = new([new("logs/", null, [new("STANDARD_IA", 30)])]) };
         Assert.EndsWith("is one of those below logs/.", transition.FindNewMistake(before, Tiers)!.TrimEnd(), StringComparison.Ordinal);

@@ -100,6 +100,14 @@ public sealed partial class PostgresIndexTests(PostgresFixture postgres) : Metad
     }
 
     [Fact]
+    public async Task A_character_that_PostgreSQL_has_not_is_a_wrong_argument_and_no_index_that_is_away()
+    {
+        await using var index = await OpenAsync(_url);
+        Assert.Null(await index.FindBucketAsync("a\0", Ct));
+        Assert.Equal(StorageError.InvalidArgument, (await Assert.ThrowsAsync<StorageException>(async () => await index.ListBucketsAsync(null, "", "a\0", 10, Ct))).Error);
+    }
+
+    [Fact]
     public async Task What_is_needed_is_what_is_known_and_not_freed_and_is_listed_in_the_order_of_ids()
     {
         await using var index = await OpenAsync(_url);
