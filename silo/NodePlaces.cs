@@ -35,7 +35,7 @@ internal sealed class NodePlaces(Func<IServiceProvider?> running, TimeProvider c
     /// <inheritdoc/>
     public async ValueTask<IBackend> OpenAsync(string integration, bool anew, CancellationToken ct)
     {
-        if (anew) return (await AskAsync(integration, ct)).Backend;
+        if (anew) return (await AskAsync(integration, isToPut: false, ct)).Backend;
         var place = _places.GetOrAdd(integration, static _ => new());
         var known = place.Now;
         if (known is not null && clock.GetElapsedTime(known.AskedAt) < SettingsLifetime) return known.Backend;
@@ -44,7 +44,7 @@ internal sealed class NodePlaces(Func<IServiceProvider?> running, TimeProvider c
         try
         {
             if (place.Now != known) return place.Now!.Backend;
-            return (await AskAsync(integration, place, ct)).Backend;
+            return (await AskAsync(integration, place, isToPut: false, ct)).Backend;
         }
         catch (Exception e) when (known is not null && e is not OperationCanceledException)
         {
@@ -59,11 +59,11 @@ internal sealed class NodePlaces(Func<IServiceProvider?> running, TimeProvider c
 
     /// <inheritdoc/>
     public async ValueTask<IBackend> OpenForWritingAsync(string integration, CancellationToken ct) =>
-        await FindForWritingAsync(integration, ct) ?? throw new StorageException(StorageError.BackendFailed, $"The integration {integration} is disabled.");
+        await AskAsync(integration, isToPut: true, ct) is { Settings.IsEnabled: true } opened ? opened.Backend : throw new StorageException(StorageError.BackendFailed, $"The integration {integration} is disabled, or being left.");
 
-    /// <returns>The same; null where nothing may be put there or deleted.</returns>
+    /// <returns>As <see cref="OpenAsync"/> anew, for who is about to delete there; null where nothing may be changed.</returns>
     /// <exception cref="StorageException"><see cref="StorageError.Unavailable"/>: it can't be asked, or is gone.</exception>
-    public async ValueTask<IBackend?> FindForWritingAsync(string integration, CancellationToken ct) => await AskAsync(integration, ct) is { Settings.IsEnabled: true } opened ? opened.Backend : null;
+    public async ValueTask<IBackend?> FindEnabledAsync(string integration, CancellationToken ct) => await AskAsync(integration, isToPut: false, ct) is { Settings.IsEnabled: true } opened ? opened.Backend : null;
 
     /// <summary>Tells each integration what went through since the last time.</summary>
     public async Task ReportAsync(CancellationToken ct)
@@ -83,13 +83,13 @@ internal sealed class NodePlaces(Func<IServiceProvider?> running, TimeProvider c
         }
     }
 
-    private async Task<Opened> AskAsync(string integration, CancellationToken ct)
+    private async Task<Opened> AskAsync(string integration, bool isToPut, CancellationToken ct)
     {
         var place = _places.GetOrAdd(integration, static _ => new());
         await place.Turn.WaitAsync(ct);
         try
         {
-            return await AskAsync(integration, place, ct);
+            return await AskAsync(integration, place, isToPut, ct);
         }
         finally
         {
@@ -98,9 +98,10 @@ internal sealed class NodePlaces(Func<IServiceProvider?> running, TimeProvider c
     }
 
     /// <summary>In the place's turn.</summary>
-    private async Task<Opened> AskAsync(string integration, Place place, CancellationToken ct)
+    private async Task<Opened> AskAsync(string integration, Place place, bool isToPut, CancellationToken ct)
     {
-        var settings = await Grain(integration).FindSettingsAsync(ct) ?? throw new StorageException(StorageError.Unavailable, $"The integration {integration} is gone.");
+        var asking = isToPut ? Services.GetRequiredService<IGrainFactory>().FindSettingsForWritingAsync(integration, ct) : Grain(integration).FindSettingsAsync(ct);
+        var settings = await asking ?? throw new StorageException(StorageError.Unavailable, $"The integration {integration} is gone.");
         var before = place.Now;
         var isSame = before is not null && before.Settings.AreThoseOf(settings);
         var opened = new Opened(isSame ? before!.Backend : Open(integration, settings), settings, clock.GetTimestamp());

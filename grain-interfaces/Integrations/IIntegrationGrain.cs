@@ -46,6 +46,11 @@ public interface IIntegrationGrain : IGrainWithStringKey
     [Alias("find-settings"), AlwaysInterleave]
     Task<IntegrationSettings?> FindSettingsAsync(CancellationToken ct);
 
+    /// <summary>The same for who is about to put there, after they have entered in the index what they put: it is compared with what the index has, so that no activation gives out a place that another has left, or is leaving.</summary>
+    /// <exception cref="StorageException"><see cref="StorageError.Unavailable"/>: it was changed elsewhere. The next call is told how.</exception>
+    [Alias("find-settings-for-writing"), AlwaysInterleave]
+    Task<IntegrationSettings?> FindSettingsForWritingAsync(CancellationToken ct);
+
     /// <summary>Adds what a node has sent there and read from there.</summary>
     [Alias("report"), AlwaysInterleave]
     Task ReportAsync(BackendUsage usage, CancellationToken ct);

@@ -67,6 +67,10 @@ public sealed class IntegrationState
     /// <summary>The place is to be made ready when it can be asked: nothing has been there yet.</summary>
     [Id(13)]
     public bool IsUnprepared { get; set; }
+
+    /// <summary>It is about to be another place, or none, if nothing is there: nothing is put there until this is taken back.</summary>
+    [Id(14)]
+    public bool IsLeaving { get; set; }
 }
 
 /// <summary>One integration. Its place is asked for its health by a timer, which a reminder sees to, and before settings are kept that name another.</summary>
@@ -92,8 +96,11 @@ internal sealed partial class IntegrationGrain(
     /// <summary>Under way, or over and not heard of yet; null for none.</summary>
     private Cleaning? _cleaning;
 
-    /// <summary>It is about to be another place, or none, if nothing is there.</summary>
+    /// <summary>A call that is under way here is leaving the place. Where the state says so and this does not, whoever wrote that is gone, or frozen, or at another silo.</summary>
     private bool _isLeaving;
+
+    /// <summary>A write failed, and memory may be ahead of the index: this activation ends, and gives out no place to put to.</summary>
+    private bool _isAhead;
 
     /// <summary>For how long a backend whose settings were replaced is left to those who are asking it: longer than any call here.</summary>
     private static readonly TimeSpan RetiredFor = TimeSpan.FromMinutes(1);
@@ -188,7 +195,7 @@ internal sealed partial class IntegrationGrain(
             if (!isSameApplication && state.State.WasByOAuth) await Authorization.ForgetAsync(ct);
             await KeepAsync(s =>
             {
-                s.IsUnprepared = isUnprepared;
+                (s.IsUnprepared, s.IsLeaving) = (isUnprepared, false);
                 Put(s, complete, noAccess);
             }, ct);
             // Its backend is the one of before.
@@ -255,8 +262,25 @@ internal sealed partial class IntegrationGrain(
         return test;
     }
 
-    public Task<IntegrationSettings?> FindSettingsAsync(CancellationToken ct) =>
-        Task.FromResult(state.RecordExists ? new IntegrationSettings(state.State.Type, state.State.Settings, state.State.SealedSecrets is { } box ? [.. box] : [], state.State.IsEnabled && !_isLeaving) : null);
+    public Task<IntegrationSettings?> FindSettingsAsync(CancellationToken ct) => Task.FromResult(SettingsOf(isLeaving: _isLeaving));
+
+    public async Task<IntegrationSettings?> FindSettingsForWritingAsync(CancellationToken ct)
+    {
+        await StayAsync(ct);
+        IntegrationSettings? settings = null;
+        // Where no write is under way. What the index has is never taken over: a call that is leaving the place, by what was read before, is to fail when it writes.
+        await _writes.RunAsync(async () =>
+        {
+            var kept = await index.ReadGrainStateAsync(IntegrationState.Name, GrainContext.GrainId.ToString(), ct);
+            if (_isAhead || kept?.ETag != state.Etag)
+            {
+                DeactivateOnIdle(); // memory is not what the index has: forget it
+                throw new StorageException(StorageError.Unavailable, $"What is known here of the integration {Name} is not what is kept of it, and is read anew.");
+            }
+            settings = SettingsOf(state.State.IsLeaving);
+        });
+        return settings;
+    }
 
     public Task ReportAsync(BackendUsage usage, CancellationToken ct)
     {
@@ -280,20 +304,39 @@ internal sealed partial class IntegrationGrain(
         else if (state.State.IsByOAuth) await Authorization.WakeAsync(isChanged: false, CancellationToken.None);
     }
 
-    /// <summary>Leaves the place, if nothing is there. Whoever is about to put something there has said so before they ask for the settings: either that is seen here, or they see that the place is being left.</summary>
+    /// <summary>Leaves the place, if nothing is there. That it is about to is in the index before it looks; and whoever is about to put something there has entered that before they ask for the settings, which are compared with the
+    /// index then, whichever activation is asked: either what they entered is seen here, or they are refused. Who takes the intent back changes the state's etag, so whatever this call writes afterwards fails.</summary>
     /// <param name="why">What would become of what is there.</param>
     private async Task LeaveAsync(string why, Func<Task> leave, CancellationToken ct)
     {
         _isLeaving = true;
         try
         {
+            // Written where it is there already too: whoever left it there may wake, and is to write nothing any more.
+            await KeepAsync(static s => s.IsLeaving = true, ct);
             await RequireUnusedAsync(why, ct);
             await leave();
         }
         finally
         {
             _isLeaving = false;
+            try
+            {
+                await StayAsync(CancellationToken.None);
+            }
+            catch (Exception e) when (e is not OutOfMemoryException)
+            {
+                // Who is asked next by somebody who is about to put takes it back.
+            }
         }
+    }
+
+    /// <summary>Takes back that the place is about to be left, where no call under way here is at it.</summary>
+    private async Task StayAsync(CancellationToken ct)
+    {
+        if (IsLeftOver()) await KeepAsync(static s => s.IsLeaving = false, ct, isWanted: IsLeftOver);
+
+        bool IsLeftOver() => state.State.IsLeaving && !_isLeaving;
     }
 
     private async Task RequireUnusedAsync(string why, CancellationToken ct)
@@ -533,6 +576,10 @@ internal sealed partial class IntegrationGrain(
         (into.Changed, into.Health) = (now, new(now, now, failure));
     }
 
+    /// <returns>Null where there is no integration.</returns>
+    private IntegrationSettings? SettingsOf(bool isLeaving) =>
+        state.RecordExists ? new(state.State.Type, state.State.Settings, state.State.SealedSecrets is { } box ? [.. box] : [], state.State.IsEnabled && !isLeaving) : null;
+
     /// <summary>All of them, secrets too.</summary>
     private ImmutableSortedDictionary<string, string> Settings() => state.State.SealedSecrets is null ? state.State.Settings : state.State.Settings.AddRange(OpenSecrets());
 
@@ -555,7 +602,8 @@ internal sealed partial class IntegrationGrain(
             }
             catch
             {
-                DeactivateOnIdle(); // memory is ahead of the index now: forget it
+                _isAhead = true;
+                DeactivateOnIdle(); // forget it
                 throw;
             }
         });

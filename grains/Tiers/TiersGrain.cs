@@ -5,6 +5,7 @@ using DarkStorage.GrainInterfaces.Cluster;
 using DarkStorage.GrainInterfaces.Integrations;
 using DarkStorage.GrainInterfaces.Objects;
 using DarkStorage.GrainInterfaces.Tiers;
+using DarkStorage.Grains.Integrations;
 using DarkStorage.Metadata;
 using DarkStorage.Rules.Tiers;
 using Microsoft.Extensions.Logging;
@@ -129,7 +130,7 @@ internal sealed partial class TiersGrain(IMetadataIndex index, TimeProvider cloc
     private async Task RequireUsableAsync(Tier tier, CancellationToken ct)
     {
         if (tier.Integration is not { } name) return;
-        var settings = await GrainFactory.GetGrain<IIntegrationGrain>(name).FindSettingsAsync(ct) ?? throw new StorageException(StorageError.NoSuchIntegration, $"There is no integration {name}.");
+        var settings = await GrainFactory.FindSettingsForWritingAsync(name, ct) ?? throw new StorageException(StorageError.NoSuchIntegration, $"There is no integration {name}.");
         if (!settings.IsEnabled) throw new StorageException(StorageError.InvalidArgument, $"The tier {tier.Name} is at the integration {name}, which is disabled.");
     }
 

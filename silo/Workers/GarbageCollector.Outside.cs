@@ -92,7 +92,7 @@ internal sealed partial class GarbageCollector
         var garbage = await index.TakePlacedGarbageAsync(integration, now - grace, now, OutsideBatchMax, ct);
         if (garbage.Count == 0) return false;
         // Only now, and once for all of it: as long as it is known the integration does not become another place, where it would be deleted, and forgotten here.
-        if (await places.FindForWritingAsync(integration, ct) is not { } place)
+        if (await places.FindEnabledAsync(integration, ct) is not { } place)
         {
             await TakeRestAsync();
             return false;

@@ -195,7 +195,7 @@ internal sealed partial class Transitions(
             LogOff(log, move.BucketName, wish.Key, why);
             if (wish.Origin == MoveOrigin.Restore && version?.Manifest.Place is { } place)
             {
-                if (await places.FindForWritingAsync(place.Integration, ct) is null)
+                if (await places.FindEnabledAsync(place.Integration, ct) is null)
                 {
                     // Nothing that failed: the tier of this class may be at another place by now, and what goes there is not to wait.
                     await index.PutOffMoveAsync(move, clock.GetUtcNow() + DelayOf(move.Attempts), $"{why} What was restored is let go at {place.Integration} when that integration is enabled again.", ct);
@@ -307,7 +307,7 @@ internal sealed partial class Transitions(
         await index.EnterPlacedBlobAsync(place.Blob, place.Integration, clock.GetUtcNow() + options.Value.Lease, ct);
         try
         {
-            // Only now: whoever would take the integration away looks first whether something was entered.
+            // Only now: whoever leaves the place has that written down before they look whether something was entered.
             await places.OpenForWritingAsync(integration, ct);
         }
         catch

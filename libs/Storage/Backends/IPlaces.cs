@@ -10,7 +10,7 @@ public interface IPlaces
     /// <exception cref="StorageException"><see cref="StorageError.Unavailable"/>: the integration can't be asked, or is gone.</exception>
     ValueTask<IBackend> OpenAsync(string integration, bool anew, CancellationToken ct);
 
-    /// <summary>As <see cref="OpenAsync"/> anew, for who is about to put there, to copy or to delete.</summary>
+    /// <summary>As <see cref="OpenAsync"/> anew, for who is about to put there, to copy or to delete. What is to be put has been entered in the index before: either a place that is left after this is seen to have it, or this is refused.</summary>
     /// <exception cref="StorageException"><see cref="StorageError.BackendFailed"/>: the integration is disabled, or being left. <see cref="StorageError.Unavailable"/>: it can't be asked, or is gone.</exception>
     ValueTask<IBackend> OpenForWritingAsync(string integration, CancellationToken ct);
 }

@@ -29,11 +29,13 @@ internal sealed class GrainHost : IAsyncDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("darkstorage-grains-").FullName;
     private readonly SqliteIndex _index;
+    private readonly bool _isOwner;
     private readonly IHost _host;
 
-    private GrainHost(Action<IServiceCollection>? configure)
+    private GrainHost(Action<IServiceCollection>? configure, GrainHost? other)
     {
-        _index = SqliteIndex.Open(Path.Combine(_folder, "index.db"), NullLogger<SqliteIndex>.Instance);
+        _isOwner = other is null;
+        _index = other?._index ?? SqliteIndex.Open(Path.Combine(_folder, "index.db"), NullLogger<SqliteIndex>.Instance);
         var builder = Host.CreateApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
         builder.Logging.SetMinimumLevel(LogLevel.Warning);
         builder.Services
@@ -71,9 +73,10 @@ internal sealed class GrainHost : IAsyncDisposable
     public Action? WriteRefused { get; set; }
 
     /// <param name="configure">Adds what only some grains need.</param>
-    public static async Task<GrainHost> StartAsync(Action<IServiceCollection>? configure = null)
+    /// <param name="other">Whose index it has, and who does not know of it: each has an activation of a grain that both are asked for. It ends after this one.</param>
+    public static async Task<GrainHost> StartAsync(Action<IServiceCollection>? configure = null, GrainHost? other = null)
     {
-        var host = new GrainHost(configure);
+        var host = new GrainHost(configure, other);
         await host._host.StartAsync();
         return host;
     }
@@ -82,7 +85,7 @@ internal sealed class GrainHost : IAsyncDisposable
     {
         await _host.StopAsync();
         _host.Dispose();
-        await _index.DisposeAsync();
+        if (_isOwner) await _index.DisposeAsync();
         Directory.Delete(_folder, recursive: true);
     }
 
@@ -131,6 +134,7 @@ internal sealed class GrainHost : IAsyncDisposable
             {
                 nameof(IMetadataIndex.ListVersionsAsync) => HookAsync((ValueTask<VersionListingEnd>)answer!, hook, targetMethod.Name),
                 nameof(IMetadataIndex.ListEventsAsync) => HookAsync((ValueTask<IReadOnlyList<WaitingEvent>>)answer!, hook, targetMethod.Name),
+                nameof(IMetadataIndex.IsPlaceInUseAsync) => HookAsync((ValueTask<bool>)answer!, hook, targetMethod.Name),
                 nameof(IMetadataIndex.FindVersionAsync) => HookAsync((ValueTask<ObjectVersion?>)answer!, hook, targetMethod.Name),
                 _ => answer,
             };

@@ -51,7 +51,12 @@ public sealed class IntegrationGrainTests : IAsyncLifetime
         await Integration.CheckSoonAsync(Ct);
         await Eventually.HoldsAsync("its id is kept", async () => await IdAsync() == "id-of-a");
         Assert.True((await Integration.FindAsync(Ct))!.Health!.IsHealthy);
-        await Integration.TestAsync(Ct);
+        // Its id is told of while it is still being written.
+        await Eventually.HoldsAsync("it is opened anew", async () =>
+        {
+            await Integration.TestAsync(Ct);
+            return _places.Opened.Count() == 3;
+        });
         Assert.Equal(["a ", "a ", "a id-of-a"], _places.Opened);
     }
 
@@ -61,11 +66,14 @@ public sealed class IntegrationGrainTests : IAsyncLifetime
 
     private static ImmutableDictionary<string, string> Settings(params (string Name, string Value)[] settings) => settings.ToImmutableDictionary(s => s.Name, s => s.Value);
 
-    private sealed class Places : IConnectors
+    internal sealed class Places : IConnectors
     {
         private readonly System.Collections.Concurrent.ConcurrentQueue<string> _opened = new();
 
         public System.Collections.Concurrent.ConcurrentDictionary<string, string> Ids { get; } = new(StringComparer.Ordinal);
+
+        /// <summary>Awaited before a place is ready, by its path.</summary>
+        public Func<string, Task> Preparing { get; set; } = static _ => Task.CompletedTask;
 
         /// <summary>The path and the id of each that was opened.</summary>
         public IEnumerable<string> Opened => _opened;
@@ -84,7 +92,7 @@ public sealed class IntegrationGrainTests : IAsyncLifetime
 
             public BackendUsage TakeUsage() => BackendUsage.None;
 
-            public Task PrepareAsync(CancellationToken ct) => Task.CompletedTask;
+            public Task PrepareAsync(CancellationToken ct) => places.Preparing(path);
 
             public Task<string?> IdentifyAsync(CancellationToken ct) => Task.FromResult(places.Ids.GetValueOrDefault(path));
 
