@@ -28,12 +28,12 @@ namespace DarkStorage.Unit.Grains;
 internal sealed class GrainHost : IAsyncDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("darkstorage-grains-").FullName;
-    private readonly SqliteIndex _index;
+    private readonly IMetadataIndex _index;
     private readonly IHost _host;
 
-    private GrainHost(Action<IServiceCollection>? configure)
+    private GrainHost(Action<IServiceCollection>? configure, IMetadataIndex? index)
     {
-        _index = SqliteIndex.Open(Path.Combine(_folder, "index.db"), NullLogger<SqliteIndex>.Instance);
+        _index = index ?? SqliteIndex.Open(Path.Combine(_folder, "index.db"), NullLogger<SqliteIndex>.Instance);
         var builder = Host.CreateApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
         builder.Logging.SetMinimumLevel(LogLevel.Warning);
         builder.Services
@@ -71,9 +71,10 @@ internal sealed class GrainHost : IAsyncDisposable
     public Action? WriteRefused { get; set; }
 
     /// <param name="configure">Adds what only some grains need.</param>
-    public static async Task<GrainHost> StartAsync(Action<IServiceCollection>? configure = null)
+    /// <param name="index">Ends with the host; null for one in SQLite.</param>
+    public static async Task<GrainHost> StartAsync(Action<IServiceCollection>? configure = null, IMetadataIndex? index = null)
     {
-        var host = new GrainHost(configure);
+        var host = new GrainHost(configure, index);
         await host._host.StartAsync();
         return host;
     }
@@ -131,6 +132,7 @@ internal sealed class GrainHost : IAsyncDisposable
             {
                 nameof(IMetadataIndex.ListVersionsAsync) => HookAsync((ValueTask<VersionListingEnd>)answer!, hook, targetMethod.Name),
                 nameof(IMetadataIndex.ListEventsAsync) => HookAsync((ValueTask<IReadOnlyList<WaitingEvent>>)answer!, hook, targetMethod.Name),
+                nameof(IMetadataIndex.CheckClockAsync) => HookAsync((ValueTask<string?>)answer!, hook, targetMethod.Name),
                 nameof(IMetadataIndex.FindVersionAsync) => HookAsync((ValueTask<ObjectVersion?>)answer!, hook, targetMethod.Name),
                 _ => answer,
             };
