@@ -50,7 +50,7 @@ public interface ILifecycleGrain : IGrainWithStringKey
 /// <param name="Running">What the run under way did so far; null where none is.</param>
 /// <param name="Last">The last run that came to its end; null before the first.</param>
 /// <param name="Before">The runs before that one, the newest first; runs that found nothing to do are not among them.</param>
-/// <param name="Problem">What keeps versions from being moved, as a sentence; null where nothing does.</param>
+/// <param name="Problem">What keeps versions from being moved, or runs from doing anything, as a sentence; null where nothing does.</param>
 [GenerateSerializer, Immutable, Alias("lifecycle-status")]
 public sealed record LifecycleStatus(LifecycleReport? Running, LifecycleReport? Last, ImmutableArray<LifecycleReport> Before, string? Problem = null);
 

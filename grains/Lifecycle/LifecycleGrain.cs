@@ -74,7 +74,7 @@ public sealed class LifecycleState
 /// What is done twice after a crash is done to what is there then, so it does no harm.</summary>
 internal sealed partial class LifecycleGrain(
     IMetadataIndex index, TimeProvider clock, IOptions<LifecycleOptions> options, [PersistentState("lifecycle", StorageNames.Index)] IPersistentState<LifecycleState> state,
-    IAccessLog accessLog, ILogger<LifecycleGrain> log) : Grain, ILifecycleGrain, IRemindable
+    IAccessLog accessLog, ILocalSiloDetails silo, ILogger<LifecycleGrain> log) : Grain, ILifecycleGrain, IRemindable
 {
     private const string RunReminder = "run";
     private const string StandardClass = "STANDARD";
@@ -105,6 +105,9 @@ internal sealed partial class LifecycleGrain(
     /// <summary>When this activation ended a batch last, by the clock's timestamps; null where it has none yet.</summary>
     private long? _batchEnded;
 
+    /// <summary>It was said that the run stands still.</summary>
+    private bool _standsStill;
+
     private string Bucket => this.GetPrimaryKeyString();
 
     public async Task WakeAsync(CancellationToken ct)
@@ -120,7 +123,8 @@ internal sealed partial class LifecycleGrain(
         return Task.CompletedTask;
     }
 
-    public async Task<LifecycleStatus> GetStatusAsync(CancellationToken ct) => new(state.State.Running, state.State.Last, state.State.Before, (await FindAsync(ct))?.Problem);
+    public async Task<LifecycleStatus> GetStatusAsync(CancellationToken ct) =>
+        new(state.State.Running, state.State.Last, state.State.Before, await FindAsync(ct) is { } work ? await FindStandstillAsync(clock.GetUtcNow(), ct) ?? work.Problem : null);
 
     public async Task<LifecycleReport> PreviewAsync(int versionsMax, CancellationToken ct) => (await PreviewPageAsync(null, null, versionsMax, ct)).Report;
 
@@ -135,7 +139,7 @@ internal sealed partial class LifecycleGrain(
         var begun = clock.GetTimestamp();
         do
         {
-            (run, var ended) = await BatchAsync(work, run, act: false, ct);
+            (run, var ended) = await BatchAsync(work, run, clock.GetUtcNow(), act: false, ct);
             if (ended) return new(run.Report with { Ended = clock.GetUtcNow() }, null);
         }
         while (run.Report.Looked < versionsMax && clock.GetElapsedTime(begun) < PreviewTimeMax);
@@ -200,17 +204,26 @@ internal sealed partial class LifecycleGrain(
             _batches?.Change(options.Value.Interval, options.Value.Interval < TimeSpan.FromMinutes(1) ? Pause : Timeout.InfiniteTimeSpan);
             return;
         }
+        var now = clock.GetUtcNow();
+        if (await FindStandstillAsync(now, ct) is { } standstill)
+        {
+            if (!_standsStill) LogProblem(log, Bucket, standstill);
+            _standsStill = true;
+            _batches?.Change(AgainAfter, Pause);
+            return;
+        }
+        _standsStill = false;
         var (current, bucket) = (state.State, work.Bucket);
         if (current.Running is null || current.Bucket != bucket.Id.Value)
         {
-            (current.Bucket, current.Running, current.Key, current.Version, current.Revision) = (bucket.Id.Value, LifecycleReport.At(clock.GetUtcNow()), "", null, 0);
-            current.Running = current.Running with { UploadsAborted = await AbortUploadsAsync(bucket, work.Rules, ct) };
+            (current.Bucket, current.Running, current.Key, current.Version, current.Revision) = (bucket.Id.Value, LifecycleReport.At(now), "", null, 0);
+            current.Running = current.Running with { UploadsAborted = await AbortUploadsAsync(bucket, work.Rules, now, ct) };
         }
         VersionName? last = current.Version is { } text && VersionName.TryParse(text, out var name) ? name : null;
         var place = new VersionPlace(current.Key, last, current.Revision);
         // Its newest versions may have been removed since: then fewer are newer, and rules keep more.
         if (last is not null && !(_batchEnded is { } ended && clock.GetElapsedTime(ended) < CountsHold)) (current.Above, current.Noncurrent) = await RecountAsync(bucket.Id, place, ct);
-        var (run, isOver) = await BatchAsync(work, new(current.Running!, place, current.Above, current.Noncurrent), act: true, ct);
+        var (run, isOver) = await BatchAsync(work, new(current.Running!, place, current.Above, current.Noncurrent), now, act: true, ct);
         (current.Key, current.Version, current.Revision, current.Above, current.Noncurrent) = (run.Place.Key, run.Place.Version?.ToString(), run.Place.Revision, run.Above, run.Noncurrent);
         current.Running = isOver ? null : run.Report;
         if (isOver)
@@ -245,6 +258,10 @@ internal sealed partial class LifecycleGrain(
         }
     }
 
+    /// <returns>What keeps a run from doing anything, as a sentence; null where nothing does. What goes too early, by a clock that is wrong, nothing brings back.</returns>
+    private async ValueTask<string?> FindStandstillAsync(DateTimeOffset now, CancellationToken ct) =>
+        await index.CheckClockAsync(now, ct) is { } wrong ? $"Runs stand still at the node {silo.Name}. {wrong}" : null;
+
     /// <summary>What a run goes by.</summary>
     private sealed record Work(BucketRecord Bucket, LifecycleConfiguration Rules, BucketPolicies Policies)
     {
@@ -260,14 +277,13 @@ internal sealed partial class LifecycleGrain(
     private readonly record struct Run(LifecycleReport Report, VersionPlace Place, DateTimeOffset Above, int Noncurrent);
 
     /// <summary>Looks at one batch and does what the rules say, or only counts it.</summary>
-    private async Task<(Run Run, bool Ended)> BatchAsync(Work lifecycle, Run run, bool act, CancellationToken ct)
+    private async Task<(Run Run, bool Ended)> BatchAsync(Work lifecycle, Run run, DateTimeOffset now, bool act, CancellationToken ct)
     {
         var bucket = lifecycle.Bucket;
         // Every batch asks anew: a tier may come and go while a run goes on.
         var tiers = await GrainFactory.ListTiersAsync(ct);
         var page = new Batch();
         var end = await index.ListVersionsAsync(new(bucket.Id, "", null, run.Place.Key is null ? new("", null, 0) : run.Place, BatchMax), page, ct);
-        var now = clock.GetUtcNow();
         var accesses = new Accesses(index, bucket, page.Entries);
         var work = new List<(Entry Entry, VersionState State, LifecycleDecision Decision)>();
         var (above, noncurrent) = (run.Above, run.Noncurrent);
@@ -461,7 +477,7 @@ internal sealed partial class LifecycleGrain(
             : moves.Replace(known, known with { Versions = known.Versions + 1, Bytes = known.Bytes + entry.Length });
     }
 
-    private async Task<long> AbortUploadsAsync(BucketRecord bucket, LifecycleConfiguration rules, CancellationToken ct)
+    private async Task<long> AbortUploadsAsync(BucketRecord bucket, LifecycleConfiguration rules, DateTimeOffset now, CancellationToken ct)
     {
         var aborting = rules.Rules.Where(r => r.IsEnabled && r.AbortUploadsAfterDays is not null).ToList();
         if (aborting.Count == 0) return 0;
@@ -470,7 +486,7 @@ internal sealed partial class LifecycleGrain(
         {
             var page = await index.ListUploadsAsync(bucket.Id, "", null, key, upload, BatchMax, ct);
             foreach (var old in page.Uploads.Where(u => aborting.Any(r => r.Filter.MatchesKey(u.Key)
-                && LifecycleRules.Due(u.Initiated, r.AbortUploadsAfterDays, null, options.Value.DayLength) <= clock.GetUtcNow())))
+                && LifecycleRules.Due(u.Initiated, r.AbortUploadsAfterDays, null, options.Value.DayLength) <= now)))
             {
                 try
                 {

@@ -87,7 +87,11 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
             if (update.Move?.IsDone(version.Manifest) == true) return WithoutContent(version); // a retried call gets its first answer: refused, its mover would delete what the version names
             if (update.Move is { } move && version.Manifest.Place != move.From) throw new StorageException(StorageError.VersionChanged, $"The bytes were at {move.From?.Integration ?? "the drives"} when they were copied, and are at {version.Manifest.Place?.Integration ?? "the drives"}.");
             var now = clock.GetUtcNow();
-            update.Retention?.ThrowIfRefused(version.Attributes.Retention, now);
+            if (update.Retention is { } change)
+            {
+                change.ThrowIfRefused(version.Attributes.Retention, now);
+                await RequireTimeAsync(version.Attributes.Retention, now, ct);
+            }
             if (update.Move is not null || update.StorageClass is not null) await RequireFreeToGoAsync(update, version, now, ct);
             var restore = await RestoreOfAsync(update, version, now, ct);
             if (update.Restore is not null && restore == version.Restore && restore is null or { Until: not null }) return WithoutContent(version); // as it is: asked for twice on one day, as it is told to the day
@@ -173,7 +177,7 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
     private async Task RemoveAsync(BucketRecord bucket, ObjectVersion version, ObjectDeletion deletion, CancellationToken ct)
     {
         var now = clock.GetUtcNow();
-        version.ThrowIfKept(now, deletion.BypassGovernance);
+        await RequireNotKeptAsync(version, now, deletion.BypassGovernance, ct);
         var events = BucketEvents.OfRemoval(bucket, _id.Key, version, deletion.Origin, now);
         var removal = new VersionRemoval(bucket.Id, _id.Key, version.Name, version.Revision, version.Attributes.Change)
         {
@@ -187,6 +191,21 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
         if (version.Revision == _latest?.Revision) _latest = WithoutContent(await index.FindLatestAsync(deletion.Bucket, _id.Key, ct));
     }
 
+    private async ValueTask RequireNotKeptAsync(ObjectVersion version, DateTimeOffset now, bool bypassGovernance, CancellationToken ct)
+    {
+        version.ThrowIfKept(now, bypassGovernance);
+        await RequireTimeAsync(version.Attributes.Retention, now, ct);
+    }
+
+    /// <summary>That a retention is over lets its version go for good: it is not for a clock to say that is wrong. What has no retention, or an active one, does not turn on that, and costs no question.</summary>
+    /// <exception cref="StorageException"><see cref="StorageError.Unavailable"/>: this node's clock is wrong.</exception>
+    private async ValueTask RequireTimeAsync(ObjectRetention? retention, DateTimeOffset now, CancellationToken ct)
+    {
+        if (retention is null || retention.IsActive(now) || await index.CheckClockAsync(now, ct) is not { } wrong) return;
+        LogWrongClock(log, _id, retention.Until, wrong);
+        throw new StorageException(StorageError.Unavailable, $"Whether the retention until {retention.Until:O} is over is not known. {wrong}");
+    }
+
     private async Task<ObjectDeleted> MarkDeletedAsync(BucketRecord bucket, ObjectDeletion deletion, CancellationToken ct)
     {
         if (_latest is { IsDeleteMarker: true } made && made.Manifest.Version == deletion.Marker) return new(made.Name, IsDeleteMarker: true, MarkerMade: true);
@@ -195,7 +214,7 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
         var now = clock.GetUtcNow();
         var isNull = bucket.Versioning != BucketVersioning.Enabled;
         // A null marker takes the place of the null version, wherever that is: so it must be free to go.
-        if (isNull && await FindAsync(VersionName.Null, ct) is { } replaced) replaced.ThrowIfKept(now, deletion.BypassGovernance);
+        if (isNull && await FindAsync(VersionName.Null, ct) is { } replaced) await RequireNotKeptAsync(replaced, now, deletion.BypassGovernance, ct);
         var marker = new ObjectVersion(new(deletion.Marker, 0, "", null, [], []), ObjectMetadata.Default, now, NextRevision(now), isNull, StandardClass,
             null, deletion.Owner, ObjectAttributes.None, IsDeleteMarker: true);
         await SaveAsync(bucket, marker, BucketEvents.OfCommit(bucket, _id.Key, marker, deletion.Origin), wishesMove: false, ct);
@@ -291,6 +310,9 @@ internal sealed partial class ObjectGrain(IMetadataIndex index, ObjectGrainPopul
 
     [LoggerMessage(LogLevel.Debug, "Committed {Object} version {Version}, {Length} bytes")]
     private static partial void LogCommitted(ILogger log, ObjectId @object, VersionId version, long length);
+
+    [LoggerMessage(LogLevel.Warning, "A version of {Object} stays retained, though {Until} has passed by this node's clock: {Why}")]
+    private static partial void LogWrongClock(ILogger log, ObjectId @object, DateTimeOffset until, string why);
 
     [LoggerMessage(LogLevel.Debug, "Deleted {Object} version {Version}")]
     private static partial void LogDeleted(ILogger log, ObjectId @object, VersionId version);

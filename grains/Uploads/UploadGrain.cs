@@ -81,8 +81,14 @@ internal sealed partial class UploadGrain(IMetadataIndex index, TimeProvider clo
     {
         if (await FindAsync(CancellationToken.None) is { } upload)
         {
-            if (clock.GetUtcNow() - upload.Initiated < options.Value.ExpireAfter) return;
-            await index.DeleteUploadAsync(upload.Id, clock.GetUtcNow(), CancellationToken.None);
+            var now = clock.GetUtcNow();
+            if (now - upload.Initiated < options.Value.ExpireAfter) return;
+            if (await index.CheckClockAsync(now, CancellationToken.None) is { } wrong)
+            {
+                LogWrongClock(log, upload.Id, upload.BucketName, wrong);
+                return; // the reminder comes again
+            }
+            await index.DeleteUploadAsync(upload.Id, now, CancellationToken.None);
             LogExpired(log, upload.Id, upload.BucketName);
         }
         await EndAsync();
@@ -115,6 +121,9 @@ internal sealed partial class UploadGrain(IMetadataIndex index, TimeProvider clo
 
     [LoggerMessage(LogLevel.Debug, "Completed upload {Upload} in {Bucket}: {Parts} parts, {Length} bytes")]
     private static partial void LogCompleted(ILogger log, UploadId upload, string bucket, int parts, long length);
+
+    [LoggerMessage(LogLevel.Warning, "Upload {Upload} in {Bucket} is not aborted, though it is old enough by this node's clock: {Why}")]
+    private static partial void LogWrongClock(ILogger log, UploadId upload, string bucket, string why);
 
     [LoggerMessage(LogLevel.Information, "Upload {Upload} in {Bucket} was never finished and has been aborted")]
     private static partial void LogExpired(ILogger log, UploadId upload, string bucket);

@@ -132,6 +132,11 @@ public interface IMetadataIndex : IIndexReader, IAsyncDisposable
     /// <returns>Those of the given blobs that the index has never heard of: what a crash left between bytes and facts.</returns>
     ValueTask<IReadOnlyList<BlobId>> FindUnknownBlobsAsync(IReadOnlyList<BlobId> blobs, CancellationToken ct);
 
+    /// <summary>Looks whether a time that this node's clock told is right. To be asked before something is freed or removed because it is due by that time, where nothing would bring it back.</summary>
+    /// <param name="now">As it was told just before.</param>
+    /// <returns>What is wrong with the clock, as a sentence for who runs the node; null where it agrees with that of the index, which all nodes share.</returns>
+    ValueTask<string?> CheckClockAsync(DateTimeOffset now, CancellationToken ct);
+
     /// <summary>Events that wait for a target, in the order of their sequence.</summary>
     /// <param name="after">Only those with a greater sequence.</param>
     ValueTask<IReadOnlyList<WaitingEvent>> ListEventsAsync(string target, long after, int max, CancellationToken ct);

@@ -210,10 +210,14 @@ internal sealed partial class ReplicaCare(
         return whole;
     }
 
-    /// <summary>Freed, deleted, or left by a crash. Of what is young the commit may be on its way still, so that the index does not know it says nothing.</summary>
+    /// <summary>Freed, deleted, or left by a crash. Of what is young the commit may be on its way still, so that the index does not know it says nothing; and by a clock that is wrong everything may be.</summary>
     private async Task<bool> IsNeededByNobodyAsync(BlobId blob, CancellationToken ct)
     {
-        if ((await objects.FindUnknownBlobsAsync([blob], ct)).Count > 0) return blob.Minted < clock.GetUtcNow() - garbage.Value.OrphanAge;
+        if ((await objects.FindUnknownBlobsAsync([blob], ct)).Count > 0)
+        {
+            var now = clock.GetUtcNow();
+            return blob.Minted < now - garbage.Value.OrphanAge && await objects.CheckClockAsync(now, ct) is null;
+        }
         return (await index.FindNeededBlobsAsync([blob], ct)).Count == 0; // asked second: what was committed meanwhile is known, and needed
     }
 

@@ -60,7 +60,7 @@ internal sealed partial class GarbageCollector(
 
     private async Task CollectHereAsync(CancellationToken stoppingToken)
     {
-        var nextOrphans = clock.GetUtcNow() + options.Value.OrphanInterval;
+        var searched = clock.GetTimestamp();
         using var timer = new PeriodicTimer(options.Value.Interval, clock);
         while (await timer.WaitForNextTickAsync(stoppingToken))
         {
@@ -68,10 +68,9 @@ internal sealed partial class GarbageCollector(
             {
                 // In a cluster one node at a time collects what the index says, and each searches its own drive for what it does not.
                 await CollectAsync(stoppingToken);
-                if (clock.GetUtcNow() < nextOrphans) continue;
-                await CollectOrphansAsync(stoppingToken);
-                OrphanSearches.Add(1);
-                nextOrphans = clock.GetUtcNow() + options.Value.OrphanInterval;
+                if (clock.GetElapsedTime(searched) < options.Value.OrphanInterval) continue;
+                if (await CollectOrphansAsync(stoppingToken)) OrphanSearches.Add(1);
+                searched = clock.GetTimestamp(); // not by the time of day, which may be a year ahead and be set right
             }
             catch (Exception e) when (!stoppingToken.IsCancellationRequested)
             {
@@ -103,14 +102,21 @@ internal sealed partial class GarbageCollector(
     private Task DeleteAsync(IReadOnlyList<BlobId> garbage, CancellationToken ct) =>
         Parallel.ForEachAsync(garbage, new ParallelOptions { MaxDegreeOfParallelism = ParallelMax, CancellationToken = ct }, async (blob, ct) => await blobs.DeleteAsync(blob, ct));
 
-    private async Task CollectOrphansAsync(CancellationToken ct)
+    /// <summary>By a clock that is wrong, what another node has fetched from outside and not committed yet would be old.</summary>
+    /// <returns>Whether it came to its end.</returns>
+    private async Task<bool> CollectOrphansAsync(CancellationToken ct)
     {
         var after = default(BlobId);
-        var mintedBefore = clock.GetUtcNow() - options.Value.OrphanAge;
         while (true)
         {
-            var stored = blobs.ListBlobs(after, mintedBefore, BatchMax);
-            if (stored.Count == 0) return;
+            var now = clock.GetUtcNow();
+            if (await index.CheckClockAsync(now, ct) is { } wrong)
+            {
+                LogWrongClock(log, wrong);
+                return false;
+            }
+            var stored = blobs.ListBlobs(after, now - options.Value.OrphanAge, BatchMax);
+            if (stored.Count == 0) return true;
             after = stored[^1];
             var orphans = await index.FindUnknownBlobsAsync([.. stored.Select(static blob => blob.Whole).Distinct()], ct);
             await DeleteAsync(orphans, ct);
@@ -125,6 +131,9 @@ internal sealed partial class GarbageCollector(
 
     [LoggerMessage(LogLevel.Information, "Freed the bytes of {Count} blobs that a crash had left behind")]
     private static partial void LogOrphans(ILogger log, int count);
+
+    [LoggerMessage(LogLevel.Warning, "What crashes left behind is not searched for: {Why}")]
+    private static partial void LogWrongClock(ILogger log, string why);
 
     [LoggerMessage(LogLevel.Warning, "Collecting garbage failed; it will be tried again")]
     private static partial void LogFailed(ILogger log, Exception exception);

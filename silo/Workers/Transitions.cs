@@ -351,6 +351,8 @@ internal sealed partial class Transitions(
         var orphanAge = garbage.Value.OrphanAge;
         await using var lease = Lease(move, null, orphanAge / 2, ct);
         await using var fetch = await lease.HoldAsync(held => blobs.FetchAsync(version.Manifest, new(bucket.Id, move.Wish.Key), BucketRules.Of(bucket).Redundancy, held));
+        // By a clock that is behind, what was fetched is old from the first on, for the collectors of other nodes.
+        if (await index.CheckClockAsync(clock.GetUtcNow(), ct) is { } wrong) throw new StorageException(StorageError.BackendFailed, $"What was fetched may have been freed as left by a crash. {wrong}");
         // Last thing before: the lease counts the time that this machine was awake, and the collector counts all of it.
         if (fetch.MayCountAsOrphaned(orphanAge)) throw new StorageException(StorageError.BackendFailed, $"It was fetched more than {orphanAge / 2} ago by the clock, half of Garbage:OrphanAge, or the clock was set back meanwhile: some of it may have been freed as left by a crash. Raise Garbage:OrphanAge where fetching takes so long.");
         try

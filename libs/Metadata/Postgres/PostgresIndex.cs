@@ -95,6 +95,12 @@ public sealed partial class PostgresIndex : IMetadataIndex, IClusterIndex
         throw new InvalidDataException($"The database at {Description} is not the index of the cluster {ClusterId} any more.");
     }
 
+    public async ValueTask<string?> CheckClockAsync(DateTimeOffset now, CancellationToken ct)
+    {
+        var theirs = (await ReadRowsAsync("SELECT clock_timestamp()", static _ => { }, static row => new DateTimeOffset(row.GetDateTime(0)), ct))[0];
+        return FaultOf(now, theirs, _database.Clock.GetUtcNow(), _database.Options, Description);
+    }
+
     public async ValueTask DisposeAsync()
     {
         if (Interlocked.Exchange(ref _disposed, 1) != 0) return;
@@ -213,14 +219,17 @@ public sealed partial class PostgresIndex : IMetadataIndex, IClusterIndex
         await row.ReadAsync(ct);
         if (row.GetString(0) != "UTF8") throw new InvalidDataException($"{url} has the encoding {row.GetString(0)}; the index needs UTF8.");
         if (row.GetString(1) != "on") LogUnsafe(log);
-        // The answer was made between the question and now: what is out of that, by more than is allowed, is a wrong clock.
-        var (theirs, answered) = (new DateTimeOffset(row.GetDateTime(2)), clock.GetUtcNow());
+        if (FaultOf(asked, new(row.GetDateTime(2)), clock.GetUtcNow(), options, url.ToString()) is { } fault) throw new InvalidDataException(fault);
+    }
+
+    /// <summary>The database's answer was made between the question and when it was there: what is out of that, by more than is allowed, is a wrong clock.</summary>
+    /// <returns>What is wrong, as a sentence; null where nothing is.</returns>
+    private static string? FaultOf(DateTimeOffset asked, DateTimeOffset theirs, DateTimeOffset answered, PostgresOptions options, string database)
+    {
         var difference = theirs < asked ? theirs - asked : theirs > answered ? theirs - answered : TimeSpan.Zero;
-        if (difference.Duration() > options.ClockDifferenceMax)
-        {
-            var seconds = difference.Duration().TotalSeconds.ToString("0", CultureInfo.InvariantCulture);
-            throw new InvalidDataException($"This machine's clock is {seconds} s {(difference > TimeSpan.Zero ? "behind" : "ahead of")} that of {url}; at most {options.ClockDifferenceMax.TotalSeconds} s are allowed: set it right.");
-        }
+        if (difference.Duration() <= options.ClockDifferenceMax) return null;
+        var seconds = difference.Duration().TotalSeconds.ToString("0", CultureInfo.InvariantCulture);
+        return $"This machine's clock is {seconds} s {(difference > TimeSpan.Zero ? "behind" : "ahead of")} that of {database}; at most {options.ClockDifferenceMax.TotalSeconds} s are allowed: set it right.";
     }
 
     [LoggerMessage(LogLevel.Warning, "The database of the index runs with fsync = off: what was acknowledged may be lost when its machine fails")]

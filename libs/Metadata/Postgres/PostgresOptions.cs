@@ -19,7 +19,8 @@ public sealed record PostgresOptions
     [Range(typeof(TimeSpan), "00:00:01", "00:01:00")]
     public TimeSpan Timeout { get; init; } = TimeSpan.FromSeconds(5);
 
-    /// <summary>How far this machine's clock may be from the database's at start. Default 30 s: times of objects, leases and what is garbage are compared between nodes.</summary>
+    /// <summary>How far this machine's clock may be from the database's, at start and whenever something is due by it that nothing brings back. Default 30 s: times of objects, leases and what is garbage are
+    /// compared between nodes.</summary>
     [Range(typeof(TimeSpan), "00:00:01", "00:05:00")]
     public TimeSpan ClockDifferenceMax { get; init; } = TimeSpan.FromSeconds(30);
 }

@@ -26,6 +26,9 @@ public sealed partial class SqliteIndex : IMetadataIndex
 
     public string Description { get; }
 
+    /// <summary>It is on this machine, and has no clock of its own.</summary>
+    public ValueTask<string?> CheckClockAsync(DateTimeOffset now, CancellationToken ct) => new((string?)null);
+
     /// <summary>Opens the index, making or migrating it where needed.</summary>
     /// <param name="path">The database file; its folder must exist.</param>
     /// <exception cref="InvalidDataException">A newer program wrote it, or something else did.</exception>

@@ -28,14 +28,14 @@ namespace DarkStorage.Unit.Grains;
 internal sealed class GrainHost : IAsyncDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("darkstorage-grains-").FullName;
-    private readonly SqliteIndex _index;
+    private readonly IMetadataIndex _index;
     private readonly bool _isOwner;
     private readonly IHost _host;
 
-    private GrainHost(Action<IServiceCollection>? configure, GrainHost? other)
+    private GrainHost(Action<IServiceCollection>? configure, IMetadataIndex? index, GrainHost? other)
     {
         _isOwner = other is null;
-        _index = other?._index ?? SqliteIndex.Open(Path.Combine(_folder, "index.db"), NullLogger<SqliteIndex>.Instance);
+        _index = other?._index ?? index ?? SqliteIndex.Open(Path.Combine(_folder, "index.db"), NullLogger<SqliteIndex>.Instance);
         var builder = Host.CreateApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
         builder.Logging.SetMinimumLevel(LogLevel.Warning);
         builder.Services
@@ -73,10 +73,11 @@ internal sealed class GrainHost : IAsyncDisposable
     public Action? WriteRefused { get; set; }
 
     /// <param name="configure">Adds what only some grains need.</param>
+    /// <param name="index">Ends with the host; null for one in SQLite.</param>
     /// <param name="other">Whose index it has, and who does not know of it: each has an activation of a grain that both are asked for. It ends after this one.</param>
-    public static async Task<GrainHost> StartAsync(Action<IServiceCollection>? configure = null, GrainHost? other = null)
+    public static async Task<GrainHost> StartAsync(Action<IServiceCollection>? configure = null, IMetadataIndex? index = null, GrainHost? other = null)
     {
-        var host = new GrainHost(configure, other);
+        var host = new GrainHost(configure, index, other);
         await host._host.StartAsync();
         return host;
     }
@@ -135,6 +136,7 @@ internal sealed class GrainHost : IAsyncDisposable
                 nameof(IMetadataIndex.ListVersionsAsync) => HookAsync((ValueTask<VersionListingEnd>)answer!, hook, targetMethod.Name),
                 nameof(IMetadataIndex.ListEventsAsync) => HookAsync((ValueTask<IReadOnlyList<WaitingEvent>>)answer!, hook, targetMethod.Name),
                 nameof(IMetadataIndex.IsPlaceInUseAsync) => HookAsync((ValueTask<bool>)answer!, hook, targetMethod.Name),
+                nameof(IMetadataIndex.CheckClockAsync) => HookAsync((ValueTask<string?>)answer!, hook, targetMethod.Name),
                 nameof(IMetadataIndex.FindVersionAsync) => HookAsync((ValueTask<ObjectVersion?>)answer!, hook, targetMethod.Name),
                 _ => answer,
             };

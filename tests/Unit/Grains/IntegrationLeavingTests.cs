@@ -29,7 +29,7 @@ public sealed class IntegrationLeavingTests : IAsyncLifetime
     public async ValueTask InitializeAsync()
     {
         _here = await GrainHost.StartAsync(Configure);
-        _there = await GrainHost.StartAsync(Configure, _here);
+        _there = await GrainHost.StartAsync(Configure, other: _here);
         await Here.AddAsync("folder", null, ImmutableDictionary<string, string>.Empty.Add("path", "a"), Ct);
 
         void Configure(IServiceCollection services) => services

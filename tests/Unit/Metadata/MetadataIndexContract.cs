@@ -53,6 +53,9 @@ public abstract partial class MetadataIndexContract : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_clock_that_is_right_is_nothing_to_speak_of() => Assert.Null(await _index.CheckClockAsync(DateTimeOffset.UtcNow, Ct));
+
+    [Fact]
     public async Task A_change_decided_on_another_revision_is_refused_and_changes_nothing()
     {
         var bucket = await NewBucketAsync();

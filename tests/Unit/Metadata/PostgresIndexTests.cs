@@ -91,6 +91,23 @@ public sealed partial class PostgresIndexTests(PostgresFixture postgres) : Metad
         Assert.False(await HasSchemaAsync(url[(url.LastIndexOf('/') + 1)..]));
     }
 
+    [Theory, InlineData(1, "86400 s ahead of that of"), InlineData(-1, "86400 s behind that of")]
+    public async Task A_clock_that_is_set_a_day_off_while_the_index_is_open_is_found_out_until_it_is_set_right(int days, string said)
+    {
+        var clock = new OtherClock(TimeSpan.Zero);
+        await using var index = await OpenAsync(_url, clock: clock);
+        Assert.Null(await index.CheckClockAsync(clock.GetUtcNow(), Ct));
+        clock.Ahead = TimeSpan.FromSeconds(20 * days);
+        Assert.Null(await index.CheckClockAsync(clock.GetUtcNow(), Ct));
+        clock.Ahead = TimeSpan.FromDays(days);
+        var told = clock.GetUtcNow();
+        Assert.Contains(said, await index.CheckClockAsync(told, Ct), StringComparison.Ordinal);
+        clock.Ahead = TimeSpan.Zero;
+        Assert.Null(await index.CheckClockAsync(clock.GetUtcNow(), Ct));
+        // Nothing is due by a time from before, but by one that is yet to come.
+        Assert.Equal(days > 0, await index.CheckClockAsync(told, Ct) is not null);
+    }
+
     [Fact]
     public async Task A_database_that_is_not_there_is_one_sentence_without_the_password()
     {
@@ -578,7 +595,9 @@ public sealed partial class PostgresIndexTests(PostgresFixture postgres) : Metad
 
     private sealed class OtherClock(TimeSpan ahead) : TimeProvider
     {
-        public override DateTimeOffset GetUtcNow() => DateTimeOffset.UtcNow + ahead;
+        public TimeSpan Ahead { get; set; } = ahead;
+
+        public override DateTimeOffset GetUtcNow() => DateTimeOffset.UtcNow + Ahead;
     }
 
     private sealed class Page : IObjectListingSink

@@ -1,7 +1,7 @@
-namespace DarkStorage.Simulation.Lifecycle;
+namespace DarkStorage.TestKit;
 
 /// <summary>The time of day of nodes, set from outside (libfaketime). Timers run as they do.</summary>
-internal sealed class OutsideClock
+public sealed class OutsideClock
 {
     private readonly string _file;
 
@@ -22,7 +22,7 @@ internal sealed class OutsideClock
     /// <summary>Of a node that goes by it.</summary>
     public IReadOnlyDictionary<string, string> Environment { get; }
 
-    /// <param name="ahead">In libfaketime's words: <c>+13h</c>. It is known within a second.</param>
+    /// <param name="ahead">In libfaketime's words: <c>+13h</c>, <c>-2d</c>. It is known within a second.</param>
     public async Task SetAsync(string ahead)
     {
         // Whole at each moment, for who reads it.
