@@ -10,68 +10,9 @@ using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using Orleans;
 using Orleans.Runtime;
+using Orleans.Storage;
 
 namespace DarkStorage.Grains.Integrations;
-
-/// <summary>What is kept of an integration. The secrets are sealed.</summary>
-[GenerateSerializer, Alias("integration-state")]
-public sealed class IntegrationState
-{
-    /// <summary>The name of the state in the index.</summary>
-    public const string Name = "integration";
-
-    [Id(0)]
-    public string Type { get; set; } = "";
-
-    [Id(1)]
-    public string? Preset { get; set; }
-
-    /// <summary>All that are not secret, defaults and the preset's among them: what a later program has for defaults changes nothing here.</summary>
-    [Id(2)]
-    public ImmutableSortedDictionary<string, string> Settings { get; set; } = ImmutableSortedDictionary<string, string>.Empty;
-
-    /// <summary>A JSON object of the secret settings, sealed; null where there are none.</summary>
-    [Id(3)]
-    public byte[]? SealedSecrets { get; set; }
-
-    /// <summary>Names of the secret settings.</summary>
-    [Id(4)]
-    public ImmutableArray<string> Secrets { get; set; } = [];
-
-    [Id(5)]
-    public bool IsEnabled { get; set; }
-
-    [Id(6)]
-    public DateTimeOffset Added { get; set; }
-
-    [Id(7)]
-    public DateTimeOffset Changed { get; set; }
-
-    [Id(8)]
-    public IntegrationHealth? Health { get; set; }
-
-    [Id(9)]
-    public BackendUsage Usage { get; set; } = BackendUsage.None;
-
-    [Id(10)]
-    public DateTimeOffset Cleaned { get; set; }
-
-    /// <summary>Somebody has to give access before the place can be asked.</summary>
-    [Id(11)]
-    public bool IsByOAuth { get; set; }
-
-    /// <summary>It was so at some time: there may be tokens.</summary>
-    [Id(12)]
-    public bool WasByOAuth { get; set; }
-
-    /// <summary>The place is to be made ready when it can be asked: nothing has been there yet.</summary>
-    [Id(13)]
-    public bool IsUnprepared { get; set; }
-
-    /// <summary>It is about to be another place, or none, if nothing is there: nothing is put there until this is taken back.</summary>
-    [Id(14)]
-    public bool IsLeaving { get; set; }
-}
 
 /// <summary>One integration. Its place is asked for its health by a timer, which a reminder sees to, and before settings are kept that name another.</summary>
 internal sealed partial class IntegrationGrain(
@@ -224,7 +165,7 @@ internal sealed partial class IntegrationGrain(
             {
                 // First, as nobody would know of them afterwards: where all else fails it can be authorized again.
                 if (existed && state.State.WasByOAuth) await Authorization.ForgetAsync(ct);
-                if (existed) await _writes.RunAsync(() => state.ClearStateAsync(ct));
+                if (existed) await _writes.RunAsync(() => WriteAsync(() => state.ClearStateAsync(ct)));
                 // What could not be deleted there is nobody's any more.
                 while (await index.ForgetPlaceAsync(Name, ForgottenAtOnceMax, ct) == ForgottenAtOnceMax) { }
                 if (await this.GetReminder(WakeReminder) is { } reminder) await this.UnregisterReminder(reminder);
@@ -266,7 +207,14 @@ internal sealed partial class IntegrationGrain(
 
     public async Task<IntegrationSettings?> FindSettingsForWritingAsync(CancellationToken ct)
     {
-        await StayAsync(ct);
+        try
+        {
+            await StayAsync(ct);
+        }
+        catch (StorageException e) when (e.Error is StorageError.Conflict)
+        {
+            throw ReadAnew(e);
+        }
         IntegrationSettings? settings = null;
         // Where no write is under way. What the index has is never taken over: a call that is leaving the place, by what was read before, is to fail when it writes.
         await _writes.RunAsync(async () =>
@@ -275,11 +223,13 @@ internal sealed partial class IntegrationGrain(
             if (_isAhead || kept?.ETag != state.Etag)
             {
                 DeactivateOnIdle(); // memory is not what the index has: forget it
-                throw new StorageException(StorageError.Unavailable, $"What is known here of the integration {Name} is not what is kept of it, and is read anew.");
+                throw ReadAnew(null);
             }
             settings = SettingsOf(state.State.IsLeaving);
         });
         return settings;
+
+        StorageException ReadAnew(Exception? inner) => new(StorageError.Unavailable, $"What is known here of the integration {Name} is not what is kept of it, and is read anew.", inner);
     }
 
     public Task ReportAsync(BackendUsage usage, CancellationToken ct)
@@ -593,21 +543,31 @@ internal sealed partial class IntegrationGrain(
         await _writes.RunAsync(async () =>
         {
             if (isWanted?.Invoke() == false) return;
-            try
+            await WriteAsync(() =>
             {
                 change(state.State);
-                await state.WriteStateAsync(ct);
-                isKept = true;
-                TellHealth();
-            }
-            catch
-            {
-                _isAhead = true;
-                DeactivateOnIdle(); // forget it
-                throw;
-            }
+                return state.WriteStateAsync(ct);
+            });
+            isKept = true;
+            TellHealth();
         });
         return isKept;
+    }
+
+    /// <exception cref="StorageException"><see cref="StorageError.Conflict"/>: another activation wrote first, for a moment that there were two.</exception>
+    private async Task WriteAsync(Func<Task> write)
+    {
+        try
+        {
+            await write();
+        }
+        catch (Exception e)
+        {
+            _isAhead = true;
+            DeactivateOnIdle(); // forget it
+            if (e is InconsistentStateException) throw new StorageException(StorageError.Conflict, $"The integration {Name} was changed elsewhere at the same time: try again.", e);
+            throw;
+        }
     }
 
     /// <param name="Work">Fails never.</param>
