@@ -28,7 +28,8 @@ internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGra
 
     private sealed record Configuration(string? StorageClass, string? Integration, string? Latency, decimal? Cost, decimal? CostMultiplier, decimal? ReadCost, decimal? WriteCost, decimal? EgressCost)
     {
-        public TierCosts Costs => new(Cost, ReadCost, WriteCost, EgressCost, CostMultiplier);
+        // A property would be a field of the body, which says nothing.
+        public TierCosts ToCosts() => new(Cost, ReadCost, WriteCost, EgressCost, CostMultiplier);
     }
 
     /// <param name="Key">Of one version; else there is a prefix.</param>
@@ -110,17 +111,17 @@ internal sealed class TiersApi(Credentials credentials, IIndexReader index, IGra
     private async Task<(int, object)> ConfigureAsync(string name, Configuration wanted, CancellationToken ct)
     {
         if (wanted.Latency is not null && !Latencies.ContainsKey(wanted.Latency)) return AdminRequests.Refused($"latency: one of {string.Join(", ", Latencies.Keys)}.");
-        var saysCosts = wanted.Costs != TierCosts.None;
+        var saysCosts = wanted.ToCosts() != TierCosts.None;
         var level = wanted is { Latency: null, CostMultiplier: null } ? saysCosts ? ClusterLevels.Usage : ClusterLevels.Places : ClusterLevels.TierTraits;
         if (reader is not null && (await reader.DescribeAsync(ct)).RefusalByOlder(level) is { } refusal) return (StatusCodes.Status409Conflict, new { error = refusal });
-        if (saysCosts && TierRules.WhyNotCosts(name, wanted.Costs) is { } reason) return AdminRequests.Refused(reason);
+        if (saysCosts && TierRules.WhyNotCosts(name, wanted.ToCosts()) is { } reason) return AdminRequests.Refused(reason);
         var latency = wanted.Latency is { } word ? Latencies[word] : TierLatency.Unknown;
         // One that is there keeps its class where nobody says another: versions are in a tier by its class.
         var before = (await Grain.ListAsync(ct)).FirstOrDefault(t => t.Name == name);
         var tier = new Tier(name, wanted.StorageClass ?? before?.StorageClass ?? TierRules.UsualClassOf(name) ?? "", wanted.Integration) { Latency = latency };
         if (wanted is not { Integration: null, StorageClass: null } || (wanted.Latency is null && !saysCosts)) tier = await Grain.ConfigureAsync(tier, ct);
         else if (wanted.Latency is not null) tier = await SetLatencyAsync(name, latency, before, ct);
-        return (StatusCodes.Status200OK, Describe(saysCosts ? await Grain.SetCostsAsync(name, wanted.Costs, ct) : tier));
+        return (StatusCodes.Status200OK, Describe(saysCosts ? await Grain.SetCostsAsync(name, wanted.ToCosts(), ct) : tier));
     }
 
     private async Task<Tier> SetLatencyAsync(string name, TierLatency latency, Tier? before, CancellationToken ct)

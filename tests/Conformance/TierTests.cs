@@ -281,6 +281,7 @@ public sealed partial class TierTests(TierNodeFixture fixture) : IClassFixture<T
         { "PUT", "/hot", """{"latency":"hours"}""", HttpStatusCode.BadRequest, "The tier hot is the cluster's own drives" },
         { "PUT", "/hot", """{"costMultiplier":2}""", HttpStatusCode.BadRequest, "The tier hot is what the costs of others are multiples of" },
         { "PUT", "/cold", """{"costMultiplier":-0.1}""", HttpStatusCode.BadRequest, "costMultiplier: 0 to 1,000." },
+        { "PUT", "/cold", """{"costs":{"storage":1}}""", HttpStatusCode.BadRequest, "The body is not the JSON that is wanted: The JSON property 'costs' could not be mapped" },
         { "PUT", "/cold", """{"costMultiplier":1,"cost":1}""", HttpStatusCode.BadRequest, "cost and costMultiplier: one or the other." },
         { "POST", "/offsite/assign", """{"bucket":"BUCKET","key":"key"}""", HttpStatusCode.NotFound, "There is no tier offsite yet: it has to be configured" },
         { "PUT", "/archive", "[", HttpStatusCode.BadRequest, "The body is not the JSON that is wanted" },
