@@ -82,7 +82,7 @@ internal static class LifecycleCommands
     /// <summary>Of rules that do not go together any more, which is done all the same.</summary>
     private static void Warn(JsonNode answer)
     {
-        if (answer["warning"] is { } warning) Console.Error.WriteLine($"darkstorage: {warning}");
+        if (answer["warning"] is { } warning) Console.Error.WriteLine($"darkstorage: warning: {warning}");
     }
 
     private static async Task<int> PreviewAsync(ParseResult parsed, CancellationToken ct)
