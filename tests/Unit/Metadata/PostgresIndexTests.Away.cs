@@ -9,7 +9,7 @@ using Xunit;
 
 namespace DarkStorage.Unit.Metadata;
 
-/// <summary>A database that crashes, hangs, is followed by another one, or keeps its locks.</summary>
+/// <remarks>A database that crashes, hangs, is followed by another one, or keeps its locks.</remarks>
 public sealed partial class PostgresIndexTests
 {
     [Fact]
